@@ -1,0 +1,188 @@
+//! What can be wrong: with the peer ([`ProtocolError`]) and with us
+//! ([`SendError`]).
+
+use thiserror::Error;
+
+use crate::CloseCode;
+
+/// The peer broke a rule, or a limit; the connection fails (section 7.1.7).
+///
+/// One variant is one rule. [`close_code`](Self::close_code) maps it to what
+/// the Close frame says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// A reserved bit is set and no extension gave it a meaning (section 5.2).
+    #[error("reserved bits {bits:03b} are set, but no extension was negotiated that uses them")]
+    ReservedBits {
+        /// RSV1, RSV2 and RSV3, RSV1 first.
+        bits: u8,
+    },
+    /// The opcode is not defined (section 5.2).
+    #[error("opcode {opcode:#x} is reserved")]
+    ReservedOpcode {
+        /// The opcode as received: 3–7 or 11–15.
+        opcode: u8,
+    },
+    /// A control frame without FIN (section 5.5).
+    #[error("a control frame is fragmented")]
+    ControlFragmented,
+    /// A control frame with more than 125 bytes of payload (section 5.5).
+    #[error("a control frame is longer than 125 bytes")]
+    ControlTooLong,
+    /// A continuation frame while no message is open (section 5.4).
+    #[error("a continuation frame, but no message is open")]
+    UnexpectedContinuation,
+    /// A text or binary frame while a message is open (section 5.4).
+    #[error("a new message starts, but the one before is not finished")]
+    ExpectedContinuation,
+    /// A client frame without a mask (section 5.1), and the server was not
+    /// built with `accept_unmasked_frame`.
+    #[error("the client's frame is not masked, and accept_unmasked_frame is false")]
+    UnmaskedFrame,
+    /// A server frame with a mask (section 5.1).
+    #[error("the server's frame is masked")]
+    MaskedFrame,
+    /// The length is not in its shortest form (section 5.2).
+    #[error("the length {len} is not in its shortest form")]
+    LengthNotMinimal {
+        /// The length as received.
+        len: u64,
+    },
+    /// The top bit of a 64-bit length is set (section 5.2).
+    #[error("the top bit of the 64-bit length is set")]
+    LengthTopBitSet,
+    /// A Close frame with a body of one byte (section 5.5.1).
+    #[error("a Close frame has a body of one byte")]
+    ClosePayloadShort,
+    /// A Close code that must not stand in a frame (section 7.4).
+    #[error("Close code {code} must not be sent")]
+    CloseCodeInvalid {
+        /// The code as received.
+        code: u16,
+    },
+    /// The reason in a Close frame is not UTF-8 (sections 5.5.1 and 8.1).
+    #[error("the reason in the Close frame is not UTF-8")]
+    CloseReasonNotUtf8,
+    /// A text message is not UTF-8 (section 8.1).
+    #[error("a text message is not UTF-8")]
+    TextNotUtf8,
+    /// A data frame longer than `Limits::max_frame` (section 10.4).
+    #[error("a frame of {len} bytes is over max_frame = {limit}")]
+    FrameTooBig {
+        /// The length in the frame's header.
+        len: u64,
+        /// `Limits::max_frame`.
+        limit: u64,
+    },
+    /// A message longer than `Limits::max_message` (section 10.4).
+    #[error("a message of at least {len} bytes is over max_message = {limit}")]
+    MessageTooBig {
+        /// The length of the message as far as its headers have told.
+        len: u64,
+        /// `Limits::max_message`.
+        limit: u64,
+    },
+    /// A message in more frames than `Limits::max_fragments` (section 10.4).
+    #[error("a message is in more than max_fragments = {limit} frames")]
+    TooManyFragments {
+        /// `Limits::max_fragments`.
+        limit: u32,
+    },
+    /// The transport ended before the peer sent a Close frame (section 7.1.5).
+    #[error("the connection ended without a Close frame")]
+    ConnectionLost,
+}
+
+impl ProtocolError {
+    /// Returns the code of the Close frame that tells the peer, or `None`
+    /// where there is nobody left to tell (which is 1006 in section 7.1.5).
+    #[must_use]
+    pub const fn close_code(&self) -> Option<CloseCode> {
+        Some(match self {
+            //= RFC6455-5.1-4, RFC6455-5.1-6
+            Self::ReservedBits { .. }
+            | Self::ReservedOpcode { .. }
+            | Self::ControlFragmented
+            | Self::ControlTooLong
+            | Self::UnexpectedContinuation
+            | Self::ExpectedContinuation
+            | Self::UnmaskedFrame
+            | Self::MaskedFrame
+            | Self::LengthNotMinimal { .. }
+            | Self::LengthTopBitSet
+            | Self::ClosePayloadShort
+            | Self::CloseCodeInvalid { .. } => CloseCode::PROTOCOL_ERROR,
+            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 => CloseCode::INVALID_PAYLOAD,
+            Self::FrameTooBig { .. } | Self::MessageTooBig { .. } => CloseCode::MESSAGE_TOO_BIG,
+            Self::TooManyFragments { .. } => CloseCode::POLICY_VIOLATION,
+            Self::ConnectionLost => return None,
+        })
+    }
+
+    /// Returns a short, stable name of the rule in `snake_case`, for metrics,
+    /// logs and the reason in the Close frame.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::ReservedBits { .. } => "reserved_bits",
+            Self::ReservedOpcode { .. } => "reserved_opcode",
+            Self::ControlFragmented => "control_fragmented",
+            Self::ControlTooLong => "control_too_long",
+            Self::UnexpectedContinuation => "unexpected_continuation",
+            Self::ExpectedContinuation => "expected_continuation",
+            Self::UnmaskedFrame => "unmasked_frame",
+            Self::MaskedFrame => "masked_frame",
+            Self::LengthNotMinimal { .. } => "length_not_minimal",
+            Self::LengthTopBitSet => "length_msb_set",
+            Self::ClosePayloadShort => "close_payload_short",
+            Self::CloseCodeInvalid { .. } => "close_code_invalid",
+            Self::CloseReasonNotUtf8 => "close_reason_not_utf8",
+            Self::TextNotUtf8 => "text_not_utf8",
+            Self::FrameTooBig { .. } => "frame_too_big",
+            Self::MessageTooBig { .. } => "message_too_big",
+            Self::TooManyFragments { .. } => "too_many_fragments",
+            Self::ConnectionLost => "connection_lost",
+        }
+    }
+}
+
+/// What was asked to be sent cannot be sent; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// A Close frame was sent; nothing but Pongs may follow (section 5.5.1).
+    #[error("the connection is closing")]
+    Closing,
+    /// A message is sent in fragments and its last one is still owed
+    /// (section 5.4).
+    #[error("a fragmented message is not finished")]
+    MessageUnfinished,
+    /// A fragment of the other type than the message it belongs to
+    /// (section 5.4).
+    #[error("a fragment is of another type than its message")]
+    MessageTypeChanged,
+    /// The payload of a Ping, Pong or Close is over 125 bytes (section 5.5).
+    #[error("a control frame of {len} bytes; 125 are allowed")]
+    ControlTooLong {
+        /// The length of the payload, with the two bytes of a Close code.
+        len: usize,
+    },
+    /// 1010 is for clients alone (section 7.4.1).
+    #[error("Close code 1010 is not for servers")]
+    CloseCodeNotForServer,
+}
+
+impl SendError {
+    /// Returns a short, stable name in `snake_case`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Closing => "closing",
+            Self::MessageUnfinished => "message_unfinished",
+            Self::MessageTypeChanged => "message_type_changed",
+            Self::ControlTooLong { .. } => "control_too_long",
+            Self::CloseCodeNotForServer => "close_code_invalid",
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Keepalive: when to ask whether the peer is there, and when to give it up
+//! (RFC 6455 section 5.5.2).
+
+use core::time::Duration;
+
+/// When to send a Ping, and how long to wait for a sign of life.
+///
+/// Times are intervals; each may be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeepaliveConfig {
+    /// A Ping is sent once nothing came from the peer for this long; 30 s by
+    /// default.
+    pub ping_interval: Option<Duration>,
+    /// The peer is lost if nothing comes for this long after the Ping; 20 s by
+    /// default.
+    pub pong_timeout: Option<Duration>,
+    /// The peer is idle if no data frame comes for this long, whatever it
+    /// answers to Pings; no limit by default.
+    pub idle_timeout: Option<Duration>,
+}
+
+impl KeepaliveConfig {
+    /// No Pings, no timeouts.
+    pub const OFF: Self = Self {
+        ping_interval: None,
+        pong_timeout: None,
+        idle_timeout: None,
+    };
+}
+
+impl Default for KeepaliveConfig {
+    fn default() -> Self {
+        Self {
+            ping_interval: Some(Duration::from_secs(30)),
+            pong_timeout: Some(Duration::from_secs(20)),
+            idle_timeout: None,
+        }
+    }
+}
+
+/// The keepalive timers of one connection, as pure state: the caller brings
+/// the time and does what [`handle_timeout`](Self::handle_timeout) says.
+///
+/// A time is a [`Duration`] since any moment that the caller chose, the same
+/// at every call; it never runs backwards. Every byte that comes is a sign of
+/// life, and at most one Ping is unanswered.
+///
+/// ```
+/// use core::time::Duration;
+/// use ws_proto::{Due, Keepalive, KeepaliveConfig};
+///
+/// let config = KeepaliveConfig::default();
+/// let mut keepalive = Keepalive::new(Duration::ZERO);
+/// let (at, _) = keepalive.poll_timeout(&config).unwrap();
+/// assert_eq!(at, Duration::from_secs(30));
+/// assert!(matches!(keepalive.handle_timeout(&config, at), Some(Due::Ping(_))));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Keepalive {
+    last_input: Duration,
+    last_data: Duration,
+    /// When the unanswered Ping was sent.
+    ping_sent: Option<Duration>,
+    /// The number of the last Ping, which is its payload.
+    pings: u32,
+}
+
+/// What the passing of time asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Send a Ping with this payload.
+    Ping([u8; 4]),
+    /// The peer did not answer the Ping within `pong_timeout`: drop the
+    /// transport.
+    PongTimeout,
+    /// The peer sent no data within `idle_timeout`: close.
+    IdleTimeout,
+}
+
+/// Which timer runs out first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// `ping_interval`.
+    Ping,
+    /// `pong_timeout`.
+    Pong,
+    /// `idle_timeout`.
+    Idle,
+}
+
+impl Keepalive {
+    /// Starts the timers when the connection is open.
+    #[must_use]
+    pub const fn new(now: Duration) -> Self {
+        Self {
+            last_input: now,
+            last_data: now,
+            ping_sent: None,
+            pings: 0,
+        }
+    }
+
+    /// Notes that bytes came from the peer.
+    pub const fn handle_input(&mut self, now: Duration) {
+        self.last_input = now;
+    }
+
+    /// Notes that a piece of a message came.
+    pub const fn handle_data(&mut self, now: Duration) {
+        self.last_input = now;
+        self.last_data = now;
+    }
+
+    /// Notes a Pong, and returns the round-trip time if it answers the Ping
+    /// that was sent last.
+    pub fn handle_pong(&mut self, payload: &[u8], now: Duration) -> Option<Duration> {
+        self.last_input = now;
+        //= RFC6455-5.5.3-3
+        if payload != self.pings.to_be_bytes() {
+            return None;
+        }
+        self.ping_sent.take().map(|sent| now.saturating_sub(sent))
+    }
+
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is due next, and
+    /// by which timer.
+    #[must_use]
+    pub fn poll_timeout(&self, config: &KeepaliveConfig) -> Option<(Duration, Timer)> {
+        let after = |since: Duration, timeout: Option<Duration>, timer| {
+            timeout.map(|timeout| (since.saturating_add(timeout), timer))
+        };
+        let liveness = match self.unanswered() {
+            Some(sent) => after(sent, config.pong_timeout, Timer::Pong),
+            None => after(self.last_input, config.ping_interval, Timer::Ping),
+        };
+        let idle = after(self.last_data, config.idle_timeout, Timer::Idle);
+        match (liveness, idle) {
+            (Some(a), Some(b)) => Some(if b.0 < a.0 { b } else { a }),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Returns what is due at `now`, if anything. A Ping is counted as sent.
+    pub fn handle_timeout(&mut self, config: &KeepaliveConfig, now: Duration) -> Option<Due> {
+        let (at, timer) = self.poll_timeout(config)?;
+        if now < at {
+            return None;
+        }
+        Some(match timer {
+            Timer::Pong => Due::PongTimeout,
+            Timer::Idle => Due::IdleTimeout,
+            Timer::Ping => {
+                self.pings = self.pings.wrapping_add(1);
+                self.ping_sent = Some(now);
+                Due::Ping(self.pings.to_be_bytes())
+            }
+        })
+    }
+
+    /// Returns when the Ping was sent that no sign of life followed.
+    fn unanswered(&self) -> Option<Duration> {
+        self.ping_sent.filter(|sent| *sent >= self.last_input)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    const CONFIG: KeepaliveConfig = KeepaliveConfig {
+        ping_interval: Some(s(30)),
+        pong_timeout: Some(s(20)),
+        idle_timeout: None,
+    };
+
+    #[test]
+    fn silent_peer_is_pinged_once_and_then_given_up() {
+        let mut keepalive = Keepalive::new(s(0));
+        assert_eq!(keepalive.handle_timeout(&CONFIG, s(29)), None);
+        let Some(Due::Ping(_)) = keepalive.handle_timeout(&CONFIG, s(30)) else {
+            panic!()
+        };
+        assert_eq!(keepalive.handle_timeout(&CONFIG, s(49)), None);
+        assert_eq!(keepalive.poll_timeout(&CONFIG), Some((s(50), Timer::Pong)));
+        assert_eq!(
+            keepalive.handle_timeout(&CONFIG, s(50)),
+            Some(Due::PongTimeout)
+        );
+    }
+
+    #[test]
+    fn exact_pong_tells_the_round_trip_time() {
+        let mut keepalive = Keepalive::new(s(0));
+        let Some(Due::Ping(payload)) = keepalive.handle_timeout(&CONFIG, s(30)) else {
+            panic!()
+        };
+        assert_eq!(keepalive.handle_pong(b"unsolicited", s(30)), None);
+        assert_eq!(keepalive.handle_pong(&payload, s(31)), Some(s(1)));
+        assert_eq!(keepalive.handle_pong(&payload, s(32)), None);
+        assert_eq!(keepalive.poll_timeout(&CONFIG), Some((s(62), Timer::Ping)));
+    }
+
+    #[test]
+    fn any_byte_is_a_sign_of_life() {
+        let mut keepalive = Keepalive::new(s(0));
+        assert!(keepalive.handle_timeout(&CONFIG, s(30)).is_some());
+        keepalive.handle_input(s(40));
+        assert_eq!(keepalive.handle_timeout(&CONFIG, s(60)), None);
+        let Some(Due::Ping(_)) = keepalive.handle_timeout(&CONFIG, s(70)) else {
+            panic!()
+        };
+    }
+
+    #[test]
+    fn idle_timeout_counts_data_alone() {
+        let config = KeepaliveConfig {
+            idle_timeout: Some(s(100)),
+            ..KeepaliveConfig::OFF
+        };
+        let mut keepalive = Keepalive::new(s(0));
+        keepalive.handle_data(s(10));
+        keepalive.handle_input(s(90));
+        assert_eq!(keepalive.poll_timeout(&config), Some((s(110), Timer::Idle)));
+        assert_eq!(
+            keepalive.handle_timeout(&config, s(110)),
+            Some(Due::IdleTimeout)
+        );
+    }
+
+    #[test]
+    fn nothing_is_due_when_all_is_off() {
+        let mut keepalive = Keepalive::new(s(0));
+        assert_eq!(keepalive.poll_timeout(&KeepaliveConfig::OFF), None);
+        assert_eq!(
+            keepalive.handle_timeout(&KeepaliveConfig::OFF, Duration::MAX),
+            None
+        );
+    }
+}

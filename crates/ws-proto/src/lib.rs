@@ -1,0 +1,104 @@
+//! WebSocket frames, messages and masking policy without I/O: bytes in,
+//! events out; messages in, frames out. No sockets, no clock, no HTTP.
+//!
+//! It implements RFC 6455 from section 5 on, for clients and servers, and the
+//! two flags of Microsoft's WebSocket Protocol Extensions, [MS-WSPE]:
+//! [`set_mask_to_zero`](ClientMasking::with_set_mask_to_zero) and
+//! [`accept_unmasked_frame`](ServerMasking::with_accept_unmasked_frame). The
+//! opening handshake is the crate `ws-handshake`; event loops are `ws-mio` and
+//! `ws-smol`.
+//!
+//! # The run loop
+//!
+//! The caller lends the buffer it read into. Payloads are unmasked where they
+//! lie, events and messages borrow them, and replies are made while they do:
+//!
+//! ```
+//! use ws_proto::{Connection, Event, Limits, ProtocolError, ServerMasking};
+//!
+//! /// Echoes every message in `input`, which a transport has read.
+//! fn echo(
+//!     connection: &mut Connection<ServerMasking>,
+//!     mut input: &mut [u8],
+//!     output: &mut Vec<u8>,
+//! ) -> Result<(), ProtocolError> {
+//!     let (rx, messages, tx) = connection.parts();
+//!     while let Some(event) = rx.receive(&mut input)? {
+//!         if let Some(reply) = tx.respond(&event) {
+//!             reply.append_to(output, 0); // a Pong, or the Close
+//!         }
+//!         if let Event::Data(chunk) = event
+//!             && let Some(message) = messages.push(chunk)
+//!             && let Ok(frame) = tx.message(message)
+//!         {
+//!             frame.append_to(output, 0);
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//!
+//! let mut connection = Connection::new(ServerMasking::new(), Limits::default());
+//! let mut input = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+//! let mut output = Vec::new();
+//! echo(&mut connection, &mut input, &mut output)?;
+//! assert_eq!(output, b"\x81\x05Hello");
+//! # Ok::<(), ProtocolError>(())
+//! ```
+//!
+//! On an error, [`Sender::fail`] makes the Close frame that tells the peer;
+//! then the transport is closed.
+//!
+//! # What costs what
+//!
+//! Every copy has a name: [`Assembler`] when a message comes in pieces,
+//! [`OutFrame::append_to`] when a key must be applied, [`Outbox`] when the
+//! transport is full. A server's frames, and a client's with a zero key, can
+//! be written from where the payload lies ([`OutFrame::as_slices`]). Nothing
+//! allocates for a message that comes whole; nothing is reserved from a
+//! declared length; and a [`Receiver`] that [is idle](Receiver::is_idle) may be
+//! dropped and made anew.
+//!
+//! # Features
+//!
+//! `std` (default) brings masking keys from the thread's generator and faster
+//! validation of text. Without it the crate is `no_std` and needs `alloc`.
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(any(test, feature = "std"))]
+extern crate std;
+
+mod close;
+mod connection;
+mod error;
+mod header;
+mod keepalive;
+mod limits;
+mod masking;
+mod message;
+mod opcode;
+mod outbox;
+mod prepared;
+mod receive;
+mod send;
+mod utf8;
+mod xor;
+
+pub use close::{CloseCode, CloseFrame};
+pub use connection::{Connection, ConnectionState};
+pub use error::{ProtocolError, SendError};
+pub use header::{Header, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN};
+pub use keepalive::{Due, Keepalive, KeepaliveConfig, Timer};
+pub use limits::Limits;
+pub use masking::{
+    ClientMasking, Inbound, MaskKey, Masking, MaskingPolicy, ServerMasking, ThreadEntropy,
+};
+pub use message::{Assembler, Chunk, Message, MessageKind};
+pub use opcode::OpCode;
+pub use outbox::{Outbox, OutboxFull};
+pub use prepared::Prepared;
+pub use receive::{Event, FrameCounts, Receiver};
+pub use send::{OutFrame, Sender};
+pub use utf8::{InvalidUtf8, Utf8Stream};
+pub use xor::xor;

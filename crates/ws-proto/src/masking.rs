@@ -1,0 +1,474 @@
+//! The masking policy: who masks with which key, and what is accepted
+//! (RFC 6455 sections 5.1 and 5.3, [MS-WSPE] section 3).
+//!
+//! At the level of frames, client and server differ in masking alone. So the
+//! policy *is* the role, and both flags of [MS-WSPE] are settings of it:
+//!
+//! | policy | sends | accepts |
+//! |---|---|---|
+//! | [`ServerMasking::new`] | no mask | masked frames |
+//! | [`ServerMasking::with_accept_unmasked_frame`]`(true)` | no mask | masked and unmasked frames, frame by frame |
+//! | [`ClientMasking::new`] | MASK bit, fresh random key | unmasked frames |
+//! | [`ClientMasking::with_set_mask_to_zero`]`(true)` | MASK bit, key `00 00 00 00` | unmasked frames |
+//!
+//! # What the flags give up
+//!
+//! Masking keeps a script in a browser from choosing the bytes that a client
+//! puts on the wire, and so from making a careless HTTP intermediary take a
+//! message for a request or a response of its own and poison its cache
+//! (RFC 6455 section 10.3). With a key that is always zero the sender of a
+//! message chooses those bytes again. Use the flags where the application may
+//! open TCP connections anyway and knows what stands between the two ends: an
+//! intranet, a data centre, under TLS. Neither flag exists on
+//! `target_family = "wasm"`, where code runs in a sandbox that has web access
+//! only ([MS-WSPE] section 5.1).
+
+use core::fmt;
+
+use rand::CryptoRng;
+
+/// The four bytes that a payload is XORed with (section 5.3).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MaskKey([u8; 4]);
+
+impl MaskKey {
+    /// The key that changes nothing.
+    pub(crate) const ZERO: Self = Self([0; 4]);
+
+    /// Makes a key of its bytes, in the order of the wire.
+    #[must_use]
+    #[inline]
+    pub const fn new(bytes: [u8; 4]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the bytes in the order of the wire.
+    #[must_use]
+    #[inline]
+    pub const fn bytes(self) -> [u8; 4] {
+        self.0
+    }
+
+    /// Tells whether the key is `00 00 00 00`, which leaves a payload as it is.
+    #[must_use]
+    #[inline]
+    pub const fn is_zero(self) -> bool {
+        u32::from_ne_bytes(self.0) == 0
+    }
+
+    /// Returns the key for the rest of a payload of which `offset` bytes were
+    /// masked already.
+    #[must_use]
+    #[inline]
+    pub const fn rotated(self, offset: usize) -> Self {
+        let bits = (offset % 4) as u32 * 8;
+        Self(u32::from_le_bytes(self.0).rotate_right(bits).to_le_bytes())
+    }
+}
+
+impl fmt::Debug for MaskKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d] = self.0;
+        write!(f, "MaskKey({a:02x} {b:02x} {c:02x} {d:02x})")
+    }
+}
+
+/// Which frames an endpoint accepts, as to the MASK bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inbound {
+    /// A server by RFC 6455: an unmasked frame fails the connection.
+    RequireMasked,
+    /// A server with `accept_unmasked_frame`: both forms, frame by frame.
+    AcceptUnmasked,
+    /// A client: a masked frame fails the connection.
+    RequireUnmasked,
+}
+
+/// Decides what is sent and what is accepted, as to masking.
+///
+/// The trait is sealed: [`ServerMasking`], [`ClientMasking`] and [`Masking`]
+/// are all there is. A policy is moved into a connection when that is built,
+/// and is only ever lent as `&P` afterwards, so that what was chosen at
+/// initialization never changes ([MS-WSPE] sections 3.1.3 and 3.2.3):
+///
+/// ```compile_fail
+/// # use ws_proto::{Connection, Limits, ServerMasking};
+/// let mut connection = Connection::new(ServerMasking::new(), Limits::default());
+/// // There is no `masking_mut`, no setter, and the fields are private.
+/// *connection.masking() = ServerMasking::with_accept_unmasked_frame(true);
+/// ```
+pub trait MaskingPolicy: sealed::Sealed {
+    /// Returns what is accepted. Read once, when a connection is built.
+    fn inbound(&self) -> Inbound;
+
+    /// Returns the key of the next frame to send, or `None` where the MASK
+    /// bit is clear and no key is on the wire.
+    fn next_key(&mut self) -> Option<MaskKey>;
+}
+
+mod sealed {
+    #[expect(
+        unnameable_types,
+        reason = "sealed: outside this crate nobody implements it"
+    )]
+    pub trait Sealed {}
+}
+
+/// The policy of a server: never masks what it sends.
+//= MSWS-3.2.4-1
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ServerMasking {
+    //= MSWS-3.2.1-1, MSWS-3.2.1-2, MSWS-3.2.3-1, MSWS-3.2.3-2
+    accept_unmasked_frame: bool,
+}
+
+impl ServerMasking {
+    /// Makes the policy of RFC 6455: an unmasked frame fails the connection.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            accept_unmasked_frame: false,
+        }
+    }
+
+    /// Makes a policy with the flag `accept-unmasked-frame` of [MS-WSPE]
+    /// section 3.2.1.
+    ///
+    /// With `true`, frames are accepted whether masked or not, frame by frame,
+    /// also within one message. With `false` this is [`new`](Self::new).
+    ///
+    /// For a [controlled network](self) only: a server that accepts unmasked
+    /// frames lends itself to clients that do not protect intermediaries.
+    //= MSWS-1.5-1, MSWS-1.6-3, MSWS-4-1, MSWS-5.1-2, MSWS-5.2-1
+    //= MSWS-1.6-1, MSWS-5.1-1
+    #[cfg(not(target_family = "wasm"))]
+    #[must_use]
+    pub const fn with_accept_unmasked_frame(accept_unmasked_frame: bool) -> Self {
+        Self {
+            accept_unmasked_frame,
+        }
+    }
+
+    /// Returns the flag as it was given at initialization.
+    #[must_use]
+    pub const fn accept_unmasked_frame(&self) -> bool {
+        self.accept_unmasked_frame
+    }
+}
+
+impl sealed::Sealed for ServerMasking {}
+
+impl MaskingPolicy for ServerMasking {
+    #[inline]
+    fn inbound(&self) -> Inbound {
+        if self.accept_unmasked_frame {
+            Inbound::AcceptUnmasked
+        } else {
+            Inbound::RequireMasked
+        }
+    }
+
+    #[inline]
+    fn next_key(&mut self) -> Option<MaskKey> {
+        //= RFC6455-5.1-2
+        None
+    }
+}
+
+/// The policy of a client: masks every frame it sends.
+///
+/// Where the keys come from is `R`: [`ThreadEntropy`] by default, a generator
+/// of the caller's with [`with_rng`](Self::with_rng).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientMasking<R = ThreadEntropy> {
+    keys: Keys<R>,
+}
+
+//= MSWS-3.1.1-1
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keys<R> {
+    Fresh(R),
+    #[cfg(not(target_family = "wasm"))]
+    Zero,
+}
+
+#[cfg(feature = "std")]
+impl ClientMasking {
+    /// Makes the policy of RFC 6455: a fresh key for every frame, from the
+    /// thread's cryptographically secure generator.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            keys: Keys::Fresh(ThreadEntropy(())),
+        }
+    }
+
+    /// Makes a policy with the flag `set-mask-to-zero` of [MS-WSPE] section
+    /// 3.1.1.
+    ///
+    /// With `true`, the MASK bit stays set and the masking key of every frame
+    /// is `00 00 00 00`, so that payloads go out as they are: neither a random
+    /// key nor an XOR is paid for. With `false` this is [`new`](Self::new).
+    ///
+    /// For a [controlled network](self) only: the sender of a message chooses
+    /// the bytes on the wire, which is what masking is there to prevent.
+    //= MSWS-3.1.3-1, MSWS-1.5-1, MSWS-1.6-3, MSWS-4-2, MSWS-5.1-2, MSWS-5.2-1
+    //= MSWS-1.6-1, MSWS-5.1-1
+    #[cfg(not(target_family = "wasm"))]
+    #[must_use]
+    pub const fn with_set_mask_to_zero(set_mask_to_zero: bool) -> Self {
+        Self {
+            keys: if set_mask_to_zero {
+                Keys::Zero
+            } else {
+                Keys::Fresh(ThreadEntropy(()))
+            },
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl Default for ClientMasking {
+    //= MSWS-1.6-2
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<R: CryptoRng> ClientMasking<R> {
+    /// Makes the policy of RFC 6455 with keys from `rng`, which must be
+    /// unpredictable to whoever chooses the payload (section 10.3). Tests pass
+    /// a seeded one.
+    #[must_use]
+    pub const fn with_rng(rng: R) -> Self {
+        Self {
+            keys: Keys::Fresh(rng),
+        }
+    }
+
+    /// Makes a policy with the flag `set-mask-to-zero`, which takes its keys
+    /// from `rng` while the flag is false. See
+    /// [`with_set_mask_to_zero`](ClientMasking::with_set_mask_to_zero).
+    #[cfg(not(target_family = "wasm"))]
+    #[must_use]
+    pub fn with_set_mask_to_zero_or_rng(set_mask_to_zero: bool, rng: R) -> Self {
+        Self {
+            keys: if set_mask_to_zero {
+                Keys::Zero
+            } else {
+                Keys::Fresh(rng)
+            },
+        }
+    }
+}
+
+impl<R> ClientMasking<R> {
+    /// Returns the flag `set-mask-to-zero` as it was given at initialization.
+    #[must_use]
+    pub const fn set_mask_to_zero(&self) -> bool {
+        match self.keys {
+            Keys::Fresh(_) => false,
+            #[cfg(not(target_family = "wasm"))]
+            Keys::Zero => true,
+        }
+    }
+}
+
+impl<R> sealed::Sealed for ClientMasking<R> {}
+
+impl<R: CryptoRng> MaskingPolicy for ClientMasking<R> {
+    #[inline]
+    fn inbound(&self) -> Inbound {
+        //= MSWS-3.1.5-1
+        Inbound::RequireUnmasked
+    }
+
+    #[inline]
+    fn next_key(&mut self) -> Option<MaskKey> {
+        //= RFC6455-5.1-1, RFC6455-5.5.1-5, RFC6455-6.1-6, MSWS-3.1.4-5
+        Some(match &mut self.keys {
+            //= RFC6455-5.3-2, RFC6455-5.3-3, RFC6455-5.3-4, RFC6455-10.3-1
+            //= MSWS-3.1.4-2
+            Keys::Fresh(rng) => MaskKey(rng.next_u32().to_ne_bytes()),
+            //= MSWS-3.1.4-3
+            #[cfg(not(target_family = "wasm"))]
+            Keys::Zero => MaskKey::ZERO,
+        })
+    }
+}
+
+/// The thread's cryptographically secure random number generator, as a handle
+/// of no size: a connection holds no state for it.
+///
+/// Without the feature `std` it gives no keys, and a client names a generator
+/// of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreadEntropy(());
+
+#[cfg(feature = "std")]
+impl rand::TryRng for ThreadEntropy {
+    type Error = core::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        rand::rng().try_next_u32()
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        rand::rng().try_next_u64()
+    }
+
+    fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Self::Error> {
+        rand::rng().try_fill_bytes(dst)
+    }
+}
+
+#[cfg(feature = "std")]
+impl rand::TryCryptoRng for ThreadEntropy {}
+
+/// The policy of an endpoint whose role is known at run time only, such as a
+/// connection in an event loop that both accepts and connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Masking<R = ThreadEntropy> {
+    /// The endpoint is a server.
+    Server(ServerMasking),
+    /// The endpoint is a client.
+    Client(ClientMasking<R>),
+}
+
+impl<R> From<ServerMasking> for Masking<R> {
+    fn from(masking: ServerMasking) -> Self {
+        Self::Server(masking)
+    }
+}
+
+impl<R> From<ClientMasking<R>> for Masking<R> {
+    fn from(masking: ClientMasking<R>) -> Self {
+        Self::Client(masking)
+    }
+}
+
+impl<R> sealed::Sealed for Masking<R> {}
+
+impl<R: CryptoRng> MaskingPolicy for Masking<R> {
+    #[inline]
+    fn inbound(&self) -> Inbound {
+        match self {
+            Self::Server(masking) => masking.inbound(),
+            Self::Client(masking) => masking.inbound(),
+        }
+    }
+
+    #[inline]
+    fn next_key(&mut self) -> Option<MaskKey> {
+        match self {
+            Self::Server(masking) => masking.next_key(),
+            Self::Client(masking) => masking.next_key(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng, TryCryptoRng, TryRng, rngs::StdRng};
+
+    use super::*;
+
+    #[test]
+    fn server_never_masks_whatever_the_flag() {
+        //= RFC6455-5.1-2, MSWS-3.2.4-1, MSWS-3.2.3-1
+        for flag in [false, true] {
+            let mut masking = ServerMasking::with_accept_unmasked_frame(flag);
+            assert_eq!(masking.next_key(), None);
+            assert_eq!(masking.accept_unmasked_frame(), flag);
+        }
+    }
+
+    #[test]
+    fn both_flags_are_false_by_default() {
+        //= MSWS-1.5-1, MSWS-1.6-2, MSWS-1.6-3, MSWS-5.1-2, MSWS-5.2-1
+        assert!(!ServerMasking::default().accept_unmasked_frame());
+        assert_eq!(ServerMasking::new().inbound(), Inbound::RequireMasked);
+        assert!(!ClientMasking::default().set_mask_to_zero());
+        assert_eq!(
+            ClientMasking::with_set_mask_to_zero(false),
+            ClientMasking::new()
+        );
+        assert_eq!(
+            ServerMasking::with_accept_unmasked_frame(false),
+            ServerMasking::new()
+        );
+    }
+
+    #[test]
+    fn zero_key_is_sent_for_every_frame_when_the_flag_is_set() {
+        //= MSWS-3.1.1-1, MSWS-3.1.3-1, MSWS-3.1.3-2, MSWS-3.1.4-3, MSWS-3.1.4-5
+        //= MSWS-4-2
+        let mut masking = ClientMasking::with_set_mask_to_zero(true);
+        for _ in 0..100 {
+            assert_eq!(masking.next_key(), Some(MaskKey::new([0; 4])));
+            assert!(masking.set_mask_to_zero());
+        }
+    }
+
+    #[test]
+    fn client_accepts_unmasked_frames_alone_whatever_the_flag() {
+        //= MSWS-3.1.5-1
+        for flag in [false, true] {
+            let masking = ClientMasking::with_set_mask_to_zero(flag);
+            assert_eq!(masking.inbound(), Inbound::RequireUnmasked);
+            assert_eq!(Masking::from(masking).inbound(), Inbound::RequireUnmasked);
+        }
+    }
+
+    #[test]
+    fn fresh_keys_differ_and_use_all_bits() {
+        //= RFC6455-5.3-2, RFC6455-5.3-3, RFC6455-5.3-4, RFC6455-10.3-1, MSWS-3.1.4-2
+        let mut masking = ClientMasking::new();
+        let keys: alloc::vec::Vec<u32> = (0..4096)
+            .map(|_| u32::from_le_bytes(masking.next_key().unwrap().bytes()))
+            .collect();
+        let mut distinct = keys.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert!(
+            distinct.len() > 4090,
+            "{} distinct keys of 4096",
+            distinct.len()
+        );
+        for bit in 0..32 {
+            let ones = keys.iter().filter(|k| *k >> bit & 1 == 1).count();
+            assert!(
+                (1700..2400).contains(&ones),
+                "bit {bit} is set in {ones} of 4096 keys"
+            );
+        }
+    }
+
+    #[test]
+    fn keys_come_from_the_generator_that_was_given() {
+        //= RFC6455-5.3-3
+        let mut masking = ClientMasking::with_rng(StdRng::seed_from_u64(7));
+        let mut rng = StdRng::seed_from_u64(7);
+        for _ in 0..10 {
+            let expected = MaskKey::new(rng.try_next_u32().unwrap().to_ne_bytes());
+            assert_eq!(masking.next_key(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn default_key_source_is_cryptographic() {
+        //= RFC6455-5.3-3
+        fn cryptographic(_: &impl TryCryptoRng) {}
+        cryptographic(&ThreadEntropy(()));
+        assert_eq!(size_of::<ClientMasking>(), 1);
+    }
+
+    #[test]
+    fn rotation_follows_the_payload() {
+        let key = MaskKey::new([1, 2, 3, 4]);
+        assert_eq!(key.rotated(0), key);
+        assert_eq!(key.rotated(1).bytes(), [2, 3, 4, 1]);
+        assert_eq!(key.rotated(7).bytes(), [4, 1, 2, 3]);
+        assert_eq!(key.rotated(8), key);
+    }
+}

@@ -1,0 +1,292 @@
+//! Messages, their pieces, and how pieces become a message again
+//! (RFC 6455 sections 5.4 and 5.6).
+
+use alloc::{string::String, vec::Vec};
+
+/// The type of a message (section 5.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MessageKind {
+    /// UTF-8 text.
+    Text,
+    /// Any bytes.
+    Binary,
+}
+
+/// A message, or a piece of one; it borrows where the bytes lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Message<'a> {
+    /// UTF-8 text.
+    Text(&'a str),
+    /// Any bytes.
+    Binary(&'a [u8]),
+}
+
+impl<'a> Message<'a> {
+    /// Returns the bytes of the payload.
+    #[must_use]
+    #[inline]
+    pub const fn as_bytes(self) -> &'a [u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+
+    /// Returns the type.
+    #[must_use]
+    #[inline]
+    pub const fn kind(self) -> MessageKind {
+        match self {
+            Self::Text(_) => MessageKind::Text,
+            Self::Binary(_) => MessageKind::Binary,
+        }
+    }
+
+    /// Returns the length of the payload in bytes.
+    #[must_use]
+    #[inline]
+    pub const fn len(self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Tells whether the payload is empty.
+    #[must_use]
+    #[inline]
+    pub const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<'a> From<&'a str> for Message<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Message<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
+/// A piece of a message, as much of it as one read brought.
+///
+/// Where a piece ends says nothing: neither side relies on the borders of
+/// frames (section 5.4), and a piece may be a part of a frame. Text is cut
+/// between characters only. Every message has exactly one first and one last
+/// piece, which may be the same; the last may be empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunk<'a> {
+    /// The payload of the piece; its kind is that of the message.
+    pub data: Message<'a>,
+    /// Whether the piece is the first of its message.
+    pub first: bool,
+    /// Whether the piece is the last of its message.
+    pub last: bool,
+}
+
+/// Joins [`Chunk`]s to messages.
+///
+/// A message that comes as one chunk is passed through where it lies. Any
+/// other is copied, once, into a buffer that grows with what was received.
+#[derive(Debug, Default)]
+pub struct Assembler {
+    buffer: Buffer,
+    /// The buffer holds a message that was handed out.
+    finished: bool,
+}
+
+#[derive(Debug)]
+enum Buffer {
+    Text(String),
+    Binary(Vec<u8>),
+}
+
+impl Assembler {
+    /// Starts between messages, with no buffer.
+    #[must_use]
+    #[inline]
+    pub const fn new() -> Self {
+        Self {
+            buffer: Buffer::Binary(Vec::new()),
+            finished: false,
+        }
+    }
+
+    /// Adds a chunk and returns the message if that was its last one.
+    ///
+    /// The chunks must be all that a [`Receiver`](crate::Receiver) gives, in
+    /// order. Memory grows with what was pushed; the receiver's
+    /// [`Limits`](crate::Limits) bound it.
+    #[inline]
+    pub fn push<'m>(&'m mut self, chunk: Chunk<'m>) -> Option<Message<'m>> {
+        if chunk.first && chunk.last {
+            return Some(chunk.data);
+        }
+        self.join(chunk)
+    }
+
+    //= RFC6455-5.4-3, RFC6455-5.4-6
+    fn join<'m>(&'m mut self, chunk: Chunk<'_>) -> Option<Message<'m>> {
+        if chunk.first {
+            self.start(chunk.data.kind());
+        }
+        match (&mut self.buffer, chunk.data) {
+            (Buffer::Text(text), Message::Text(piece)) => text.push_str(piece),
+            (Buffer::Binary(bytes), piece) => bytes.extend_from_slice(piece.as_bytes()),
+            // A receiver never changes the type within a message.
+            (Buffer::Text(_), Message::Binary(_)) => return None,
+        }
+        if !chunk.last {
+            return None;
+        }
+        self.finished = true;
+        Some(match &self.buffer {
+            Buffer::Text(text) => Message::Text(text),
+            Buffer::Binary(bytes) => Message::Binary(bytes),
+        })
+    }
+
+    /// Returns how many bytes of an unfinished message are held.
+    #[must_use]
+    #[inline]
+    pub fn buffered(&self) -> usize {
+        if self.finished { 0 } else { self.buffer.len() }
+    }
+
+    /// Tells whether there is no buffer that the next message would not do
+    /// without.
+    #[must_use]
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        self.finished || self.buffer.len() == 0
+    }
+
+    /// Takes the buffer, with the bytes of the message that
+    /// [`push`](Self::push) last returned if that was joined from several
+    /// chunks, and with what came of a message that is still unfinished
+    /// otherwise. The assembler is then between messages and holds no memory.
+    #[must_use]
+    pub fn take_buffer(&mut self) -> Vec<u8> {
+        core::mem::take(self).buffer.into_bytes()
+    }
+
+    /// Gives a buffer, whose capacity the next message will use; its contents
+    /// are dropped. Does nothing while a message is unfinished.
+    pub fn give_buffer(&mut self, mut buffer: Vec<u8>) {
+        if self.is_idle() {
+            buffer.clear();
+            *self = Self {
+                buffer: Buffer::Binary(buffer),
+                finished: false,
+            };
+        }
+    }
+
+    /// Empties the buffer, keeps its capacity, and sets its type.
+    fn start(&mut self, kind: MessageKind) {
+        let mut bytes = self.take_buffer();
+        bytes.clear();
+        self.buffer = match kind {
+            // An empty vector is valid text: this neither fails nor copies.
+            MessageKind::Text => Buffer::Text(String::from_utf8(bytes).unwrap_or_default()),
+            MessageKind::Binary => Buffer::Binary(bytes),
+        };
+    }
+}
+
+impl Buffer {
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+
+    fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Text(text) => text.into_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self::Binary(Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(data: &str, first: bool, last: bool) -> Chunk<'_> {
+        Chunk {
+            data: Message::Text(data),
+            first,
+            last,
+        }
+    }
+
+    fn binary(data: &[u8], first: bool, last: bool) -> Chunk<'_> {
+        Chunk {
+            data: Message::Binary(data),
+            first,
+            last,
+        }
+    }
+
+    #[test]
+    fn message_in_one_chunk_is_not_copied() {
+        let payload = *b"as it lies";
+        let mut assembler = Assembler::new();
+        let message = assembler.push(binary(&payload, true, true)).unwrap();
+        assert_eq!(message.as_bytes().as_ptr(), payload.as_ptr());
+        assert_eq!(assembler.take_buffer().capacity(), 0);
+    }
+
+    #[test]
+    fn chunks_are_joined_in_order() {
+        //= RFC6455-5.4-3, RFC6455-5.4-6
+        let mut assembler = Assembler::new();
+        assert_eq!(assembler.push(text("Hel", true, false)), None);
+        assert_eq!(assembler.buffered(), 3);
+        assert!(!assembler.is_idle());
+        assert_eq!(assembler.push(text("", false, false)), None);
+        assert_eq!(
+            assembler.push(text("lo", false, true)),
+            Some(Message::Text("Hello"))
+        );
+        assert!(assembler.is_idle());
+        assert_eq!(assembler.buffered(), 0);
+        assert_eq!(assembler.push(binary(b"\xff", true, false)), None);
+        assert_eq!(
+            assembler.push(binary(b"", false, true)),
+            Some(Message::Binary(b"\xff"))
+        );
+    }
+
+    #[test]
+    fn buffer_is_used_again_and_can_be_taken() {
+        let mut assembler = Assembler::new();
+        assembler.give_buffer(Vec::with_capacity(1000));
+        assert_eq!(assembler.push(text("a", true, false)), None);
+        assert!(assembler.push(text("b", false, true)).is_some());
+        let buffer = assembler.take_buffer();
+        assert_eq!(buffer, b"ab");
+        assert!(buffer.capacity() >= 1000);
+        assert_eq!(assembler.take_buffer().capacity(), 0);
+    }
+
+    #[test]
+    fn unfinished_message_is_not_lost_to_a_gift() {
+        let mut assembler = Assembler::new();
+        assert_eq!(assembler.push(binary(b"half", true, false)), None);
+        assembler.give_buffer(Vec::with_capacity(10));
+        assert_eq!(
+            assembler.push(binary(b"!", false, true)),
+            Some(Message::Binary(b"half!"))
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! What the transport has not taken yet.
+
+use alloc::vec::Vec;
+
+use crate::{MAX_CONTROL_PAYLOAD, OutFrame, header::MAX_HEADER_LEN};
+
+/// Bytes that wait for a transport, in order and up to a limit.
+///
+/// It copies the part of a frame that the transport refused; an empty outbox
+/// owns no memory. Data frames are refused whole where they would pass the
+/// limit. Control frames have room of their own beyond it, so that a peer that
+/// reads slowly still gets its Pongs and the Close.
+///
+/// ```
+/// use ws_proto::{Message, Outbox, Sender, ServerMasking};
+///
+/// let mut tx = Sender::new(ServerMasking::new());
+/// let mut outbox = Outbox::with_limit(1024);
+/// outbox.push(&tx.message(Message::Text("hi"))?, 0)?;
+/// let written = outbox.as_slice().len(); // by the transport
+/// outbox.advance(written);
+/// assert!(outbox.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Outbox {
+    bytes: Vec<u8>,
+    /// How many of `bytes` the transport has taken.
+    start: usize,
+    limit: usize,
+}
+
+/// A frame would make more bytes wait than the limit allows; it was not
+/// queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{pending} bytes wait and {len} more are over the outbox limit of {limit}")]
+pub struct OutboxFull {
+    /// How many bytes wait.
+    pub pending: usize,
+    /// How many the frame would add.
+    pub len: usize,
+    /// The limit for data frames.
+    pub limit: usize,
+}
+
+/// Room for control frames beyond the limit: eight of the longest.
+const CONTROL_ROOM: usize = 8 * (MAX_HEADER_LEN + MAX_CONTROL_PAYLOAD);
+
+impl Outbox {
+    /// Makes an empty outbox in which at most `limit` bytes of data frames
+    /// wait.
+    #[must_use]
+    pub const fn with_limit(limit: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            start: 0,
+            limit,
+        }
+    }
+
+    /// Queues a frame without its first `skip` bytes, which the transport took
+    /// already.
+    ///
+    /// A frame of which a part was written is queued whatever the limit: the
+    /// stream would be broken otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`OutboxFull`]; the frame was not queued.
+    pub fn push(&mut self, frame: &OutFrame<'_>, skip: usize) -> Result<(), OutboxFull> {
+        let (pending, len) = (self.len(), frame.len() - skip.min(frame.len()));
+        let room = if frame.opcode().is_control() {
+            CONTROL_ROOM
+        } else {
+            0
+        };
+        if skip == 0 && len > self.limit.saturating_add(room).saturating_sub(pending) {
+            return Err(OutboxFull {
+                pending,
+                len,
+                limit: self.limit,
+            });
+        }
+        self.make_room();
+        frame.append_to(&mut self.bytes, skip);
+        Ok(())
+    }
+
+    /// Queues bytes that are frames already, such as a
+    /// [`Prepared`](crate::Prepared) one or the tail of a write that the
+    /// transport took in part; whatever the limit.
+    pub fn push_bytes(&mut self, bytes: &[u8]) {
+        self.make_room();
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Returns the bytes to write next.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// Notes that the transport took `n` bytes; a count beyond what waits is
+    /// taken for all of it. Frees the memory once nothing waits.
+    pub fn advance(&mut self, n: usize) {
+        self.start = self.start.saturating_add(n).min(self.bytes.len());
+        if self.start == self.bytes.len() {
+            self.bytes = Vec::new();
+            self.start = 0;
+        }
+    }
+
+    /// Returns how many bytes wait.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    /// Tells whether nothing waits.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns how many bytes of data frames may wait.
+    #[must_use]
+    pub const fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Moves what waits to the front once more than half of the buffer was
+    /// written: work that the writes before have paid for.
+    fn make_room(&mut self) {
+        if self.start > self.bytes.len() / 2 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Message, Sender, ServerMasking};
+
+    fn sender() -> Sender<ServerMasking> {
+        Sender::new(ServerMasking::new())
+    }
+
+    #[test]
+    fn bytes_leave_in_order_whatever_the_transport_takes() {
+        let mut tx = sender();
+        for step in 1..20 {
+            let mut outbox = Outbox::with_limit(10_000);
+            let mut expected = Vec::new();
+            let mut written = Vec::new();
+            for len in 0..60 {
+                let payload = alloc::vec![len as u8; len];
+                let frame = tx.message(Message::Binary(&payload)).unwrap();
+                frame.append_to(&mut expected, 0);
+                outbox.push(&frame, 0).unwrap();
+                let n = step.min(outbox.len());
+                written.extend_from_slice(&outbox.as_slice()[..n]);
+                outbox.advance(n);
+            }
+            written.extend_from_slice(outbox.as_slice());
+            outbox.advance(usize::MAX);
+            assert_eq!(written, expected);
+            assert_eq!(outbox.bytes.capacity(), 0);
+        }
+    }
+
+    #[test]
+    fn limit_is_exact_and_control_frames_have_room_beyond_it() {
+        let mut tx = sender();
+        let mut outbox = Outbox::with_limit(12);
+        outbox
+            .push(&tx.message(Message::Binary(&[0; 10])).unwrap(), 0)
+            .unwrap();
+        let refused = outbox.push(&tx.message(Message::Binary(&[])).unwrap(), 0);
+        assert_eq!(
+            refused,
+            Err(OutboxFull {
+                pending: 12,
+                len: 2,
+                limit: 12
+            })
+        );
+        let mut pongs = 0;
+        while outbox.push(&tx.pong(&[1; 125]).unwrap(), 0).is_ok() {
+            pongs += 1;
+        }
+        assert_eq!(pongs, 8);
+        assert_eq!(outbox.len(), 12 + 8 * 127);
+    }
+
+    #[test]
+    fn frame_that_was_begun_is_always_finished() {
+        //= RFC6455-10.3-2
+        let mut outbox = Outbox::with_limit(0);
+        let mut tx = sender();
+        let frame = tx.message(Message::Text("begun")).unwrap();
+        outbox.push(&frame, 3).unwrap();
+        assert_eq!(outbox.as_slice(), b"egun");
+    }
+}

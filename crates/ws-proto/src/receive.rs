@@ -1,0 +1,576 @@
+//! Receiving: bytes in, events out (RFC 6455 sections 5 and 6.2).
+
+use alloc::boxed::Box;
+use core::mem;
+
+use crate::{
+    Chunk, CloseCode, CloseFrame, Header, Inbound, Limits, MaskKey, Message, MessageKind, OpCode,
+    ProtocolError, Utf8Stream,
+    header::{MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN},
+    utf8::validate,
+    xor,
+};
+
+/// Parses what a peer sends, in the caller's buffer.
+///
+/// The caller lends the bytes of a read to [`receive`](Self::receive); they
+/// are unmasked where they lie, and the [`Event`]s point into them. Between
+/// calls the receiver keeps at most 13 bytes of a header, one control payload
+/// that is split between reads and three bytes of a split character. Nothing
+/// is ever reserved from a declared length.
+#[derive(Debug)]
+pub struct Receiver {
+    limits: Limits,
+    /// Bytes of the current frame's payload that are still to come.
+    remaining: u64,
+    /// Bytes in the current message, by its headers so far.
+    message_len: u64,
+    /// A control payload that is split between reads.
+    control: Option<Box<ControlPayload>>,
+    /// Frames in the current message so far.
+    fragments: u32,
+    counts: FrameCounts,
+    /// The key for the next byte of the payload.
+    key: MaskKey,
+    utf8: Utf8Stream,
+    /// A header that is split between reads.
+    head: [u8; MAX_HEADER_LEN],
+    head_len: u8,
+    inbound: Inbound,
+    phase: Phase,
+    /// The message that is open; its kind.
+    message: Option<MessageKind>,
+    /// Whether the current data frame is the last of its message.
+    fin: bool,
+    /// Whether a chunk of the open message was handed out.
+    begun: bool,
+}
+
+/// What the next byte belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Header,
+    Data,
+    Control {
+        opcode: OpCode,
+    },
+    /// The peer's Close was received: whatever follows is discarded.
+    Closed,
+    /// An error was returned: no further input is looked at.
+    Failed,
+}
+
+#[derive(Debug)]
+struct ControlPayload {
+    bytes: [u8; MAX_CONTROL_PAYLOAD],
+    len: u8,
+}
+
+/// Something that the peer sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A piece of a message.
+    Data(Chunk<'a>),
+    /// A Ping; [`Sender::respond`](crate::Sender::respond) makes the Pong.
+    Ping(&'a [u8]),
+    /// A Pong, which needs no reply.
+    Pong(&'a [u8]),
+    /// The peer's Close, `None` if it had no body (which section 7.1.5 calls
+    /// 1005). It is the last event;
+    /// [`Sender::respond`](crate::Sender::respond) makes the reply if one is
+    /// due.
+    Close(Option<CloseFrame<'a>>),
+}
+
+impl Receiver {
+    /// Starts right after the opening handshake.
+    #[must_use]
+    #[inline]
+    pub const fn new(inbound: Inbound, limits: Limits) -> Self {
+        Self {
+            limits,
+            remaining: 0,
+            message_len: 0,
+            control: None,
+            fragments: 0,
+            counts: FrameCounts::NONE,
+            key: MaskKey::ZERO,
+            utf8: Utf8Stream::new(),
+            head: [0; MAX_HEADER_LEN],
+            head_len: 0,
+            inbound,
+            phase: Phase::Header,
+            message: None,
+            fin: false,
+            begun: false,
+        }
+    }
+
+    /// Parses the next event off the front of `input`, which are the next
+    /// bytes of the transport, of any number; `None` once all of it is used.
+    ///
+    /// `input` is moved on past what was parsed, so a caller may stop between
+    /// events and go on later with what is left, before any newer bytes.
+    /// After a Close what follows it is discarded, and after an error there
+    /// are no events at all.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that the peer broke. What was complete before it was
+    /// returned before it. A length above a limit is an error as soon as the
+    /// header is there, before any of its payload is.
+    #[inline]
+    pub fn receive<'a, 'input: 'a>(
+        &'a mut self,
+        input: &mut &'input mut [u8],
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
+        //= RFC6455-6.2-1
+        loop {
+            match self.phase {
+                Phase::Header => match self.next_header(input) {
+                    Ok(Some(header)) => {
+                        if let Err(error) = self.begin_frame(&header) {
+                            return self.fail(input, error);
+                        }
+                    }
+                    Ok(None) => return Ok(None),
+                    Err(error) => return self.fail(input, error),
+                },
+                Phase::Data => {
+                    if input.is_empty() && self.remaining > 0 {
+                        return Ok(None);
+                    }
+                    if self.utf8.missing() > 0 {
+                        match self.complete_character(input) {
+                            Ok(false) => {}
+                            Ok(true) => return Ok(Some(self.character())),
+                            Err(error) => return self.fail(input, error),
+                        }
+                    } else {
+                        match self.piece(input) {
+                            Ok(None) => {}
+                            Ok(Some(chunk)) => return Ok(Some(Event::Data(chunk))),
+                            Err(error) => return self.fail(input, error),
+                        }
+                    }
+                }
+                Phase::Control { .. } if input.is_empty() && self.remaining > 0 => {
+                    return Ok(None);
+                }
+                //= RFC6455-6.2-2
+                Phase::Control { opcode } => return self.control(opcode, input),
+                //= RFC6455-7.1.7-7
+                Phase::Closed | Phase::Failed => {
+                    *input = &mut [];
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Tells that the transport ended.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::ConnectionLost`] if the peer had not sent its Close:
+    /// the connection was not closed cleanly (section 7.1.4), whatever its
+    /// messages were worth. `Ok` after a Close, and after an error that was
+    /// returned before.
+    pub const fn end(&mut self) -> Result<(), ProtocolError> {
+        //= RFC6455-7.1.4-1, RFC6455-7.1.5-1
+        match self.phase {
+            Phase::Closed | Phase::Failed => Ok(()),
+            _ => {
+                self.phase = Phase::Failed;
+                Err(ProtocolError::ConnectionLost)
+            }
+        }
+    }
+
+    /// Tells whether nothing is held: a receiver that is made anew from the
+    /// same policy and limits would go on just the same.
+    #[must_use]
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        self.phase == Phase::Header && self.head_len == 0 && self.message.is_none()
+    }
+
+    /// Tells whether the peer's Close was received.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// Tells whether the connection failed: an error was returned.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        self.phase == Phase::Failed
+    }
+
+    /// Tells whether a message was begun and is not finished.
+    #[must_use]
+    pub const fn is_message_open(&self) -> bool {
+        self.message.is_some()
+    }
+
+    /// Returns how many frames of which form began since this was last asked.
+    #[inline]
+    pub const fn take_counts(&mut self) -> FrameCounts {
+        mem::replace(&mut self.counts, FrameCounts::NONE)
+    }
+
+    /// Returns how many bytes of the current data frame's payload are still
+    /// to come, by its header; 0 between frames and within control frames.
+    ///
+    /// A hint for how much to read next; the number is the peer's to choose.
+    #[must_use]
+    pub const fn frame_remaining(&self) -> u64 {
+        match self.phase {
+            Phase::Data => self.remaining,
+            _ => 0,
+        }
+    }
+}
+
+/// How many frames of which form a peer began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FrameCounts {
+    /// Frames by opcode: the value at [`OpCode::bits`].
+    pub by_opcode: [u32; 11],
+    /// Frames with the MASK bit clear.
+    pub unmasked: u32,
+    /// Frames with the MASK bit set and the key `00 00 00 00`.
+    pub zero_key: u32,
+}
+
+impl FrameCounts {
+    const NONE: Self = Self {
+        by_opcode: [0; 11],
+        unmasked: 0,
+        zero_key: 0,
+    };
+}
+
+impl Receiver {
+    /// Takes a header off the input, once it is whole.
+    #[inline]
+    fn next_header(&mut self, input: &mut &mut [u8]) -> Result<Option<Header>, ProtocolError> {
+        // The payload of a split control frame was handed out and is done with.
+        self.control = None;
+        if self.head_len > 0 {
+            return self.split_header(input);
+        }
+        if let Some((header, len)) = Header::decode(input)? {
+            take(input, len);
+            return Ok(Some(header));
+        }
+        let start = take(input, input.len());
+        self.head[..start.len()].copy_from_slice(start);
+        self.head_len = start.len() as u8;
+        Ok(None)
+    }
+
+    /// Goes on with a header of which earlier input had the start.
+    #[cold]
+    fn split_header(&mut self, input: &mut &mut [u8]) -> Result<Option<Header>, ProtocolError> {
+        let have = usize::from(self.head_len);
+        let more = input.len().min(MAX_HEADER_LEN - have);
+        self.head[have..have + more].copy_from_slice(&input[..more]);
+        match Header::decode(&self.head[..have + more])? {
+            Some((header, len)) => {
+                self.head_len = 0;
+                take(input, len - have);
+                Ok(Some(header))
+            }
+            None => {
+                self.head_len = (have + more) as u8;
+                take(input, more);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Judges a header by role, order and limits.
+    #[inline]
+    fn begin_frame(&mut self, header: &Header) -> Result<(), ProtocolError> {
+        let opcode = header.opcode();
+        //= RFC6455-5.2-3, RFC6455-5.2-10, RFC6455-5.2-11, MSWS-3.2.5-5
+        if header.reserved() != 0 {
+            return Err(ProtocolError::ReservedBits {
+                bits: header.reserved(),
+            });
+        }
+        match opcode {
+            //= RFC6455-5.4-14, RFC6455-5.4-7
+            OpCode::Continuation if self.message.is_none() => {
+                return Err(ProtocolError::UnexpectedContinuation);
+            }
+            OpCode::Text | OpCode::Binary if self.message.is_some() => {
+                return Err(ProtocolError::ExpectedContinuation);
+            }
+            _ => {}
+        }
+        match (header.mask(), self.inbound) {
+            //= RFC6455-5.1-3, MSWS-3.2.1-1, MSWS-3.2.5-2
+            (None, Inbound::RequireMasked) => return Err(ProtocolError::UnmaskedFrame),
+            //= RFC6455-5.1-5, MSWS-3.1.5-1
+            (Some(_), Inbound::RequireUnmasked) => return Err(ProtocolError::MaskedFrame),
+            //= MSWS-3.2.1-2, MSWS-3.2.5-3
+            (None, _) => self.key = MaskKey::ZERO,
+            //= MSWS-3.2.5-4
+            (Some(key), _) => self.key = key,
+        }
+        if opcode.is_control() {
+            //= RFC6455-5.4-4, RFC6455-5.4-8
+            self.phase = Phase::Control { opcode };
+        } else {
+            self.begin_data_frame(header)?;
+            self.phase = Phase::Data;
+        }
+        self.remaining = header.payload_len();
+        self.counts.count(header);
+        Ok(())
+    }
+
+    /// Takes what is there of the payload, as a chunk if there is anything to
+    /// say.
+    #[inline]
+    fn piece<'input>(
+        &mut self,
+        input: &mut &'input mut [u8],
+    ) -> Result<Option<Chunk<'input>>, ProtocolError> {
+        let (piece, last) = self.take_payload(input, usize::MAX);
+        let data = match self.message {
+            //= RFC6455-5.6-2, RFC6455-8.1-1, RFC6455-10.7-1
+            Some(MessageKind::Text) => Message::Text(
+                if last {
+                    validate(piece)
+                } else {
+                    self.utf8.push_whole(piece)
+                }
+                .map_err(|_| ProtocolError::TextNotUtf8)?,
+            ),
+            //= RFC6455-5.6-3
+            _ => Message::Binary(piece),
+        };
+        if data.is_empty() && !last {
+            return Ok(None);
+        }
+        let first = self.hand_out(last);
+        Ok(Some(Chunk { data, first, last }))
+    }
+
+    /// Takes bytes of the payload that belong to a character which earlier
+    /// ones began; `true` once there is something to say.
+    #[cold]
+    fn complete_character(&mut self, input: &mut &mut [u8]) -> Result<bool, ProtocolError> {
+        //= RFC6455-5.6-1
+        let (piece, last) = self.take_payload(input, self.utf8.missing());
+        match self.utf8.complete(piece) {
+            Ok(true) => Ok(true),
+            Ok(false) if !last => Ok(false),
+            _ => Err(ProtocolError::TextNotUtf8),
+        }
+    }
+
+    /// Hands out the character that was completed.
+    #[cold]
+    fn character(&mut self) -> Event<'_> {
+        let last = self.phase == Phase::Header && self.fin;
+        let first = self.hand_out(last);
+        Event::Data(Chunk {
+            data: Message::Text(self.utf8.completed()),
+            first,
+            last,
+        })
+    }
+
+    /// Takes at most `limit` bytes of the data frame's payload, unmasked, and
+    /// tells whether they end the message.
+    #[inline]
+    fn take_payload<'input>(
+        &mut self,
+        input: &mut &'input mut [u8],
+        limit: usize,
+    ) -> (&'input [u8], bool) {
+        let len = limit.min(input.len());
+        // Not more than `input.len()`, so it fits where a `u64` does not.
+        let len = self.remaining.min(len as u64) as usize;
+        let piece = take(input, len);
+        //= RFC6455-6.2-6
+        xor(piece, self.key);
+        self.key = self.key.rotated(len);
+        self.remaining -= len as u64;
+        if self.remaining > 0 {
+            return (piece, false);
+        }
+        self.phase = Phase::Header;
+        (piece, self.fin)
+    }
+
+    /// Returns the event of a control frame once its payload is whole.
+    #[inline]
+    fn control<'a, 'input: 'a>(
+        &'a mut self,
+        opcode: OpCode,
+        input: &mut &'input mut [u8],
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
+        // At most 125.
+        let len = self.remaining as usize;
+        let is_split = self.control.is_some() || input.len() < len;
+        if is_split && !self.gather_control(input, len) {
+            return Ok(None);
+        }
+        let whole = take(input, if is_split { 0 } else { len });
+        let Self {
+            control,
+            phase,
+            key,
+            ..
+        } = self;
+        let payload = control
+            .as_mut()
+            .map_or(whole, |gathered| gathered.as_mut_slice());
+        xor(payload, *key);
+        let event = control_event(opcode, payload);
+        *phase = match opcode {
+            _ if event.is_err() => Phase::Failed,
+            OpCode::Close => Phase::Closed,
+            _ => Phase::Header,
+        };
+        event.map(Some)
+    }
+
+    /// Keeps what is there of a control payload that is split between reads;
+    /// `true` once it is whole.
+    #[cold]
+    fn gather_control(&mut self, input: &mut &mut [u8], missing: usize) -> bool {
+        let more = take(input, missing.min(input.len()));
+        self.control
+            .get_or_insert_with(ControlPayload::new)
+            .push(more);
+        self.remaining -= more.len() as u64;
+        self.remaining == 0
+    }
+
+    #[cold]
+    fn fail<T>(&mut self, input: &mut &mut [u8], error: ProtocolError) -> Result<T, ProtocolError> {
+        self.phase = Phase::Failed;
+        *input = &mut [];
+        Err(error)
+    }
+
+    /// Judges a data frame by the limits, and notes what it is part of.
+    #[inline]
+    fn begin_data_frame(&mut self, header: &Header) -> Result<(), ProtocolError> {
+        let Limits {
+            max_frame,
+            max_message,
+            max_fragments,
+        } = self.limits;
+        let len = header.payload_len();
+        //= RFC6455-10.4-1, RFC6455-10.4-2
+        if len > max_frame {
+            return Err(ProtocolError::FrameTooBig {
+                len,
+                limit: max_frame,
+            });
+        }
+        self.message_len = self.message_len.saturating_add(len);
+        if self.message_len > max_message {
+            let len = self.message_len;
+            return Err(ProtocolError::MessageTooBig {
+                len,
+                limit: max_message,
+            });
+        }
+        self.fragments = self.fragments.saturating_add(1);
+        if self.fragments > max_fragments {
+            return Err(ProtocolError::TooManyFragments {
+                limit: max_fragments,
+            });
+        }
+        self.fin = header.fin();
+        //= RFC6455-5.4-2, RFC6455-5.4-10, RFC6455-6.2-3, RFC6455-6.2-4
+        match header.opcode() {
+            OpCode::Text => self.message = Some(MessageKind::Text),
+            OpCode::Binary => self.message = Some(MessageKind::Binary),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Notes that a chunk is handed out; tells whether it is the first.
+    #[inline]
+    const fn hand_out(&mut self, last: bool) -> bool {
+        let first = !self.begun;
+        self.begun = !last;
+        if last {
+            self.message = None;
+            self.message_len = 0;
+            self.fragments = 0;
+        }
+        first
+    }
+}
+
+impl FrameCounts {
+    #[inline]
+    fn count(&mut self, header: &Header) {
+        self.by_opcode[usize::from(header.opcode().bits())] += 1;
+        match header.mask() {
+            None => self.unmasked += 1,
+            Some(key) => self.zero_key += u32::from(key.is_zero()),
+        }
+    }
+}
+
+impl ControlPayload {
+    fn new() -> Box<Self> {
+        Box::new(Self {
+            bytes: [0; MAX_CONTROL_PAYLOAD],
+            len: 0,
+        })
+    }
+
+    fn push(&mut self, more: &[u8]) {
+        let len = usize::from(self.len);
+        self.bytes[len..len + more.len()].copy_from_slice(more);
+        self.len += more.len() as u8;
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [u8] {
+        &mut self.bytes[..usize::from(self.len)]
+    }
+}
+
+/// Takes the next `len` bytes off the input.
+#[inline]
+fn take<'input>(input: &mut &'input mut [u8], len: usize) -> &'input mut [u8] {
+    let (taken, rest) = mem::take(input).split_at_mut(len);
+    *input = rest;
+    taken
+}
+
+#[inline]
+fn control_event(opcode: OpCode, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
+    match opcode {
+        OpCode::Ping => Ok(Event::Ping(payload)),
+        OpCode::Close => close_frame(payload).map(Event::Close),
+        _ => Ok(Event::Pong(payload)),
+    }
+}
+
+/// Parses the body of a Close frame (section 5.5.1).
+fn close_frame(body: &[u8]) -> Result<Option<CloseFrame<'_>>, ProtocolError> {
+    //= RFC6455-5.5.1-1, RFC6455-5.5.1-3
+    let Some((code, reason)) = body.split_first_chunk() else {
+        return Ok(None);
+    };
+    let code = u16::from_be_bytes(*code);
+    let code = CloseCode::new(code).ok_or(ProtocolError::CloseCodeInvalid { code })?;
+    //= RFC6455-7.1.5-1, RFC6455-7.1.6-1, RFC6455-8.1-1
+    let reason = validate(reason).map_err(|_| ProtocolError::CloseReasonNotUtf8)?;
+    Ok(Some(CloseFrame { code, reason }))
+}

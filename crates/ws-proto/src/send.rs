@@ -1,0 +1,338 @@
+//! Sending: messages in, frames out (RFC 6455 sections 5 and 6.1).
+
+use alloc::vec::Vec;
+use core::mem;
+
+use crate::{
+    CloseCode, CloseFrame, Event, Header, Inbound, MaskKey, MaskingPolicy, Message, MessageKind,
+    OpCode, Prepared, ProtocolError, SendError, header::MAX_HEADER_LEN, xor, xor::append_xored,
+};
+
+/// Makes the frames that an endpoint sends.
+///
+/// Every method returns an [`OutFrame`], which borrows the payload; it is to
+/// be written, whole and in the order of the calls.
+#[derive(Clone, Debug)]
+pub struct Sender<P> {
+    masking: P,
+    /// The message that is sent in fragments and whose last one is owed.
+    open: Option<MessageKind>,
+    close_sent: bool,
+}
+
+impl<P: MaskingPolicy> Sender<P> {
+    /// Starts right after the opening handshake.
+    #[must_use]
+    #[inline]
+    pub const fn new(masking: P) -> Self {
+        //= MSWS-3.1.3-1, MSWS-3.1.3-2, MSWS-3.2.3-1, MSWS-3.2.3-2, RFC6455-4.2.2-20
+        Self {
+            masking,
+            open: None,
+            close_sent: false,
+        }
+    }
+
+    /// Makes the frame of a whole message (section 6.1).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closing`] after a Close, [`SendError::MessageUnfinished`]
+    /// between the fragments of another message.
+    #[inline]
+    pub fn message<'a>(&mut self, message: Message<'a>) -> Result<OutFrame<'a>, SendError> {
+        self.check_message()?;
+        //= RFC6455-6.1-2, RFC6455-6.1-4, RFC6455-6.1-5
+        Ok(self.data_frame(opcode(message.kind()), true, message.as_bytes()))
+    }
+
+    /// Makes the frame of the next fragment of a message; the first call opens
+    /// the message and the one with `last` ends it (section 5.4).
+    ///
+    /// Fragments may have any size, also none; text is cut between
+    /// characters. Pings, Pongs and a Close may come in between.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closing`] after a Close, [`SendError::MessageTypeChanged`]
+    /// if the fragment is text and the message is not, or the other way round.
+    pub fn fragment<'a>(
+        &mut self,
+        fragment: Message<'a>,
+        last: bool,
+    ) -> Result<OutFrame<'a>, SendError> {
+        self.check_open()?;
+        let kind = fragment.kind();
+        //= RFC6455-5.4-3, RFC6455-5.4-6, RFC6455-5.4-9, RFC6455-5.4-14, RFC6455-6.1-3
+        let opcode = match self.open {
+            None => opcode(kind),
+            Some(open) if open == kind => OpCode::Continuation,
+            Some(_) => return Err(SendError::MessageTypeChanged),
+        };
+        self.open = (!last).then_some(kind);
+        Ok(self.data_frame(opcode, last, fragment.as_bytes()))
+    }
+
+    /// Makes the frame of a message that was encoded before.
+    ///
+    /// A server writes it as it is. A client still applies its key, as every
+    /// frame has one of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`message`](Self::message).
+    #[inline]
+    pub fn prepared<'a>(&mut self, prepared: &'a Prepared) -> Result<OutFrame<'a>, SendError> {
+        self.check_message()?;
+        Ok(self.data_frame(opcode(prepared.kind()), true, prepared.payload()))
+    }
+
+    /// Makes a Ping (section 5.5.2).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closing`] after a Close, [`SendError::ControlTooLong`] for
+    /// a payload over 125 bytes.
+    pub fn ping<'a>(&mut self, payload: &'a [u8]) -> Result<OutFrame<'a>, SendError> {
+        self.check_open()?;
+        self.control_frame(OpCode::Ping, payload)
+    }
+
+    /// Makes an unsolicited Pong (section 5.5.3). Answers to Pings are made by
+    /// [`respond`](Self::respond).
+    ///
+    /// # Errors
+    ///
+    /// As [`ping`](Self::ping).
+    pub fn pong<'a>(&mut self, payload: &'a [u8]) -> Result<OutFrame<'a>, SendError> {
+        self.check_open()?;
+        self.control_frame(OpCode::Pong, payload)
+    }
+
+    /// Makes the Close frame that starts the closing handshake, or ends it
+    /// (section 7.1.2). `None` makes an empty one. No data can be sent after
+    /// it, but an unfinished message may be left unfinished.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closing`] if a Close was sent before,
+    /// [`SendError::ControlTooLong`] for a reason over 123 bytes,
+    /// [`SendError::CloseCodeNotForServer`] for 1010 from a server.
+    pub fn close<'a>(&mut self, frame: Option<CloseFrame<'a>>) -> Result<OutFrame<'a>, SendError> {
+        self.check_open()?;
+        let frame = match frame {
+            None => self.control_frame(OpCode::Close, &[])?,
+            Some(CloseFrame { code, reason }) => {
+                //= RFC6455-7.4.1-7
+                if code == CloseCode::MANDATORY_EXTENSION
+                    && self.masking.inbound() != Inbound::RequireUnmasked
+                {
+                    return Err(SendError::CloseCodeNotForServer);
+                }
+                self.close_frame(code, reason)?
+            }
+        };
+        //= RFC6455-7.1.2-1, RFC6455-7.1.3-1
+        self.close_sent = true;
+        Ok(frame)
+    }
+
+    /// Makes the reply that the protocol owes to an event: a Pong to a Ping
+    /// and, unless one was sent, a Close to a Close. To be sent as soon as is
+    /// practical.
+    #[inline]
+    pub fn respond<'a>(&mut self, event: &Event<'a>) -> Option<OutFrame<'a>> {
+        match *event {
+            Event::Data(_) | Event::Pong(_) => None,
+            //= RFC6455-5.5.2-2, RFC6455-5.5.2-3, RFC6455-5.5.3-1
+            Event::Ping(payload) => self.control_frame(OpCode::Pong, payload).ok(),
+            //= RFC6455-5.5.1-7, RFC6455-5.5.1-8, RFC6455-5.5.1-9, RFC6455-5.5.1-15
+            Event::Close(_) if self.close_sent => None,
+            Event::Close(frame) => {
+                self.close_sent = true;
+                match frame {
+                    Some(CloseFrame { code, .. }) => self.close_frame(code, "").ok(),
+                    None => self.control_frame(OpCode::Close, &[]).ok(),
+                }
+            }
+        }
+    }
+
+    /// Makes the Close frame that tells the peer what it did wrong (section
+    /// 7.1.7), unless a Close was sent before or there is nobody to tell.
+    pub fn fail(&mut self, error: &ProtocolError) -> Option<OutFrame<'static>> {
+        //= RFC6455-7.1.7-5, RFC6455-10.7-3
+        let code = error.close_code()?;
+        if mem::replace(&mut self.close_sent, true) {
+            return None;
+        }
+        self.close_frame(code, error.kind()).ok()
+    }
+
+    /// Lends the masking policy.
+    #[must_use]
+    pub const fn masking(&self) -> &P {
+        &self.masking
+    }
+
+    /// Tells whether a Close frame was made: no data may follow.
+    #[must_use]
+    #[inline]
+    pub const fn is_close_sent(&self) -> bool {
+        self.close_sent
+    }
+
+    /// Tells whether a message is sent in fragments and its last is owed.
+    #[must_use]
+    pub const fn is_message_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Tells whether nothing is held: a sender that is made anew from the same
+    /// policy would go on just the same.
+    #[must_use]
+    #[inline]
+    pub const fn is_idle(&self) -> bool {
+        self.open.is_none() && !self.close_sent
+    }
+
+    #[inline]
+    const fn check_open(&self) -> Result<(), SendError> {
+        //= RFC6455-5.5.1-6, RFC6455-6.1-1
+        if self.close_sent {
+            Err(SendError::Closing)
+        } else {
+            Ok(())
+        }
+    }
+
+    #[inline]
+    const fn check_message(&self) -> Result<(), SendError> {
+        if self.open.is_some() && !self.close_sent {
+            return Err(SendError::MessageUnfinished);
+        }
+        self.check_open()
+    }
+
+    #[inline]
+    fn data_frame<'a>(&mut self, opcode: OpCode, fin: bool, payload: &'a [u8]) -> OutFrame<'a> {
+        let mask = self.masking.next_key();
+        let len = payload.len() as u64;
+        OutFrame::new(Header::of_data(fin, opcode, mask, len), payload)
+    }
+
+    fn control_frame<'a>(
+        &mut self,
+        opcode: OpCode,
+        payload: &'a [u8],
+    ) -> Result<OutFrame<'a>, SendError> {
+        let mask = self.masking.next_key();
+        let len = payload.len();
+        let header = Header::new(true, opcode, mask, len as u64)
+            .map_err(|_| SendError::ControlTooLong { len })?;
+        Ok(OutFrame::new(header, payload))
+    }
+
+    fn close_frame<'a>(
+        &mut self,
+        code: CloseCode,
+        reason: &'a str,
+    ) -> Result<OutFrame<'a>, SendError> {
+        let mask = self.masking.next_key();
+        let len = 2 + reason.len();
+        let header = Header::new(true, OpCode::Close, mask, len as u64)
+            .map_err(|_| SendError::ControlTooLong { len })?;
+        Ok(OutFrame::close(header, code, reason))
+    }
+}
+
+/// A frame to be written: its head, and its payload where that lies.
+#[derive(Clone, Debug)]
+#[must_use = "a frame that is not written is missing from the stream"]
+pub struct OutFrame<'a> {
+    /// The header, and after it the code of a Close frame.
+    head: [u8; MAX_HEADER_LEN + 2],
+    head_len: u8,
+    opcode: OpCode,
+    /// The key for the payload's first byte.
+    key: MaskKey,
+    payload: &'a [u8],
+}
+
+impl<'a> OutFrame<'a> {
+    #[inline]
+    fn new(header: Header, payload: &'a [u8]) -> Self {
+        let mut head = [0; MAX_HEADER_LEN + 2];
+        let (start, _) = head.split_first_chunk_mut().expect("two bytes longer");
+        let head_len = header.encode(start) as u8;
+        let key = header.mask().unwrap_or(MaskKey::ZERO);
+        Self {
+            head,
+            head_len,
+            opcode: header.opcode(),
+            key,
+            payload,
+        }
+    }
+
+    fn close(header: Header, code: CloseCode, reason: &'a str) -> Self {
+        let mut frame = Self::new(header, reason.as_bytes());
+        let len = usize::from(frame.head_len);
+        let code_bytes = &mut frame.head[len..len + 2];
+        code_bytes.copy_from_slice(&code.get().to_be_bytes());
+        xor(code_bytes, frame.key);
+        frame.head_len += 2;
+        frame.key = frame.key.rotated(2);
+        frame
+    }
+
+    /// Returns the number of bytes on the wire.
+    #[must_use]
+    #[inline]
+    #[allow(clippy::len_without_is_empty, reason = "a frame is never empty")]
+    pub const fn len(&self) -> usize {
+        self.head_len as usize + self.payload.len()
+    }
+
+    /// Returns the frame's opcode.
+    #[must_use]
+    #[inline]
+    pub const fn opcode(&self) -> OpCode {
+        self.opcode
+    }
+
+    /// Returns the frame as its head and its payload where that lies, for a
+    /// vectored write without a copy; `None` where a key must be applied,
+    /// which is done by [`append_to`](Self::append_to).
+    ///
+    /// A server's frames, and a client's with a zero key, are such.
+    #[must_use]
+    #[inline]
+    pub fn as_slices(&self) -> Option<[&[u8]; 2]> {
+        //= MSWS-3.1.4-6
+        self.key.is_zero().then(|| [self.head(), self.payload])
+    }
+
+    /// Appends the frame to `out`, without its first `skip` bytes, which were
+    /// written already. Masks while it copies.
+    #[inline]
+    pub fn append_to(&self, out: &mut Vec<u8>, skip: usize) {
+        let head = self.head();
+        out.extend_from_slice(&head[skip.min(head.len())..]);
+        let skip = skip.saturating_sub(head.len()).min(self.payload.len());
+        append_xored(out, &self.payload[skip..], self.key.rotated(skip));
+    }
+
+    #[inline]
+    fn head(&self) -> &[u8] {
+        &self.head[..usize::from(self.head_len)]
+    }
+}
+
+#[inline]
+const fn opcode(kind: MessageKind) -> OpCode {
+    match kind {
+        MessageKind::Text => OpCode::Text,
+        MessageKind::Binary => OpCode::Binary,
+    }
+}
