@@ -71,6 +71,7 @@ extern crate std;
 
 mod close;
 mod connection;
+mod controlled_network;
 mod error;
 mod header;
 mod keepalive;
@@ -87,6 +88,7 @@ mod xor;
 
 pub use close::{CloseCode, CloseFrame};
 pub use connection::{Connection, ConnectionState};
+pub use controlled_network::ControlledNetwork;
 pub use error::{ProtocolError, SendError};
 pub use header::{Header, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN};
 pub use keepalive::{Due, Keepalive, KeepaliveConfig, Timer};
