@@ -37,6 +37,17 @@ impl ControlledNetwork {
         }
     }
 
+    /// Allows everybody: the flag alone decides, as [MS-WSPE] has it.
+    ///
+    /// Only where what listens and connects cannot be reached from outside a
+    /// controlled network anyway.
+    #[must_use]
+    pub fn anywhere() -> Self {
+        Self::new()
+            .network(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0).into())
+            .network(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0).into())
+    }
+
     /// Adds this machine: `127.0.0.0/8`, `::1` and transports that never leave
     /// it, such as Unix domain sockets.
     #[must_use]
@@ -73,6 +84,14 @@ impl ControlledNetwork {
                 .networks
                 .iter()
                 .any(|network| network.contains(&address))
+    }
+}
+
+/// The plain flag: `true` is [`anywhere`](ControlledNetwork::anywhere), `false`
+/// the empty list.
+impl From<bool> for ControlledNetwork {
+    fn from(flag: bool) -> Self {
+        if flag { Self::anywhere() } else { Self::new() }
     }
 }
 
@@ -120,6 +139,14 @@ mod tests {
         assert!(list.allows(ip("2001:db8:ffff::1"), false));
         assert!(!list.allows(ip("2001:db9::1"), false));
         assert!(!list.allows(None, false));
+    }
+
+    #[test]
+    fn plain_flag_is_everybody_or_nobody() {
+        for peer in [None, ip("192.0.2.1"), ip("2001:db8::1")] {
+            assert!(ControlledNetwork::from(true).allows(peer, false));
+            assert!(!ControlledNetwork::from(false).allows(peer, true));
+        }
     }
 
     #[test]
