@@ -1,7 +1,7 @@
 //! Keepalive: when to ask whether the peer is there, and when to give it up
 //! (RFC 6455 section 5.5.2).
 
-use core::time::Duration;
+use core::{mem, time::Duration};
 
 /// When to send a Ping, and how long to wait for a sign of life.
 ///
@@ -58,12 +58,34 @@ impl Default for KeepaliveConfig {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Keepalive {
-    last_input: Duration,
-    last_data: Duration,
+    last_input: Millis,
+    last_data: Millis,
     /// When the unanswered Ping was sent.
-    ping_sent: Option<Duration>,
+    ping_sent: Millis,
     /// The number of the last Ping, which is its payload.
     pings: u32,
+}
+
+/// A time in whole milliseconds: half the size of a `Duration`, and there are
+/// many connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Millis(u64);
+
+impl Millis {
+    const NEVER: Self = Self(u64::MAX);
+
+    const fn from_duration(time: Duration) -> Self {
+        let millis = time.as_millis();
+        if millis < u64::MAX as u128 {
+            Self(millis as u64)
+        } else {
+            Self(u64::MAX - 1)
+        }
+    }
+
+    const fn to_duration(self) -> Duration {
+        Duration::from_millis(self.0)
+    }
 }
 
 /// What the passing of time asks for.
@@ -93,42 +115,46 @@ impl Keepalive {
     /// Starts the timers when the connection is open.
     #[must_use]
     pub const fn new(now: Duration) -> Self {
+        let now = Millis::from_duration(now);
         Self {
             last_input: now,
             last_data: now,
-            ping_sent: None,
+            ping_sent: Millis::NEVER,
             pings: 0,
         }
     }
 
     /// Notes that bytes came from the peer.
     pub const fn handle_input(&mut self, now: Duration) {
-        self.last_input = now;
+        self.last_input = Millis::from_duration(now);
     }
 
     /// Notes that a piece of a message came.
     pub const fn handle_data(&mut self, now: Duration) {
-        self.last_input = now;
-        self.last_data = now;
+        self.last_input = Millis::from_duration(now);
+        self.last_data = self.last_input;
     }
 
     /// Notes a Pong, and returns the round-trip time if it answers the Ping
     /// that was sent last.
     pub fn handle_pong(&mut self, payload: &[u8], now: Duration) -> Option<Duration> {
-        self.last_input = now;
+        self.last_input = Millis::from_duration(now);
         //= RFC6455-5.5.3-3
         if payload != self.pings.to_be_bytes() {
             return None;
         }
-        self.ping_sent.take().map(|sent| now.saturating_sub(sent))
+        match mem::replace(&mut self.ping_sent, Millis::NEVER) {
+            Millis::NEVER => None,
+            sent => Some(now.saturating_sub(sent.to_duration())),
+        }
     }
 
     /// Returns when [`handle_timeout`](Self::handle_timeout) is due next, and
     /// by which timer.
     #[must_use]
     pub fn poll_timeout(&self, config: &KeepaliveConfig) -> Option<(Duration, Timer)> {
-        let after = |since: Duration, timeout: Option<Duration>, timer| {
-            timeout.map(|timeout| (since.saturating_add(timeout), timer))
+        let after = |since: Millis, timeout: Option<Duration>, timer| {
+            timeout.map(|timeout| (since.to_duration().saturating_add(timeout), timer))
         };
         let liveness = match self.unanswered() {
             Some(sent) => after(sent, config.pong_timeout, Timer::Pong),
@@ -152,15 +178,16 @@ impl Keepalive {
             Timer::Idle => Due::IdleTimeout,
             Timer::Ping => {
                 self.pings = self.pings.wrapping_add(1);
-                self.ping_sent = Some(now);
+                self.ping_sent = Millis::from_duration(now);
                 Due::Ping(self.pings.to_be_bytes())
             }
         })
     }
 
     /// Returns when the Ping was sent that no sign of life followed.
-    fn unanswered(&self) -> Option<Duration> {
-        self.ping_sent.filter(|sent| *sent >= self.last_input)
+    fn unanswered(&self) -> Option<Millis> {
+        let is_open = self.ping_sent != Millis::NEVER && self.ping_sent >= self.last_input;
+        is_open.then_some(self.ping_sent)
     }
 }
 
