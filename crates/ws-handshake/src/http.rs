@@ -1,0 +1,167 @@
+//! Conversions to and from the types of the `http` crate.
+
+use alloc::string::ToString as _;
+use alloc::vec::Vec;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::client::HttpResponse;
+use crate::error::{HandshakeError, Offered};
+use crate::headers::{FieldBlock, Headers};
+use crate::request::{Request, Version};
+use crate::response::Response;
+use crate::server::Acceptance;
+use crate::uri::{Uri, UriError};
+
+impl<'a> Request<'a> {
+    /// Takes over a request from an HTTP server that speaks in the types of the `http` crate.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::from_parts`]; [`HandshakeError::BadHttpVersion`] for HTTP/2 and HTTP/3, whose handshake is another
+    /// (RFC 8441, RFC 9220).
+    pub fn from_http<B>(request: &'a http::Request<B>) -> Result<Self, HandshakeError> {
+        let version = match request.version() {
+            http::Version::HTTP_09 => Version { major: 0, minor: 9 },
+            http::Version::HTTP_10 => Version::HTTP_10,
+            http::Version::HTTP_11 => Version::HTTP_11,
+            http::Version::HTTP_3 => {
+                return Err(HandshakeError::BadHttpVersion { offered: HTTP_3 });
+            }
+            _ => return Err(HandshakeError::BadHttpVersion { offered: HTTP_2 }),
+        };
+        let target = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |target| target.as_str());
+        let headers = request
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let authority = request
+            .uri()
+            .authority()
+            .map(|authority| authority.as_str());
+        if let Some(authority) =
+            authority.filter(|authority| crate::uri::split_authority(authority).is_none())
+        {
+            return Err(HandshakeError::BadTarget {
+                offered: Offered::new(authority.as_bytes()),
+            });
+        }
+        Ok(
+            Self::from_parts(request.method().as_str(), target, version, headers)?
+                .with_authority(authority),
+        )
+    }
+}
+
+impl Acceptance<'_> {
+    /// The 101 as a value of the `http` crate, for an HTTP server that writes the reply itself.
+    #[must_use]
+    pub fn to_http(&self) -> http::Response<()> {
+        let mut response = http::Response::new(());
+        *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers.insert(http::header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(
+            http::header::CONNECTION,
+            HeaderValue::from_static("Upgrade"),
+        );
+        insert(
+            headers,
+            http::header::SEC_WEBSOCKET_ACCEPT,
+            self.accept_key(),
+        );
+        if let Some(name) = self.agreed_subprotocol() {
+            insert(headers, http::header::SEC_WEBSOCKET_PROTOCOL, name);
+        }
+        if let Some(answer) = self.deflate_answer() {
+            insert(
+                headers,
+                http::header::SEC_WEBSOCKET_EXTENSIONS,
+                &answer.to_string(),
+            );
+        }
+        append_all(headers, self.fields());
+        response
+    }
+}
+
+impl From<Response> for http::Response<Vec<u8>> {
+    /// Leaves `Content-Length` to the HTTP server that writes the reply; `Connection: close` is asked for.
+    fn from(response: Response) -> Self {
+        let (status, fields, body) = response.into_parts();
+        let mut response = Self::new(body);
+        // INVARIANT: a `Response` has a status from 200 to 599.
+        *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
+        let headers = response.headers_mut();
+        append_all(headers, &fields);
+        if status == 405 && !headers.contains_key(http::header::ALLOW) {
+            headers.insert(http::header::ALLOW, HeaderValue::from_static("GET"));
+        }
+        if status == 426 {
+            headers.insert(http::header::UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(
+                http::header::CONNECTION,
+                HeaderValue::from_static("Upgrade, close"),
+            );
+        } else {
+            headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+impl From<HttpResponse> for http::Response<Vec<u8>> {
+    fn from(response: HttpResponse) -> Self {
+        let mut converted = Self::new(response.body);
+        // INVARIANT: the status line has three digits, and 1xx replies never become an `HttpResponse`; what is left
+        // below 100 is no status, and is shown as the 500 that RFC 9110 section 15 takes it for.
+        *converted.status_mut() = http::StatusCode::from_u16(response.status)
+            .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+        *converted.headers_mut() = HeaderMap::from(&response.headers);
+        converted
+    }
+}
+
+impl From<&Headers> for HeaderMap {
+    /// A value that the `http` crate does not take, for a control character in an unfolded line, is left out.
+    fn from(headers: &Headers) -> Self {
+        let mut map = Self::with_capacity(headers.len());
+        for (name, value) in headers.iter() {
+            append_one(&mut map, name.as_bytes(), value);
+        }
+        map
+    }
+}
+
+impl TryFrom<&http::Uri> for Uri {
+    type Error = UriError;
+
+    fn try_from(uri: &http::Uri) -> Result<Self, UriError> {
+        Self::parse(&uri.to_string())
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    // INVARIANT: base64, a token, or extensions of our own writing: never a control character.
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+fn append_all(headers: &mut HeaderMap, fields: &FieldBlock) {
+    for (name, value) in fields.iter() {
+        append_one(headers, name, value);
+    }
+}
+
+fn append_one(headers: &mut HeaderMap, name: &[u8], value: &[u8]) {
+    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+        headers.append(name, value);
+    }
+}
+
+const HTTP_2: Version = Version { major: 2, minor: 0 };
+const HTTP_3: Version = Version { major: 3, minor: 0 };

@@ -1,0 +1,148 @@
+//! The opening handshake of the WebSocket Protocol (RFC 6455 section 4) over HTTP/1.1, for servers and clients, without
+//! sockets: bytes in, bytes out.
+//!
+//! It does not open connections, does not wait, and knows nothing of frames: what follows the handshake is left exactly
+//! where it is, for a frame layer such as `ws-proto` to read. It is `no_std` and needs `alloc`.
+//!
+//! # A server
+//!
+//! ```
+//! use ws_handshake::{HandshakeError, HeadReader, OriginPolicy, Response, ServerConfig};
+//!
+//! /// Answers one read; `true` once the connection is open. The rest of the input is the first frames.
+//! fn on_read(
+//!     config: &ServerConfig,
+//!     reader: &mut HeadReader,
+//!     input: &[u8],
+//!     out: &mut Vec<u8>,
+//! ) -> Result<Option<usize>, HandshakeError> {
+//!     let Some(head) = reader.receive(input)? else { return Ok(None) };
+//!     let request = head.request()?;
+//!     if !request.is_upgrade() {
+//!         Response::new(200).body("This is a WebSocket server.").write_to(out); // then close
+//!     } else if request.path() != "/chat" {
+//!         Response::new(404).write_to(out); // then close
+//!     } else {
+//!         config.negotiate(&request)?.write_to(out);
+//!         return Ok(Some(head.consumed()));
+//!     }
+//!     Ok(None)
+//! }
+//!
+//! // Pages of other sites must not speak for our users: see `OriginPolicy`.
+//! let config = ServerConfig::new(OriginPolicy::list(["https://example.com"])).subprotocols(["chat"]);
+//! let mut reader = config.head_reader();
+//! let mut out = Vec::new();
+//!
+//! let input = b"GET /chat HTTP/1.1\r\n\
+//!     Host: example.com\r\n\
+//!     Upgrade: websocket\r\n\
+//!     Connection: Upgrade\r\n\
+//!     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+//!     Sec-WebSocket-Version: 13\r\n\
+//!     Origin: https://example.com\r\n\
+//!     Sec-WebSocket-Protocol: chat, superchat\r\n\r\n";
+//! match on_read(&config, &mut reader, input, &mut out) {
+//!     Ok(Some(consumed)) => assert_eq!(consumed, input.len()),
+//!     Ok(None) => unreachable!("the request is complete"),
+//!     Err(error) => error.rejection().write_to(&mut out), // then close
+//! }
+//! assert_eq!(
+//!     out,
+//!     b"HTTP/1.1 101 Switching Protocols\r\n\
+//!     Upgrade: websocket\r\n\
+//!     Connection: Upgrade\r\n\
+//!     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+//!     Sec-WebSocket-Protocol: chat\r\n\r\n"
+//! );
+//! ```
+//!
+//! # A client
+//!
+//! ```
+//! use ws_handshake::{ClientProgress, ClientRequest, Nonce, Uri};
+//!
+//! let uri = Uri::parse("ws://example.com/chat")?;
+//! // With the `std` feature: `start_random()`. A fixed nonce is for examples.
+//! let nonce = Nonce::from_bytes(*b"the sample nonce");
+//! let mut handshake = ClientRequest::new(uri).subprotocol("chat")?.start(nonce);
+//! assert!(handshake.request_bytes().starts_with(b"GET /chat HTTP/1.1\r\nHost: example.com\r\n")); // send them
+//!
+//! let input = b"HTTP/1.1 101 Switching Protocols\r\n\
+//!     Upgrade: websocket\r\n\
+//!     Connection: Upgrade\r\n\
+//!     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+//!     Sec-WebSocket-Protocol: chat\r\n\r\n\
+//!     \x81\x05Hello";
+//! match handshake.receive(input)? {
+//!     ClientProgress::Incomplete => unreachable!("the reply is complete"), // else read more
+//!     ClientProgress::Agreed { agreed, consumed } => {
+//!         assert_eq!(agreed.subprotocol.as_deref(), Some("chat"));
+//!         assert_eq!(&input[consumed..], b"\x81\x05Hello"); // to the frame layer
+//!     }
+//!     ClientProgress::Refused { response, .. } => unreachable!("status {}", response.status),
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is bounded
+//!
+//! A head has at most [`HeadLimits::max_head`] bytes and [`HeadLimits::max_headers`] field lines, the body of a refusal
+//! that a client keeps at most [`ClientRequest::max_body`] bytes; all are finite by default. Every byte is looked at a
+//! fixed number of times, in whatever pieces it comes. Time is the caller's: give a handshake a deadline.
+//!
+//! # Features
+//!
+//! - `std` (default): [`Nonce`]s from the thread's random number generator.
+//! - `http`: conversions to and from the types of the `http` crate.
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(any(test, feature = "std"))]
+extern crate std;
+
+mod server;
+
+mod client;
+
+mod uri;
+
+mod request;
+
+mod response;
+
+mod head;
+
+mod headers;
+
+mod key;
+
+mod extensions;
+
+mod body;
+
+mod error;
+
+#[cfg(feature = "http")]
+mod http;
+
+pub use client::{
+    Agreed, ClientHandshake, ClientProgress, ClientRequest, ClientRequestError, HttpResponse,
+};
+pub use error::{HandshakeError, Offered};
+pub use extensions::{
+    DeflateAnswer, DeflateOffer, DeflateParams, DeflatePolicy, Extension, Extensions, Param,
+    ParamValue, agree, answer,
+};
+pub use head::{Head, HeadLimits, HeadReader};
+pub use headers::{HeaderError, Headers};
+pub use key::{Nonce, accept_key};
+pub use request::{Request, Version};
+pub use response::Response;
+pub use server::{Acceptance, OriginPolicy, ServerConfig, SubprotocolError};
+pub use uri::{Uri, UriError};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,568 @@
+//! A request: read from a head or taken over from an HTTP server, and what it asks for.
+
+use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::error::{HandshakeError, Offered};
+use crate::extensions::{Extension, Extensions};
+use crate::head::{Head, HeadLimits, Scanned, Scanner};
+use crate::headers::{
+    Escaped, elements, has_element, is_token, is_value, lines, parse_field, trim,
+};
+use crate::uri::{is_path_and_query, split_authority, split_query};
+
+/// A request whose HTTP syntax is sound, borrowed from the bytes or headers it came in.
+///
+/// That is all that it promises. Whether it is a correct opening handshake is the question that
+/// [`ServerConfig::negotiate`](crate::ServerConfig::negotiate) answers, so that a server can look at any request first:
+/// route it by [`path`](Self::path), or answer it with a page if it is [no upgrade](Self::is_upgrade).
+#[derive(Clone)]
+pub struct Request<'a> {
+    method: &'a str,
+    raw_target: &'a [u8],
+    target: Option<Target<'a>>,
+    version: Version,
+    fields: Fields<'a>,
+    pub(crate) facts: Facts<'a>,
+}
+
+impl<'a> Request<'a> {
+    /// Reads a whole head, from the request line to the empty line; bytes after it are ignored.
+    ///
+    /// For a head that comes in pieces there is [`HeadReader`](crate::HeadReader).
+    ///
+    /// # Errors
+    ///
+    /// The syntax errors of a head: [`BadLineEnding`](HandshakeError::BadLineEnding),
+    /// [`HeadTooLarge`](HandshakeError::HeadTooLarge), [`IncompleteHead`](HandshakeError::IncompleteHead),
+    /// [`BadRequestLine`](HandshakeError::BadRequestLine), [`BadHeader`](HandshakeError::BadHeader) and
+    /// [`TooManyHeaders`](HandshakeError::TooManyHeaders).
+    pub fn parse(head: &'a [u8], limits: &HeadLimits) -> Result<Self, HandshakeError> {
+        let Scanned { start, end } = Scanner::new(limits.max_head, true).scan(head)?;
+        let end = end.ok_or(HandshakeError::IncompleteHead)?;
+        Self::parse_scanned(&head[start..end], limits.max_headers)
+    }
+
+    // The parser is our own because httparse cannot say what the handshake has to: it takes bare line feeds, knows no
+    // HTTP version but 1.0 and 1.1 (a 1.2 request is to be accepted, a 2.0 one to get 505), takes control bytes in a
+    // target for a bad request line, and needs an array for the largest number of headers before it starts.
+    pub(crate) fn parse_scanned(
+        head: &'a [u8],
+        max_headers: usize,
+    ) -> Result<Self, HandshakeError> {
+        let (line, block) = Head::split(head);
+        let (method, raw_target, version) =
+            parse_request_line(line).ok_or_else(|| HandshakeError::BadRequestLine {
+                offered: Offered::new(line),
+            })?;
+        let mut facts = Facts::default();
+        for (index, line) in lines(block).enumerate() {
+            if index == max_headers {
+                return Err(HandshakeError::TooManyHeaders { limit: max_headers });
+            }
+            // A folded line has no token before its colon, and so is refused as RFC 9112 section 5.2 allows.
+            //= RFC9112-5.2-1
+            let (name, value) = parse_field(line)?;
+            facts.note(name, value);
+        }
+        let target = Target::parse(raw_target);
+        Ok(Self {
+            method,
+            raw_target,
+            target,
+            version,
+            fields: Fields::Block(block),
+            facts,
+        })
+    }
+
+    /// Takes over a request from an HTTP server that has parsed its head.
+    ///
+    /// `target` is the target of the request line, and `headers` are names and values in the order received.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::BadRequestLine`] and [`HandshakeError::BadHeader`], should the other parser have let pass what
+    /// HTTP forbids.
+    pub fn from_parts(
+        method: &'a str,
+        target: &'a str,
+        version: Version,
+        headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<Self, HandshakeError> {
+        if !is_token(method.as_bytes()) || target.is_empty() || target.contains([' ', '\r', '\n']) {
+            let line = format!("{method} {target} {version}");
+            return Err(HandshakeError::BadRequestLine {
+                offered: Offered::new(line.as_bytes()),
+            });
+        }
+        let mut fields = Vec::new();
+        let mut facts = Facts::default();
+        for (name, value) in headers {
+            if !is_token(name.as_bytes()) || !is_value(value) {
+                return Err(HandshakeError::BadHeader {
+                    offered: Offered::new(name.as_bytes()),
+                });
+            }
+            let value = trim(value);
+            facts.note(name.as_bytes(), value);
+            fields.push((name, value));
+        }
+        let raw_target = target.as_bytes();
+        Ok(Self {
+            method,
+            raw_target,
+            target: Target::parse(raw_target),
+            version,
+            fields: Fields::Parts(fields),
+            facts,
+        })
+    }
+
+    /// The method; `GET` in an opening handshake.
+    #[must_use]
+    pub const fn method(&self) -> &'a str {
+        self.method
+    }
+
+    /// The HTTP version.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The resource asked for: path and query, also where the target is an absolute URI.
+    ///
+    /// A target that is neither (such as `*`), which no handshake has, comes as it was received, with `U+FFFD` for what is
+    /// not UTF-8.
+    #[must_use]
+    pub fn target(&self) -> Cow<'a, str> {
+        //= RFC6455-4.2.1-2
+        match self.target {
+            Some(Target { resource, .. }) if resource.starts_with('/') => Cow::Borrowed(resource),
+            Some(Target { resource: "", .. }) => Cow::Borrowed("/"),
+            Some(Target { resource, .. }) => Cow::Owned(format!("/{resource}")),
+            None => String::from_utf8_lossy(self.raw_target),
+        }
+    }
+
+    /// The path of the resource, still percent-encoded. It starts with `/`, or is empty if the target is no resource.
+    #[must_use]
+    pub fn path(&self) -> &'a str {
+        match self.target.map(|target| split_query(target.resource).0) {
+            Some("") => "/",
+            Some(path) => path,
+            None => "",
+        }
+    }
+
+    /// The query of the resource, without its `?` and still percent-encoded.
+    #[must_use]
+    pub fn query(&self) -> Option<&'a str> {
+        self.target
+            .and_then(|target| split_query(target.resource).1)
+    }
+
+    /// The host and port the client meant: from an absolute target if there is one, else from `Host`.
+    ///
+    /// `None` if there is none that is well formed and unambiguous.
+    #[must_use]
+    pub fn authority(&self) -> Option<&'a str> {
+        //= RFC9112-3.2.2-1
+        match (self.target, self.facts.host) {
+            (
+                Some(Target {
+                    authority: Some(authority),
+                    ..
+                }),
+                _,
+            ) => Some(authority),
+            (_, Once::One(host)) => as_authority(host),
+            _ => None,
+        }
+    }
+
+    /// The value of the first header of that name, such as `Cookie` or `Authorization`.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        //= RFC6455-10.5-1
+        self.headers()
+            .find(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// All headers as name and value, in order, without the blanks around a value.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + '_ {
+        let (block, parts): (&'a [u8], &[(&'a str, &'a [u8])]) = match &self.fields {
+            Fields::Block(block) => (block, &[]),
+            Fields::Parts(parts) => (&[], parts),
+        };
+        lines(block)
+            // INVARIANT: every line was read when the request was made, and a name is a token and so ASCII.
+            .filter_map(|line| parse_field(line).ok())
+            .map(|(name, value)| (str::from_utf8(name).unwrap_or_default(), value))
+            .chain(parts.iter().copied())
+    }
+
+    /// The origin of the page that asks, which browsers always send.
+    ///
+    /// `None` if there is none, more than one or one outside ASCII.
+    #[must_use]
+    pub fn origin(&self) -> Option<&'a str> {
+        self.facts.origin.one().and_then(ascii)
+    }
+
+    /// The subprotocols that the client can speak, the one it likes best first.
+    pub fn subprotocols(&self) -> impl Iterator<Item = &'a str> + '_ {
+        //= RFC6455-4.2.1-9
+        //= RFC6455-11.3.4-1
+        self.values(PROTOCOL, self.facts.protocol)
+            .flat_map(elements)
+            .filter(|name| is_token(name))
+            .filter_map(ascii)
+    }
+
+    /// The extensions that the client offers, the one it likes best first, up to the first that is malformed.
+    pub fn extensions(&self) -> impl Iterator<Item = Extension<'a>> + '_ {
+        //= RFC6455-4.2.1-10
+        //= RFC6455-11.3.2-1
+        //= RFC6455-9.1-2
+        self.values(EXTENSIONS, self.facts.extensions)
+            .flat_map(Extensions::unchecked)
+    }
+
+    /// The value of `Sec-WebSocket-Key` if there is exactly one.
+    #[must_use]
+    pub const fn key(&self) -> Option<&'a [u8]> {
+        self.facts.key.one()
+    }
+
+    /// Whether the request asks to upgrade to WebSocket, be it correctly or not.
+    ///
+    /// A request that does not is an ordinary one, to be answered with a [`Response`](crate::Response); one that does
+    /// goes to [`ServerConfig::negotiate`](crate::ServerConfig::negotiate).
+    #[must_use]
+    pub const fn is_upgrade(&self) -> bool {
+        //= RFC9110-7.8-3
+        self.facts.upgrade && !(self.version.major == 1 && self.version.minor == 0)
+    }
+
+    /// Checks the request line and `Host` as RFC 9112 wants them in any request.
+    ///
+    /// For a server that answers ordinary requests too; `negotiate` includes it.
+    ///
+    /// # Errors
+    ///
+    /// [`BadHttpVersion`](HandshakeError::BadHttpVersion), [`BadTarget`](HandshakeError::BadTarget),
+    /// [`MissingHost`](HandshakeError::MissingHost), [`DuplicateHost`](HandshakeError::DuplicateHost) and
+    /// [`BadHost`](HandshakeError::BadHost).
+    pub fn check_http(&self) -> Result<(), HandshakeError> {
+        if self.version.major != 1 {
+            return Err(HandshakeError::BadHttpVersion {
+                offered: self.version,
+            });
+        }
+        self.check_target_and_host()
+    }
+
+    pub(crate) fn check_target_and_host(&self) -> Result<(), HandshakeError> {
+        if self.target.is_none() {
+            return Err(HandshakeError::BadTarget {
+                offered: Offered::new(self.raw_target),
+            });
+        }
+        //= RFC6455-4.2.1-3
+        //= RFC9112-3.2-1
+        match self.facts.host {
+            Once::None => Err(HandshakeError::MissingHost),
+            Once::Many(_) => Err(HandshakeError::DuplicateHost),
+            Once::One(host) if as_authority(host).is_none() => Err(HandshakeError::BadHost {
+                offered: Offered::new(host),
+            }),
+            Once::One(_) => Ok(()),
+        }
+    }
+
+    /// Checks that `Sec-WebSocket-Protocol`, where present, lists distinct tokens.
+    pub(crate) fn check_subprotocols(&self) -> Result<(), HandshakeError> {
+        //= RFC6455-4.3-1
+        let first = match self.facts.protocol {
+            Once::None => return Ok(()),
+            Once::One(value) | Once::Many(value) => value,
+        };
+        let bad = |name: &[u8]| HandshakeError::BadSubprotocolHeader {
+            offered: Offered::new(name),
+        };
+        let names = || {
+            self.values(PROTOCOL, self.facts.protocol)
+                .flat_map(elements)
+        };
+        let mut few: [&[u8]; 8] = [&[]; 8];
+        let mut count = 0;
+        for name in names() {
+            //= RFC6455-8.1-2
+            if !is_token(name) || few[..count.min(few.len())].contains(&name) {
+                return Err(bad(name));
+            }
+            if let Some(place) = few.get_mut(count) {
+                *place = name;
+            }
+            count += 1;
+        }
+        if count == 0 {
+            return Err(bad(first));
+        }
+        if count > few.len() {
+            // Comparing each with each would let one head cost millions of comparisons.
+            let mut seen = BTreeSet::new();
+            if let Some(repeated) = names().find(|name| !seen.insert(*name)) {
+                return Err(bad(repeated));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that `Sec-WebSocket-Extensions`, where present, is within its grammar.
+    pub(crate) fn check_extensions(&self) -> Result<(), HandshakeError> {
+        //= RFC6455-9.1-1
+        let (Once::One(first) | Once::Many(first)) = self.facts.extensions else {
+            return Ok(());
+        };
+        let mut any = false;
+        for value in self.values(EXTENSIONS, self.facts.extensions) {
+            any |= Extensions::check(value)?;
+        }
+        if any {
+            Ok(())
+        } else {
+            Err(HandshakeError::BadExtensionsHeader {
+                offered: Offered::new(first),
+            })
+        }
+    }
+
+    /// All origins: more than one is unusual, but then each must be let in.
+    pub(crate) fn origins(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
+        self.values(ORIGIN, self.facts.origin)
+    }
+
+    /// The values of all fields of a name, of which one or more were noted.
+    fn values(&self, name: &'static str, noted: Once<'a>) -> impl Iterator<Item = &'a [u8]> + '_ {
+        //= RFC9110-5.3-1
+        let is_repeated = matches!(noted, Once::Many(_));
+        let all = is_repeated.then(|| {
+            self.headers()
+                .filter(move |(field, _)| field.eq_ignore_ascii_case(name))
+        });
+        noted
+            .one()
+            .into_iter()
+            .chain(all.into_iter().flatten().map(|(_, value)| value))
+    }
+
+    /// Replaces the authority, for requests of other parsers that keep it beside the target.
+    #[cfg(feature = "http")]
+    pub(crate) fn with_authority(mut self, authority: Option<&'a str>) -> Self {
+        if let (Some(target), Some(authority)) = (&mut self.target, authority) {
+            target.authority = Some(authority);
+        }
+        self
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("target", &self.target())
+            .field("version", &self.version)
+            .field("headers", &DebugFields(self))
+            .finish_non_exhaustive()
+    }
+}
+
+struct DebugFields<'r, 'a>(&'r Request<'a>);
+
+impl fmt::Debug for DebugFields<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.0.headers().map(|(name, value)| (name, Escaped(value))))
+            .finish()
+    }
+}
+
+/// An HTTP version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// The digit before the dot.
+    pub major: u8,
+    /// The digit after the dot.
+    pub minor: u8,
+}
+
+impl Version {
+    /// HTTP/1.0, which knows no upgrade.
+    pub const HTTP_10: Self = Self { major: 1, minor: 0 };
+    /// HTTP/1.1.
+    pub const HTTP_11: Self = Self { major: 1, minor: 1 };
+
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        match text {
+            [
+                b'H',
+                b'T',
+                b'T',
+                b'P',
+                b'/',
+                major @ b'0'..=b'9',
+                b'.',
+                minor @ b'0'..=b'9',
+            ] => Some(Self {
+                major: major - b'0',
+                minor: minor - b'0',
+            }),
+            _ => None,
+        }
+    }
+
+    /// Whether the handshake can be spoken in this version.
+    pub(crate) const fn allows_upgrade(self) -> bool {
+        //= RFC6455-4.2.1-2
+        //= RFC9110-6.2-1
+        self.major == 1 && self.minor >= 1
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HTTP/{}.{}", self.major, self.minor)
+    }
+}
+
+/// What one pass over the fields finds out about those that matter to the handshake.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Facts<'a> {
+    pub(crate) host: Once<'a>,
+    pub(crate) ws_version: Once<'a>,
+    pub(crate) key: Once<'a>,
+    pub(crate) protocol: Once<'a>,
+    pub(crate) extensions: Once<'a>,
+    pub(crate) origin: Once<'a>,
+    pub(crate) upgrade: bool,
+    pub(crate) connection: bool,
+    pub(crate) body: bool,
+}
+
+impl<'a> Facts<'a> {
+    fn note(&mut self, name: &[u8], value: &'a [u8]) {
+        //= RFC6455-4.1-42
+        //= RFC6455-4.2.1-11
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        match name.len() {
+            4 if is("Host") => self.host.note(value),
+            6 if is(ORIGIN) => self.origin.note(value),
+            7 if is("Upgrade") => self.upgrade |= has_element(value, "websocket"),
+            10 if is("Connection") => self.connection |= has_element(value, "upgrade"),
+            14 if is("Content-Length") => self.body |= value != b"0",
+            17 if is("Transfer-Encoding") => self.body = true,
+            17 if is("Sec-WebSocket-Key") => self.key.note(value),
+            21 if is("Sec-WebSocket-Version") => self.ws_version.note(value),
+            22 if is(PROTOCOL) => self.protocol.note(value),
+            24 if is(EXTENSIONS) => self.extensions.note(value),
+            _ => {}
+        }
+    }
+}
+
+/// The value of a header that may be absent or repeated.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Once<'a> {
+    #[default]
+    None,
+    One(&'a [u8]),
+    /// More than one; the first of them.
+    Many(&'a [u8]),
+}
+
+impl<'a> Once<'a> {
+    const fn note(&mut self, value: &'a [u8]) {
+        *self = match *self {
+            Self::None => Self::One(value),
+            Self::One(first) | Self::Many(first) => Self::Many(first),
+        };
+    }
+
+    pub(crate) const fn one(self) -> Option<&'a [u8]> {
+        match self {
+            Self::One(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone)]
+enum Fields<'a> {
+    /// The lines of a head.
+    Block(&'a [u8]),
+    /// Headers from another parser.
+    Parts(Vec<(&'a str, &'a [u8])>),
+}
+
+/// A target in origin form or absolute form (RFC 9112 section 3.2).
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    authority: Option<&'a str>,
+    /// Path and query, where the path may be missing after an authority.
+    resource: &'a str,
+}
+
+impl<'a> Target<'a> {
+    fn parse(raw: &'a [u8]) -> Option<Self> {
+        let text = ascii(raw)?;
+        if text.starts_with('/') {
+            return is_path_and_query(raw).then_some(Self {
+                authority: None,
+                resource: text,
+            });
+        }
+        let (scheme, rest) = text.split_once("://")?;
+        if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+            return None;
+        }
+        let (authority, resource) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        split_authority(authority)?;
+        is_path_and_query(resource.as_bytes()).then_some(Self {
+            authority: Some(authority),
+            resource,
+        })
+    }
+}
+
+fn parse_request_line(line: &[u8]) -> Option<(&str, &[u8], Version)> {
+    let mut words = line.split(|&byte| byte == b' ');
+    let (method, target, version) = (words.next()?, words.next()?, words.next()?);
+    if words.next().is_some() || !is_token(method) || target.is_empty() {
+        return None;
+    }
+    Some((ascii(method)?, target, Version::parse(version)?))
+}
+
+fn as_authority(host: &[u8]) -> Option<&str> {
+    ascii(host).filter(|host| split_authority(host).is_some())
+}
+
+fn ascii(bytes: &[u8]) -> Option<&str> {
+    if bytes.is_ascii() {
+        str::from_utf8(bytes).ok()
+    } else {
+        None
+    }
+}
+
+const ORIGIN: &str = "Origin";
+const PROTOCOL: &str = "Sec-WebSocket-Protocol";
+const EXTENSIONS: &str = "Sec-WebSocket-Extensions";

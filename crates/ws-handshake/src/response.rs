@@ -1,0 +1,247 @@
+//! Replies other than 101: refusals, redirects, pages.
+
+use alloc::vec::Vec;
+
+use crate::headers::{FieldBlock, HeaderError};
+
+/// An HTTP reply that ends the exchange: no WebSocket follows it, and the connection is closed.
+///
+/// It refuses a handshake (404, 401, 302, ...) or answers an ordinary request (200 with a page). What the status demands
+/// is added when it is written: `Allow` to a 405, `Upgrade` to a 426; the length of the body and `Connection: close`
+/// always.
+///
+/// ```
+/// use ws_handshake::Response;
+///
+/// let mut out = Vec::new();
+/// Response::new(302).header("Location", "wss://example.com/chat")?.write_to(&mut out);
+/// assert!(out.starts_with(b"HTTP/1.1 302 Found\r\nLocation: wss://example.com/chat\r\n"));
+/// # Ok::<(), ws_handshake::HeaderError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    status: u16,
+    fields: FieldBlock,
+    body: Vec<u8>,
+}
+
+impl Response {
+    /// Makes a reply without body.
+    ///
+    /// A status outside 200 to 599 would not end the exchange; it becomes 500. For 401 there is
+    /// [`unauthorized`](Self::unauthorized), which does not forget the challenge.
+    #[must_use]
+    pub fn new(status: u16) -> Self {
+        //= RFC6455-4.2.2-9
+        let status = if (200..=599).contains(&status) {
+            status
+        } else {
+            500
+        };
+        Self {
+            status,
+            fields: FieldBlock::default(),
+            body: Vec::new(),
+        }
+    }
+
+    /// Makes a 401 with its challenge, such as `Basic realm="chat"` (RFC 9110 section 11.6.1).
+    ///
+    /// # Errors
+    ///
+    /// As [`header`](Self::header).
+    pub fn unauthorized(challenge: &str) -> Result<Self, HeaderError> {
+        //= RFC9110-11.6.1-1
+        //= RFC6455-4.2.2-3
+        Self::new(401).header("WWW-Authenticate", challenge)
+    }
+
+    /// Adds a header. It may be called several times with the same name.
+    ///
+    /// # Errors
+    ///
+    /// [`HeaderError`] if the name is not a token, the value has a control character, or the header is one that frames
+    /// the reply: `Connection`, `Content-Length`, `Transfer-Encoding`, `Upgrade`, `Host` and `Sec-WebSocket-*`.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, HeaderError> {
+        //= RFC6455-4.2.2-4
+        self.fields.push(name, value.as_ref())?;
+        Ok(self)
+    }
+
+    /// Sets the body. Its length is told; its type is a `Content-Type` [`header`](Self::header).
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// The status code.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Appends the reply to `out`.
+    ///
+    /// Send it, then close the connection: what the peer sends after a refused handshake is not for us.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"HTTP/1.1 ");
+        push_decimal(out, self.status.into());
+        out.push(b' ');
+        out.extend_from_slice(reason(self.status).as_bytes());
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(self.fields.as_bytes());
+        if self.status == 405 && !self.fields.contains("Allow") {
+            //= RFC9110-15.5.6-1
+            out.extend_from_slice(b"Allow: GET\r\n");
+        }
+        // 204 and 304 have no body, whatever was set (RFC 9110 section 6.4.1).
+        if !matches!(self.status, 204 | 304) {
+            out.extend_from_slice(b"Content-Length: ");
+            push_decimal(out, self.body.len());
+            out.extend_from_slice(b"\r\n");
+        }
+        //= RFC6455-7.2.2-1
+        if self.status == 426 {
+            //= RFC9110-15.5.22-1
+            //= RFC9110-7.8-2
+            out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade, close\r\n\r\n");
+        } else {
+            out.extend_from_slice(b"Connection: close\r\n\r\n");
+        }
+        if !matches!(self.status, 204 | 304) {
+            out.extend_from_slice(&self.body);
+        }
+    }
+
+    /// Sets a line of plain text as body.
+    pub(crate) fn text(mut self, line: &str) -> Self {
+        self.fields
+            .push_own("Content-Type", b"text/plain; charset=utf-8");
+        self.body = line.as_bytes().to_vec();
+        self.body.push(b'\n');
+        self
+    }
+
+    /// Says which version of the protocol is spoken here.
+    pub(crate) fn supported_version(mut self) -> Self {
+        self.fields.push_own("Sec-WebSocket-Version", b"13");
+        self
+    }
+
+    #[cfg(feature = "http")]
+    pub(crate) fn into_parts(self) -> (u16, FieldBlock, Vec<u8>) {
+        (self.status, self.fields, self.body)
+    }
+}
+
+pub(crate) fn push_decimal(out: &mut Vec<u8>, number: usize) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = number;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// The usual words beside a status. They mean nothing to a program, so an unknown status has none.
+const fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        410 => "Gone",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        421 => "Misdirected Request",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_that_ends_nothing_becomes_500() {
+        for status in [0, 100, 101, 199, 600, u16::MAX] {
+            assert_eq!(Response::new(status).status(), 500);
+        }
+        assert_eq!(Response::new(200).status(), 200);
+        assert_eq!(Response::new(599).status(), 599);
+    }
+
+    #[test]
+    fn every_405_names_the_methods_and_every_426_the_protocol() {
+        //= RFC9110-15.5.6-1
+        //= RFC9110-15.5.22-1
+        //= RFC9110-7.8-2
+        let written = |response: Response| {
+            let mut out = Vec::new();
+            response.write_to(&mut out);
+            out
+        };
+        assert_eq!(
+            written(Response::new(405)),
+            b"HTTP/1.1 405 Method Not Allowed\r\nAllow: GET\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        let own = Response::new(405)
+            .header("allow", "GET, HEAD")
+            .expect("fine");
+        assert!(
+            written(own).starts_with(
+                b"HTTP/1.1 405 Method Not Allowed\r\nallow: GET, HEAD\r\nContent-Length"
+            )
+        );
+        assert_eq!(
+            written(Response::new(426)),
+            b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\nUpgrade: websocket\r\n\
+            Connection: Upgrade, close\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn statuses_without_body_are_written_without() {
+        let mut out = Vec::new();
+        Response::new(204).body("x").write_to(&mut out);
+        assert_eq!(out, b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+    }
+
+    #[test]
+    fn numbers_are_written_in_full() {
+        let mut out = Vec::new();
+        push_decimal(&mut out, 0);
+        out.push(b' ');
+        push_decimal(&mut out, 1_234_567_890);
+        assert_eq!(out, b"0 1234567890");
+    }
+}

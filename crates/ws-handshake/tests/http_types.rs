@@ -1,0 +1,109 @@
+//! Conversions to and from the types of the `http` crate.
+#![cfg(feature = "http")]
+
+use ws_handshake::{
+    ClientProgress, ClientRequest, DeflatePolicy, Nonce, OriginPolicy, Request, Response,
+    ServerConfig, Uri,
+};
+
+fn upgrade(uri: &str) -> http::Request<()> {
+    http::Request::get(uri)
+        .header("Host", "h")
+        .header("Upgrade", "websocket")
+        .header("Connection", "Upgrade")
+        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Protocol", "chat")
+        .header("Sec-WebSocket-Extensions", "permessage-deflate")
+        .body(())
+        .expect("a request")
+}
+
+#[test]
+fn a_request_of_an_http_server_is_accepted_in_its_own_types() {
+    let config = ServerConfig::new(OriginPolicy::Any)
+        .subprotocols(["chat"])
+        .deflate(DeflatePolicy::new());
+    let original = upgrade("/chat?x=1");
+    let request = Request::from_http(&original).expect("sound");
+    assert_eq!(
+        (request.target().as_ref(), request.authority()),
+        ("/chat?x=1", Some("h"))
+    );
+    let acceptance = config
+        .negotiate(&request)
+        .expect("correct")
+        .header("Set-Cookie", "a=b")
+        .expect("fine");
+    let reply = acceptance.to_http();
+    assert_eq!(reply.status(), 101);
+    assert_eq!(
+        reply.headers()["sec-websocket-accept"],
+        "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    );
+    assert_eq!(reply.headers()["sec-websocket-protocol"], "chat");
+    assert_eq!(
+        reply.headers()["sec-websocket-extensions"],
+        "permessage-deflate"
+    );
+    assert_eq!(reply.headers()["upgrade"], "websocket");
+    assert_eq!(reply.headers()["connection"], "Upgrade");
+    assert_eq!(reply.headers()["set-cookie"], "a=b");
+}
+
+#[test]
+fn the_authority_of_an_absolute_target_counts() {
+    //= RFC9112-3.2.2-1
+    let original = upgrade("http://other:81/chat");
+    let request = Request::from_http(&original).expect("sound");
+    assert_eq!(
+        (request.path(), request.authority()),
+        ("/chat", Some("other:81"))
+    );
+}
+
+#[test]
+fn http_2_is_another_handshake() {
+    for version in [http::Version::HTTP_2, http::Version::HTTP_3] {
+        let mut original = upgrade("/");
+        *original.version_mut() = version;
+        assert_eq!(
+            Request::from_http(&original)
+                .err()
+                .map(|error| error.kind()),
+            Some("bad_http_version")
+        );
+    }
+}
+
+#[test]
+fn a_refusal_carries_what_its_status_demands() {
+    //= RFC9110-15.5.6-1
+    //= RFC9110-15.5.22-1
+    let reply: http::Response<Vec<u8>> = Response::new(405).into();
+    assert_eq!(
+        (reply.status().as_u16(), &reply.headers()["allow"]),
+        (405, &http::HeaderValue::from_static("GET"))
+    );
+    let reply: http::Response<Vec<u8>> = Response::new(426).body("x").into();
+    assert_eq!(reply.headers()["upgrade"], "websocket");
+    assert_eq!(reply.headers()["connection"], "Upgrade, close");
+    assert_eq!(reply.body(), b"x");
+}
+
+#[test]
+fn an_answer_to_a_client_becomes_a_response() {
+    let uri = Uri::try_from(&http::Uri::from_static("ws://h/chat")).expect("a URI");
+    let mut handshake = ClientRequest::new(uri).start(Nonce::from_bytes([0; 16]));
+    let input = b"HTTP/1.1 404 x\r\nA: 1\r\nA: 2\r\nContent-Length: 2\r\n\r\nno";
+    let Ok(ClientProgress::Refused { response, .. }) = handshake.receive(input) else {
+        panic!("a refusal")
+    };
+    let response: http::Response<Vec<u8>> = response.into();
+    assert_eq!(response.status(), 404);
+    assert_eq!(
+        response.headers().get_all("a").iter().collect::<Vec<_>>(),
+        ["1", "2"]
+    );
+    assert_eq!(response.body(), b"no");
+}
