@@ -75,10 +75,10 @@ impl Header {
         })
     }
 
-    /// Makes the header of a data frame whose payload lies in memory, and so
-    /// is shorter than 2^63 bytes.
+    /// Makes the header of a frame whose payload lies in memory, and so is
+    /// shorter than 2^63 bytes; that of a control frame was judged before.
     #[inline]
-    pub(crate) const fn of_data(
+    pub(crate) const fn of_payload(
         fin: bool,
         opcode: OpCode,
         mask: Option<MaskKey>,
@@ -104,6 +104,7 @@ impl Header {
     /// [`ProtocolError::LengthNotMinimal`] and
     /// [`ProtocolError::LengthTopBitSet`]. Which of them is told does not
     /// depend on how many bytes are there.
+    //= MSWS-2.2-1
     #[inline]
     pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
         let [first, second, rest @ ..] = bytes else {

@@ -63,6 +63,7 @@
 //! `std` (default) brings masking keys from the thread's generator and faster
 //! validation of text. Without it the crate is `no_std` and needs `alloc`.
 
+//= MSWS-2.1-1
 #![no_std]
 
 extern crate alloc;

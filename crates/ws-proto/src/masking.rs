@@ -91,11 +91,47 @@ pub enum Inbound {
 /// and is only ever lent as `&P` afterwards, so that what was chosen at
 /// initialization never changes ([MS-WSPE] sections 3.1.3 and 3.2.3):
 ///
-/// ```compile_fail
+/// ```compile_fail,E0594
 /// # use ws_proto::{Connection, Limits, ServerMasking};
 /// let mut connection = Connection::new(ServerMasking::new(), Limits::default());
 /// // There is no `masking_mut`, no setter, and the fields are private.
 /// *connection.masking() = ServerMasking::with_accept_unmasked_frame(true);
+/// ```
+///
+/// ```compile_fail,E0599
+/// # use ws_proto::{Sender, ServerMasking};
+/// let mut tx = Sender::new(ServerMasking::new());
+/// tx.masking_mut(); // does not exist, for a `Sender` neither
+/// ```
+///
+/// The flag within a policy cannot be set either, before or after:
+///
+/// ```compile_fail,E0616
+/// # use ws_proto::ServerMasking;
+/// let mut masking = ServerMasking::new();
+/// masking.accept_unmasked_frame = true;
+/// ```
+///
+/// ```compile_fail,E0615
+/// # use ws_proto::ClientMasking;
+/// let mut masking = ClientMasking::new();
+/// masking.set_mask_to_zero = true;
+/// ```
+///
+/// And nobody else can write a policy that changes its mind:
+///
+/// ```compile_fail,E0277
+/// # use ws_proto::{Inbound, MaskKey, MaskingPolicy};
+/// struct Moody;
+///
+/// impl MaskingPolicy for Moody {
+///     fn inbound(&self) -> Inbound {
+///         Inbound::AcceptUnmasked
+///     }
+///     fn next_key(&mut self) -> Option<MaskKey> {
+///         None
+///     }
+/// }
 /// ```
 pub trait MaskingPolicy: sealed::Sealed {
     /// Returns what is accepted. Read once, when a connection is built.
@@ -118,7 +154,7 @@ mod sealed {
 //= MSWS-3.2.4-1
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct ServerMasking {
-    //= MSWS-3.2.1-1, MSWS-3.2.1-2, MSWS-3.2.3-1, MSWS-3.2.3-2
+    //= MSWS-3.2.1-1, MSWS-3.2.1-2, MSWS-3.2.1-3, MSWS-3.2.3-1, MSWS-3.2.3-2
     accept_unmasked_frame: bool,
 }
 
@@ -184,7 +220,7 @@ pub struct ClientMasking<R = ThreadEntropy> {
     keys: Keys<R>,
 }
 
-//= MSWS-3.1.1-1
+//= MSWS-3.1.1-1, MSWS-3.1.1-2
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Keys<R> {
     Fresh(R),
@@ -367,7 +403,7 @@ impl<R: CryptoRng> MaskingPolicy for Masking<R> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 mod tests {
     use rand::{SeedableRng, TryCryptoRng, TryRng, rngs::StdRng};
 

@@ -75,6 +75,7 @@ impl<'a> From<&'a [u8]> for Message<'a> {
 /// frames (section 5.4), and a piece may be a part of a frame. Text is cut
 /// between characters only. Every message has exactly one first and one last
 /// piece, which may be the same; the last may be empty.
+//= RFC6455-5.4-1
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunk<'a> {
     /// The payload of the piece; its kind is that of the message.

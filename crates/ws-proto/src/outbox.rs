@@ -81,9 +81,15 @@ impl Outbox {
                 limit: self.limit,
             });
         }
+        self.append(frame, skip);
+        Ok(())
+    }
+
+    /// Queues a frame without its first `skip` bytes, whatever the limit: for
+    /// one that the transport has begun to take, or that would never fit.
+    pub fn append(&mut self, frame: &OutFrame<'_>, skip: usize) {
         self.make_room();
         frame.append_to(&mut self.bytes, skip);
-        Ok(())
     }
 
     /// Queues bytes that are frames already, such as a

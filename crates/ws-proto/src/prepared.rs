@@ -38,7 +38,8 @@ impl Prepared {
             MessageKind::Binary => OpCode::Binary,
         };
         let mut head = [0; MAX_HEADER_LEN];
-        let head_len = Header::of_data(true, opcode, None, payload.len() as u64).encode(&mut head);
+        let head_len =
+            Header::of_payload(true, opcode, None, payload.len() as u64).encode(&mut head);
         let mut frame = Vec::with_capacity(head_len + payload.len());
         frame.extend_from_slice(&head[..head_len]);
         frame.extend_from_slice(payload);
@@ -68,7 +69,7 @@ impl Prepared {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 mod tests {
     use super::*;
     use crate::{ClientMasking, Sender, ServerMasking};

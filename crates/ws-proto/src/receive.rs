@@ -124,7 +124,7 @@ impl Receiver {
         &'a mut self,
         input: &mut &'input mut [u8],
     ) -> Result<Option<Event<'a>>, ProtocolError> {
-        //= RFC6455-6.2-1
+        //= RFC6455-5.7-1, RFC6455-6.2-1
         loop {
             match self.phase {
                 Phase::Header => match self.next_header(input) {
@@ -187,8 +187,8 @@ impl Receiver {
         }
     }
 
-    /// Tells whether nothing is held: a receiver that is made anew from the
-    /// same policy and limits would go on just the same.
+    /// Tells whether nothing is held but the counts: a receiver that is made
+    /// anew from the same policy and limits would go on just the same.
     #[must_use]
     #[inline]
     pub fn is_idle(&self) -> bool {
@@ -232,7 +232,8 @@ impl Receiver {
     }
 }
 
-/// How many frames of which form a peer began.
+/// How many frames of which form a peer began. A count stays at `u32::MAX`
+/// once it got there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FrameCounts {
@@ -435,7 +436,10 @@ impl Receiver {
         xor(payload, *key);
         let event = control_event(opcode, payload);
         *phase = match opcode {
-            _ if event.is_err() => Phase::Failed,
+            _ if event.is_err() => {
+                *input = &mut [];
+                Phase::Failed
+            }
             OpCode::Close => Phase::Closed,
             _ => Phase::Header,
         };
@@ -518,10 +522,12 @@ impl Receiver {
 impl FrameCounts {
     #[inline]
     fn count(&mut self, header: &Header) {
-        self.by_opcode[usize::from(header.opcode().bits())] += 1;
+        let frames = &mut self.by_opcode[usize::from(header.opcode().bits())];
+        *frames = frames.saturating_add(1);
         match header.mask() {
-            None => self.unmasked += 1,
-            Some(key) => self.zero_key += u32::from(key.is_zero()),
+            None => self.unmasked = self.unmasked.saturating_add(1),
+            Some(key) if key.is_zero() => self.zero_key = self.zero_key.saturating_add(1),
+            Some(_) => {}
         }
     }
 }

@@ -5,7 +5,10 @@ use core::mem;
 
 use crate::{
     CloseCode, CloseFrame, Event, Header, Inbound, MaskKey, MaskingPolicy, Message, MessageKind,
-    OpCode, Prepared, ProtocolError, SendError, header::MAX_HEADER_LEN, xor, xor::append_xored,
+    OpCode, Prepared, ProtocolError, SendError,
+    header::{MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN},
+    xor,
+    xor::append_xored,
 };
 
 /// Makes the frames that an endpoint sends.
@@ -161,7 +164,7 @@ impl<P: MaskingPolicy> Sender<P> {
     /// Makes the Close frame that tells the peer what it did wrong (section
     /// 7.1.7), unless a Close was sent before or there is nobody to tell.
     pub fn fail(&mut self, error: &ProtocolError) -> Option<OutFrame<'static>> {
-        //= RFC6455-7.1.7-5, RFC6455-10.7-3
+        //= RFC6455-7.1.7-5, RFC6455-7.1.7-6, RFC6455-10.7-3
         let code = error.close_code()?;
         if mem::replace(&mut self.close_sent, true) {
             return None;
@@ -218,7 +221,7 @@ impl<P: MaskingPolicy> Sender<P> {
     fn data_frame<'a>(&mut self, opcode: OpCode, fin: bool, payload: &'a [u8]) -> OutFrame<'a> {
         let mask = self.masking.next_key();
         let len = payload.len() as u64;
-        OutFrame::new(Header::of_data(fin, opcode, mask, len), payload)
+        OutFrame::new(Header::of_payload(fin, opcode, mask, len), payload)
     }
 
     fn control_frame<'a>(
@@ -226,10 +229,7 @@ impl<P: MaskingPolicy> Sender<P> {
         opcode: OpCode,
         payload: &'a [u8],
     ) -> Result<OutFrame<'a>, SendError> {
-        let mask = self.masking.next_key();
-        let len = payload.len();
-        let header = Header::new(true, opcode, mask, len as u64)
-            .map_err(|_| SendError::ControlTooLong { len })?;
+        let header = self.control_header(opcode, payload.len())?;
         Ok(OutFrame::new(header, payload))
     }
 
@@ -238,11 +238,19 @@ impl<P: MaskingPolicy> Sender<P> {
         code: CloseCode,
         reason: &'a str,
     ) -> Result<OutFrame<'a>, SendError> {
-        let mask = self.masking.next_key();
-        let len = 2 + reason.len();
-        let header = Header::new(true, OpCode::Close, mask, len as u64)
-            .map_err(|_| SendError::ControlTooLong { len })?;
+        let header = self.control_header(OpCode::Close, 2 + reason.len())?;
         Ok(OutFrame::close(header, code, reason))
+    }
+
+    /// Takes a key only once the frame is certain: what is refused changes
+    /// nothing.
+    fn control_header(&mut self, opcode: OpCode, len: usize) -> Result<Header, SendError> {
+        //= RFC6455-5.5-1
+        if len > MAX_CONTROL_PAYLOAD {
+            return Err(SendError::ControlTooLong { len });
+        }
+        let mask = self.masking.next_key();
+        Ok(Header::of_payload(true, opcode, mask, len as u64))
     }
 }
 
@@ -256,6 +264,8 @@ pub struct OutFrame<'a> {
     opcode: OpCode,
     /// The key for the payload's first byte.
     key: MaskKey,
+    /// Borrowed until the frame is written, so that nobody changes it.
+    //= RFC6455-10.3-2
     payload: &'a [u8],
 }
 
