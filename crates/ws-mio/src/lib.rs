@@ -1,1 +1,62 @@
-//! Placeholder
+//! WebSocket servers on [mio]: one loop, one thread, very many connections;
+//! and a [`Socket`] for a loop of one's own. It knows readiness, buffers and
+//! time; frames and messages are `ws-proto`, the opening handshake is
+//! `ws-handshake`.
+//!
+//! # A server
+//!
+//! ```no_run
+//! use ws_mio::{Config, Handler, Message, OriginPolicy, Peer, Server};
+//!
+//! struct Echo;
+//!
+//! impl Handler for Echo {
+//!     type Data = ();
+//!
+//!     fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
+//!         peer.send(message);
+//!     }
+//! }
+//!
+//! # fn main() -> std::io::Result<()> {
+//! Server::bind("127.0.0.1:9001", Config::new(OriginPolicy::Any))?.run(Echo)
+//! # }
+//! ```
+//!
+//! # What it costs
+//!
+//! The loop owns one read buffer and one buffer for what is about to be
+//! written. A connection owns its slot, and nothing else while it is idle: no
+//! buffers, no parser state. Readiness is edge-triggered; a message costs one
+//! read and one write, and all that a turn sends to a peer leaves in one write.
+//!
+//! A peer that reads slowly is read from slowly: see [`Backpressure`].
+
+mod closed;
+mod config;
+mod connection;
+mod event_loop;
+mod handler;
+mod outgoing;
+mod peer;
+mod remote;
+mod scratch;
+mod server;
+mod socket;
+mod transport;
+mod wheel;
+
+pub use closed::{Cause, Closed, Timeout};
+pub use config::{ClientConfig, Config};
+pub use handler::{Accept, Decision, Handler, Incoming};
+pub use outgoing::{Backpressure, Refused};
+pub use peer::{Peer, PeerId};
+pub use remote::Remote;
+pub use server::Server;
+pub use socket::{OpenError, Socket, SocketState};
+pub use transport::Transport;
+
+pub use ws_handshake::{self, ClientRequest, OriginPolicy, Request, Response, ServerConfig, Uri};
+pub use ws_proto::{
+    self, Chunk, CloseCode, ControlledNetwork, KeepaliveConfig, Limits, Message, Prepared,
+};

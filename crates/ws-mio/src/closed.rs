@@ -1,0 +1,61 @@
+//! Who ended a connection, and why.
+
+use std::io;
+
+use ws_proto::ProtocolError;
+
+/// How a connection ended (RFC 6455 sections 7.1.5 and 7.1.6).
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Closed<'a> {
+    /// The code in the peer's Close frame, 1005 if it had none, and 1006 if no
+    /// Close frame came.
+    pub code: u16,
+    /// The reason in the peer's Close frame, often empty.
+    pub reason: &'a str,
+    /// Who ended it, and why.
+    pub cause: Cause<'a>,
+}
+
+/// Who ended a connection, and why.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Cause<'a> {
+    /// The peer started the closing handshake, and it is complete.
+    Peer,
+    /// We started the closing handshake, and it is complete.
+    Local,
+    /// We dropped the connection without a closing handshake.
+    Aborted,
+    /// The peer broke the protocol or a limit; it was told so.
+    Protocol(ProtocolError),
+    /// The transport ended before a Close frame came.
+    Lost,
+    /// The transport failed.
+    Io(&'a io::Error),
+    /// The peer took too long.
+    Timeout(Timeout),
+}
+
+/// What the peer took too long for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Timeout {
+    /// The answer to a Ping (`keepalive.pong_timeout`).
+    Pong,
+    /// Any data (`keepalive.idle_timeout`).
+    Idle,
+    /// The answer to our Close (`close_timeout`).
+    Close,
+}
+
+impl<'a> Closed<'a> {
+    /// No Close frame came.
+    pub(crate) const fn abnormal(cause: Cause<'a>) -> Self {
+        Self {
+            code: 1006,
+            reason: "",
+            cause,
+        }
+    }
+}

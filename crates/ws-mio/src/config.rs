@@ -1,0 +1,122 @@
+//! What a server is given when it is built.
+
+use std::time::Duration;
+
+use ws_handshake::{OriginPolicy, ServerConfig};
+use ws_proto::{ControlledNetwork, KeepaliveConfig, Limits};
+
+/// What a [`Server`](crate::Server) allows and waits for. Decided before it
+/// runs, and never changed.
+///
+/// ```
+/// use std::time::Duration;
+/// use ws_mio::{Config, OriginPolicy};
+///
+/// let mut config = Config::new(OriginPolicy::list(["https://example.com"]));
+/// config.limits.max_message = 64 * 1024;
+/// config.handshake_timeout = Duration::from_secs(3);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Whom to let in, and which subprotocols to agree to.
+    pub handshake: ServerConfig,
+    /// How much a peer may send.
+    pub limits: Limits,
+    /// The flag `accept-unmasked-frame` of [MS-WSPE]: the peers from which
+    /// frames are accepted whether masked or not. Nobody by default.
+    ///
+    /// `true.into()` is the flag for every connection; an allow-list sets it
+    /// per connection, when that is initialized. A handler can also decide by
+    /// what the handshake shows; see
+    /// [`Accept::accept_unmasked_frame`](crate::Accept::accept_unmasked_frame).
+    /// See [`ws_proto::MaskingPolicy`] for what the flag gives up.
+    pub accept_unmasked_frame: ControlledNetwork,
+    /// When to ask whether a silent peer is there, and when to give it up.
+    pub keepalive: KeepaliveConfig,
+    /// How long a peer may take for its request; 10 s by default.
+    pub handshake_timeout: Duration,
+    /// How long to wait for the peer's Close after ours, and for the peer to
+    /// read what was written last; 5 s by default.
+    pub close_timeout: Duration,
+    /// How many bytes may wait for a peer that reads slowly before nothing
+    /// more is read from it; 64 KiB by default.
+    pub high_water: usize,
+    /// How many bytes may wait for a peer before messages to it are refused;
+    /// 1 MiB by default. A single message may be longer.
+    pub max_backpressure: usize,
+    /// How many connections may be open; 1,000,000 by default. Further ones
+    /// are closed as they come.
+    pub max_connections: usize,
+    /// The size of the read buffer, of which a loop has one; 512 KiB by
+    /// default.
+    pub read_buffer: usize,
+}
+
+impl Config {
+    /// Makes a configuration with safe defaults, for requests from the origins
+    /// that `origins` allows.
+    #[must_use]
+    pub fn new(origins: OriginPolicy) -> Self {
+        Self {
+            handshake: ServerConfig::new(origins),
+            limits: Limits::default(),
+            accept_unmasked_frame: ControlledNetwork::new(),
+            keepalive: KeepaliveConfig::default(),
+            handshake_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(5),
+            high_water: 64 * 1024,
+            max_backpressure: 1024 * 1024,
+            max_connections: 1_000_000,
+            read_buffer: 512 * 1024,
+        }
+    }
+}
+
+/// What a client's [`Socket`](crate::Socket) sends, allows and waits for.
+///
+/// ```
+/// use ws_mio::ClientConfig;
+///
+/// let mut config = ClientConfig::default();
+/// // Under TLS or within a data centre: see `ws_proto::MaskingPolicy`.
+/// config.set_mask_to_zero = ws_mio::ControlledNetwork::new().loopback();
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClientConfig {
+    /// The flag `set-mask-to-zero` of [MS-WSPE]: the servers to which frames
+    /// are sent with the masking key `00 00 00 00`. Nobody by default.
+    ///
+    /// `true.into()` is the flag for every server. Any other server gets fresh
+    /// random keys. See [`ws_proto::MaskingPolicy`] for what the flag gives up.
+    pub set_mask_to_zero: ControlledNetwork,
+    /// How much the server may send.
+    pub limits: Limits,
+    /// When to ask whether a silent server is there, and when to give it up.
+    pub keepalive: KeepaliveConfig,
+    /// How long to connect and to wait for the reply; 10 s by default.
+    pub handshake_timeout: Duration,
+    /// How long to wait for the server's Close after ours, and for it to close
+    /// the transport; 5 s by default.
+    pub close_timeout: Duration,
+    /// As [`Config::high_water`].
+    pub high_water: usize,
+    /// As [`Config::max_backpressure`].
+    pub max_backpressure: usize,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        let server = Config::new(OriginPolicy::Any);
+        Self {
+            set_mask_to_zero: ControlledNetwork::new(),
+            limits: server.limits,
+            keepalive: server.keepalive,
+            handshake_timeout: server.handshake_timeout,
+            close_timeout: server.close_timeout,
+            high_water: server.high_water,
+            max_backpressure: server.max_backpressure,
+        }
+    }
+}

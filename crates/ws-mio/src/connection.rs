@@ -1,0 +1,404 @@
+//! One open connection: what comes in is parsed and dispatched, what goes out
+//! is corked and written.
+
+use std::{io, mem, ops::Range, time::Duration};
+
+use mio::net::TcpStream;
+use ws_proto::{
+    Assembler, CloseFrame, Event, Keepalive, Limits, Masking, MaskingPolicy, ProtocolError,
+    Receiver,
+};
+
+use crate::{Cause, Closed, Handler, Peer, PeerId, Transport, outgoing::Outgoing, wheel::Tick};
+
+/// What a connection owns also while it is idle.
+#[derive(Debug)]
+pub(crate) struct Slot<D> {
+    pub(crate) transport: TcpStream,
+    pub(crate) keepalive: Keepalive,
+    /// Where its [`Link`], or its half-read request, is kept; `NOWHERE` while
+    /// it has none.
+    pub(crate) state: u32,
+    pub(crate) generation: u32,
+    /// When the wheel will ask; 0 if it will not.
+    pub(crate) armed_at: Tick,
+    pub(crate) phase: Phase,
+    pub(crate) accept_unmasked_frame: bool,
+    /// The transport may have bytes that were not read: with edge-triggered
+    /// readiness nobody says so again.
+    pub(crate) readable: bool,
+    /// An end of the stream, or a failure, stands behind what is to be read.
+    pub(crate) read_closed: bool,
+    /// Registered for writable readiness too.
+    pub(crate) wants_write: bool,
+    pub(crate) data: D,
+}
+
+impl<D> Slot<D> {
+    /// Starts a connection that has `until` for its opening handshake.
+    pub(crate) const fn new(
+        transport: TcpStream,
+        generation: u32,
+        now: Duration,
+        until: Tick,
+        data: D,
+    ) -> Self {
+        Self {
+            transport,
+            keepalive: Keepalive::new(now),
+            state: NOWHERE,
+            generation,
+            armed_at: 0,
+            phase: Phase::Upgrading { until },
+            accept_unmasked_frame: false,
+            readable: false,
+            read_closed: false,
+            wants_write: false,
+            data,
+        }
+    }
+}
+
+/// No index of a slab.
+pub(crate) const NOWHERE: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The request is not whole yet.
+    Upgrading { until: Tick },
+    /// Messages go both ways, up to the peer's Close.
+    Open,
+    /// What was written last is on its way to a slow peer.
+    Flushing { until: Tick, linger: bool },
+    /// Everything was written and the stream ended; the peer is given time to
+    /// read it, since a socket that is dropped with unread input resets the
+    /// connection and takes what it has sent along.
+    Lingering { until: Tick },
+}
+
+/// What a connection owns while it is in the middle of something.
+#[derive(Debug)]
+pub(crate) struct Link {
+    receiver: Receiver,
+    assembler: Assembler,
+    pub(crate) outgoing: Outgoing,
+    /// Input that was read and not parsed, as the peer reads slowly or the
+    /// application paused.
+    unread: Vec<u8>,
+    /// When the peer's Close is due, after ours.
+    pub(crate) close_by: Option<Tick>,
+}
+
+impl Link {
+    pub(crate) fn new(masking: Masking, limits: Limits, max_backpressure: usize) -> Self {
+        Self {
+            receiver: Receiver::new(masking.inbound(), limits),
+            assembler: Assembler::new(),
+            outgoing: Outgoing::new(masking, max_backpressure),
+            unread: Vec::new(),
+            close_by: None,
+        }
+    }
+
+    /// Tells whether a new one would do as well.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.receiver.is_idle() && self.outgoing.is_idle() && self.unread.is_empty()
+    }
+
+    /// Tells whether nothing more is to be parsed for now.
+    fn is_stalled(&self, high_water: usize) -> bool {
+        self.outgoing.paused || self.outgoing.outbox.len() >= high_water
+    }
+}
+
+/// What an event said of a transport.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ready {
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// The peer has ended its direction, or the transport failed: reading goes
+    /// on until it says so itself.
+    pub(crate) read_closed: bool,
+}
+
+impl From<&mio::event::Event> for Ready {
+    fn from(event: &mio::event::Event) -> Self {
+        let read_closed = event.is_read_closed() || event.is_error();
+        Self {
+            readable: event.is_readable() || read_closed,
+            writable: event.is_writable() || event.is_error(),
+            read_closed,
+        }
+    }
+}
+
+/// What becomes of a connection after its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Keep,
+    /// It had more than its share of the turn and goes on in the next.
+    Again,
+    /// It is over; `on_close` was called. What waits is flushed, and then the
+    /// peer is given time to read it if `linger` is set.
+    End {
+        linger: bool,
+    },
+    /// It is over, and nothing can be written.
+    Drop,
+}
+
+/// How much is read from one connection in a turn, in bytes.
+const SHARE: usize = 1024 * 1024;
+
+/// A connection for the length of its turn.
+pub(crate) struct Turn<'a, H: Handler> {
+    pub(crate) handler: &'a mut H,
+    pub(crate) id: PeerId,
+    pub(crate) slot: &'a mut Slot<H::Data>,
+    pub(crate) link: &'a mut Link,
+    pub(crate) cork: &'a mut Vec<u8>,
+    /// How many bytes may wait for the peer before reading from it stops.
+    pub(crate) high_water: usize,
+    pub(crate) now: Duration,
+}
+
+/// Lends the handler and a peer, apart from the receiving side.
+macro_rules! call {
+    ($turn:expr, |$handler:ident, $peer:ident| $body:expr) => {{
+        let $handler = &mut *$turn.handler;
+        let $peer = &mut Peer {
+            id: $turn.id,
+            data: &mut $turn.slot.data,
+            transport: &mut $turn.slot.transport,
+            outgoing: &mut $turn.link.outgoing,
+            cork: &mut *$turn.cork,
+            accept_unmasked_frame: $turn.slot.accept_unmasked_frame,
+        };
+        $body
+    }};
+}
+
+impl<H: Handler> Turn<'_, H> {
+    /// Does one thing for the application.
+    pub(crate) fn call(&mut self, act: impl FnOnce(&mut H, &mut Peer<'_, H::Data>)) {
+        call!(self, |handler, peer| act(handler, peer));
+    }
+
+    /// Writes what waits, parses what was read before, in `buffer[have]`, and
+    /// then reads and parses what the transport has.
+    pub(crate) fn run(&mut self, buffer: &mut [u8], have: Range<usize>, ready: Ready) -> Fate {
+        let fate = self.converse(buffer, have, ready);
+        self.link
+            .outgoing
+            .flush_cork(self.cork, &mut self.slot.transport);
+        match fate {
+            Fate::Keep | Fate::Again if self.link.outgoing.is_over() => self.over(),
+            fate => fate,
+        }
+    }
+
+    fn converse(&mut self, buffer: &mut [u8], mut have: Range<usize>, ready: Ready) -> Fate {
+        if ready.writable && !self.link.outgoing.outbox.is_empty() {
+            self.link.outgoing.flush_outbox(&mut self.slot.transport);
+            if self.link.outgoing.outbox.is_empty() && !self.link.outgoing.is_over() {
+                call!(self, |handler, peer| handler.on_drain(peer));
+            }
+        }
+        self.slot.readable |= ready.readable;
+        self.slot.read_closed |= ready.read_closed;
+        let mut share = SHARE;
+        loop {
+            if self.link.outgoing.is_over() {
+                return Fate::Keep;
+            }
+            if self.link.is_stalled(self.high_water) {
+                self.link.unread.extend_from_slice(&buffer[have]);
+                return Fate::Keep;
+            }
+            let over = if !self.link.unread.is_empty() {
+                self.parse_unread()
+            } else if !have.is_empty() {
+                let (over, rest) = self.parse(&mut buffer[have.clone()]);
+                have.start = have.end - rest;
+                over
+            } else if !self.slot.readable {
+                return Fate::Keep;
+            } else if share == 0 {
+                return Fate::Again;
+            } else {
+                match self.read(buffer) {
+                    Ok(0) if self.slot.readable => return self.end_of_input(),
+                    Ok(len) => {
+                        share = share.saturating_sub(len);
+                        have = 0..len;
+                        None
+                    }
+                    Err(error) => {
+                        self.link.outgoing.broken = Some(error);
+                        None
+                    }
+                }
+            };
+            if let Some(fate) = over {
+                return fate;
+            }
+        }
+    }
+
+    /// Reads once; notes in `slot.readable` whether there may be more. 0 with
+    /// `slot.readable` set is the end of the stream.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match Transport::read(&mut self.slot.transport, buffer) {
+                Ok(0) => return Ok(0),
+                Ok(len) => {
+                    let len = len.min(buffer.len());
+                    self.slot.keepalive.handle_input(self.now);
+                    // A read that leaves room has drained the socket, on the
+                    // systems where mio does not need to see `WouldBlock`; an
+                    // end of the stream behind it is still to be read.
+                    if DRAINED_BY_SHORT_READ && len < buffer.len() && !self.slot.read_closed {
+                        self.slot.readable = false;
+                    }
+                    return Ok(len);
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::WouldBlock => {
+                        self.slot.readable = false;
+                        return Ok(0);
+                    }
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+
+    fn parse_unread(&mut self) -> Option<Fate> {
+        let mut unread = mem::take(&mut self.link.unread);
+        let (over, rest) = self.parse(&mut unread);
+        if rest > 0 {
+            unread.drain(..unread.len() - rest);
+            self.link.unread = unread;
+        }
+        over
+    }
+
+    /// Parses and dispatches, until the input is used up, the peer is stalled,
+    /// or the connection is over. Returns how much input is left.
+    fn parse(&mut self, mut input: &mut [u8]) -> (Option<Fate>, usize) {
+        let over = loop {
+            if self.link.is_stalled(self.high_water) || self.link.outgoing.is_over() {
+                break None;
+            }
+            let event = match self.link.receiver.receive(&mut input) {
+                Ok(Some(event)) => event,
+                Ok(None) => break None,
+                Err(error) => break Some(self.fail(error)),
+            };
+            match event {
+                Event::Data(chunk) if H::CHUNKS => {
+                    call!(self, |handler, peer| handler.on_chunk(peer, chunk));
+                }
+                Event::Data(chunk) => {
+                    if let Some(message) = self.link.assembler.push(chunk) {
+                        call!(self, |handler, peer| handler.on_message(peer, message));
+                    }
+                    // One that was joined is gone; the next brings its own.
+                    if chunk.last && !chunk.first {
+                        self.link.assembler = Assembler::new();
+                    }
+                }
+                Event::Ping(payload) => {
+                    if let Some(pong) = self.link.outgoing.sender.respond(&event) {
+                        self.link
+                            .outgoing
+                            .send(&pong, self.cork, &mut self.slot.transport);
+                    }
+                    call!(self, |handler, peer| handler.on_ping(peer, payload));
+                }
+                Event::Pong(payload) => {
+                    let round_trip = self.slot.keepalive.handle_pong(payload, self.now);
+                    call!(self, |handler, peer| handler
+                        .on_pong(peer, payload, round_trip));
+                }
+                Event::Close(frame) => {
+                    //= RFC6455-5.5.1-7, RFC6455-7.1.5-1, RFC6455-7.1.6-1
+                    let cause = match self.link.outgoing.sender.respond(&event) {
+                        None => Cause::Local,
+                        Some(reply) => {
+                            self.link
+                                .outgoing
+                                .send(&reply, self.cork, &mut self.slot.transport);
+                            Cause::Peer
+                        }
+                    };
+                    let (code, reason) = match frame {
+                        None => (1005, ""),
+                        Some(CloseFrame { code, reason }) => (code.get(), reason),
+                    };
+                    let closed = Closed {
+                        code,
+                        reason,
+                        cause,
+                    };
+                    call!(self, |handler, peer| handler.on_close(peer, closed));
+                    break Some(Fate::End { linger: false });
+                }
+            }
+        };
+        (over, input.len())
+    }
+
+    /// Tells the peer what it did wrong, and the application.
+    #[cold]
+    fn fail(&mut self, error: ProtocolError) -> Fate {
+        //= RFC6455-7.1.7-1, RFC6455-7.1.7-5
+        if let Some(close) = self.link.outgoing.sender.fail(&error) {
+            self.link
+                .outgoing
+                .send(&close, self.cork, &mut self.slot.transport);
+        }
+        self.closed(Cause::Protocol(error));
+        Fate::End { linger: true }
+    }
+
+    #[cold]
+    fn end_of_input(&mut self) -> Fate {
+        //= RFC6455-7.1.4-1
+        self.closed(Cause::Lost);
+        Fate::Drop
+    }
+
+    /// The transport failed, or the application gave it up.
+    #[cold]
+    fn over(&mut self) -> Fate {
+        match self.link.outgoing.broken.take() {
+            Some(error) => {
+                self.closed(Cause::Io(&error));
+                self.link.outgoing.broken = Some(error);
+            }
+            None => self.closed(Cause::Aborted),
+        }
+        Fate::Drop
+    }
+
+    /// Tells the application that the connection is over, without a Close of
+    /// the peer's.
+    pub(crate) fn closed(&mut self, cause: Cause<'_>) {
+        call!(self, |handler, peer| handler
+            .on_close(peer, Closed::abnormal(cause)));
+    }
+}
+
+/// Where a read that leaves room in its buffer has taken all there was.
+const DRAINED_BY_SHORT_READ: bool = cfg!(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "macos",
+    target_os = "ios",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly",
+));

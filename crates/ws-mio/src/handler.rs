@@ -1,0 +1,185 @@
+//! What an application does with connections.
+
+use std::{net::SocketAddr, time::Duration};
+
+use ws_handshake::{Acceptance, HandshakeError, Request, Response};
+use ws_proto::{Chunk, Message};
+
+use crate::{Closed, Config, Peer};
+
+/// The application's side of a [`Server`](crate::Server): one value for all
+/// connections of a loop, called as things happen.
+///
+/// In every call anything may be done with the [`Peer`], closing it included.
+///
+/// ```
+/// use ws_mio::{Handler, Message, Peer};
+///
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     type Data = ();
+///
+///     fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
+///         peer.send(message);
+///     }
+/// }
+/// ```
+pub trait Handler {
+    /// What the application keeps for each connection.
+    type Data: Default;
+
+    /// Whether pieces of messages are delivered to
+    /// [`on_chunk`](Self::on_chunk) as they come, instead of whole messages to
+    /// [`on_message`](Self::on_message). Nothing is then held of a message.
+    const CHUNKS: bool = false;
+
+    /// A request came: decides whether it becomes a connection.
+    ///
+    /// By default a request that keeps the rules is accepted, and any other is
+    /// answered as the rule says that it breaks.
+    fn on_request<'r>(&mut self, incoming: Incoming<'r>) -> Decision<'r, Self::Data> {
+        incoming.decide()
+    }
+
+    /// A connection is open.
+    fn on_open(&mut self, peer: &mut Peer<'_, Self::Data>) {
+        let _ = peer;
+    }
+
+    /// A message came; it is lent for the length of the call.
+    fn on_message(&mut self, peer: &mut Peer<'_, Self::Data>, message: Message<'_>);
+
+    /// A piece of a message came, if [`CHUNKS`](Self::CHUNKS) is set.
+    fn on_chunk(&mut self, peer: &mut Peer<'_, Self::Data>, chunk: Chunk<'_>) {
+        let _ = (peer, chunk);
+    }
+
+    /// A Ping came; it is answered already.
+    fn on_ping(&mut self, peer: &mut Peer<'_, Self::Data>, payload: &[u8]) {
+        let _ = (peer, payload);
+    }
+
+    /// A Pong came, with the round-trip time if it answers the loop's own Ping.
+    fn on_pong(
+        &mut self,
+        peer: &mut Peer<'_, Self::Data>,
+        payload: &[u8],
+        round_trip: Option<Duration>,
+    ) {
+        let _ = (peer, payload, round_trip);
+    }
+
+    /// Everything that was queued has been taken by the transport.
+    fn on_drain(&mut self, peer: &mut Peer<'_, Self::Data>) {
+        let _ = peer;
+    }
+
+    /// The connection is over: the last call for it. Nothing can be sent.
+    fn on_close(&mut self, peer: &mut Peer<'_, Self::Data>, closed: Closed<'_>) {
+        let _ = (peer, closed);
+    }
+}
+
+/// A request that came, before it is decided on.
+#[derive(Debug)]
+pub struct Incoming<'r> {
+    request: &'r Request<'r>,
+    peer: Option<SocketAddr>,
+    config: &'r Config,
+}
+
+impl<'r> Incoming<'r> {
+    pub(crate) const fn new(
+        request: &'r Request<'r>,
+        peer: Option<SocketAddr>,
+        config: &'r Config,
+    ) -> Self {
+        Self {
+            request,
+            peer,
+            config,
+        }
+    }
+
+    /// Returns the request, which need not ask for a WebSocket.
+    #[must_use]
+    pub const fn request(&self) -> &'r Request<'r> {
+        self.request
+    }
+
+    /// Returns the address of the peer.
+    #[must_use]
+    pub const fn peer_address(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// Checks the request by the rules of RFC 6455 section 4.2.1 and the
+    /// server's [`Config`], and agrees on a subprotocol.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that the request breaks.
+    pub fn negotiate(&self) -> Result<Acceptance<'r>, HandshakeError> {
+        self.config.handshake.negotiate(self.request)
+    }
+
+    /// Accepts a request that keeps the rules, and answers any other as the
+    /// rule says that it breaks.
+    #[must_use]
+    pub fn decide<D: Default>(self) -> Decision<'r, D> {
+        match self.negotiate() {
+            Ok(acceptance) => Decision::Accept(Accept::new(acceptance, D::default())),
+            Err(error) => Decision::Respond(error.rejection()),
+        }
+    }
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Decision<'r, D> {
+    /// It becomes a WebSocket connection.
+    Accept(Accept<'r, D>),
+    /// It is answered, and the transport is closed.
+    Respond(Response),
+}
+
+/// A connection to be: what the client is told, and what is kept for it.
+#[derive(Debug)]
+pub struct Accept<'r, D> {
+    pub(crate) acceptance: Acceptance<'r>,
+    pub(crate) data: D,
+    pub(crate) accept_unmasked_frame: Option<bool>,
+}
+
+impl<'r, D> Accept<'r, D> {
+    /// Accepts, and keeps `data` for the connection.
+    #[must_use]
+    pub const fn new(acceptance: Acceptance<'r>, data: D) -> Self {
+        Self {
+            acceptance,
+            data,
+            accept_unmasked_frame: None,
+        }
+    }
+
+    /// Sets the flag `accept-unmasked-frame` of [MS-WSPE] for this connection,
+    /// instead of what [`Config::accept_unmasked_frame`] says of the peer.
+    #[must_use]
+    pub const fn accept_unmasked_frame(mut self, flag: bool) -> Self {
+        self.accept_unmasked_frame = Some(flag);
+        self
+    }
+}
+
+impl<'r, D> From<Accept<'r, D>> for Decision<'r, D> {
+    fn from(accept: Accept<'r, D>) -> Self {
+        Self::Accept(accept)
+    }
+}
+
+impl<D> From<Response> for Decision<'_, D> {
+    fn from(response: Response) -> Self {
+        Self::Respond(response)
+    }
+}

@@ -1,0 +1,605 @@
+//! One connection in somebody else's loop.
+
+use std::{
+    cell::RefCell,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use mio::{
+    Interest, Registry, Token,
+    event::{Event, Source},
+    net::TcpStream,
+};
+use ws_handshake::{
+    Agreed, ClientHandshake, ClientProgress, ClientRequest, HandshakeError, HeadReader,
+    HttpResponse,
+};
+use ws_proto::{ClientMasking, Due, Keepalive, KeepaliveConfig, Limits, Masking, ServerMasking};
+
+use crate::{
+    Cause, ClientConfig, Config, Handler, Peer, PeerId, Timeout, Transport,
+    connection::{Fate, Link, Phase, Ready, Slot, Turn},
+    event_loop::{Admitted, decide},
+    scratch::Scratch,
+    wheel::{TICK, Tick, tick_at},
+};
+
+/// A connection as a [`mio::event::Source`], for a loop of one's own; as a
+/// client or as a server.
+///
+/// 1. [`connect`](Self::connect) or [`accept`](Self::accept), and register it
+///    with readable *and* writable interest, once.
+/// 2. Hand every event to [`ready`](Self::ready), which calls a [`Handler`] as
+///    a [`Server`](crate::Server) does.
+/// 3. Poll no longer than until [`next_timeout`](Self::next_timeout), and then
+///    call [`handle_timeout`](Self::handle_timeout).
+/// 4. Drop it once either returns [`SocketState::Closed`] or an error.
+///
+/// Between events it owns no read buffer; all sockets of a thread share one.
+#[derive(Debug)]
+pub struct Socket<D = ()> {
+    slot: Slot<D>,
+    link: Link,
+    cork: Vec<u8>,
+    opening: Opening,
+    agreed: Option<Agreed>,
+    keepalive: KeepaliveConfig,
+    close_timeout: Duration,
+    high_water: usize,
+    limits: Limits,
+    max_backpressure: usize,
+    started: Instant,
+    now: Duration,
+}
+
+/// How far the opening handshake is.
+#[derive(Debug)]
+enum Opening {
+    /// The transport is being connected.
+    Connecting(Box<ClientHandshake>),
+    /// The request is sent.
+    Client(Box<ClientHandshake>),
+    Server(Box<(HeadReader, Arc<Config>)>),
+    Done,
+}
+
+/// How far a [`Socket`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketState {
+    /// The opening handshake is under way.
+    Opening,
+    /// Messages go both ways, or the closing handshake is under way.
+    Open,
+    /// It is over; [`Handler::on_close`] was called. The last bytes are still
+    /// on their way: go on with events and timeouts.
+    Ending,
+    /// It is over: drop the socket.
+    Closed,
+}
+
+/// Why a connection never came to be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The transport failed.
+    #[error("the transport failed during the opening handshake: {0}")]
+    Io(#[from] io::Error),
+    /// The other side broke the rules of the opening handshake.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// The server answered otherwise: a redirect, a refusal, a page.
+    #[error("the server answered with status {}", .0.status)]
+    Refused(Box<HttpResponse>),
+    /// We refused the client's request, and answered with this status.
+    #[error("the request was answered with status {0}")]
+    Answered(u16),
+    /// It took longer than `handshake_timeout`.
+    #[error("no opening handshake within handshake_timeout")]
+    Timeout,
+}
+
+/// How much is read at once.
+const READ_BUFFER: usize = 64 * 1024;
+
+impl<D: Default> Socket<D> {
+    /// Starts to connect to a server.
+    ///
+    /// `address` is that of the request's host, which the caller looked up:
+    /// that can take long.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; many come with the first event only.
+    pub fn connect(
+        address: SocketAddr,
+        request: ClientRequest,
+        config: &ClientConfig,
+    ) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        Ok(Self::client(stream, Some(address), request, config))
+    }
+
+    /// Starts the opening handshake over a stream that is connected, or is
+    /// being connected, to a server at `address`; `None` if it never leaves
+    /// the machine.
+    #[must_use]
+    pub fn client(
+        stream: TcpStream,
+        address: Option<SocketAddr>,
+        request: ClientRequest,
+        config: &ClientConfig,
+    ) -> Self {
+        //= MSWS-3.1.3-1, MSWS-4-2
+        let set_mask_to_zero = config
+            .set_mask_to_zero
+            .allows(address.map(|address| address.ip()), false);
+        let masking = ClientMasking::with_set_mask_to_zero(set_mask_to_zero).into();
+        let until = tick_at(config.handshake_timeout);
+        Self {
+            slot: Slot::new(stream, 0, Duration::ZERO, until, D::default()),
+            link: Link::new(masking, config.limits, config.max_backpressure),
+            cork: Vec::new(),
+            opening: Opening::Connecting(Box::new(request.start_random())),
+            agreed: None,
+            keepalive: config.keepalive,
+            close_timeout: config.close_timeout,
+            high_water: config.high_water,
+            limits: config.limits,
+            max_backpressure: config.max_backpressure,
+            started: Instant::now(),
+            now: Duration::ZERO,
+        }
+    }
+
+    /// Waits for a client's opening handshake over a stream that was accepted.
+    #[must_use]
+    pub fn accept(stream: TcpStream, config: Arc<Config>) -> Self {
+        // A small frame is not to wait for the acknowledgement of the last.
+        let _ = stream.set_nodelay(true);
+        let masking = ServerMasking::new().into();
+        let until = tick_at(config.handshake_timeout);
+        Self {
+            slot: Slot::new(stream, 0, Duration::ZERO, until, D::default()),
+            link: Link::new(masking, config.limits, config.max_backpressure),
+            cork: Vec::new(),
+            agreed: None,
+            keepalive: config.keepalive,
+            close_timeout: config.close_timeout,
+            high_water: config.high_water,
+            limits: config.limits,
+            max_backpressure: config.max_backpressure,
+            opening: Opening::Server(Box::new((config.handshake.head_reader(), config))),
+            started: Instant::now(),
+            now: Duration::ZERO,
+        }
+    }
+
+    /// Does what an event makes possible: connects, shakes hands, writes what
+    /// waits, and reads and dispatches what came.
+    ///
+    /// It reads until there is nothing more to read, or until nothing more is
+    /// to be read from a peer that reads slowly.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if the connection never came to be. Once it is open,
+    /// everything is told to [`Handler::on_close`].
+    pub fn ready<H: Handler<Data = D>>(
+        &mut self,
+        event: &Event,
+        handler: &mut H,
+    ) -> Result<SocketState, OpenError> {
+        self.now = self.started.elapsed();
+        with_scratch(|buffer| self.progress(buffer, event.into(), handler))
+    }
+
+    /// Lends the peer, to send outside of a handler's call; [`flush`](Self::flush)
+    /// afterwards. `None` until the connection is open.
+    pub fn peer(&mut self) -> Option<Peer<'_, D>> {
+        matches!(self.opening, Opening::Done).then(|| Peer {
+            id: PeerId {
+                key: 0,
+                generation: 0,
+            },
+            data: &mut self.slot.data,
+            transport: &mut self.slot.transport,
+            outgoing: &mut self.link.outgoing,
+            cork: &mut self.cork,
+            accept_unmasked_frame: self.slot.accept_unmasked_frame,
+        })
+    }
+
+    /// Writes what was sent through [`peer`](Self::peer), as much as the
+    /// transport takes; the rest goes out by the next events. Goes on reading
+    /// if it was resumed.
+    ///
+    /// # Errors
+    ///
+    /// As [`ready`](Self::ready).
+    pub fn flush<H: Handler<Data = D>>(
+        &mut self,
+        handler: &mut H,
+    ) -> Result<SocketState, OpenError> {
+        self.now = self.started.elapsed();
+        with_scratch(|buffer| self.progress(buffer, Ready::default(), handler))
+    }
+
+    /// Returns how far the connection is.
+    #[must_use]
+    pub const fn state(&self) -> SocketState {
+        match (&self.opening, self.slot.phase) {
+            (Opening::Done, Phase::Open) => SocketState::Open,
+            (Opening::Done, Phase::Upgrading { .. }) => SocketState::Closed,
+            (Opening::Done, _) => SocketState::Ending,
+            _ => SocketState::Opening,
+        }
+    }
+
+    /// Returns what a client and its server agreed on, once it is open.
+    #[must_use]
+    pub const fn agreed(&self) -> Option<&Agreed> {
+        self.agreed.as_ref()
+    }
+
+    /// Lends the masking policy: the role, and the flag that was chosen.
+    #[must_use]
+    pub const fn masking(&self) -> &Masking {
+        self.link.outgoing.sender.masking()
+    }
+
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let keepalive = || {
+            self.slot
+                .keepalive
+                .poll_timeout(&self.keepalive)
+                .map(|(at, _)| tick_at(at))
+        };
+        let tick = match self.slot.phase {
+            Phase::Upgrading { until }
+            | Phase::Flushing { until, .. }
+            | Phase::Lingering { until } => Some(until),
+            Phase::Open => self.link.close_by.into_iter().chain(keepalive()).min(),
+        };
+        tick.map(|tick| self.started + TICK * tick)
+    }
+
+    /// Does what the time has come for: a Ping, or giving the peer up.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Timeout`].
+    pub fn handle_timeout<H: Handler<Data = D>>(
+        &mut self,
+        handler: &mut H,
+    ) -> Result<SocketState, OpenError> {
+        self.now = self.started.elapsed();
+        let tick = self.tick();
+        match self.slot.phase {
+            Phase::Upgrading { until } if tick >= until => {
+                self.opening = Opening::Done;
+                return Err(OpenError::Timeout);
+            }
+            Phase::Flushing { until, .. } | Phase::Lingering { until } if tick >= until => {
+                return Ok(self.over());
+            }
+            Phase::Open => {}
+            _ => return Ok(self.state()),
+        }
+        if self.link.close_by.is_some_and(|at| tick >= at) {
+            return Ok(self.give_up(handler, Timeout::Close));
+        }
+        match self
+            .slot
+            .keepalive
+            .handle_timeout(&self.keepalive, self.now)
+        {
+            None => Ok(self.state()),
+            Some(Due::PongTimeout) => Ok(self.give_up(handler, Timeout::Pong)),
+            Some(Due::IdleTimeout) => Ok(self.give_up(handler, Timeout::Idle)),
+            Some(Due::Ping(payload)) => {
+                self.turn(handler).call(|_, peer| {
+                    peer.ping(&payload);
+                });
+                self.flush(handler)
+            }
+        }
+    }
+
+    fn progress<H: Handler<Data = D>>(
+        &mut self,
+        buffer: &mut [u8],
+        ready: Ready,
+        handler: &mut H,
+    ) -> Result<SocketState, OpenError> {
+        match self.slot.phase {
+            Phase::Upgrading { .. } => self.open(buffer, ready, handler),
+            Phase::Open => Ok(self.talk(buffer, 0..0, ready, handler)),
+            Phase::Flushing { linger, .. } => Ok(self.end(buffer, linger)),
+            Phase::Lingering { .. } => Ok(self.linger(buffer)),
+        }
+    }
+
+    // --- the opening handshake ---
+
+    fn open<H: Handler<Data = D>>(
+        &mut self,
+        buffer: &mut [u8],
+        ready: Ready,
+        handler: &mut H,
+    ) -> Result<SocketState, OpenError> {
+        self.slot.read_closed |= ready.read_closed;
+        let opened = self.shake_hands(buffer, handler);
+        if opened.is_err() {
+            self.opening = Opening::Done;
+        }
+        let Some((len, consumed)) = opened? else {
+            return Ok(self.state());
+        };
+        self.opening = Opening::Done;
+        self.slot.phase = Phase::Open;
+        self.slot.keepalive = Keepalive::new(self.now);
+        // Whether the last read took all there was is known for long reads
+        // only; the next one tells.
+        self.slot.readable = true;
+        self.turn(handler)
+            .call(|handler, peer| handler.on_open(peer));
+        Ok(self.talk(buffer, consumed..len, Ready::default(), handler))
+    }
+
+    /// Goes on with the opening handshake; once that is complete, tells how
+    /// much was read last and how much of that it took.
+    fn shake_hands<H: Handler<Data = D>>(
+        &mut self,
+        buffer: &mut [u8],
+        handler: &mut H,
+    ) -> Result<Option<(usize, usize)>, OpenError> {
+        if !self.is_connected()? {
+            return Ok(None);
+        }
+        self.link.outgoing.flush_outbox(&mut self.slot.transport);
+        if let Some(error) = self.link.outgoing.broken.take() {
+            return Err(error.into());
+        }
+        loop {
+            let len = match Transport::read(&mut self.slot.transport, buffer) {
+                Ok(len) => len.min(buffer.len()),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(None),
+                    io::ErrorKind::Interrupted => continue,
+                    _ => return Err(error.into()),
+                },
+            };
+            let consumed = match &mut self.opening {
+                Opening::Server(_) if len == 0 => return Err(HandshakeError::ConnectionLost.into()),
+                Opening::Server(_) => self.receive_request(&buffer[..len], handler)?,
+                Opening::Client(handshake) if len == 0 => {
+                    return Err(OpenError::Refused(Box::new(handshake.eof()?)));
+                }
+                Opening::Client(handshake) => match handshake.receive(&buffer[..len])? {
+                    ClientProgress::Incomplete => None,
+                    ClientProgress::Agreed { agreed, consumed } => {
+                        self.agreed = Some(agreed);
+                        Some(consumed)
+                    }
+                    ClientProgress::Refused { response, .. } => {
+                        return Err(OpenError::Refused(Box::new(response)));
+                    }
+                },
+                Opening::Connecting(_) | Opening::Done => return Ok(None),
+            };
+            if let Some(consumed) = consumed {
+                return Ok(Some((len, consumed)));
+            }
+        }
+    }
+
+    /// Sends the request once the transport is connected.
+    fn is_connected(&mut self) -> io::Result<bool> {
+        let Opening::Connecting(_) = self.opening else {
+            return Ok(true);
+        };
+        let stream = &self.slot.transport;
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+        match stream.peer_addr() {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        // A small frame is not to wait for the acknowledgement of the last.
+        let _ = stream.set_nodelay(true);
+        if let Opening::Connecting(handshake) = std::mem::replace(&mut self.opening, Opening::Done)
+        {
+            self.link
+                .outgoing
+                .outbox
+                .push_bytes(handshake.request_bytes());
+            self.opening = Opening::Client(handshake);
+        }
+        Ok(true)
+    }
+
+    /// Answers a client's request once it is whole.
+    fn receive_request<H: Handler<Data = D>>(
+        &mut self,
+        input: &[u8],
+        handler: &mut H,
+    ) -> Result<Option<usize>, OpenError> {
+        let Opening::Server(opening) = &mut self.opening else {
+            return Ok(None);
+        };
+        let (reader, config) = &mut **opening;
+        let peer = self.slot.transport.peer_addr().ok();
+        let decision = match reader.receive(input) {
+            Ok(None) => return Ok(None),
+            Ok(Some(head)) => decide(&head, peer, config, handler, &mut self.cork)
+                .map(|admitted| (admitted, head.consumed())),
+            Err(error) => Err(error.rejection()),
+        };
+        match decision {
+            Ok((
+                Admitted {
+                    data,
+                    accept_unmasked_frame,
+                },
+                consumed,
+            )) => {
+                let masking = ServerMasking::with_accept_unmasked_frame(accept_unmasked_frame);
+                self.link = Link::new(masking.into(), self.limits, self.max_backpressure);
+                self.slot.accept_unmasked_frame = accept_unmasked_frame;
+                self.slot.data = data;
+                Ok(Some(consumed))
+            }
+            Err(response) => {
+                response.write_to(&mut self.cork);
+                self.link
+                    .outgoing
+                    .flush_cork(&mut self.cork, &mut self.slot.transport);
+                let _ = Transport::shutdown(&mut self.slot.transport);
+                Err(OpenError::Answered(response.status()))
+            }
+        }
+    }
+
+    // --- the open connection ---
+
+    fn turn<'a, H: Handler<Data = D>>(&'a mut self, handler: &'a mut H) -> Turn<'a, H> {
+        Turn {
+            handler,
+            id: PeerId {
+                key: 0,
+                generation: 0,
+            },
+            slot: &mut self.slot,
+            link: &mut self.link,
+            cork: &mut self.cork,
+            high_water: self.high_water,
+            now: self.now,
+        }
+    }
+
+    fn talk<H: Handler<Data = D>>(
+        &mut self,
+        buffer: &mut [u8],
+        mut have: std::ops::Range<usize>,
+        mut ready: Ready,
+        handler: &mut H,
+    ) -> SocketState {
+        loop {
+            match self.turn(handler).run(buffer, have, ready) {
+                // There is nobody else to give a turn to here.
+                Fate::Again => (have, ready) = (0..0, Ready::default()),
+                Fate::Keep => break,
+                Fate::End { linger } => return self.end(buffer, linger),
+                Fate::Drop => return self.over(),
+            }
+        }
+        if self.link.outgoing.sender.is_close_sent() && self.link.close_by.is_none() {
+            self.link.close_by = Some(tick_at(self.now + self.close_timeout));
+        }
+        SocketState::Open
+    }
+
+    // --- the end ---
+
+    fn end(&mut self, buffer: &mut [u8], linger: bool) -> SocketState {
+        self.link.outgoing.flush_outbox(&mut self.slot.transport);
+        let until = tick_at(self.now + self.close_timeout);
+        if !self.link.outgoing.outbox.is_empty() {
+            if !matches!(self.slot.phase, Phase::Flushing { .. }) {
+                self.slot.phase = Phase::Flushing { until, linger };
+            }
+            return SocketState::Ending;
+        }
+        //= RFC6455-7.1.1-1
+        let is_client = matches!(self.masking(), Masking::Client(_));
+        if !linger && !is_client {
+            return self.over();
+        }
+        // The server ends the transport first, and a client waits for that.
+        if linger && Transport::shutdown(&mut self.slot.transport).is_err() {
+            return self.over();
+        }
+        self.slot.phase = Phase::Lingering { until };
+        self.linger(buffer)
+    }
+
+    fn linger(&mut self, buffer: &mut [u8]) -> SocketState {
+        // By the deadline alone: what is read is thrown away, and a peer that
+        // never stops is dropped then.
+        loop {
+            match Transport::read(&mut self.slot.transport, buffer) {
+                Ok(0) => return self.over(),
+                Ok(_) if self.started.elapsed() > self.now + TICK => return SocketState::Ending,
+                Ok(_) => {}
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return SocketState::Ending,
+                    io::ErrorKind::Interrupted => {}
+                    _ => return self.over(),
+                },
+            }
+        }
+    }
+
+    fn give_up<H: Handler<Data = D>>(&mut self, handler: &mut H, timeout: Timeout) -> SocketState {
+        self.link.outgoing.aborted = true;
+        self.turn(handler).closed(Cause::Timeout(timeout));
+        self.over()
+    }
+
+    const fn over(&mut self) -> SocketState {
+        // With the handshake done, no other phase stands for it.
+        self.slot.phase = Phase::Upgrading { until: Tick::MAX };
+        SocketState::Closed
+    }
+
+    fn tick(&self) -> Tick {
+        (self.now.as_millis() / TICK.as_millis()) as Tick
+    }
+}
+
+impl<D> Source for Socket<D> {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        self.slot.transport.register(registry, token, interests)
+    }
+
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        self.slot.transport.reregister(registry, token, interests)
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.slot.transport.deregister(registry)
+    }
+}
+
+/// Lends the thread's read buffer.
+fn with_scratch<T>(use_it: impl FnOnce(&mut [u8]) -> T) -> T {
+    thread_local! {
+        static SCRATCH: RefCell<Option<Scratch>> = const { RefCell::new(None) };
+    }
+    SCRATCH.with(|shared| {
+        // A handler that serves another socket within its call gets a buffer
+        // of its own.
+        let taken = shared.take();
+        let mut scratch = taken.unwrap_or_else(|| Scratch::with_len(READ_BUFFER));
+        let result = use_it(scratch.as_mut_slice());
+        shared.replace(Some(scratch));
+        result
+    })
+}
