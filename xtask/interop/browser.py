@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Checks an echo server in a headless Chromium: browser.py URL CHROMIUM
+
+Serves browser.html, opens it in the browser, and waits for what it reports.
+"""
+
+import http.server
+import json
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.parse
+from pathlib import Path
+
+LIMIT = 120
+PAGE = Path(__file__).with_name("browser.html").read_bytes()
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    reports = queue.Queue()
+
+    def answer(self, status, body=b""):
+        self.send_response(status)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        if urllib.parse.urlsplit(self.path).path == "/":
+            self.answer(200, PAGE)
+        else:
+            self.answer(404)
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(200)
+        self.reports.put(json.loads(body))
+
+    def log_message(self, *args):
+        pass
+
+
+def main(url, chromium):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    page = "http://127.0.0.1:%d/?%s" % (server.server_address[1], urllib.parse.urlencode({"url": url}))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, tempfile.TemporaryFile() as log:
+        browser = subprocess.Popen([chromium, *FLAGS, "--user-data-dir=" + profile, page],
+                                   stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            report = Handler.reports.get(timeout=LIMIT)
+        except queue.Empty:
+            report = None
+        finally:
+            browser.terminate()
+            try:
+                browser.wait(10)
+            except subprocess.TimeoutExpired:
+                browser.kill()
+                browser.wait()
+        if report is None:
+            log.seek(0)
+            sys.stdout.write(log.read().decode(errors="replace")[-2000:])
+            print("FAILED  the page reported nothing within %d s" % LIMIT)
+            return 1
+    failed = [name for name, why in report["results"] if why is not None]
+    for name, why in report["results"]:
+        print("ok      %s" % name if why is None else "FAILED  %s: %s" % (name, why))
+    total = len(report["results"])
+    print("%s: %d of %d" % (report["agent"].split()[-2], total - len(failed), total))
+    return 1 if failed or not total else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,301 @@
+//! `cargo xtask autobahn`: the Autobahn test suite against the examples.
+
+use std::process::Command;
+
+use lexopt::{Arg, Parser, ValueExt};
+
+use crate::tool::{self, Failure, Outcome, Service};
+
+pub(crate) const HELP: &str = "
+cargo xtask autobahn server [--adapter mio|smol] [--zero-mask | --unmasked] [CASES]
+cargo xtask autobahn client [--adapter smol|mio] [--set-mask-to-zero] [CASES]
+cargo xtask autobahn all [CASES]
+
+server: runs the cases against the example `echo`. With --zero-mask the suite masks with the key 0;
+with --unmasked it does not mask and the server is started with --accept-unmasked-frame.
+client: runs the cases against the example `autobahn_client`.
+all: both adapters in both roles with every way of masking, ten runs.
+
+CASES:
+  --cases GLOBS                 which cases to run, as in 1.*,6.4.*   (default: groups 1-7, 9, 10)
+  --exclude GLOBS               cases to leave out
+  --all                         every group, compression (12, 13) included
+  --allow-unimplemented GLOBS   cases that may be UNIMPLEMENTED
+
+The suite needs python3 3.11 or later with venv, and a package index the first time; it is set up in
+the target folder. Reports stay in autobahn/ of the target folder. See xtask/autobahn/README.md.
+";
+
+pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
+    let what = match arguments.next()? {
+        Some(Arg::Value(what)) => what.string()?,
+        Some(other) => return Err(other.unexpected().into()),
+        None => String::new(),
+    };
+    let mut plan = Plan::default();
+    let (mut adapter, mut masking) = (None, Masking::Random);
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Arg::Long("adapter") => adapter = Some(arguments.value()?.parse_with(Adapter::parse)?),
+            Arg::Long("zero-mask") if what == "server" => masking = Masking::Zero,
+            Arg::Long("unmasked") if what == "server" => masking = Masking::None,
+            Arg::Long("set-mask-to-zero") if what == "client" => masking = Masking::Zero,
+            Arg::Long("cases") => plan.cases = arguments.value()?.string()?,
+            Arg::Long("exclude") => plan.exclude = Some(arguments.value()?.string()?),
+            Arg::Long("all") => plan.cases = "*".to_owned(),
+            Arg::Long("allow-unimplemented") => {
+                plan.allow_unimplemented = Some(arguments.value()?.string()?);
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let runs = match what.as_str() {
+        "server" => vec![Run {
+            role: Role::Server,
+            adapter: adapter.unwrap_or(Adapter::Mio),
+            masking,
+        }],
+        "client" => vec![Run {
+            role: Role::Client,
+            adapter: adapter.unwrap_or(Adapter::Smol),
+            masking,
+        }],
+        "all" => Run::all(adapter),
+        _ => return Err(Failure::new("autobahn server, client or all? See --help")),
+    };
+    set_up()?;
+    build()?;
+    let mut results = Vec::new();
+    for run in runs {
+        println!("== {}", run.name());
+        let result = plan.run(run);
+        if let Err(failure) = &result {
+            println!("{failure}");
+        }
+        results.push((run.name(), result.is_ok()));
+    }
+    println!();
+    for (name, passed) in &results {
+        println!("{} {name}", if *passed { "passed" } else { "FAILED" });
+    }
+    Ok(Outcome::from_passed(
+        results.iter().all(|(_, passed)| *passed),
+    ))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Server,
+    Client,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Adapter {
+    Mio,
+    Smol,
+}
+
+impl Adapter {
+    fn parse(name: &str) -> Result<Self, String> {
+        match name {
+            "mio" => Ok(Self::Mio),
+            "smol" => Ok(Self::Smol),
+            _ => Err(format!("no adapter {name:?}; there are mio and smol")),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Mio => "mio",
+            Self::Smol => "smol",
+        }
+    }
+}
+
+/// How the client of a run masks its frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Masking {
+    Random,
+    Zero,
+    None,
+}
+
+/// One pass over the cases.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    role: Role,
+    adapter: Adapter,
+    masking: Masking,
+}
+
+impl Run {
+    /// The whole matrix, or one adapter's part of it.
+    fn all(adapter: Option<Adapter>) -> Vec<Self> {
+        let mut runs = Vec::new();
+        for (role, maskings) in [
+            (
+                Role::Server,
+                &[Masking::Random, Masking::Zero, Masking::None][..],
+            ),
+            (Role::Client, &[Masking::Random, Masking::Zero]),
+        ] {
+            for of in [Adapter::Mio, Adapter::Smol] {
+                if adapter.is_some_and(|wanted| wanted != of) {
+                    continue;
+                }
+                runs.extend(maskings.iter().map(|&masking| Self {
+                    role,
+                    adapter: of,
+                    masking,
+                }));
+            }
+        }
+        runs
+    }
+
+    fn name(self) -> String {
+        let role = match self.role {
+            Role::Server => "server",
+            Role::Client => "client",
+        };
+        let masking = match self.masking {
+            Masking::Random => "",
+            Masking::Zero => "-zero-mask",
+            Masking::None => "-unmasked",
+        };
+        format!("{role}-{}{masking}", self.adapter.name())
+    }
+}
+
+/// Which cases to run.
+#[derive(Debug)]
+struct Plan {
+    cases: String,
+    exclude: Option<String>,
+    allow_unimplemented: Option<String>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            cases: "1.*,2.*,3.*,4.*,5.*,6.*,7.*,9.*,10.*".to_owned(),
+            exclude: None,
+            allow_unimplemented: None,
+        }
+    }
+}
+
+impl Plan {
+    fn run(&self, run: Run) -> Result<(), Failure> {
+        match run.role {
+            Role::Server => self.server(run),
+            Role::Client => self.client(run),
+        }
+    }
+
+    fn server(&self, run: Run) -> Result<(), Failure> {
+        let mut echo = Command::new(tool::target_dir().join("release/echo"));
+        echo.args(["--listen", "127.0.0.1:0", "--adapter", run.adapter.name()]);
+        if run.masking == Masking::None {
+            echo.arg("--accept-unmasked-frame");
+        }
+        let service = Service::start("echo", &mut echo)?;
+        let mut cases = self.script("run-server-cases");
+        match run.masking {
+            Masking::Random => {}
+            Masking::Zero => {
+                cases.arg("--zero-mask");
+            }
+            Masking::None => {
+                cases.arg("--unmasked");
+            }
+        }
+        cases
+            .arg(format!("ws://127.0.0.1:{}", service.port()))
+            .arg(run.name())
+            .arg(out_dir(run));
+        let result = tool::run(&mut cases);
+        // A server that does not stop cleanly fails a run that passed.
+        let stopped = service.stop();
+        result.and(stopped)
+    }
+
+    fn client(&self, run: Run) -> Result<(), Failure> {
+        let mut cases = self.script("run-client-cases");
+        cases
+            .arg(run.name())
+            .arg(out_dir(run))
+            .arg("--")
+            .arg(tool::target_dir().join("release/autobahn_client"))
+            .args(["--adapter", run.adapter.name()]);
+        if run.masking == Masking::Zero {
+            cases.arg("--set-mask-to-zero");
+        }
+        tool::run(&mut cases)
+    }
+
+    fn script(&self, name: &str) -> Command {
+        let mut command = Command::new("python3");
+        command
+            .arg(tool::root().join("xtask/autobahn").join(name))
+            .arg("--venv")
+            .arg(venv())
+            .args(["--timeout", "600", "--cases", &self.cases]);
+        if let Some(exclude) = &self.exclude {
+            command.args(["--exclude", exclude]);
+        }
+        if let Some(allowed) = &self.allow_unimplemented {
+            command.args(["--allow-unimplemented", allowed]);
+        }
+        command
+    }
+}
+
+fn venv() -> std::path::PathBuf {
+    tool::target_dir().join("autobahn-venv")
+}
+
+fn out_dir(run: Run) -> std::path::PathBuf {
+    tool::target_dir().join("autobahn").join(run.name())
+}
+
+fn set_up() -> Result<(), Failure> {
+    tool::run(
+        Command::new(tool::python()?)
+            .arg(tool::root().join("xtask/autobahn/setup"))
+            .arg(venv()),
+    )
+}
+
+fn build() -> Result<(), Failure> {
+    tool::run(
+        tool::cargo()
+            .args(["build", "--release", "--package", "examples"])
+            .args(["--bin", "echo", "--bin", "autobahn_client"]),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_matrix_has_ten_runs() {
+        let names: Vec<_> = Run::all(None).into_iter().map(Run::name).collect();
+        assert_eq!(
+            names,
+            [
+                "server-mio",
+                "server-mio-zero-mask",
+                "server-mio-unmasked",
+                "server-smol",
+                "server-smol-zero-mask",
+                "server-smol-unmasked",
+                "client-mio",
+                "client-mio-zero-mask",
+                "client-smol",
+                "client-smol-zero-mask",
+            ]
+        );
+    }
+}

@@ -1,0 +1,116 @@
+//! `cargo xtask features`: every combination of features of every crate builds without a warning.
+
+use lexopt::{Arg, Parser, ValueExt};
+use serde_json::Value;
+
+use crate::tool::{self, Failure, Outcome};
+
+pub(crate) const HELP: &str = "
+cargo xtask features [-p CRATE]...
+
+Lints the library of every crate below crates/ (or of the named ones) with every combination of its
+features, warnings denied.
+";
+
+pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
+    let mut wanted = Vec::new();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Arg::Short('p') | Arg::Long("package") => wanted.push(arguments.value()?.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let packages = packages()?;
+    if let Some(name) = wanted
+        .iter()
+        .find(|name| !packages.iter().any(|package| package.name == **name))
+    {
+        return Err(Failure::new(format!(
+            "there is no crate {name} below crates/"
+        )));
+    }
+    let mut failed = Vec::new();
+    for package in packages {
+        if !wanted.is_empty() && !wanted.contains(&package.name) {
+            continue;
+        }
+        for features in package.combinations() {
+            let result = tool::run(
+                tool::cargo()
+                    .args(["clippy", "--quiet", "--lib", "--no-default-features"])
+                    .args(["--package", &package.name, "--features", &features])
+                    .args(["--", "-D", "warnings"]),
+            );
+            if result.is_err() {
+                failed.push(format!("{} with features [{features}]", package.name));
+            }
+        }
+    }
+    for failure in &failed {
+        println!("FAILED {failure}");
+    }
+    Ok(Outcome::from_passed(failed.is_empty()))
+}
+
+#[derive(Debug)]
+struct Package {
+    name: String,
+    /// Without `default`, which only stands for others.
+    features: Vec<String>,
+}
+
+impl Package {
+    /// Every set of features, as Cargo's `--features` takes it.
+    fn combinations(&self) -> impl Iterator<Item = String> {
+        (0..1_u32 << self.features.len()).map(|set| {
+            let chosen = self.features.iter().enumerate();
+            chosen
+                .filter(|(index, _)| set >> index & 1 == 1)
+                .map(|(_, name)| name.as_str())
+                .collect::<Vec<_>>()
+                .join(",")
+        })
+    }
+}
+
+fn packages() -> Result<Vec<Package>, Failure> {
+    let metadata =
+        tool::output_of(tool::cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: Value = serde_json::from_str(&metadata)
+        .map_err(|error| Failure::new(format!("cargo metadata: {error}")))?;
+    let wrong = || Failure::new("cargo metadata: not of the form that is known");
+    let below = tool::root().join("crates").display().to_string();
+    let mut packages = Vec::new();
+    for package in metadata["packages"].as_array().ok_or_else(wrong)? {
+        let manifest = package["manifest_path"].as_str().ok_or_else(wrong)?;
+        if !manifest.starts_with(&below) {
+            continue;
+        }
+        packages.push(Package {
+            name: package["name"].as_str().ok_or_else(wrong)?.to_owned(),
+            features: package["features"]
+                .as_object()
+                .ok_or_else(wrong)?
+                .keys()
+                .filter(|name| *name != "default")
+                .cloned()
+                .collect(),
+        });
+    }
+    Ok(packages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_set_of_features_is_there_once() {
+        let package = Package {
+            name: "a".to_owned(),
+            features: vec!["std".to_owned(), "tls".to_owned()],
+        };
+        let sets: Vec<_> = package.combinations().collect();
+        assert_eq!(sets, ["", "std", "tls", "std,tls"]);
+    }
+}

@@ -1,0 +1,463 @@
+//! `cargo xtask fuzz`: list, seed and run the fuzz targets.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use lexopt::{Arg, Parser, ValueExt};
+
+use crate::tool::{self, Failure, Outcome};
+use crate::vectors::{self, Input, Receiver};
+
+pub(crate) const HELP: &str = "
+cargo xtask fuzz
+cargo xtask fuzz TARGET|all [--seconds N] [--smoke] [--sanitizer NAME] [-- LIBFUZZER-ARGUMENTS]
+cargo xtask fuzz seeds
+
+Without arguments: lists the targets.
+TARGET, all: fuzzes one target, or each in turn, for N seconds each (60 unless told).
+seeds: writes fuzz/seeds/TARGET/ anew from the conformance vectors.
+
+  --seconds N        how long to fuzz each target
+  --smoke            run each target on its seeds only
+  --sanitizer NAME   address, leak, none, … (default: cargo-fuzz's own, address)
+
+Findings of earlier runs are kept in fuzz/corpus (not in the tree), seeds are in fuzz/seeds (in the
+tree). The output of a run is in fuzz/ of the target folder. Needs cargo-fuzz, which is installed
+when missing, and a nightly toolchain (rustup toolchain install nightly --profile minimal).
+";
+
+pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
+    let mut what = None;
+    let mut plan = Plan::default();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Arg::Value(value) if what.is_none() => {
+                what = Some(value.string()?);
+                // What stands behind `--` is not ours to understand.
+                let raw = arguments.raw_args()?;
+                let all: Vec<_> = raw.collect();
+                let split = all.iter().position(|word| word == "--");
+                let (ours, theirs) = all.split_at(split.unwrap_or(all.len()));
+                plan.libfuzzer = theirs
+                    .iter()
+                    .skip(1)
+                    .map(|word| word.clone().string())
+                    .collect::<Result<_, _>>()?;
+                arguments = Parser::from_args(ours);
+            }
+            Arg::Long("seconds") => plan.seconds = arguments.value()?.parse()?,
+            Arg::Long("smoke") => plan.is_smoke = true,
+            Arg::Long("sanitizer") => plan.sanitizer = Some(arguments.value()?.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    match what.as_deref() {
+        None => {
+            list()?;
+            Ok(Outcome::Passed)
+        }
+        Some("seeds") => {
+            write_seeds()?;
+            Ok(Outcome::Passed)
+        }
+        Some(name) => {
+            let mut targets = targets()?;
+            if name != "all" {
+                targets.retain(|target| target.name == name);
+                if targets.is_empty() {
+                    return Err(Failure::new(format!(
+                        "no fuzz target {name:?}; `cargo xtask fuzz` lists them"
+                    )));
+                }
+            }
+            require_tools()?;
+            plan.fuzz(&targets)
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Target {
+    name: String,
+    summary: String,
+}
+
+fn fuzz_dir() -> PathBuf {
+    tool::root().join("fuzz")
+}
+
+fn targets() -> Result<Vec<Target>, Failure> {
+    let manifest: toml::Table = tool::read(&fuzz_dir().join("Cargo.toml"))?
+        .parse()
+        .map_err(|error| Failure::new(format!("fuzz/Cargo.toml: {error}")))?;
+    let bins = manifest
+        .get("bin")
+        .and_then(toml::Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    bins.iter()
+        .map(|bin| {
+            let field = |name: &str| bin.get(name).and_then(toml::Value::as_str);
+            let name = field("name")
+                .ok_or_else(|| Failure::new("fuzz/Cargo.toml: a [[bin]] without a name"))?;
+            let path =
+                field("path").map_or_else(|| format!("fuzz_targets/{name}.rs"), str::to_owned);
+            Ok(Target {
+                name: name.to_owned(),
+                summary: summary(&tool::read(&fuzz_dir().join(path))?),
+            })
+        })
+        .collect()
+}
+
+/// The first line of a file's own documentation.
+fn summary(source: &str) -> String {
+    source
+        .lines()
+        .find_map(|line| line.strip_prefix("//!"))
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+fn list() -> Result<(), Failure> {
+    for target in targets()? {
+        println!("{:<24} {}", target.name, target.summary);
+    }
+    Ok(())
+}
+
+/// What a run of the fuzzer is asked to do.
+#[derive(Debug)]
+struct Plan {
+    seconds: u64,
+    is_smoke: bool,
+    sanitizer: Option<String>,
+    libfuzzer: Vec<String>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            seconds: 60,
+            is_smoke: false,
+            sanitizer: None,
+            libfuzzer: Vec::new(),
+        }
+    }
+}
+
+impl Plan {
+    fn fuzz(&self, targets: &[Target]) -> Result<Outcome, Failure> {
+        let mut build = self.cargo_fuzz("build");
+        if let [target] = targets {
+            build.arg(&target.name);
+        }
+        tool::run(&mut build)?;
+        let mut rows = Vec::new();
+        for target in targets {
+            println!("== {}", target.name);
+            rows.push(self.fuzz_one(target)?);
+        }
+        println!(
+            "\n{:<24} {:>12} {:>10} {:>7}  result",
+            "target", "executions", "exec/s", "s"
+        );
+        for row in &rows {
+            println!(
+                "{:<24} {:>12} {:>10} {:>7}  {}",
+                row.target,
+                row.executions,
+                row.per_second,
+                row.seconds,
+                if row.passed { "passed" } else { "FAILED" }
+            );
+        }
+        Ok(Outcome::from_passed(rows.iter().all(|row| row.passed)))
+    }
+
+    fn fuzz_one(&self, target: &Target) -> Result<Row, Failure> {
+        let seeds = fuzz_dir().join("seeds").join(&target.name);
+        let corpus = fuzz_dir().join("corpus").join(&target.name);
+        fs::create_dir_all(&corpus)?;
+        fs::create_dir_all(&seeds)?;
+        let logs = tool::target_dir().join("fuzz");
+        fs::create_dir_all(&logs)?;
+        let log = logs.join(format!("{}.log", target.name));
+        let mut command = self.cargo_fuzz("run");
+        command.arg(&target.name);
+        if self.is_smoke {
+            command.arg(&seeds).args(["--", "-runs=0"]);
+        } else {
+            // New findings go to the first folder.
+            command.arg(&corpus).arg(&seeds).arg("--");
+            command.arg(format!("-max_total_time={}", self.seconds));
+        }
+        command
+            .args(["-print_final_stats=1", "-timeout=10"])
+            .args(&self.libfuzzer)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log)?);
+        let started = Instant::now();
+        let status = command
+            .status()
+            .map_err(|error| Failure::new(format!("cannot run cargo fuzz: {error}")))?;
+        let log_text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+        if !status.success() {
+            print_tail(&log_text);
+            println!("the whole of it is in {}", tool::relative(&log));
+        }
+        Ok(Row {
+            target: target.name.clone(),
+            executions: statistic(&log_text, "number_of_executed_units"),
+            per_second: statistic(&log_text, "average_exec_per_sec"),
+            seconds: started.elapsed().as_secs(),
+            passed: status.success(),
+        })
+    }
+
+    fn cargo_fuzz(&self, verb: &str) -> Command {
+        let mut command = tool::rustup_cargo();
+        command.args(["+nightly", "fuzz", verb]);
+        if let Some(sanitizer) = &self.sanitizer {
+            command.args(["--sanitizer", sanitizer]);
+        }
+        command
+    }
+}
+
+#[derive(Debug)]
+struct Row {
+    target: String,
+    executions: String,
+    per_second: String,
+    seconds: u64,
+    passed: bool,
+}
+
+/// A number that libFuzzer prints when it ends, as `stat::average_exec_per_sec: 1234`.
+fn statistic(log: &str, name: &str) -> String {
+    log.lines()
+        .find_map(|line| {
+            line.strip_prefix("stat::")?
+                .strip_prefix(name)?
+                .strip_prefix(':')
+        })
+        .map_or_else(|| "?".to_owned(), |value| value.trim().to_owned())
+}
+
+fn print_tail(log: &str) {
+    let lines: Vec<_> = log.lines().collect();
+    for line in &lines[lines.len().saturating_sub(40)..] {
+        println!("  | {line}");
+    }
+}
+
+fn require_tools() -> Result<(), Failure> {
+    let nightly = tool::rustup_cargo()
+        .args(["+nightly", "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !nightly {
+        return Err(Failure::new(
+            "fuzzing needs a nightly toolchain: rustup toolchain install nightly --profile minimal",
+        ));
+    }
+    let fuzz = tool::rustup_cargo()
+        .args(["fuzz", "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !fuzz {
+        println!("cargo-fuzz is not installed; installing it");
+        tool::run(tool::rustup_cargo().args(["install", "cargo-fuzz", "--locked"]))?;
+    }
+    Ok(())
+}
+
+/// Writes the seeds of every target anew.
+fn write_seeds() -> Result<(), Failure> {
+    let inputs = vectors::inputs(&tool::root().join("spec"))?;
+    for recipe in RECIPES {
+        let dir = fuzz_dir().join("seeds").join(recipe.target);
+        if dir.is_dir() {
+            fs::remove_dir_all(&dir)?;
+        }
+        fs::create_dir_all(&dir)?;
+        let seeds = recipe.seeds(&inputs);
+        for (name, bytes) in &seeds {
+            fs::write(dir.join(name), bytes)?;
+        }
+        println!("{:<24} {:>3} seeds", recipe.target, seeds.len());
+    }
+    remove_strangers(&fuzz_dir().join("seeds"))
+}
+
+/// Seeds of targets that are no more.
+fn remove_strangers(seeds: &Path) -> Result<(), Failure> {
+    for entry in fs::read_dir(seeds)? {
+        let entry = entry?;
+        let is_known = RECIPES
+            .iter()
+            .any(|recipe| entry.file_name() == recipe.target);
+        if !is_known && entry.path().is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// How the seeds of a target come out of the vectors.
+struct Recipe {
+    target: &'static str,
+    /// The bytes to take of an input, or `None` to leave it out.
+    take: fn(&Input) -> Option<Vec<u8>>,
+}
+
+const RECIPES: &[Recipe] = &[
+    Recipe {
+        target: "header",
+        take: |input| is_matrix(input).then(|| input.bytes.clone()),
+    },
+    Recipe {
+        target: "receive_strict",
+        take: |input| stream_to(input, Receiver::StrictServer),
+    },
+    Recipe {
+        target: "receive_accept_unmasked",
+        take: |input| stream_to(input, Receiver::AcceptingServer),
+    },
+    Recipe {
+        target: "receive_client",
+        take: |input| stream_to(input, Receiver::Client),
+    },
+    Recipe {
+        target: "roundtrip",
+        take: |input| (input.receiver == Receiver::Nobody).then(|| input.bytes.clone()),
+    },
+    Recipe {
+        target: "handshake_request",
+        take: |input| (input.receiver == Receiver::Request).then(|| input.bytes.clone()),
+    },
+    Recipe {
+        target: "handshake_response",
+        take: |input| (input.receiver == Receiver::Response).then(|| input.bytes.clone()),
+    },
+    Recipe {
+        target: "utf8",
+        // The payload of the first frame; a client gets it unmasked.
+        take: |input| {
+            let is_text = input.class.contains("utf8") && input.receiver == Receiver::Client;
+            is_text.then(|| input.bytes.get(2..).unwrap_or_default().to_vec())
+        },
+    },
+    Recipe {
+        target: "xor",
+        // Key and payload of a masked frame.
+        take: |input| {
+            let is_masked = input.class.contains("mask") && input.bytes.get(1)? & 0x80 != 0;
+            is_masked.then(|| input.bytes[2..].to_vec())
+        },
+    },
+];
+
+fn is_matrix(input: &Input) -> bool {
+    input.class.contains("header_matrix")
+}
+
+fn stream_to(input: &Input, receiver: Receiver) -> Option<Vec<u8>> {
+    (input.receiver == receiver && !is_matrix(input)).then(|| input.bytes.clone())
+}
+
+impl Recipe {
+    /// At most [`MOST_SEEDS`] different short seeds, spread evenly over what there is.
+    fn seeds(&self, inputs: &[Input]) -> BTreeMap<String, Vec<u8>> {
+        let mut unique: Vec<(String, Vec<u8>)> = Vec::new();
+        for input in inputs {
+            let Some(bytes) = (self.take)(input) else {
+                continue;
+            };
+            let fits = (1..=LONGEST_SEED).contains(&bytes.len());
+            if fits && !unique.iter().any(|(_, other)| *other == bytes) {
+                unique.push((file_name(&input.name), bytes));
+            }
+        }
+        let count = unique.len();
+        let kept = count.min(MOST_SEEDS);
+        (0..kept)
+            .map(|share| unique[share * count / kept].clone())
+            .collect()
+    }
+}
+
+fn file_name(vector: &str) -> String {
+    vector
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "-.".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect()
+}
+
+const MOST_SEEDS: usize = 60;
+const LONGEST_SEED: usize = 600;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_of_the_documentation_is_the_summary() {
+        assert_eq!(
+            summary("#![no_main]\n//! Headers: any bytes.\n//! More.\n"),
+            "Headers: any bytes."
+        );
+        assert_eq!(summary("fn main() {}\n"), "");
+    }
+
+    #[test]
+    fn statistics_of_libfuzzer_are_read() {
+        let log =
+            "Done 12 runs\nstat::number_of_executed_units: 12\nstat::average_exec_per_sec:     6\n";
+        assert_eq!(statistic(log, "number_of_executed_units"), "12");
+        assert_eq!(statistic(log, "average_exec_per_sec"), "6");
+        assert_eq!(statistic(log, "peak_rss_mb"), "?");
+    }
+
+    #[test]
+    fn seeds_are_few_different_and_short() {
+        let inputs: Vec<_> = (0..500_u16)
+            .map(|number| Input {
+                class: "vectors/header_matrix.csv client".to_owned(),
+                name: format!("client/{number}"),
+                receiver: Receiver::Client,
+                bytes: (number / 2).to_be_bytes().to_vec(),
+            })
+            .collect();
+        let seeds = RECIPES[0].seeds(&inputs);
+        assert_eq!(seeds.len(), MOST_SEEDS);
+        assert!(seeds.contains_key("client_0"));
+        let few = RECIPES[0].seeds(&inputs[..20]);
+        assert_eq!(few.len(), 10);
+    }
+
+    #[test]
+    fn every_target_gets_seeds() {
+        let inputs = vectors::inputs(&tool::root().join("spec")).expect("readable vectors");
+        for recipe in RECIPES {
+            let seeds = recipe.seeds(&inputs).len();
+            assert!(
+                (5..=MOST_SEEDS).contains(&seeds),
+                "{}: {seeds}",
+                recipe.target
+            );
+        }
+    }
+}

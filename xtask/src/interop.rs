@@ -1,0 +1,388 @@
+//! `cargo xtask interop`: the examples against WebSocket implementations of other people.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use lexopt::{Arg, Parser};
+
+use crate::tool::{self, Failure, Outcome, Service};
+
+pub(crate) const HELP: &str = "
+cargo xtask interop [--allow-missing] [--self-check]
+
+Checks the example `echo`, on both adapters, with clients of PyPI websockets, npm ws and headless
+Chromium; and the example `client`, with both ways of masking, with servers of the first two.
+Needs python3 with venv, node with npm, and chromium; packages go to the target folder.
+
+  --allow-missing   leave out peers whose tools are not there, and say so
+  --self-check      check the scripts against each other, without the examples
+";
+
+pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
+    let (mut allow_missing, mut self_check) = (false, false);
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Arg::Long("allow-missing") => allow_missing = true,
+            Arg::Long("self-check") => self_check = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let mut log = Log::default();
+    let peers = Peers::set_up(allow_missing, &mut log)?;
+    if self_check {
+        peers.check_each_other(&mut log)?;
+    } else {
+        tool::run(
+            tool::cargo()
+                .args(["build", "--release", "--package", "examples"])
+                .args(["--bin", "echo", "--bin", "client"]),
+        )?;
+        peers.check_echo(&mut log)?;
+        peers.check_client(&mut log)?;
+    }
+    println!();
+    for line in &log.lines {
+        println!("{line}");
+    }
+    Ok(Outcome::from_passed(!log.has_failure))
+}
+
+/// What is said at the end, one line a pair of peers.
+#[derive(Debug, Default)]
+struct Log {
+    lines: Vec<String>,
+    has_failure: bool,
+}
+
+impl Log {
+    fn note(&mut self, name: &str, result: Result<(), Failure>) {
+        match result {
+            Ok(()) => self.lines.push(format!("passed  {name}")),
+            Err(failure) => {
+                println!("{failure}");
+                self.has_failure = true;
+                self.lines.push(format!("FAILED  {name}: {failure}"));
+            }
+        }
+    }
+}
+
+/// The outside implementations that are there.
+#[derive(Debug)]
+struct Peers {
+    python: Option<PathBuf>,
+    node: Option<PathBuf>,
+    chromium: Option<&'static str>,
+}
+
+impl Peers {
+    fn set_up(allow_missing: bool, log: &mut Log) -> Result<Self, Failure> {
+        let mut present = |name: &str, failure: Failure| {
+            if !allow_missing {
+                return Err(Failure::new(format!(
+                    "{name}: {failure}; --allow-missing goes on without"
+                )));
+            }
+            println!("LEFT OUT {name}: {failure}");
+            log.lines.push(format!("LEFT OUT {name}: {failure}"));
+            Ok(())
+        };
+        let mut peers = Self {
+            python: None,
+            node: None,
+            chromium: None,
+        };
+        match set_up_python() {
+            Ok(python) => peers.python = Some(python),
+            Err(failure) => present("PyPI websockets", failure)?,
+        }
+        match set_up_node() {
+            Ok(modules) => peers.node = Some(modules),
+            Err(failure) => present("npm ws", failure)?,
+        }
+        match find_chromium() {
+            Ok(chromium) => peers.chromium = Some(chromium),
+            Err(failure) => present("Chromium", failure)?,
+        }
+        Ok(peers)
+    }
+
+    /// Every client here against an echo server.
+    fn check_server(&self, server: &str, url: &str, log: &mut Log) -> Result<(), Failure> {
+        if let Some(python) = &self.python {
+            let mut client = Command::new(python);
+            client.arg(script("python_client.py")).arg(url);
+            log.note(
+                &format!("PyPI websockets with {server}"),
+                tool::run(&mut client),
+            );
+        }
+        if let Some(modules) = &self.node {
+            let mut client = node(modules, "node_client.cjs");
+            client.arg(url);
+            log.note(&format!("npm ws with {server}"), tool::run(&mut client));
+        }
+        if let Some(chromium) = self.chromium {
+            let mut client = Command::new(tool::python()?);
+            client.arg(script("browser.py")).args([url, chromium]);
+            log.note(&format!("Chromium with {server}"), tool::run(&mut client));
+        }
+        Ok(())
+    }
+
+    fn check_echo(&self, log: &mut Log) -> Result<(), Failure> {
+        for adapter in ["mio", "smol"] {
+            let name = format!("echo --adapter {adapter}");
+            let mut echo = Command::new(tool::target_dir().join("release/echo"));
+            echo.args(["--listen", "127.0.0.1:0", "--adapter", adapter]);
+            let service = Service::start(&name, &mut echo)?;
+            self.check_server(&name, &url(&service, "/"), log)?;
+            log.note(&format!("{name} stops when asked to"), service.stop());
+        }
+        Ok(())
+    }
+
+    /// The servers that are there, started.
+    fn servers(&self) -> Result<Vec<(&'static str, Service)>, Failure> {
+        let mut servers = Vec::new();
+        if let Some(python) = &self.python {
+            let mut server = Command::new(python);
+            server.arg(script("python_server.py"));
+            servers.push((
+                "a PyPI websockets server",
+                Service::start("python_server.py", &mut server)?,
+            ));
+        }
+        if let Some(modules) = &self.node {
+            let mut server = node(modules, "node_server.cjs");
+            servers.push((
+                "an npm ws server",
+                Service::start("node_server.cjs", &mut server)?,
+            ));
+        }
+        Ok(servers)
+    }
+
+    fn check_client(&self, log: &mut Log) -> Result<(), Failure> {
+        let dir = tool::target_dir().join("interop");
+        fs::create_dir_all(&dir)?;
+        for (name, service) in self.servers()? {
+            for masking in [&[][..], &["--set-mask-to-zero"]] {
+                let line = ["client"]
+                    .iter()
+                    .chain(masking)
+                    .copied()
+                    .collect::<Vec<_>>();
+                println!("== {} with {name}", line.join(" "));
+                let result = send_all(&dir, &service, masking);
+                log.note(&format!("{} with {name}", line.join(" ")), result);
+            }
+            log.note(&format!("{name} stops when asked to"), service.stop());
+        }
+        Ok(())
+    }
+
+    fn check_each_other(&self, log: &mut Log) -> Result<(), Failure> {
+        for (name, service) in self.servers()? {
+            self.check_server(name, &url(&service, "/"), log)?;
+            log.note(&format!("{name} stops when asked to"), service.stop());
+        }
+        Ok(())
+    }
+}
+
+/// Sends every message of the list with the example `client` and compares the replies.
+fn send_all(dir: &Path, service: &Service, flags: &[&str]) -> Result<(), Failure> {
+    let mut count = 0;
+    for message in messages() {
+        let paths: &[&str] = if message.is_everywhere {
+            &["/", "/fragments", "/ping"]
+        } else {
+            &["/"]
+        };
+        for path in paths {
+            send(dir, service, flags, &message, path).map_err(|failure| {
+                Failure::new(format!("{} at {path}: {failure}", message.name))
+            })?;
+            count += 1;
+        }
+    }
+    println!("{count} messages came back as they were sent");
+    Ok(())
+}
+
+fn send(
+    dir: &Path,
+    service: &Service,
+    flags: &[&str],
+    message: &Message,
+    path: &str,
+) -> Result<(), Failure> {
+    // What an earlier connection left, if it went wrong.
+    while service.next_line(Duration::ZERO).is_some() {}
+    let file = dir.join("message");
+    fs::write(&file, &message.bytes)?;
+    let mut command = Command::new(tool::target_dir().join("release/client"));
+    command.args(flags).arg("--send").arg(&file);
+    if message.is_text {
+        command.arg("--text");
+    }
+    let output = command
+        .arg(url(service, path))
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| Failure::new(format!("cannot run client: {error}")))?;
+    if !output.status.success() {
+        return Err(Failure::new(format!("client ended with {}", output.status)));
+    }
+    if output.stdout != message.bytes {
+        return Err(Failure::new(format!(
+            "{} bytes came back that are not the {} bytes sent",
+            output.stdout.len(),
+            message.bytes.len()
+        )));
+    }
+    match service.next_line(CLOSE_LIMIT) {
+        Some(line) if line == "closed 1000" => Ok(()),
+        Some(line) => Err(Failure::new(format!(
+            "the server says {line:?}, not closed 1000"
+        ))),
+        None => Err(Failure::new("the server saw no end of the connection")),
+    }
+}
+
+/// A message to be echoed.
+#[derive(Debug)]
+struct Message {
+    name: &'static str,
+    bytes: Vec<u8>,
+    is_text: bool,
+    /// Whether to send it to the server's other ways of answering too.
+    is_everywhere: bool,
+}
+
+fn messages() -> Vec<Message> {
+    let message = |name, bytes, is_text, is_everywhere| Message {
+        name,
+        bytes,
+        is_text,
+        is_everywhere,
+    };
+    // Without a short period, so that a piece in the wrong place is seen.
+    let noise = |length: u32| {
+        (0..length)
+            .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
+            .collect::<Vec<_>>()
+    };
+    vec![
+        message("text", b"Hello".to_vec(), true, true),
+        message("unicode", "Grüße, κόσμε, 世界, 🙂".into(), true, false),
+        message("empty text", Vec::new(), true, false),
+        message("binary", (0..=255).collect(), false, true),
+        message("empty binary", Vec::new(), false, true),
+        message("125 bytes", noise(125), false, false),
+        message("126 bytes", noise(126), false, false),
+        message("65,535 bytes", noise(65_535), false, false),
+        message("65,536 bytes", noise(65_536), false, false),
+        message("1 MiB", noise(1024 * 1024), false, true),
+        message("16 MiB", noise(16 * 1024 * 1024), false, false),
+    ]
+}
+
+fn url(service: &Service, path: &str) -> String {
+    format!("ws://127.0.0.1:{}{path}", service.port())
+}
+
+fn script(name: &str) -> PathBuf {
+    tool::root().join("xtask/interop").join(name)
+}
+
+fn node(modules: &Path, name: &str) -> Command {
+    let mut command = Command::new("node");
+    command.arg(script(name)).env("NODE_PATH", modules);
+    command
+}
+
+/// Makes a virtual environment with the pinned packages; returns its interpreter.
+fn set_up_python() -> Result<PathBuf, Failure> {
+    let python = tool::python()?;
+    let venv = tool::target_dir().join("interop-python");
+    let wanted = script("requirements.txt");
+    if !is_current(&venv, &wanted)? {
+        tool::run(
+            Command::new(python)
+                .args(["-m", "venv", "--clear"])
+                .arg(&venv),
+        )?;
+        tool::run(
+            Command::new(venv.join("bin/python"))
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "-r",
+                ])
+                .arg(&wanted),
+        )?;
+        mark_current(&venv, &wanted)?;
+    }
+    Ok(venv.join("bin/python"))
+}
+
+/// Installs the pinned packages; returns the folder that Node.js is to look into.
+fn set_up_node() -> Result<PathBuf, Failure> {
+    for program in ["node", "npm"] {
+        if !tool::is_installed(program) {
+            return Err(Failure::new(format!(
+                "{program} is not installed (on Debian: apt-get install nodejs npm)"
+            )));
+        }
+    }
+    let dir = tool::target_dir().join("interop-node");
+    let wanted = script("package.json");
+    if !is_current(&dir, &wanted)? {
+        fs::create_dir_all(&dir)?;
+        fs::copy(&wanted, dir.join("package.json"))?;
+        tool::run(
+            Command::new("npm")
+                .args([
+                    "install",
+                    "--silent",
+                    "--no-audit",
+                    "--no-fund",
+                    "--no-package-lock",
+                ])
+                .current_dir(&dir),
+        )?;
+        mark_current(&dir, &wanted)?;
+    }
+    Ok(dir.join("node_modules"))
+}
+
+fn find_chromium() -> Result<&'static str, Failure> {
+    ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .find(|name| tool::is_installed(name))
+        .ok_or_else(|| {
+            Failure::new("chromium is not installed (on Debian: apt-get install chromium)")
+        })
+}
+
+/// Whether `dir` was set up from `wanted` as it is today.
+fn is_current(dir: &Path, wanted: &Path) -> Result<bool, Failure> {
+    let mark = fs::read(dir.join(MARK)).unwrap_or_default();
+    Ok(!mark.is_empty() && mark == fs::read(wanted)?)
+}
+
+fn mark_current(dir: &Path, wanted: &Path) -> Result<(), Failure> {
+    fs::copy(wanted, dir.join(MARK))?;
+    Ok(())
+}
+
+const MARK: &str = "set-up-from";
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);

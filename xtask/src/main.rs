@@ -1,0 +1,116 @@
+//! The workspace's own tools, called as `cargo xtask COMMAND`.
+//!
+//! Each command is a file of the same name with a `run` and a `HELP`; what they share is in `tool`.
+
+mod autobahn;
+mod features;
+mod fuzz;
+mod interop;
+mod spec;
+mod tool;
+mod vectors;
+mod wasm;
+
+use std::env;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use lexopt::Parser;
+
+use tool::{Failure, Outcome};
+
+fn main() -> ExitCode {
+    match dispatch(env::args_os().skip(1).collect()) {
+        Ok(Outcome::Passed) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn dispatch(arguments: Vec<OsString>) -> Result<Outcome, Failure> {
+    let Some((name, rest)) = arguments.split_first() else {
+        print_help();
+        return Ok(Outcome::Passed);
+    };
+    if is_help(name) {
+        print_help();
+        return Ok(Outcome::Passed);
+    }
+    let Some(command) = COMMANDS.iter().find(|command| name == command.name) else {
+        return Err(Failure::new(format!(
+            "no command {name:?}; `cargo xtask` lists them"
+        )));
+    };
+    // Behind `--`, arguments belong to another program.
+    if rest.iter().take_while(|next| *next != "--").any(is_help) {
+        println!("{}", command.help.trim());
+        return Ok(Outcome::Passed);
+    }
+    (command.run)(Parser::from_args(rest))
+}
+
+fn is_help(argument: &OsString) -> bool {
+    argument == "-h" || argument == "--help"
+}
+
+fn print_help() {
+    println!("cargo xtask COMMAND [--help]\n");
+    for command in COMMANDS {
+        println!("  {:<10} {}", command.name, command.summary);
+    }
+}
+
+struct Command {
+    name: &'static str,
+    summary: &'static str,
+    help: &'static str,
+    run: fn(Parser) -> Result<Outcome, Failure>,
+}
+
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "spec",
+        summary: "which code and which test obey each requirement of the specifications",
+        help: spec::HELP,
+        run: spec::run,
+    },
+    Command {
+        name: "vectors",
+        summary: "run the conformance vectors against ws-proto and ws-handshake",
+        help: vectors::HELP,
+        run: vectors::run,
+    },
+    Command {
+        name: "features",
+        summary: "check every combination of features of every crate",
+        help: features::HELP,
+        run: features::run,
+    },
+    Command {
+        name: "wasm",
+        summary: "build the core crates for no_std and wasm targets, without the masking flags",
+        help: wasm::HELP,
+        run: wasm::run,
+    },
+    Command {
+        name: "fuzz",
+        summary: "list, seed and run the fuzz targets",
+        help: fuzz::HELP,
+        run: fuzz::run,
+    },
+    Command {
+        name: "autobahn",
+        summary: "run the Autobahn test suite against the example server and client",
+        help: autobahn::HELP,
+        run: autobahn::run,
+    },
+    Command {
+        name: "interop",
+        summary: "talk with other WebSocket implementations: Python, Node.js, Chromium",
+        help: interop::HELP,
+        run: interop::run,
+    },
+];

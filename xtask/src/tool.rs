@@ -1,0 +1,356 @@
+//! What the commands share: outcome and failure, paths, and running other programs.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How a command that ran to its end turned out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Outcome {
+    Passed,
+    Failed,
+}
+
+impl Outcome {
+    pub(crate) fn from_passed(passed: bool) -> Self {
+        if passed { Self::Passed } else { Self::Failed }
+    }
+}
+
+/// Why a command could not do its work at all, as one sentence for the person who called it.
+#[derive(Debug)]
+pub(crate) struct Failure(String);
+
+impl Failure {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<lexopt::Error> for Failure {
+    fn from(error: lexopt::Error) -> Self {
+        Self(format!("{error}; see --help"))
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The top of the repository.
+pub(crate) fn root() -> PathBuf {
+    // Cargo sets the variable for `cargo run` and `cargo test`; a binary called by hand falls back
+    // on the place that it was built from.
+    let manifest = env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    manifest.parent().map(Path::to_path_buf).unwrap_or(manifest)
+}
+
+/// Where Cargo puts what it builds.
+pub(crate) fn target_dir() -> PathBuf {
+    match env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => root().join(dir),
+        None => root().join("target"),
+    }
+}
+
+/// The Cargo that runs this tool.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Cargo as the person would call it, so that `+toolchain` works: rustup's proxy, and without the
+/// variables that pin it to the toolchain of this process.
+pub(crate) fn rustup_cargo() -> Command {
+    let mut command = Command::new("cargo");
+    command
+        .current_dir(root())
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .env_remove("CARGO")
+        .env_remove("RUSTC")
+        .env_remove("RUSTDOC");
+    command
+}
+
+/// Whether `program` can be started at all.
+pub(crate) fn is_installed(program: impl AsRef<OsStr>) -> bool {
+    Command::new(program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// Runs a command to its end and asks for success.
+pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
+    let line = line_of(command);
+    println!("$ {line}");
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::new(format!("`{line}` ended with {status}"))),
+        Err(error) => Err(Failure::new(format!("cannot run `{line}`: {error}"))),
+    }
+}
+
+/// Runs a command to its end and returns what it printed on its standard output.
+pub(crate) fn output_of(command: &mut Command) -> Result<String, Failure> {
+    let line = line_of(command);
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| Failure::new(format!("cannot run `{line}`: {error}")))?;
+    if !output.status.success() {
+        return Err(Failure::new(format!(
+            "`{line}` ended with {}",
+            output.status
+        )));
+    }
+    String::from_utf8(output.stdout)
+        .map_err(|_| Failure::new(format!("`{line}` printed something that is not UTF-8")))
+}
+
+fn line_of(command: &Command) -> String {
+    // Without its folder: `cargo`, not where the toolchain keeps it.
+    let program = Path::new(command.get_program());
+    let mut line = program
+        .file_name()
+        .unwrap_or(program.as_os_str())
+        .to_string_lossy()
+        .into_owned();
+    for argument in command.get_args() {
+        line.push(' ');
+        line.push_str(&argument.to_string_lossy());
+    }
+    line
+}
+
+/// Reads a text file; the failure names it.
+pub(crate) fn read(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))
+}
+
+/// The files below `dir` for which `wanted` holds, sorted; nothing when there is no such folder.
+pub(crate) fn files_below(
+    dir: &Path,
+    wanted: &dyn Fn(&Path) -> bool,
+) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = Vec::new();
+    let mut open = vec![dir.to_path_buf()];
+    while let Some(dir) = open.pop() {
+        if !dir.is_dir() {
+            continue;
+        }
+        for entry in fs::read_dir(&dir)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if wanted(&path) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A path as the repository sees it.
+pub(crate) fn relative(path: &Path) -> String {
+    let root = root();
+    path.strip_prefix(&root)
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
+
+/// A program that serves until it is stopped, and says on its standard output where it listens.
+#[derive(Debug)]
+pub(crate) struct Service {
+    name: String,
+    child: Child,
+    port: u16,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Service {
+    /// Starts `command` and waits for a line with `listening on`; the last `:PORT` in it counts.
+    pub(crate) fn start(name: &str, command: &mut Command) -> Result<Self, Failure> {
+        let line = line_of(command);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| Failure::new(format!("cannot run `{line}`: {error}")))?;
+        let lines = lines_of(child.stdout.take());
+        let mut service = Self {
+            name: name.to_owned(),
+            child,
+            port: 0,
+            lines,
+        };
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match service.lines.recv_timeout(left) {
+                Ok(line) if line.contains("listening on") => {
+                    service.port = last_port(&line)
+                        .ok_or_else(|| Failure::new(format!("{name} names no port in {line:?}")))?;
+                    return Ok(service);
+                }
+                Ok(_) => {}
+                Err(_) => {
+                    let ended = service.child.try_wait()?;
+                    return Err(Failure::new(match ended {
+                        Some(status) => format!("{name} (`{line}`) ended at once with {status}"),
+                        None => format!(
+                            "{name} (`{line}`) did not say within {START_LIMIT:?} where it listens"
+                        ),
+                    }));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The next line that the program prints, or `None` when `limit` passes first.
+    pub(crate) fn next_line(&self, limit: Duration) -> Option<String> {
+        self.lines.recv_timeout(limit).ok()
+    }
+
+    /// Asks the program to end and says whether it did so cleanly.
+    pub(crate) fn stop(mut self) -> Result<(), Failure> {
+        if let Some(status) = self.child.try_wait()? {
+            return Err(Failure::new(format!(
+                "{} ended by itself with {status}",
+                self.name
+            )));
+        }
+        terminate(&self.child)?;
+        match wait_at_most(&mut self.child, STOP_LIMIT)? {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => Err(Failure::new(format!(
+                "{} did not stop cleanly: {status}",
+                self.name
+            ))),
+            None => Err(Failure::new(format!(
+                "{} was still there {STOP_LIMIT:?} after SIGTERM",
+                self.name
+            ))),
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Waits for a child for `limit`; `None` if it is still running then.
+pub(crate) fn wait_at_most(
+    child: &mut Child,
+    limit: Duration,
+) -> Result<Option<std::process::ExitStatus>, Failure> {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if Instant::now() >= deadline {
+            return Ok(None);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// SIGTERM: the standard library can only kill.
+fn terminate(child: &Child) -> Result<(), Failure> {
+    let status = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Failure::new(format!("kill ended with {status}")))
+    }
+}
+
+/// The lines of a pipe, read to its end by a thread so that the writer never blocks on it.
+fn lines_of(pipe: Option<ChildStdout>) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    if let Some(pipe) = pipe {
+        thread::spawn(move || {
+            for line in BufReader::new(pipe).lines() {
+                let Ok(line) = line else { break };
+                let _ = sender.send(line);
+            }
+        });
+    }
+    receiver
+}
+
+fn last_port(line: &str) -> Option<u16> {
+    line.rmatch_indices(':').find_map(|(at, _)| {
+        let digits = line[at + 1..]
+            .split(|c: char| !c.is_ascii_digit())
+            .next()
+            .unwrap_or_default();
+        digits.parse().ok()
+    })
+}
+
+/// A Python interpreter that can make virtual environments.
+pub(crate) fn python() -> Result<&'static str, Failure> {
+    if is_installed("python3") {
+        Ok("python3")
+    } else {
+        Err(Failure::new(
+            "python3 is not installed (on Debian: apt-get install python3 python3-venv)",
+        ))
+    }
+}
+
+const START_LIMIT: Duration = Duration::from_secs(30);
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_port_of_a_line_counts() {
+        assert_eq!(last_port("listening on ws://127.0.0.1:9001"), Some(9001));
+        assert_eq!(
+            last_port("12:30 listening on ws://[::1]:80/chat (mio)"),
+            Some(80)
+        );
+        assert_eq!(last_port("listening on a socket"), None);
+    }
+}

@@ -1,0 +1,350 @@
+//! The wire vectors' view of ws-proto.
+
+use std::convert::Infallible;
+use std::fmt;
+
+use rand::{TryCryptoRng, TryRng};
+use ws_proto::{
+    ClientMasking, CloseCode, CloseFrame, Connection, ConnectionState, Event, Limits,
+    Masking as Policy, MaskingPolicy, Message, OutFrame, ProtocolError, Sender, ServerMasking,
+};
+
+use super::bytes::show;
+use super::inbound::{Fault, Sent};
+use super::outbound::Action;
+use crate::tool::Failure;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Client,
+    Server,
+}
+
+impl Role {
+    pub(super) fn parse(name: &str) -> Result<Self, Failure> {
+        match name {
+            "client" => Ok(Self::Client),
+            "server" => Ok(Self::Server),
+            _ => Err(Failure::new(format!("{name:?} is no role"))),
+        }
+    }
+}
+
+/// How the endpoint under test is built.
+#[derive(Debug)]
+pub(super) struct Config {
+    pub(super) role: Role,
+    pub(super) accept_unmasked_frame: bool,
+    /// `None` is no limit.
+    pub(super) max_frame: Option<u64>,
+    /// `None` is no limit.
+    pub(super) max_message: Option<u64>,
+    /// Close 1000 was sent before the input.
+    pub(super) close_sent: bool,
+}
+
+/// How far the closing handshake got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Open,
+    Closing,
+    Closed,
+    Failed,
+    Lost,
+}
+
+impl State {
+    pub(super) fn parse(name: &str) -> Result<Self, Failure> {
+        Ok(match name {
+            "open" => Self::Open,
+            "closing" => Self::Closing,
+            "closed" => Self::Closed,
+            "failed" => Self::Failed,
+            "lost" => Self::Lost,
+            _ => return Err(Failure::new(format!("{name:?} is no state"))),
+        })
+    }
+}
+
+/// An event with its message joined.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Seen<'e> {
+    Text(&'e [u8]),
+    Binary(&'e [u8]),
+    Ping(&'e [u8]),
+    Pong(&'e [u8]),
+    Close { code: u16, reason: &'e [u8] },
+}
+
+impl fmt::Display for Seen<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(data) => write!(f, "text {}", show(data)),
+            Self::Binary(data) => write!(f, "binary {}", show(data)),
+            Self::Ping(data) => write!(f, "ping {}", show(data)),
+            Self::Pong(data) => write!(f, "pong {}", show(data)),
+            Self::Close { code, reason } => write!(f, "close {code} {}", show(reason)),
+        }
+    }
+}
+
+/// An endpoint that receives, joins messages, and answers by itself.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    role: Role,
+    connection: Connection<Policy>,
+    /// What it wrote in answer.
+    out: Vec<u8>,
+    is_lost: bool,
+}
+
+impl Endpoint {
+    pub(super) fn new(config: &Config) -> Self {
+        let policy = match config.role {
+            Role::Server => Policy::Server(ServerMasking::with_accept_unmasked_frame(
+                config.accept_unmasked_frame,
+            )),
+            Role::Client => Policy::Client(ClientMasking::new()),
+        };
+        let mut limits = Limits::UNLIMITED;
+        limits.max_frame = config.max_frame.unwrap_or(limits.max_frame);
+        limits.max_message = config.max_message.unwrap_or(limits.max_message);
+        let mut endpoint = Self {
+            role: config.role,
+            connection: Connection::new(policy, limits),
+            out: Vec::new(),
+            is_lost: false,
+        };
+        if config.close_sent {
+            let frame = CloseFrame {
+                code: CloseCode::NORMAL,
+                reason: "",
+            };
+            // The first frame of a new sender; what it writes is not part of what is compared.
+            let (_, _, sender) = endpoint.connection.parts();
+            let _ = sender.close(Some(frame));
+        }
+        endpoint
+    }
+
+    /// Feeds bytes and hands every event to `on_event`.
+    pub(super) fn feed(
+        &mut self,
+        mut input: &mut [u8],
+        on_event: &mut dyn FnMut(Seen<'_>) -> Result<(), String>,
+    ) -> Result<(), Fault> {
+        let (receiver, messages, sender) = self.connection.parts();
+        loop {
+            let event = match receiver.receive(&mut input) {
+                Ok(Some(event)) => event,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    if let Some(reply) = sender.fail(&error) {
+                        reply.append_to(&mut self.out, 0);
+                    }
+                    return Err(fault(&error));
+                }
+            };
+            if let Some(reply) = sender.respond(&event) {
+                reply.append_to(&mut self.out, 0);
+            }
+            let seen = match event {
+                Event::Data(chunk) => match messages.push(chunk) {
+                    None => continue,
+                    Some(Message::Text(text)) => Seen::Text(text.as_bytes()),
+                    Some(Message::Binary(data)) => Seen::Binary(data),
+                },
+                Event::Ping(data) => Seen::Ping(data),
+                Event::Pong(data) => Seen::Pong(data),
+                Event::Close(None) => Seen::Close {
+                    code: NO_CODE,
+                    reason: b"",
+                },
+                Event::Close(Some(frame)) => Seen::Close {
+                    code: frame.code.get(),
+                    reason: frame.reason.as_bytes(),
+                },
+            };
+            on_event(seen).map_err(Fault::Check)?;
+        }
+    }
+
+    pub(super) fn end_of_input(&mut self) -> Result<(), Fault> {
+        self.connection.end().map_err(|error| {
+            self.is_lost = true;
+            fault(&error)
+        })
+    }
+
+    /// The frames that it wrote in answer.
+    pub(super) fn sent(&self) -> Result<Vec<Sent>, String> {
+        Sent::parse_all(self.role, &self.out)
+    }
+
+    pub(super) fn state(&self) -> State {
+        match self.connection.state() {
+            _ if self.is_lost => State::Lost,
+            ConnectionState::Open => State::Open,
+            ConnectionState::Closing => State::Closing,
+            ConnectionState::Closed => State::Closed,
+            ConnectionState::Failed => State::Failed,
+        }
+    }
+}
+
+fn fault(error: &ProtocolError) -> Fault {
+    Fault::Protocol {
+        kind: error.kind(),
+        code: error.close_code().map(CloseCode::get),
+    }
+}
+
+/// Which keys an outbound vector sends with.
+#[derive(Debug)]
+pub(super) enum Masking {
+    None,
+    Zero,
+    /// One for each frame.
+    Fixed(Vec<[u8; 4]>),
+}
+
+/// An endpoint that only sends.
+#[derive(Debug)]
+pub(super) struct Transmitter {
+    sender: AnySender,
+    wire: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum AnySender {
+    Server(Sender<ServerMasking>),
+    Client(Sender<ClientMasking<Keys>>),
+}
+
+impl Transmitter {
+    pub(super) fn new(role: Role, masking: &Masking) -> Result<Self, String> {
+        let sender = match (role, masking) {
+            (Role::Server, Masking::None) => AnySender::Server(Sender::new(ServerMasking::new())),
+            (Role::Client, Masking::Zero) => AnySender::Client(Sender::new(
+                ClientMasking::with_set_mask_to_zero_or_rng(true, Keys(Vec::new())),
+            )),
+            (Role::Client, Masking::Fixed(keys)) => {
+                let keys = keys.iter().rev().copied().collect();
+                AnySender::Client(Sender::new(ClientMasking::with_rng(Keys(keys))))
+            }
+            (role, masking) => return Err(format!("a {role:?} has no masking {masking:?}")),
+        };
+        Ok(Self {
+            sender,
+            wire: Vec::new(),
+        })
+    }
+
+    /// Sends; an error is the name of the rule that forbids it.
+    pub(super) fn send(&mut self, action: &Action) -> Result<(), &'static str> {
+        match &mut self.sender {
+            AnySender::Server(sender) => send(sender, action, &mut self.wire),
+            AnySender::Client(sender) => send(sender, action, &mut self.wire),
+        }
+    }
+
+    pub(super) fn wire(&self) -> &[u8] {
+        &self.wire
+    }
+}
+
+/// What cannot even be said in the types of ws-proto, such as text that is not UTF-8, is refused
+/// here under the name that the vectors have for it.
+fn send<P: MaskingPolicy>(
+    sender: &mut Sender<P>,
+    action: &Action,
+    wire: &mut Vec<u8>,
+) -> Result<(), &'static str> {
+    let mut write = |frame: OutFrame<'_>| frame.append_to(wire, 0);
+    match action {
+        Action::Message {
+            is_text,
+            data,
+            fragments,
+        } => {
+            let whole = message(*is_text, data)?;
+            if fragments.is_empty() {
+                write(sender.message(whole).map_err(|error| error.kind())?);
+                return Ok(());
+            }
+            let mut rest = data.as_slice();
+            for (index, size) in fragments.iter().enumerate() {
+                let (piece, behind) = rest.split_at_checked(*size).ok_or("fragments_too_long")?;
+                rest = behind;
+                let is_last = index + 1 == fragments.len();
+                let piece = message(*is_text, piece)?;
+                write(
+                    sender
+                        .fragment(piece, is_last)
+                        .map_err(|error| error.kind())?,
+                );
+            }
+            Ok(())
+        }
+        Action::Ping(data) => {
+            write(sender.ping(data).map_err(|error| error.kind())?);
+            Ok(())
+        }
+        Action::Pong(data) => {
+            write(sender.pong(data).map_err(|error| error.kind())?);
+            Ok(())
+        }
+        Action::Close { code, reason } => {
+            let frame = match code {
+                None => None,
+                Some(code) => Some(CloseFrame {
+                    code: CloseCode::new(*code).ok_or("close_code_invalid")?,
+                    reason: str::from_utf8(reason).map_err(|_| "close_reason_not_utf8")?,
+                }),
+            };
+            write(sender.close(frame).map_err(|error| error.kind())?);
+            Ok(())
+        }
+    }
+}
+
+fn message(is_text: bool, data: &[u8]) -> Result<Message<'_>, &'static str> {
+    if is_text {
+        let text = str::from_utf8(data).map_err(|_| "text_not_utf8")?;
+        Ok(Message::Text(text))
+    } else {
+        Ok(Message::Binary(data))
+    }
+}
+
+/// The keys of a vector as a generator, last one first. Once they have run out it gives a key that
+/// no vector has.
+#[derive(Debug)]
+struct Keys(Vec<[u8; 4]>);
+
+impl TryRng for Keys {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let key = self.0.pop().unwrap_or(*b"none");
+        Ok(u32::from_ne_bytes(key))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(u64::from(self.try_next_u32()?) << 32 | u64::from(self.try_next_u32()?))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        for chunk in bytes.chunks_mut(4) {
+            let key = self.try_next_u32()?.to_ne_bytes();
+            chunk.copy_from_slice(&key[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+// A test double: predictable on purpose.
+impl TryCryptoRng for Keys {}
+
+/// What the vectors call a Close without a code.
+const NO_CODE: u16 = 1005;
