@@ -162,6 +162,9 @@ pub enum SendError {
     /// (section 5.4).
     #[error("a fragment is of another type than its message")]
     MessageTypeChanged,
+    /// The bytes of a text fragment are not UTF-8 (section 5.6).
+    #[error("the text is not UTF-8")]
+    TextNotUtf8,
     /// The payload of a Ping, Pong or Close is over 125 bytes (section 5.5).
     #[error("a control frame of {len} bytes; 125 are allowed")]
     ControlTooLong {
@@ -181,6 +184,7 @@ impl SendError {
             Self::Closing => "closing",
             Self::MessageUnfinished => "message_unfinished",
             Self::MessageTypeChanged => "message_type_changed",
+            Self::TextNotUtf8 => "text_not_utf8",
             Self::ControlTooLong { .. } => "control_too_long",
             Self::CloseCodeNotForServer => "close_code_invalid",
         }

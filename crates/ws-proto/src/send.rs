@@ -5,7 +5,7 @@ use core::mem;
 
 use crate::{
     CloseCode, CloseFrame, Event, Header, Inbound, MaskKey, MaskingPolicy, Message, MessageKind,
-    OpCode, Prepared, ProtocolError, SendError,
+    OpCode, Prepared, ProtocolError, SendError, Utf8Stream,
     header::{MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN},
     xor,
     xor::append_xored,
@@ -20,6 +20,8 @@ pub struct Sender<P> {
     masking: P,
     /// The message that is sent in fragments and whose last one is owed.
     open: Option<MessageKind>,
+    /// Of that message, if it is text: the character that is split.
+    utf8: Utf8Stream,
     close_sent: bool,
 }
 
@@ -32,6 +34,7 @@ impl<P: MaskingPolicy> Sender<P> {
         Self {
             masking,
             open: None,
+            utf8: Utf8Stream::new(),
             close_sent: false,
         }
     }
@@ -64,16 +67,37 @@ impl<P: MaskingPolicy> Sender<P> {
         fragment: Message<'a>,
         last: bool,
     ) -> Result<OutFrame<'a>, SendError> {
-        self.check_open()?;
-        let kind = fragment.kind();
-        //= RFC6455-5.4-3, RFC6455-5.4-6, RFC6455-5.4-9, RFC6455-5.4-14, RFC6455-6.1-3
-        let opcode = match self.open {
-            None => opcode(kind),
-            Some(open) if open == kind => OpCode::Continuation,
-            Some(_) => return Err(SendError::MessageTypeChanged),
-        };
-        self.open = (!last).then_some(kind);
+        let opcode = self.fragment_opcode(fragment.kind())?;
+        // Text that starts between characters cannot follow half of one.
+        self.utf8.finish().map_err(|_| SendError::TextNotUtf8)?;
+        self.open = (!last).then_some(fragment.kind());
         Ok(self.data_frame(opcode, last, fragment.as_bytes()))
+    }
+
+    /// Makes the frame of the next fragment, as [`fragment`](Self::fragment)
+    /// does, of bytes: fragments of text may end inside a character, as pieces
+    /// of a file do.
+    ///
+    /// # Errors
+    ///
+    /// As [`fragment`](Self::fragment), and [`SendError::TextNotUtf8`] at the
+    /// first byte that cannot be part of valid text.
+    pub fn fragment_bytes<'a>(
+        &mut self,
+        kind: MessageKind,
+        bytes: &'a [u8],
+        last: bool,
+    ) -> Result<OutFrame<'a>, SendError> {
+        let opcode = self.fragment_opcode(kind)?;
+        let mut utf8 = self.utf8.clone();
+        if kind == MessageKind::Text {
+            //= RFC6455-5.6-1, RFC6455-5.6-2
+            utf8.check(bytes, last)
+                .map_err(|_| SendError::TextNotUtf8)?;
+        }
+        self.utf8 = utf8;
+        self.open = (!last).then_some(kind);
+        Ok(self.data_frame(opcode, last, bytes))
     }
 
     /// Makes the frame of a message that was encoded before.
@@ -215,6 +239,16 @@ impl<P: MaskingPolicy> Sender<P> {
             return Err(SendError::MessageUnfinished);
         }
         self.check_open()
+    }
+
+    fn fragment_opcode(&self, kind: MessageKind) -> Result<OpCode, SendError> {
+        self.check_open()?;
+        //= RFC6455-5.4-3, RFC6455-5.4-6, RFC6455-5.4-9, RFC6455-5.4-14, RFC6455-6.1-3
+        match self.open {
+            None => Ok(opcode(kind)),
+            Some(open) if open == kind => Ok(OpCode::Continuation),
+            Some(_) => Err(SendError::MessageTypeChanged),
+        }
     }
 
     #[inline]

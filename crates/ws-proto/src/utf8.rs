@@ -73,6 +73,15 @@ impl Utf8Stream {
         Ok((text, len))
     }
 
+    /// Validates a piece, which ends the text if it is the `last`.
+    pub(crate) fn check(&mut self, mut piece: &[u8], last: bool) -> Result<(), InvalidUtf8> {
+        while !piece.is_empty() {
+            let (_, len) = self.push(piece)?;
+            piece = &piece[len..];
+        }
+        if last { self.finish() } else { Ok(()) }
+    }
+
     /// Tells whether the text may end here.
     ///
     /// # Errors

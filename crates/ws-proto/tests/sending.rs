@@ -8,7 +8,8 @@ use common::{masked, unmasked};
 use rand::{SeedableRng, TryRng, rngs::StdRng};
 use ws_proto::{
     ClientMasking, CloseCode, CloseFrame, Event, Header, MAX_HEADER_LEN, MaskKey, Masking,
-    MaskingPolicy, Message, OpCode, OutFrame, Outbox, Prepared, SendError, Sender, ServerMasking,
+    MaskingPolicy, Message, MessageKind, OpCode, OutFrame, Outbox, Prepared, SendError, Sender,
+    ServerMasking,
 };
 
 fn server() -> Sender<ServerMasking> {
@@ -428,4 +429,48 @@ fn masked_helper_agrees_with_the_codec() {
     let frame = masked(0x81, b"Hello");
     assert_eq!(frame, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
     assert_eq!(without_mask(&frame).1, unmasked(0x81, b"Hello"));
+}
+
+#[test]
+fn text_may_be_cut_inside_a_character_when_it_is_given_as_bytes() {
+    //= RFC6455-5.4-9, RFC6455-5.6-1
+    let text = "a\u{e9}\u{20ac}\u{1d11e}!".as_bytes();
+    for cut in 0..=text.len() {
+        let mut tx = server();
+        let first = tx.fragment_bytes(MessageKind::Text, &text[..cut], false);
+        assert_eq!(wire(&first.unwrap()), unmasked(0x01, &text[..cut]));
+        let last = tx.fragment_bytes(MessageKind::Text, &text[cut..], true);
+        assert_eq!(wire(&last.unwrap()), unmasked(0x80, &text[cut..]));
+        assert!(tx.is_idle());
+    }
+}
+
+#[test]
+fn text_fragment_that_is_not_utf8_is_refused_and_changes_nothing() {
+    //= RFC6455-5.6-2, RFC6455-6.1-1
+    let mut tx = server();
+    let refused = |result: Result<OutFrame<'_>, SendError>| result.unwrap_err();
+    let text = MessageKind::Text;
+    assert_eq!(
+        refused(tx.fragment_bytes(text, b"\xff", false)),
+        SendError::TextNotUtf8
+    );
+    assert!(tx.is_idle());
+    let _ = tx.fragment_bytes(text, b"\xe2\x82", false).unwrap();
+    // The character may not stay half, nor be gone on with as anything else.
+    assert_eq!(
+        refused(tx.fragment_bytes(text, b"", true)),
+        SendError::TextNotUtf8
+    );
+    assert_eq!(
+        refused(tx.fragment(Message::Text("!"), true)),
+        SendError::TextNotUtf8
+    );
+    assert_eq!(
+        refused(tx.fragment_bytes(MessageKind::Binary, b"\xac", true)),
+        SendError::MessageTypeChanged
+    );
+    let last = tx.fragment_bytes(text, b"\xac", true).unwrap();
+    assert_eq!(wire(&last), unmasked(0x80, b"\xac"));
+    assert!(tx.is_idle());
 }

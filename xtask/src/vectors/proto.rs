@@ -6,7 +6,8 @@ use std::fmt;
 use rand::{TryCryptoRng, TryRng};
 use ws_proto::{
     ClientMasking, CloseCode, CloseFrame, Connection, ConnectionState, Event, Limits,
-    Masking as Policy, MaskingPolicy, Message, OutFrame, ProtocolError, Sender, ServerMasking,
+    Masking as Policy, MaskingPolicy, Message, OutFrame, ProtocolError, SendError, Sender,
+    ServerMasking,
 };
 
 use super::bytes::show;
@@ -267,6 +268,9 @@ fn send<P: MaskingPolicy>(
             data,
             fragments,
         } => {
+            if sender.is_close_sent() {
+                return Err(SendError::Closing.kind());
+            }
             let whole = message(*is_text, data)?;
             if fragments.is_empty() {
                 write(sender.message(whole).map_err(|error| error.kind())?);
@@ -277,12 +281,9 @@ fn send<P: MaskingPolicy>(
                 let (piece, behind) = rest.split_at_checked(*size).ok_or("fragments_too_long")?;
                 rest = behind;
                 let is_last = index + 1 == fragments.len();
-                let piece = message(*is_text, piece)?;
-                write(
-                    sender
-                        .fragment(piece, is_last)
-                        .map_err(|error| error.kind())?,
-                );
+                // As bytes: text may be cut inside a character.
+                let frame = sender.fragment_bytes(whole.kind(), piece, is_last);
+                write(frame.map_err(|error| error.kind())?);
             }
             Ok(())
         }
