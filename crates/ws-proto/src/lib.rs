@@ -105,3 +105,7 @@ pub use receive::{Event, FrameCounts, Receiver};
 pub use send::{OutFrame, Sender};
 pub use utf8::{InvalidUtf8, Utf8Stream};
 pub use xor::xor;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

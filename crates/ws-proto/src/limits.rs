@@ -21,7 +21,7 @@ pub struct Limits {
     /// memory; an [`Assembler`](crate::Assembler) holds as much as was
     /// received, never what a header declares.
     pub max_message: u64,
-    /// The most frames that one message may come in; 65,536 by default.
+    /// The most frames that one message may come in; 131,072 by default.
     pub max_fragments: u32,
 }
 
@@ -40,7 +40,7 @@ impl Default for Limits {
         Self {
             max_frame: u64::MAX,
             max_message: 16 * 1024 * 1024,
-            max_fragments: 65_536,
+            max_fragments: 131_072,
         }
     }
 }

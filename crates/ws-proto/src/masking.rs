@@ -1,27 +1,5 @@
 //! The masking policy: who masks with which key, and what is accepted
 //! (RFC 6455 sections 5.1 and 5.3, [MS-WSPE] section 3).
-//!
-//! At the level of frames, client and server differ in masking alone. So the
-//! policy *is* the role, and both flags of [MS-WSPE] are settings of it:
-//!
-//! | policy | sends | accepts |
-//! |---|---|---|
-//! | [`ServerMasking::new`] | no mask | masked frames |
-//! | [`ServerMasking::with_accept_unmasked_frame`]`(true)` | no mask | masked and unmasked frames, frame by frame |
-//! | [`ClientMasking::new`] | MASK bit, fresh random key | unmasked frames |
-//! | [`ClientMasking::with_set_mask_to_zero`]`(true)` | MASK bit, key `00 00 00 00` | unmasked frames |
-//!
-//! # What the flags give up
-//!
-//! Masking keeps a script in a browser from choosing the bytes that a client
-//! puts on the wire, and so from making a careless HTTP intermediary take a
-//! message for a request or a response of its own and poison its cache
-//! (RFC 6455 section 10.3). With a key that is always zero the sender of a
-//! message chooses those bytes again. Use the flags where the application may
-//! open TCP connections anyway and knows what stands between the two ends: an
-//! intranet, a data centre, under TLS. Neither flag exists on
-//! `target_family = "wasm"`, where code runs in a sandbox that has web access
-//! only ([MS-WSPE] section 5.1).
 
 use core::fmt;
 
@@ -85,6 +63,32 @@ pub enum Inbound {
 }
 
 /// Decides what is sent and what is accepted, as to masking.
+///
+/// At the level of frames, client and server differ in masking alone. So the
+/// policy *is* the role, and both flags of [MS-WSPE] are settings of it:
+///
+/// | policy | sends | accepts |
+/// |---|---|---|
+/// | [`ServerMasking::new`] | no mask | masked frames |
+/// | [`ServerMasking::with_accept_unmasked_frame`]`(true)` | no mask | masked and unmasked frames, frame by frame |
+/// | [`ClientMasking::new`] | MASK bit, fresh random key | unmasked frames |
+/// | [`ClientMasking::with_set_mask_to_zero`]`(true)` | MASK bit, key `00 00 00 00` | unmasked frames |
+///
+/// # What the flags give up
+///
+/// Masking keeps a script in a browser from choosing the bytes that a client
+/// puts on the wire, and so from making a careless HTTP intermediary take a
+/// message for a request or a response of its own and poison its cache
+/// (RFC 6455 section 10.3). With a key that is always zero the sender of a
+/// message chooses those bytes again. Use the flags where the application may
+/// open TCP connections anyway and knows what stands between the two ends: an
+/// intranet, a data centre, under TLS;
+/// [`ControlledNetwork`](crate::ControlledNetwork) is a list of such networks.
+/// Neither flag exists on
+/// `target_family = "wasm"`, where code runs in a sandbox that has web access
+/// only ([MS-WSPE] section 5.1).
+///
+/// # Chosen once
 ///
 /// The trait is sealed: [`ServerMasking`], [`ClientMasking`] and [`Masking`]
 /// are all there is. A policy is moved into a connection when that is built,
@@ -173,8 +177,9 @@ impl ServerMasking {
     /// With `true`, frames are accepted whether masked or not, frame by frame,
     /// also within one message. With `false` this is [`new`](Self::new).
     ///
-    /// For a [controlled network](self) only: a server that accepts unmasked
-    /// frames lends itself to clients that do not protect intermediaries.
+    /// For a [controlled network](MaskingPolicy#what-the-flags-give-up) only:
+    /// a server that accepts unmasked frames lends itself to clients that do
+    /// not protect intermediaries.
     //= MSWS-1.5-1, MSWS-1.6-3, MSWS-4-1, MSWS-5.1-2, MSWS-5.2-1
     //= MSWS-1.6-1, MSWS-5.1-1
     #[cfg(not(target_family = "wasm"))]
@@ -246,8 +251,9 @@ impl ClientMasking {
     /// is `00 00 00 00`, so that payloads go out as they are: neither a random
     /// key nor an XOR is paid for. With `false` this is [`new`](Self::new).
     ///
-    /// For a [controlled network](self) only: the sender of a message chooses
-    /// the bytes on the wire, which is what masking is there to prevent.
+    /// For a [controlled network](MaskingPolicy#what-the-flags-give-up) only:
+    /// the sender of a message chooses the bytes on the wire, which is what
+    /// masking is there to prevent.
     //= MSWS-3.1.3-1, MSWS-1.5-1, MSWS-1.6-3, MSWS-4-2, MSWS-5.1-2, MSWS-5.2-1
     //= MSWS-1.6-1, MSWS-5.1-1
     #[cfg(not(target_family = "wasm"))]
@@ -403,7 +409,8 @@ impl<R: CryptoRng> MaskingPolicy for Masking<R> {
     }
 }
 
-#[cfg(all(test, feature = "std"))]
+#[cfg(test)]
+#[cfg(feature = "std")]
 mod tests {
     use rand::{SeedableRng, TryCryptoRng, TryRng, rngs::StdRng};
 

@@ -69,7 +69,8 @@ impl Prepared {
     }
 }
 
-#[cfg(all(test, feature = "std"))]
+#[cfg(test)]
+#[cfg(feature = "std")]
 mod tests {
     use super::*;
     use crate::{ClientMasking, Sender, ServerMasking};

@@ -580,3 +580,25 @@ fn close_frame(body: &[u8]) -> Result<Option<CloseFrame<'_>>, ProtocolError> {
     let reason = validate(reason).map_err(|_| ProtocolError::CloseReasonNotUtf8)?;
     Ok(Some(CloseFrame { code, reason }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A peer may well send 2^32 frames, and nobody need ask for the counts.
+    #[test]
+    fn counts_stay_at_their_end() {
+        let mut rx = Receiver::new(Inbound::AcceptUnmasked, Limits::default());
+        rx.counts = FrameCounts {
+            by_opcode: [u32::MAX; 11],
+            unmasked: u32::MAX,
+            zero_key: u32::MAX,
+        };
+        let full = rx.counts;
+        let mut wire = *b"\x81\x00\x8a\x80\0\0\0\0";
+        let mut input = &mut wire[..];
+        while rx.receive(&mut input).is_ok_and(|event| event.is_some()) {}
+        assert_eq!(rx.take_counts(), full);
+        assert!(!rx.is_failed());
+    }
+}

@@ -164,7 +164,7 @@ fn million_tiny_fragments_are_stopped_by_count_and_held_in_little_memory() {
     for len in [0, 1] {
         for size in [1, 3, 4096] {
             let (info, error) = endless_fragments(len, Limits::default(), size);
-            assert_eq!(error, ProtocolError::TooManyFragments { limit: 65_536 });
+            assert_eq!(error, ProtocolError::TooManyFragments { limit: 131_072 });
             assert!(info.bytes_max < LITTLE, "{info:?}");
         }
     }

@@ -158,7 +158,7 @@ fn limits_are_finite_by_default() {
     //= RFC6455-10.4-2
     let limits = Limits::default();
     assert_eq!(limits.max_message, 16 * 1024 * 1024);
-    assert_eq!(limits.max_fragments, 65_536);
+    assert_eq!(limits.max_fragments, 131_072);
     // A frame is part of a message, so `max_message` bounds it.
     assert_eq!(limits.max_frame, u64::MAX);
 }
