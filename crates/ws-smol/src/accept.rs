@@ -1,0 +1,446 @@
+//! The server's side of the opening handshake.
+
+use std::{future::poll_fn, time::Duration};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use tracing::{Instrument as _, Span, debug, info_span};
+use ws_handshake::{
+    Acceptance, HandshakeError, Head, HeadLimits, OriginPolicy, Request, Response, ServerConfig,
+};
+use ws_proto::{KeepaliveConfig, Limits, Masking, ServerMasking};
+
+use crate::{
+    Config, Error, FlagPolicy, Peer, WebSocket,
+    engine::{Agreed, Engine},
+    error::Timeout,
+    handshaking::{close, read, within, write_all},
+    peer::warn_if_exposed,
+    signals::Side,
+};
+
+/// Accepts a WebSocket on a stream, with the defaults: every path, no
+/// subprotocol, and of browsers only pages of the same host
+/// ([`OriginPolicy::SameHost`]).
+///
+/// For anything else there is [`Acceptor`].
+///
+/// # Errors
+///
+/// As [`Acceptor::accept`].
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the stream.
+pub async fn accept<S>(stream: S) -> Result<WebSocket<S>, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    Acceptor::new(OriginPolicy::SameHost)
+        .accept(stream, Peer::Unknown)
+        .await
+}
+
+/// Accepts WebSockets: what a server has decided before the first of them.
+///
+/// ```
+/// use ws_smol::{Acceptor, ControlledNetwork, FlagPolicy, OriginPolicy};
+///
+/// let acceptor = Acceptor::new(OriginPolicy::list(["https://example.com"]))
+///     .subprotocols(["chat"])
+///     .accept_unmasked_frame(FlagPolicy::In(ControlledNetwork::new().loopback()));
+/// # let _ = acceptor;
+/// ```
+#[derive(Clone, Debug)]
+pub struct Acceptor {
+    handshake: ServerConfig,
+    config: Config,
+    unmasked: FlagPolicy,
+}
+
+impl Acceptor {
+    /// Starts with the defaults, and with whose pages may connect: no default
+    /// is right for all servers. See [`OriginPolicy`].
+    #[must_use]
+    pub fn new(origins: OriginPolicy) -> Self {
+        Self {
+            handshake: ServerConfig::new(origins),
+            config: Config::default(),
+            unmasked: FlagPolicy::Never,
+        }
+    }
+
+    /// Sets limits and times of the connections.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Sets how much a client may send in a frame and in a message.
+    #[must_use]
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.config.limits = limits;
+        self
+    }
+
+    /// Sets when a client is asked whether it is there.
+    #[must_use]
+    pub const fn keepalive(mut self, keepalive: KeepaliveConfig) -> Self {
+        self.config.keepalive = keepalive;
+        self
+    }
+
+    /// Sets how long the opening handshake may take.
+    #[must_use]
+    pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.config.handshake_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how large the head of a request may be.
+    #[must_use]
+    pub fn head_limits(mut self, limits: HeadLimits) -> Self {
+        self.handshake = self.handshake.limits(limits);
+        self
+    }
+
+    /// Sets the subprotocols that the server speaks; of those that the client
+    /// lists too, the one that the client likes best is agreed on.
+    #[must_use]
+    pub fn subprotocols<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.handshake = self.handshake.subprotocols(names);
+        self
+    }
+
+    /// Sets with which clients the flag `accept-unmasked-frame` of [MS-WSPE]
+    /// is set; with none by default.
+    #[cfg(not(target_family = "wasm"))]
+    #[must_use]
+    pub fn accept_unmasked_frame(mut self, policy: FlagPolicy) -> Self {
+        //= MSWS-3.2.3-1
+        self.unmasked = policy;
+        self
+    }
+
+    /// Accepts a WebSocket on a stream. A request that is not a correct
+    /// opening handshake is refused with the HTTP status that says why.
+    ///
+    /// `peer` is the client's address, such as the listener told it, or
+    /// [`Peer::Unknown`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Handshake`] if the request was refused, [`Error::Timeout`] if
+    /// it did not come in time, [`Error::Io`] if the transport failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the stream.
+    pub async fn accept<S>(&self, stream: S, peer: impl Into<Peer>) -> Result<WebSocket<S>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.accept_with(stream, peer, |_, _| Decision::accept())
+            .await
+    }
+
+    /// Accepts a WebSocket on a stream if `decide` says so.
+    ///
+    /// `decide` sees every request whose HTTP syntax is sound, also one that
+    /// is not an opening handshake, and can answer each with a [`Response`]: a
+    /// 404 by its path, a 401, or a page for a browser. What it accepts is
+    /// still checked by the rules of RFC 6455 and the [`OriginPolicy`].
+    ///
+    /// ```no_run
+    /// # use ws_smol::{Acceptor, Decision, Error, OriginPolicy, Response};
+    /// # async fn serve(stream: smol::net::TcpStream, peer: std::net::SocketAddr) -> Result<(), Error> {
+    /// let acceptor = Acceptor::new(OriginPolicy::SameHost);
+    /// let websocket = acceptor
+    ///     .accept_with(stream, peer, |request, _peer| match request.path() {
+    ///         "/chat" => Decision::accept(),
+    ///         _ => Decision::respond(Response::new(404)),
+    ///     })
+    ///     .await?;
+    /// # drop(websocket);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept); [`Error::Answered`] if `decide` answered
+    /// with a response; [`Error::Header`] and [`Error::Subprotocol`] if what
+    /// it wanted to add cannot be sent, which the client sees as a 500.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the stream.
+    pub async fn accept_with<S, F>(
+        &self,
+        stream: S,
+        peer: impl Into<Peer>,
+        decide: F,
+    ) -> Result<WebSocket<S>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+        F: FnOnce(&Request<'_>, &Peer) -> Decision,
+    {
+        let peer = peer.into();
+        let span = info_span!("websocket", role = "server", ?peer);
+        let limit = self.config.handshake_timeout;
+        let handshake = self.handshake(stream, peer, decide, span.clone());
+        async {
+            match within(limit, Timeout::Handshake, handshake).await? {
+                Ok(websocket) => Ok(websocket),
+                Err(Refused { mut stream, error }) => {
+                    debug!(%error, "refused");
+                    // The response has left; how the rest goes is no matter.
+                    let linger = async { Ok(close(&mut stream).await?) };
+                    let limit = Some(self.config.close_timeout);
+                    let _ = within(limit, Timeout::Close, linger).await;
+                    Err(error)
+                }
+            }
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn handshake<S, F>(
+        &self,
+        mut stream: S,
+        peer: Peer,
+        decide: F,
+        span: Span,
+    ) -> Result<Result<WebSocket<S>, Refused<S>>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+        F: FnOnce(&Request<'_>, &Peer) -> Decision,
+    {
+        let mut reader = self.handshake.head_reader();
+        let mut decide = Some(decide);
+        let answer = loop {
+            let answer = read(&mut stream, |input| {
+                if input.is_empty() {
+                    return Some(Answer::lost());
+                }
+                match reader.receive(input) {
+                    Ok(None) => None,
+                    Ok(Some(head)) => {
+                        let decide = decide.take()?;
+                        let leftover = &input[head.consumed()..];
+                        Some(self.answer(&head, leftover, &peer, decide))
+                    }
+                    Err(error) => Some(Answer::reject(error)),
+                }
+            })
+            .await?;
+            if let Some(answer) = answer {
+                break answer;
+            }
+        };
+        match answer.outcome {
+            Err(error) => {
+                // Who is gone already is told nothing.
+                if write_all(&mut stream, &answer.head).await.is_err() {
+                    return Err(error);
+                }
+                Ok(Err(Refused { stream, error }))
+            }
+            Ok(Accepted {
+                masking,
+                subprotocol,
+                leftover,
+            }) => {
+                if masking.accept_unmasked_frame() {
+                    warn_if_exposed("accept_unmasked_frame", &peer, false);
+                }
+                let masking = Masking::Server(masking);
+                let mut engine = Engine::new(stream, masking, leftover, &self.config, span);
+                engine.agreed = subprotocol.map(|name| {
+                    Box::new(Agreed {
+                        subprotocol: Some(name),
+                        headers: None,
+                    })
+                });
+                engine.push_head(&answer.head);
+                let mut websocket = WebSocket::from_engine(engine);
+                poll_fn(|cx| {
+                    let engine = websocket.engine();
+                    engine.poll(cx, Side::Write, Engine::poll_flush)
+                })
+                .await?;
+                debug!("open");
+                Ok(Ok(websocket))
+            }
+        }
+    }
+
+    /// Answers a request: what is sent, and what comes of it.
+    fn answer(
+        &self,
+        head: &Head<'_>,
+        leftover: &[u8],
+        peer: &Peer,
+        decide: impl FnOnce(&Request<'_>, &Peer) -> Decision,
+    ) -> Answer {
+        let request = match head.request() {
+            Ok(request) => request,
+            Err(error) => return Answer::reject(error),
+        };
+        let accept = match decide(&request, peer).0 {
+            Kind::Accept(accept) => accept,
+            Kind::Respond(response) => {
+                let status = response.status();
+                return Answer::respond(&response, Error::Answered { status });
+            }
+        };
+        let acceptance = match self.handshake.negotiate(&request) {
+            Ok(acceptance) => acceptance,
+            Err(error) => return Answer::reject(error),
+        };
+        let flag = self.unmasked.decide(peer, false, accept.unmasked);
+        let acceptance = match accept.apply(acceptance) {
+            Ok(acceptance) => acceptance,
+            Err(error) => return Answer::respond(&Response::new(500), error),
+        };
+        let mut answer = Vec::with_capacity(160);
+        acceptance.write_to(&mut answer);
+        Answer {
+            head: answer,
+            outcome: Ok(Accepted {
+                masking: server_masking(flag),
+                subprotocol: acceptance.agreed_subprotocol().map(str::to_owned),
+                leftover: leftover.to_vec(),
+            }),
+        }
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+const fn server_masking(accept_unmasked_frame: bool) -> ServerMasking {
+    //= MSWS-3.2.3-2
+    ServerMasking::with_accept_unmasked_frame(accept_unmasked_frame)
+}
+
+#[cfg(target_family = "wasm")]
+const fn server_masking(_: bool) -> ServerMasking {
+    ServerMasking::new()
+}
+
+/// What a server does with one request. See [`Acceptor::accept_with`].
+#[derive(Clone, Debug)]
+pub struct Decision(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Accept(Accept),
+    Respond(Response),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Accept {
+    subprotocol: Option<String>,
+    headers: Vec<(String, Vec<u8>)>,
+    unmasked: Option<bool>,
+}
+
+impl Decision {
+    /// Accepts the request if it is a correct opening handshake.
+    #[must_use]
+    pub fn accept() -> Self {
+        Self(Kind::Accept(Accept::default()))
+    }
+
+    /// Answers with a response instead: there is no WebSocket.
+    #[must_use]
+    pub const fn respond(response: Response) -> Self {
+        Self(Kind::Respond(response))
+    }
+
+    /// Agrees on a subprotocol, whatever [`Acceptor::subprotocols`] says.
+    #[must_use]
+    pub fn subprotocol(self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.map(|accept| accept.subprotocol = Some(name))
+    }
+
+    /// Adds a header to the response that accepts.
+    #[must_use]
+    pub fn header(self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        let field = (name.into(), value.into());
+        self.map(|accept| accept.headers.push(field))
+    }
+
+    /// Decides on the flag `accept-unmasked-frame` of [MS-WSPE] for this
+    /// connection.
+    ///
+    /// It overrides [`FlagPolicy::Never`] and [`FlagPolicy::Always`]; outside
+    /// of the network of [`FlagPolicy::In`] the flag stays off.
+    #[cfg(not(target_family = "wasm"))]
+    #[must_use]
+    pub fn accept_unmasked_frame(self, flag: bool) -> Self {
+        self.map(|accept| accept.unmasked = Some(flag))
+    }
+
+    /// Changes what is accepted; a response stays what it is.
+    fn map(mut self, change: impl FnOnce(&mut Accept)) -> Self {
+        if let Kind::Accept(accept) = &mut self.0 {
+            change(accept);
+        }
+        self
+    }
+}
+
+impl Accept {
+    fn apply<'r>(&self, mut acceptance: Acceptance<'r>) -> Result<Acceptance<'r>, Error> {
+        if let Some(name) = &self.subprotocol {
+            acceptance = acceptance.subprotocol(name)?;
+        }
+        for (name, value) in &self.headers {
+            acceptance = acceptance.header(name, value)?;
+        }
+        Ok(acceptance)
+    }
+}
+
+/// A client that was told why not, and may still have to read that.
+struct Refused<S> {
+    stream: S,
+    error: Error,
+}
+
+/// What is sent to a client, and what comes of it.
+struct Answer {
+    head: Vec<u8>,
+    outcome: Result<Accepted, Error>,
+}
+
+struct Accepted {
+    masking: ServerMasking,
+    subprotocol: Option<String>,
+    leftover: Vec<u8>,
+}
+
+impl Answer {
+    fn respond(response: &Response, error: Error) -> Self {
+        let mut head = Vec::new();
+        response.write_to(&mut head);
+        Self {
+            head,
+            outcome: Err(error),
+        }
+    }
+
+    fn reject(error: HandshakeError) -> Self {
+        Self::respond(&error.rejection(), Error::Handshake(error))
+    }
+
+    /// The client went away before its request was complete.
+    fn lost() -> Self {
+        Self {
+            head: Vec::new(),
+            outcome: Err(Error::Handshake(HandshakeError::IncompleteHead)),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What is decided before a connection is built.
+
+use std::time::Duration;
+
+use ws_proto::{KeepaliveConfig, Limits};
+
+/// Limits and times of a connection. All are finite by default.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let mut config = ws_smol::Config::default();
+/// config.limits.max_message = 1024 * 1024;
+/// config.close_timeout = Duration::from_secs(2);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// How much the peer may send in a frame and in a message.
+    pub limits: Limits,
+    /// When the peer is asked whether it is there, and when it is given up.
+    ///
+    /// Time is looked at while an operation waits; a connection that nobody
+    /// polls sends no Pings.
+    pub keepalive: KeepaliveConfig,
+    /// How many bytes may wait for the transport; 1 MiB by default.
+    ///
+    /// [`queue`](crate::WebSocket::queue) refuses what goes beyond, and
+    /// [`send`](crate::WebSocket::send) waits until there is room. A message
+    /// that is larger than this can be sent when nothing else waits.
+    pub max_outbox: usize,
+    /// How many bytes of messages are read and held while the application only
+    /// writes; 16 MiB by default.
+    ///
+    /// The peer's Pings and its Close stand behind its messages, so those must
+    /// be read too. Beyond this nothing more is read until the application
+    /// receives. Two peers that both write more than this, and what the
+    /// transport buffers, before either receives are stuck.
+    pub max_read_ahead: usize,
+    /// How long the closing handshake may take, and the end of the transport
+    /// after it; 10 s by default.
+    pub close_timeout: Duration,
+    /// How long the opening handshake may take; 30 s by default, `None` for
+    /// ever.
+    pub handshake_timeout: Option<Duration>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            keepalive: KeepaliveConfig::default(),
+            max_outbox: 1024 * 1024,
+            max_read_ahead: 16 * 1024 * 1024,
+            close_timeout: Duration::from_secs(10),
+            handshake_timeout: Some(Duration::from_secs(30)),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The end: the closing handshake, failures, and the end of the transport.
+
+use std::{
+    io,
+    task::{Poll, ready},
+    time::{Duration, Instant},
+};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use tracing::debug;
+use ws_proto::{CloseCode, CloseFrame, Masking, ProtocolError};
+
+use super::{Engine, Found, TURNS};
+use crate::{
+    error::{Error, Failure},
+    outgoing::Outgoing,
+};
+
+/// How far the connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The peer may send messages. We may have sent a Close.
+    Open,
+    /// Nothing more is received; what waits is written.
+    Flushing,
+    /// Our direction of the transport is being closed.
+    ShuttingDown,
+    /// The peer's direction is read to its end, and what comes is discarded.
+    Draining,
+    /// The transport is gone.
+    Ended,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
+    /// Queues our Close.
+    pub(crate) fn start_close(&mut self, frame: Option<CloseFrame<'_>>) -> Result<(), Error> {
+        self.queue_unbounded(&Outgoing::Close(frame))?;
+        self.deadline = Some(self.close_deadline());
+        self.has_progress = true;
+        Ok(())
+    }
+
+    /// Tells whether a Close was sent, or there is nobody to send one to.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.sender.is_close_sent() || self.phase != Phase::Open || self.write_error.is_some()
+    }
+
+    /// Sends a Close with code 1000, unless one was sent, and waits as
+    /// [`poll_closed`](Self::poll_closed).
+    pub(crate) fn poll_close(&mut self) -> Poll<Result<(), Error>> {
+        if !self.is_closing() {
+            let (code, reason) = (CloseCode::NORMAL, "");
+            self.start_close(Some(CloseFrame { code, reason }))?;
+        }
+        self.poll_closed()
+    }
+
+    /// Waits until the connection is closed. Data that comes meanwhile is kept
+    /// for the application as far as there is room.
+    pub(crate) fn poll_closed(&mut self) -> Poll<Result<(), Error>> {
+        for _ in 0..TURNS {
+            if self.phase == Phase::Ended {
+                return Poll::Ready(match &mut self.failure {
+                    Some(failure) => Err(failure.tell()),
+                    None => Ok(()),
+                });
+            }
+            if self.phase != Phase::Open {
+                ready!(self.poll_end());
+                continue;
+            }
+            self.backlog.discard_rest();
+            if self.poll_read_ahead().is_pending() {
+                let _ = self.poll_drain();
+                ready!(self.poll_time());
+            }
+        }
+        self.waker.wake_by_ref();
+        let _ = self.poll_drain();
+        Poll::Pending
+    }
+
+    /// Returns what the reader is told once the connection has ended.
+    pub(super) fn take_outcome(&mut self) -> Result<Option<Found>, Error> {
+        match &mut self.failure {
+            Some(failure) if !self.is_failure_told => {
+                self.is_failure_told = true;
+                Err(failure.tell())
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Starts the end, after the peer's Close.
+    pub(super) fn begin_end(&mut self) {
+        self.input.start = self.input.end;
+        self.phase = Phase::Flushing;
+        self.has_progress = true;
+        self.deadline = Some(self.close_deadline());
+    }
+
+    /// Fails the connection: the peer is told, and then it ends.
+    pub(super) fn fail(&mut self, error: ProtocolError) {
+        //= RFC6455-7.1.7-1, RFC6455-7.1.7-3, RFC6455-10.7-2
+        if let Some(close) = self.sender.fail(&error) {
+            self.output.push(&close, 0);
+        }
+        self.failure.get_or_insert(Failure::Protocol(error));
+        self.begin_end();
+    }
+
+    /// Fails the connection because of time: the peer is told nothing.
+    pub(super) fn abandon(&mut self, failure: Failure) {
+        self.failure.get_or_insert(failure);
+        self.finish();
+    }
+
+    /// Notes that the transport ended, or failed.
+    pub(super) fn lose(&mut self, error: Option<io::Error>) {
+        //= RFC6455-7.2.1-2
+        self.input.start = self.input.end;
+        let failure = match (self.write_error.take(), error, self.receiver.end()) {
+            (Some(error), ..) | (None, Some(error), _) => Failure::Io(error),
+            (None, None, Err(error)) => Failure::Protocol(error),
+            (None, None, Ok(())) => return self.finish(),
+        };
+        self.abandon(failure);
+    }
+
+    /// Returns until when the peer has to do its part, from now.
+    pub(super) fn close_deadline(&self) -> Instant {
+        let now = Instant::now();
+        // What is beyond the clock is as good as never.
+        now.checked_add(self.close_timeout)
+            .unwrap_or_else(|| now + Duration::from_secs(u32::MAX.into()))
+    }
+
+    /// Goes on with the end if that has begun, as far as it goes now.
+    pub(super) fn end_if_due(&mut self) {
+        if self.phase != Phase::Open {
+            let _ = self.poll_end();
+        }
+    }
+
+    /// Ends the transport: writes what waits, closes, and, where the peer is
+    /// to close first or has more to say, reads to the end.
+    pub(super) fn poll_end(&mut self) -> Poll<()> {
+        let is_server = matches!(self.masking(), Masking::Server(_));
+        loop {
+            let step = match self.phase {
+                Phase::Open | Phase::Ended => return Poll::Ready(()),
+                Phase::Flushing => self.poll_drain().map(|()| {
+                    if self.write_error.is_some() {
+                        return Phase::Ended;
+                    }
+                    //= RFC6455-5.5.1-13, RFC6455-7.1.1-6
+                    let waits_for_server = !is_server && self.failure.is_none();
+                    if waits_for_server {
+                        Phase::Draining
+                    } else {
+                        //= RFC6455-5.5.1-12, RFC6455-7.1.1-3, RFC6455-7.1.1-5
+                        Phase::ShuttingDown
+                    }
+                }),
+                Phase::ShuttingDown => self.with_stream(|stream, cx| stream.poll_close(cx)).map(
+                    |closed| match closed {
+                        // A peer that still sends would have our Close torn
+                        // away by a reset if it were not read.
+                        //= RFC6455-7.1.1-1
+                        Ok(()) if self.failure.is_some() => Phase::Draining,
+                        //= RFC6455-5.5.1-11, RFC6455-7.1.2-2
+                        _ => Phase::Ended,
+                    },
+                ),
+                Phase::Draining => self.poll_discard().map(|()| Phase::Ended),
+            };
+            match step {
+                Poll::Ready(Phase::Ended) => self.finish(),
+                Poll::Ready(next) => self.phase = next,
+                Poll::Pending => {
+                    if self.phase == Phase::Flushing && self.failure.is_some() {
+                        // The peer may be blocked as well.
+                        let _ = self.poll_discard();
+                    }
+                    //= RFC6455-5.5.1-14, RFC6455-7.1.1-4
+                    ready!(self.poll_time());
+                }
+            }
+        }
+    }
+
+    /// Reads and discards up to the end of the transport.
+    fn poll_discard(&mut self) -> Poll<()> {
+        for _ in 0..TURNS {
+            match ready!(self.poll_read(usize::MAX)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
+        self.waker.wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Drops the transport, and all memory with it.
+    pub(super) fn finish(&mut self) {
+        if self.phase == Phase::Ended {
+            return;
+        }
+        //= RFC6455-7.1.1-2
+        self.phase = Phase::Ended;
+        self.stream = None;
+        self.timer = None;
+        self.deadline = None;
+        self.has_progress = true;
+        self.output.give_up();
+        self.input.start = self.input.end;
+        self.input.park();
+        let code = self.close_status().map_or(1006, |status| status.code);
+        let error = self.failure.as_ref().map(tracing::field::debug);
+        debug!(parent: &self.span, code, error, "closed");
+    }
+}

@@ -1,0 +1,340 @@
+//! One connection as a state that is polled: what the async methods, the
+//! streams and sinks and the halves have in common.
+//!
+//! Everything that must survive a dropped future is in here, and nothing
+//! waits in here.
+
+mod end;
+mod read;
+mod time;
+mod write;
+
+use std::{
+    fmt, io, mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use async_io::Timer;
+use futures_io::{AsyncRead, AsyncWrite};
+use tracing::{Span, debug};
+use ws_proto::{Masking, MaskingPolicy as _, Receiver, Sender};
+
+use crate::{
+    CloseStatus, Config,
+    backlog::Backlog,
+    error::{Error, Failure},
+    input::Input,
+    message::{Joiner, Message},
+    outgoing::Output,
+    signals::{Side, Signals},
+};
+use end::Phase;
+pub(crate) use read::{Found, Want};
+use time::Life;
+
+/// The state of one connection.
+pub(crate) struct Engine<S> {
+    /// Gone once the connection is closed.
+    stream: Option<S>,
+    signals: Arc<Signals>,
+    /// `signals` as the waker that the transport sees.
+    waker: Waker,
+    /// Which sides returned "pending" when they were polled last.
+    waiting: [bool; 2],
+    /// Bytes went in or out, or the state has changed, since the other side
+    /// was told.
+    has_progress: bool,
+    receiver: Receiver,
+    sender: Sender<Masking>,
+    input: Input,
+    joiner: Joiner,
+    backlog: Backlog,
+    output: Output,
+    /// Something was written since the application received last.
+    is_writing: bool,
+    phase: Phase,
+    failure: Option<Failure>,
+    /// The reader was told of the failure.
+    is_failure_told: bool,
+    /// Why writing is over, while reading may go on.
+    write_error: Option<io::Error>,
+    /// What the peer's Close said.
+    close_status: Option<Box<CloseStatus>>,
+    close_timeout: Duration,
+    /// When waiting for the peer is over.
+    deadline: Option<Instant>,
+    life: Life,
+    timer: Option<(Timer, Instant)>,
+    pub(crate) lent: Option<Message>,
+    pub(crate) agreed: Option<Box<Agreed>>,
+    span: Span,
+}
+
+/// What the opening handshake has agreed on.
+#[derive(Debug)]
+pub(crate) struct Agreed {
+    pub(crate) subprotocol: Option<String>,
+    pub(crate) headers: Option<ws_handshake::Headers>,
+}
+
+impl<S> Engine<S> {
+    pub(crate) fn new(
+        stream: S,
+        masking: Masking,
+        leftover: Vec<u8>,
+        config: &Config,
+        span: Span,
+    ) -> Self {
+        let signals = Arc::new(Signals::new());
+        // The flags are a matter of frames: the transport knows nothing of
+        // them.
+        //= MSWS-2.1-1
+        Self {
+            stream: Some(stream),
+            waker: Waker::from(Arc::clone(&signals)),
+            signals,
+            waiting: [false; 2],
+            has_progress: false,
+            receiver: Receiver::new(masking.inbound(), config.limits),
+            sender: Sender::new(masking),
+            input: Input::new(leftover),
+            joiner: Joiner::new(),
+            backlog: Backlog::with_limit(config.max_read_ahead),
+            output: Output::with_limit(config.max_outbox),
+            is_writing: false,
+            phase: Phase::Open,
+            failure: None,
+            is_failure_told: false,
+            write_error: None,
+            close_status: None,
+            close_timeout: config.close_timeout,
+            deadline: None,
+            life: Life::new(config.keepalive),
+            timer: None,
+            lent: None,
+            agreed: None,
+            span,
+        }
+    }
+
+    pub(crate) const fn masking(&self) -> &Masking {
+        self.sender.masking()
+    }
+
+    pub(crate) fn pending_bytes(&self) -> usize {
+        self.output.outbox.len()
+    }
+
+    pub(crate) const fn round_trip_time(&self) -> Option<Duration> {
+        self.life.round_trip_time()
+    }
+
+    pub(crate) const fn take_frame_counts(&mut self) -> ws_proto::FrameCounts {
+        self.receiver.take_counts()
+    }
+
+    pub(crate) fn close_status(&self) -> Option<CloseStatus> {
+        //= RFC6455-7.1.5-1, RFC6455-7.1.6-1
+        match &self.close_status {
+            Some(status) => Some((**status).clone()),
+            None if self.failure.is_some() => Some(CloseStatus::lost()),
+            None => None,
+        }
+    }
+
+    /// Lends the transport as long as there is one.
+    pub(crate) const fn stream(&self) -> Option<&S> {
+        self.stream.as_ref()
+    }
+
+    /// Queues bytes that go out before any frame.
+    pub(crate) fn push_head(&mut self, head: &[u8]) {
+        self.output.outbox.push_bytes(head);
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
+    /// Runs an operation for a task, so that the task is woken if it has to
+    /// wait, and the other side if something has changed for it.
+    pub(crate) fn poll<T>(
+        &mut self,
+        cx: &Context<'_>,
+        side: Side,
+        mut operation: impl FnMut(&mut Self) -> Poll<T>,
+    ) -> Poll<T> {
+        self.signals.take_event();
+        let mut result = operation(self);
+        if result.is_pending() {
+            self.signals.register(side, cx.waker());
+            // What became ready before has woken nobody.
+            if self.signals.take_event() {
+                result = operation(self);
+            }
+        }
+        self.waiting[side as usize] = result.is_pending();
+        self.wake_other(side);
+        result
+    }
+
+    /// Wakes the other side if something has changed for it.
+    pub(crate) fn wake_other(&mut self, side: Side) {
+        let other = &mut self.waiting[1 - side as usize];
+        if mem::take(&mut self.has_progress) && mem::take(other) {
+            self.signals.wake_other(side);
+        }
+    }
+
+    /// Tells whether a task waits to read, which then does all the reading.
+    fn has_reader(&self) -> bool {
+        self.waiting[Side::Read as usize] && self.signals.is_waiting(Side::Read)
+    }
+
+    /// Asks the transport something, with the waker that it is to know.
+    fn with_stream<T>(
+        &mut self,
+        ask: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let Some(stream) = &mut self.stream else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        ask(Pin::new(stream), &mut Context::from_waker(&self.waker))
+    }
+
+    /// Returns the error that ends all sending, if there is one.
+    fn check_sendable(&mut self) -> Result<(), Error> {
+        if let Some(failure) = &mut self.failure {
+            return Err(failure.tell());
+        }
+        if let Some(error) = &self.write_error {
+            return Err(Error::Io(error.kind().into()));
+        }
+        match self.phase {
+            Phase::Open => Ok(()),
+            _ => Err(Error::Closed),
+        }
+    }
+}
+
+impl<S> Drop for Engine<S> {
+    fn drop(&mut self) {
+        if self.stream.is_some() {
+            debug!(parent: &self.span, "dropped");
+        }
+    }
+}
+
+impl<S> fmt::Debug for Engine<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("phase", &self.phase)
+            .field("masking", self.sender.masking())
+            .field("pending_bytes", &self.pending_bytes())
+            .field("failure", &self.failure)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How often one poll may turn before other tasks are let run.
+const TURNS: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use ws_proto::ServerMasking;
+
+    use super::*;
+
+    /// Gives some bytes, and takes some, and then is never ready again.
+    struct Script {
+        input: Vec<u8>,
+        room: usize,
+    }
+
+    impl AsyncRead for Script {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            if self.input.is_empty() {
+                return Poll::Pending;
+            }
+            let len = self.input.len();
+            buffer[..len].copy_from_slice(&mem::take(&mut self.input));
+            Poll::Ready(Ok(len))
+        }
+    }
+
+    impl AsyncWrite for Script {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let len = bytes.len().min(self.room);
+            self.room -= len;
+            if len == 0 {
+                Poll::Pending
+            } else {
+                Poll::Ready(Ok(len))
+            }
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn engine(input: &[u8], room: usize) -> Engine<Script> {
+        let input = input.to_vec();
+        let masking = ServerMasking::new().into();
+        let script = Script { input, room };
+        Engine::new(
+            script,
+            masking,
+            Vec::new(),
+            &Config::default(),
+            Span::none(),
+        )
+    }
+
+    const WIRE: &[u8] = b"\x81\x82\0\0\0\0ab\x89\x81\0\0\0\0?\x82\x84\0\0\0\0cd";
+
+    #[test]
+    fn connection_that_waits_owns_no_buffer() {
+        let mut engine = engine(WIRE, 1000);
+        let cx = &Context::from_waker(Waker::noop());
+        for want in [Want::Lend, Want::Message] {
+            let found = engine.poll(cx, Side::Read, |engine| engine.poll_receive(want));
+            assert_eq!(found.is_ready(), want == Want::Lend);
+        }
+        assert_eq!(engine.input.bytes.capacity(), 0);
+        assert_eq!(engine.output.outbox.as_slice(), b"");
+        assert!(engine.output.is_done());
+    }
+
+    #[test]
+    fn idle_state_is_small() {
+        let size = size_of::<Engine<()>>() + size_of::<Signals>();
+        assert!(size <= 1024, "{size} bytes");
+    }
+
+    #[test]
+    fn transport_that_said_not_yet_is_not_asked_again() {
+        let mut engine = engine(b"", 0);
+        let cx = &Context::from_waker(Waker::noop());
+        let receive = |engine: &mut Engine<Script>| engine.poll_receive(Want::Message);
+        assert!(engine.poll(cx, Side::Read, receive).is_pending());
+        // It never called, so what is there now is not looked for.
+        engine.stream.as_mut().unwrap().input = WIRE.to_vec();
+        assert!(engine.poll(cx, Side::Read, receive).is_pending());
+        engine.waker.wake_by_ref();
+        assert!(engine.poll(cx, Side::Read, receive).is_ready());
+    }
+}

@@ -1,0 +1,300 @@
+//! Receiving: from the transport to messages.
+
+use std::{
+    io::{self, ErrorKind},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use ws_proto::{Chunk, Event, Message as MessageRef, MessageKind, ProtocolError};
+
+use super::{Engine, Phase, TURNS};
+use crate::{
+    CloseStatus,
+    error::Error,
+    message::{Message, Piece},
+};
+
+/// What the application asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// A message of its own.
+    Message,
+    /// A message to look at.
+    Lend,
+    /// A piece of a message to look at.
+    Chunk,
+}
+
+/// What was received.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Owned(Piece),
+    /// It lies in the input; see [`Engine::lend`].
+    InPlace(Span),
+}
+
+/// Where in the input a piece of a message lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    start: usize,
+    end: usize,
+    kind: MessageKind,
+    first: bool,
+    last: bool,
+}
+
+impl<S> Engine<S> {
+    /// Lends what was received, until the connection is used again.
+    pub(crate) fn lend(&mut self, found: Found) -> Chunk<'_> {
+        match found {
+            Found::Owned(Piece { data, first, last }) => Chunk {
+                data: self.lent.insert(data).as_ref(),
+                first,
+                last,
+            },
+            Found::InPlace(span) => {
+                let bytes = &self.input.bytes[span.start..span.end];
+                let data = match span.kind {
+                    MessageKind::Binary => MessageRef::Binary(bytes),
+                    // INVARIANT: it was validated when it was received. This
+                    // second look is what it costs not to borrow it through
+                    // the loop that received it.
+                    MessageKind::Text => MessageRef::Text(as_text(bytes)),
+                };
+                Chunk {
+                    data,
+                    first: span.first,
+                    last: span.last,
+                }
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
+    /// Receives what is wanted next; `None` once the connection is closed.
+    pub(crate) fn poll_receive(&mut self, want: Want) -> Poll<Result<Option<Found>, Error>> {
+        self.is_writing = false;
+        for _ in 0..TURNS {
+            if let Some(found) = self.take_backlog(want) {
+                self.end_if_due();
+                return Poll::Ready(Ok(Some(found)));
+            }
+            if !matches!(self.phase, Phase::Open) {
+                ready!(self.poll_end());
+                return Poll::Ready(self.take_outcome());
+            }
+            match self.parse(Some(want)) {
+                Ok(None) => {}
+                Ok(Some(found)) => {
+                    if matches!(found, Found::Owned(_)) {
+                        self.input.park();
+                    }
+                    if self.output.has_reply {
+                        let _ = self.poll_drain();
+                    }
+                    return Poll::Ready(Ok(Some(found)));
+                }
+                Err(error) => {
+                    self.fail(error);
+                    continue;
+                }
+            }
+            if self.receiver.is_closed() {
+                self.begin_end();
+                continue;
+            }
+            if self.poll_fill(usize::MAX).is_pending() {
+                // All that was there is read: now what waits goes out.
+                let _ = self.poll_drain();
+                ready!(self.poll_time());
+            }
+        }
+        self.waker.wake_by_ref();
+        let _ = self.poll_drain();
+        Poll::Pending
+    }
+
+    /// Reads and parses while the application only writes; ready if there was
+    /// something to do.
+    pub(crate) fn poll_read_ahead(&mut self) -> Poll<()> {
+        if !matches!(self.phase, Phase::Open) || self.has_reader() || self.backlog.is_full() {
+            return Poll::Pending;
+        }
+        match self.parse(None) {
+            Ok(_) => {}
+            Err(error) => {
+                self.fail(error);
+                return Poll::Ready(());
+            }
+        }
+        if self.receiver.is_closed() {
+            self.begin_end();
+            return Poll::Ready(());
+        }
+        if self.backlog.is_full() {
+            self.input.park();
+            return Poll::Pending;
+        }
+        self.poll_fill(self.backlog.room())
+    }
+
+    /// Takes what was read ahead.
+    fn take_backlog(&mut self, want: Want) -> Option<Found> {
+        if want == Want::Chunk
+            && let Some(piece) = self.joiner.take()
+        {
+            return Some(Found::Owned(piece));
+        }
+        loop {
+            let piece = self.backlog.pop()?;
+            self.has_progress = true;
+            if want == Want::Chunk {
+                return Some(Found::Owned(piece));
+            }
+            if let Some(message) = self.joiner.push_piece(piece) {
+                return Some(Found::Owned(message));
+            }
+        }
+    }
+
+    /// Parses what was read, up to what is wanted. `None` wants nothing: data
+    /// goes to the backlog.
+    fn parse(&mut self, want: Option<Want>) -> Result<Option<Found>, ProtocolError> {
+        let Self {
+            input,
+            receiver,
+            sender,
+            output,
+            joiner,
+            backlog,
+            ..
+        } = self;
+        let address = input.bytes.as_ptr().addr();
+        let end = input.end;
+        let mut rest = &mut input.bytes[input.start..end];
+        let found = loop {
+            let event = match receiver.receive(&mut rest) {
+                Ok(Some(event)) => event,
+                Ok(None) => break Ok(None),
+                Err(error) => break Err(error),
+            };
+            match event {
+                Event::Data(chunk) => {
+                    self.life.has_data = true;
+                    let Some(want) = want else {
+                        backlog.push(chunk);
+                        if backlog.is_full() {
+                            break Ok(None);
+                        }
+                        continue;
+                    };
+                    let is_whole = chunk.first && chunk.last;
+                    let found = if want == Want::Chunk || (want == Want::Lend && is_whole) {
+                        // A piece lies right before the rest, except for a
+                        // character that was split between reads.
+                        let at = end - rest.len();
+                        let span = Span {
+                            start: at - chunk.data.len().min(at),
+                            end: at,
+                            kind: chunk.data.kind(),
+                            first: chunk.first,
+                            last: chunk.last,
+                        };
+                        let lies = chunk.data.as_bytes().as_ptr().addr();
+                        Some(if lies == address + span.start {
+                            Found::InPlace(span)
+                        } else {
+                            Found::Owned(chunk.into())
+                        })
+                    } else if is_whole {
+                        Some(Found::Owned(chunk.into()))
+                    } else {
+                        joiner.push(&chunk).map(Found::Owned)
+                    };
+                    if found.is_some() {
+                        break Ok(found);
+                    }
+                }
+                Event::Ping(payload) if !output.has_room(payload.len() + 6, true) => {
+                    // Of the Pings that wait, the last is answered.
+                    //= RFC6455-5.5.3-2
+                    output.held_pong = Some(payload.into());
+                }
+                Event::Pong(payload) => self.life.handle_pong(payload),
+                Event::Ping(_) | Event::Close(_) => {
+                    output.held_pong = None;
+                    if let Event::Close(frame) = event {
+                        let status = Box::new(CloseStatus::received(frame));
+                        self.close_status.get_or_insert(status);
+                    }
+                    //= RFC6455-5.5.2-2, RFC6455-5.5.2-3, RFC6455-5.5.1-7
+                    if let Some(reply) = sender.respond(&event) {
+                        output.push(&reply, 0);
+                        output.has_reply = true;
+                    }
+                }
+            }
+        };
+        input.start = end - rest.len();
+        found
+    }
+
+    /// Reads at most `limit` bytes; ready if there was something, also the end.
+    fn poll_fill(&mut self, limit: usize) -> Poll<()> {
+        match ready!(self.poll_read(limit)) {
+            Ok(0) => self.lose(None),
+            Ok(len) => {
+                self.input.fill(len);
+                self.life.handle_input();
+            }
+            Err(error) => self.lose(Some(error)),
+        }
+        Poll::Ready(())
+    }
+
+    /// Reads at most `limit` bytes into the input, all of which is parsed.
+    pub(super) fn poll_read(&mut self, limit: usize) -> Poll<io::Result<usize>> {
+        if !self.signals.take_readable() {
+            self.input.park();
+            return Poll::Pending;
+        }
+        loop {
+            let Some(stream) = &mut self.stream else {
+                return Poll::Ready(Ok(0));
+            };
+            let buffer = self.input.buffer();
+            let len = limit.min(buffer.len());
+            let cx = &mut Context::from_waker(&self.waker);
+            match Pin::new(stream).poll_read(cx, &mut buffer[..len]) {
+                Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
+                Poll::Ready(result) => {
+                    self.signals.set_readable();
+                    self.has_progress = true;
+                    // A count beyond the buffer is the transport's mistake.
+                    return Poll::Ready(result.map(|n| n.min(len)));
+                }
+                Poll::Pending => {
+                    self.input.park();
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+fn as_text(bytes: &[u8]) -> &str {
+    simdutf8::basic::from_utf8(bytes).unwrap_or_default()
+}
+
+impl Found {
+    /// Takes the message out; `Want::Message` finds no other.
+    pub(crate) fn into_message(self) -> Option<Message> {
+        match self {
+            Self::Owned(piece) => Some(piece.data),
+            Self::InPlace(_) => None,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Time: keepalive, and the deadline of the end.
+
+use std::{
+    future::Future as _,
+    mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use async_io::Timer;
+use futures_io::{AsyncRead, AsyncWrite};
+use ws_proto::{CloseCode, CloseFrame, Due, Keepalive, KeepaliveConfig};
+
+use super::{Engine, Phase};
+use crate::{
+    error::{Failure, Timeout},
+    outgoing::Outgoing,
+};
+
+/// Keepalive with a clock.
+#[derive(Debug)]
+pub(super) struct Life {
+    started: Instant,
+    config: KeepaliveConfig,
+    keepalive: Keepalive,
+    round_trip_time: Option<Duration>,
+    last_input: Duration,
+    /// Data came with the last input, and `keepalive` was not told so yet.
+    pub(super) has_data: bool,
+    is_on: bool,
+}
+
+impl Life {
+    pub(super) fn new(config: KeepaliveConfig) -> Self {
+        Self {
+            started: Instant::now(),
+            config,
+            keepalive: Keepalive::new(Duration::ZERO),
+            round_trip_time: None,
+            last_input: Duration::ZERO,
+            has_data: false,
+            is_on: config != KeepaliveConfig::OFF,
+        }
+    }
+
+    pub(super) const fn round_trip_time(&self) -> Option<Duration> {
+        self.round_trip_time
+    }
+
+    /// Notes a sign of life.
+    pub(super) fn handle_input(&mut self) {
+        if self.is_on {
+            self.settle_data();
+            self.last_input = self.started.elapsed();
+            self.keepalive.handle_input(self.last_input);
+        }
+    }
+
+    pub(super) fn handle_pong(&mut self, payload: &[u8]) {
+        if self.is_on {
+            let now = self.started.elapsed();
+            let time = self.keepalive.handle_pong(payload, now);
+            self.round_trip_time = time.or(self.round_trip_time);
+        }
+    }
+
+    fn next(&mut self) -> Option<Instant> {
+        if !self.is_on {
+            return None;
+        }
+        self.settle_data();
+        let (at, _) = self.keepalive.poll_timeout(&self.config)?;
+        self.started.checked_add(at)
+    }
+
+    fn due(&mut self) -> Option<Due> {
+        let now = self.started.elapsed();
+        self.keepalive.handle_timeout(&self.config, now)
+    }
+
+    fn settle_data(&mut self) {
+        if mem::take(&mut self.has_data) {
+            self.keepalive.handle_data(self.last_input);
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
+    /// Does what time asks for; pending until it asks for more.
+    pub(super) fn poll_time(&mut self) -> Poll<()> {
+        loop {
+            let keepalive = match self.deadline {
+                // A peer that is told to close has a deadline instead.
+                None if !self.backlog.is_full() => self.life.next(),
+                // And one that is not read from cannot answer.
+                _ => None,
+            };
+            let Some(at) = self.deadline.or(keepalive) else {
+                self.timer = None;
+                return Poll::Pending;
+            };
+            if Instant::now() >= at {
+                self.handle_time();
+                return Poll::Ready(());
+            }
+            // A timer that goes off early is cheaper than one that is moved
+            // for every read.
+            let timer = match &mut self.timer {
+                Some((timer, goes_off)) if *goes_off <= at => timer,
+                place => &mut place.insert((Timer::at(at), at)).0,
+            };
+            let cx = &mut Context::from_waker(&self.waker);
+            ready!(Pin::new(timer).poll(cx));
+            self.timer = None;
+        }
+    }
+
+    fn handle_time(&mut self) {
+        self.has_progress = true;
+        if self.deadline.is_some() {
+            return match (self.phase, self.write_error.take()) {
+                (Phase::Open, Some(error)) => self.abandon(Failure::Io(error)),
+                (Phase::Open, None) => self.abandon(Failure::Timeout(Timeout::Close)),
+                // The peer was told, and does not end: we do.
+                _ => self.finish(),
+            };
+        }
+        match self.life.due() {
+            None => {}
+            Some(Due::Ping(payload)) => {
+                // A Close that was sent stands in its way, and needs none.
+                let _ = self.queue_unbounded(&Outgoing::Ping(&payload));
+                let _ = self.poll_drain();
+            }
+            Some(Due::PongTimeout) => self.abandon(Failure::Timeout(Timeout::Pong)),
+            Some(Due::IdleTimeout) => {
+                let code = CloseCode::GOING_AWAY;
+                let reason = "idle_timeout";
+                let _ = self.queue_unbounded(&Outgoing::Close(Some(CloseFrame { code, reason })));
+                self.failure.get_or_insert(Failure::Timeout(Timeout::Idle));
+                self.begin_end();
+            }
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Sending: from messages to the transport.
+
+use std::{
+    io::{self, ErrorKind, IoSlice},
+    mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use ws_proto::{OutFrame, OutboxFull};
+
+use super::{Engine, Phase, TURNS};
+use crate::{error::Error, input::with_staging, outgoing::Outgoing};
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
+    /// Queues a frame, or refuses it where that would pass the limit.
+    pub(crate) fn queue(&mut self, outgoing: &Outgoing<'_>) -> Result<(), Error> {
+        self.check_sendable()?;
+        let len = outgoing.frame_len(&self.sender);
+        if !self.output.has_room(len, outgoing.is_control()) {
+            return Err(Error::OutboxFull(OutboxFull {
+                pending: self.output.outbox.len(),
+                len,
+                limit: self.output.limit,
+            }));
+        }
+        let frame = outgoing.frame(&mut self.sender)?;
+        self.output.push(&frame, 0);
+        Ok(())
+    }
+
+    /// Queues a frame whatever the limit; for a caller that has waited for
+    /// room.
+    pub(crate) fn queue_unbounded(&mut self, outgoing: &Outgoing<'_>) -> Result<(), Error> {
+        self.check_sendable()?;
+        let frame = outgoing.frame(&mut self.sender)?;
+        self.output.push(&frame, 0);
+        Ok(())
+    }
+
+    /// Sends a frame: waits for room, takes it, and waits until it is written.
+    /// `is_taken` tells whether it was taken.
+    pub(crate) fn poll_send(
+        &mut self,
+        outgoing: &Outgoing<'_>,
+        is_taken: &mut bool,
+    ) -> Poll<Result<(), Error>> {
+        if !*is_taken {
+            self.end_if_due();
+            let len = outgoing.frame_len(&self.sender);
+            ready!(self.poll_room(len, outgoing.is_control()))?;
+            self.check_sendable()?;
+            let frame = outgoing.frame(&mut self.sender)?;
+            *is_taken = true;
+            //= RFC6455-6.1-7
+            if self.output.outbox.is_empty() && self.output.held_pong.is_none() {
+                self.write_frame(&frame);
+            } else {
+                self.output.push(&frame, 0);
+            }
+        }
+        self.poll_flush()
+    }
+
+    /// Waits until `len` more bytes may wait for the transport.
+    pub(crate) fn poll_room(&mut self, len: usize, is_control: bool) -> Poll<Result<(), Error>> {
+        loop {
+            if self.output.outbox.is_empty() || self.output.has_room(len, is_control) {
+                return Poll::Ready(Ok(()));
+            }
+            self.check_sendable()?;
+            if self.poll_drain().is_pending() {
+                ready!(self.poll_meanwhile());
+            }
+        }
+    }
+
+    /// Waits until one more message may be queued, whatever its length.
+    pub(crate) fn poll_ready(&mut self) -> Poll<Result<(), Error>> {
+        ready!(self.poll_room(1, false))?;
+        Poll::Ready(self.check_sendable())
+    }
+
+    /// Waits until all that was queued is written and flushed.
+    pub(crate) fn poll_flush(&mut self) -> Poll<Result<(), Error>> {
+        loop {
+            if self.output.is_lost {
+                return Poll::Ready(Err(self.lost_output()));
+            }
+            if self.output.is_done() {
+                break;
+            }
+            if self.poll_drain().is_pending() {
+                ready!(self.poll_meanwhile());
+            }
+        }
+        // Who writes twice without receiving may never receive: then the
+        // peer's Pings and its Close are looked for here. Who receives in
+        // between is spared the system call.
+        if mem::replace(&mut self.is_writing, true) {
+            let mut turns = 0;
+            while turns < TURNS && self.poll_read_ahead().is_ready() {
+                turns += 1;
+            }
+            let _ = self.poll_drain();
+            let _ = self.poll_time();
+            self.end_if_due();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Does what else there is to do while writing is blocked; ready if it
+    /// is worth looking again.
+    fn poll_meanwhile(&mut self) -> Poll<()> {
+        if !matches!(self.phase, Phase::Open) {
+            return self.poll_end();
+        }
+        let mut turns = 0;
+        while self.poll_read_ahead().is_ready() {
+            turns += 1;
+            if turns == TURNS {
+                self.waker.wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+        if !matches!(self.phase, Phase::Open) {
+            return self.poll_end();
+        }
+        self.poll_time()
+    }
+
+    /// Writes what waits, as far as the transport takes it.
+    pub(crate) fn poll_drain(&mut self) -> Poll<()> {
+        self.output.has_reply = false;
+        loop {
+            if self.write_error.is_some() || self.stream.is_none() {
+                self.output.give_up();
+                return Poll::Ready(());
+            }
+            if !self.output.outbox.is_empty() {
+                match self.poll_write_outbox() {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) => self.fail_writing(error),
+                    Poll::Pending => {
+                        self.output.is_blocked = true;
+                        return Poll::Pending;
+                    }
+                }
+            } else if let Some(payload) = self.output.held_pong.take() {
+                if let Ok(frame) = self.sender.pong(&payload) {
+                    self.output.push(&frame, 0);
+                }
+            } else if self.output.is_unflushed {
+                match ready!(self.with_stream(|stream, cx| stream.poll_flush(cx))) {
+                    Ok(()) => self.output.is_unflushed = false,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => self.fail_writing(error),
+                }
+            } else {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    /// Writes all of the outbox.
+    fn poll_write_outbox(&mut self) -> Poll<io::Result<()>> {
+        while !self.output.outbox.is_empty() {
+            let Some(stream) = &mut self.stream else {
+                return Poll::Ready(Err(ErrorKind::NotConnected.into()));
+            };
+            if !self.signals.take_writable() {
+                return Poll::Pending;
+            }
+            let cx = &mut Context::from_waker(&self.waker);
+            let bytes = self.output.outbox.as_slice();
+            match ready!(Pin::new(stream).poll_write(cx, bytes)) {
+                Ok(0) => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
+                Ok(len) => {
+                    self.output.outbox.advance(len);
+                    self.note_written();
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => self.signals.set_writable(),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes a frame before which nothing waits, and keeps what the
+    /// transport does not take.
+    fn write_frame(&mut self, frame: &OutFrame<'_>) {
+        match frame.as_slices() {
+            Some([head, payload]) if frame.len() > COPY_BELOW => {
+                let written = self.write_slices(head, payload);
+                if written < frame.len() {
+                    self.output.push(frame, written);
+                }
+            }
+            _ if frame.len() <= STAGE_BELOW => with_staging(|staging| {
+                frame.append_to(staging, 0);
+                let written = self.write_slices(staging, &[]);
+                if written < staging.len() {
+                    self.output.outbox.push_bytes(&staging[written..]);
+                }
+            }),
+            _ => self.output.push(frame, 0),
+        }
+    }
+
+    /// Writes two slices as far as the transport takes them, and returns how
+    /// far that was.
+    fn write_slices(&mut self, head: &[u8], payload: &[u8]) -> usize {
+        let len = head.len() + payload.len();
+        let mut written = 0;
+        while written < len && self.write_error.is_none() && self.signals.take_writable() {
+            let rest = &payload[written.saturating_sub(head.len())..];
+            let head = &head[written.min(head.len())..];
+            let result = self.with_stream(|stream, cx| {
+                if head.is_empty() {
+                    stream.poll_write(cx, rest)
+                } else if rest.is_empty() {
+                    stream.poll_write(cx, head)
+                } else {
+                    stream.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(rest)])
+                }
+            });
+            match result {
+                Poll::Ready(Ok(0)) => self.fail_writing(ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(n)) => {
+                    written += n.min(len - written);
+                    self.note_written();
+                }
+                Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {
+                    self.signals.set_writable();
+                }
+                Poll::Ready(Err(error)) => self.fail_writing(error),
+                Poll::Pending => break,
+            }
+        }
+        written
+    }
+
+    fn note_written(&mut self) {
+        self.signals.set_writable();
+        self.has_progress = true;
+        self.output.is_unflushed = true;
+        if mem::replace(&mut self.output.is_blocked, false) {
+            // The peer has read, so it is alive.
+            self.life.handle_input();
+        }
+    }
+
+    /// Notes that nothing can be written any more. What the peer has sent,
+    /// perhaps its Close, is still worth reading.
+    fn fail_writing(&mut self, error: io::Error) {
+        self.write_error.get_or_insert(error);
+        self.output.give_up();
+        self.output.is_lost = true;
+        self.has_progress = true;
+        let deadline = self.close_deadline();
+        self.deadline.get_or_insert(deadline);
+    }
+
+    /// Returns why what was queued was not written.
+    fn lost_output(&mut self) -> Error {
+        self.check_sendable().err().unwrap_or(Error::Closed)
+    }
+}
+
+/// Frames up to this many bytes are joined before they are written: cheaper
+/// than a write of two slices.
+const COPY_BELOW: usize = 8 * 1024;
+
+/// Masked frames up to this many bytes are made in a buffer of the thread's.
+const STAGE_BELOW: usize = 256 * 1024;

@@ -1,0 +1,151 @@
+//! What is to be sent, before it is a frame.
+
+use ws_proto::{
+    CloseFrame, MAX_HEADER_LEN, Masking, Message as MessageRef, OutFrame, Outbox, Prepared,
+    SendError, Sender,
+};
+
+/// Something to send, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outgoing<'m> {
+    Message(MessageRef<'m>),
+    Fragment(MessageRef<'m>, bool),
+    Prepared(&'m Prepared),
+    Ping(&'m [u8]),
+    Pong(&'m [u8]),
+    Close(Option<CloseFrame<'m>>),
+}
+
+impl<'m> Outgoing<'m> {
+    /// Makes the frame, as the next one that the peer gets.
+    pub(crate) fn frame(&self, sender: &mut Sender<Masking>) -> Result<OutFrame<'m>, SendError> {
+        match *self {
+            Self::Message(message) => sender.message(message),
+            Self::Fragment(fragment, last) => sender.fragment(fragment, last),
+            Self::Prepared(prepared) => sender.prepared(prepared),
+            Self::Ping(payload) => sender.ping(payload),
+            Self::Pong(payload) => sender.pong(payload),
+            Self::Close(frame) => sender.close(frame),
+        }
+    }
+
+    /// Returns the length of the frame in bytes.
+    pub(crate) fn frame_len(&self, sender: &Sender<Masking>) -> usize {
+        let payload = match *self {
+            Self::Message(message) | Self::Fragment(message, _) => message.len(),
+            Self::Prepared(prepared) => prepared.payload().len(),
+            Self::Ping(payload) | Self::Pong(payload) => payload.len(),
+            Self::Close(frame) => frame.map_or(0, |frame| 2 + frame.reason.len()),
+        };
+        let length = match payload {
+            0..=125 => 2,
+            126..=0xffff => 4,
+            _ => 10,
+        };
+        let key = match sender.masking() {
+            Masking::Server(_) => 0,
+            Masking::Client(_) => 4,
+        };
+        payload.saturating_add(length + key)
+    }
+
+    /// Tells whether the frame is one of the short ones that have room of
+    /// their own.
+    pub(crate) const fn is_control(&self) -> bool {
+        matches!(self, Self::Ping(_) | Self::Pong(_) | Self::Close(_))
+    }
+}
+
+/// What waits for the transport.
+#[derive(Debug)]
+pub(crate) struct Output {
+    /// Has no limit of its own, as a message larger than `limit` may go out
+    /// when nothing else waits.
+    pub(crate) outbox: Outbox,
+    /// The payload of the last Ping that there is no room to answer yet.
+    pub(crate) held_pong: Option<Box<[u8]>>,
+    pub(crate) limit: usize,
+    /// A reply was queued that the transport was not offered yet.
+    pub(crate) has_reply: bool,
+    /// The transport took bytes that it was not asked to flush yet.
+    pub(crate) is_unflushed: bool,
+    /// The transport did not take all the last time.
+    pub(crate) is_blocked: bool,
+    /// What waited was given up.
+    pub(crate) is_lost: bool,
+}
+
+impl Output {
+    pub(crate) const fn with_limit(limit: usize) -> Self {
+        Self {
+            outbox: Outbox::with_limit(usize::MAX),
+            held_pong: None,
+            limit,
+            has_reply: false,
+            is_unflushed: false,
+            is_blocked: false,
+            is_lost: false,
+        }
+    }
+
+    /// Tells whether all was written and flushed.
+    pub(crate) const fn is_done(&self) -> bool {
+        self.outbox.is_empty() && self.held_pong.is_none() && !self.is_unflushed
+    }
+
+    /// Tells whether `len` more bytes are within the limit. Control frames
+    /// have some room beyond it.
+    pub(crate) const fn has_room(&self, len: usize, is_control: bool) -> bool {
+        let extra = if is_control { CONTROL_ROOM } else { 0 };
+        len <= self
+            .limit
+            .saturating_add(extra)
+            .saturating_sub(self.outbox.len())
+    }
+
+    /// Queues a frame whatever the limit.
+    pub(crate) fn push(&mut self, frame: &OutFrame<'_>, skip: usize) {
+        // INVARIANT: the outbox has no limit, so it refuses nothing.
+        let _ = self.outbox.push(frame, skip);
+    }
+
+    /// Gives up all that waits.
+    pub(crate) fn give_up(&mut self) {
+        self.is_lost |= !self.is_done();
+        self.outbox.advance(usize::MAX);
+        self.held_pong = None;
+        self.is_unflushed = false;
+        self.has_reply = false;
+    }
+}
+
+/// Room for control frames beyond the limit.
+const CONTROL_ROOM: usize = 8 * (MAX_HEADER_LEN + 125);
+
+#[cfg(test)]
+mod tests {
+    use ws_proto::{ClientMasking, CloseCode, ServerMasking};
+
+    use super::*;
+
+    #[test]
+    fn length_is_known_before_the_frame_is_made() {
+        for masking in [
+            Masking::Server(ServerMasking::new()),
+            Masking::Client(ClientMasking::new()),
+        ] {
+            let mut sender = Sender::new(masking);
+            for len in [0, 1, 125, 126, 65_535, 65_536] {
+                let payload = vec![7; len];
+                let outgoing = Outgoing::Message(MessageRef::Binary(&payload));
+                let expected = outgoing.frame_len(&sender);
+                assert_eq!(outgoing.frame(&mut sender).unwrap().len(), expected);
+            }
+            let reason = "bye";
+            let code = CloseCode::NORMAL;
+            let close = Outgoing::Close(Some(CloseFrame { code, reason }));
+            let expected = close.frame_len(&sender);
+            assert_eq!(close.frame(&mut sender).unwrap().len(), expected);
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! A connection, whole.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_core::Stream;
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_sink::Sink;
+use tracing::Span;
+use ws_handshake::Headers;
+use ws_proto::{
+    Chunk, CloseCode, CloseFrame, FrameCounts, Masking, Message as MessageRef, Prepared,
+};
+
+use crate::{
+    CloseStatus, Config, Error, Message,
+    engine::{Engine, Found, Want},
+    outgoing::Outgoing,
+    signals::Side,
+    split::{self, ReadHalf, WriteHalf},
+};
+
+/// A WebSocket over any [`futures_io`] stream, as client or as server.
+///
+/// [`connect`](crate::connect) and [`accept`](crate::accept) make one.
+///
+/// # What goes on by itself
+///
+/// Pings are answered, and so is the peer's Close, by whatever operation is
+/// waiting: `receive` also writes, and writing also reads. What writing reads
+/// beside control frames is kept for the next `receive`, up to
+/// [`Config::max_read_ahead`]. Nothing happens while no operation runs; there
+/// is no background task.
+///
+/// # Cancel safety
+///
+/// All state is in here and none in a future: any future of this type may be
+/// dropped at any time, for instance by `select!`, and nothing that was
+/// received or taken to be sent is lost. Dropping a future never closes the
+/// connection. Dropping the `WebSocket` does, without a Close.
+pub struct WebSocket<S> {
+    engine: Engine<S>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
+    /// Starts after an opening handshake that was made elsewhere, such as in
+    /// an HTTP server.
+    ///
+    /// The masking policy decides the role: a
+    /// [`ServerMasking`](ws_proto::ServerMasking) or a
+    /// [`ClientMasking`](ws_proto::ClientMasking). `leftover` are the bytes
+    /// that were read after the head of the handshake.
+    #[must_use]
+    pub fn after_handshake(
+        stream: S,
+        masking: impl Into<Masking>,
+        leftover: Vec<u8>,
+        config: &Config,
+    ) -> Self {
+        let engine = Engine::new(stream, masking.into(), leftover, config, Span::current());
+        Self { engine }
+    }
+
+    pub(crate) const fn from_engine(engine: Engine<S>) -> Self {
+        Self { engine }
+    }
+
+    pub(crate) const fn engine(&mut self) -> &mut Engine<S> {
+        &mut self.engine
+    }
+
+    /// Receives the next message, or `None` once the connection is closed.
+    ///
+    /// A message that came in several pieces was joined in the buffer that is
+    /// handed out; one that came whole is copied once. While it waits, what
+    /// was queued is written.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Protocol`] if the peer broke a rule or a limit, or the
+    /// transport ended without a Close; [`Error::Io`] if the transport failed;
+    /// [`Error::Timeout`] by [`Config::keepalive`] or while closing. Messages
+    /// that were complete before are received first, and after the error there
+    /// is only `None`. So that the peer gets to know, an error of its own is
+    /// returned after it was told and has closed, or
+    /// [`Config::close_timeout`] has passed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn receive(&mut self) -> Result<Option<Message>, Error> {
+        self.engine.lent = None;
+        poll_fn(|cx| self.poll_receive(cx)).await
+    }
+
+    /// Receives the next message without a copy: it lies in the buffer that
+    /// was read into, or in the one where its pieces were joined.
+    ///
+    /// The buffer is the thread's, and is with the connection until the next
+    /// call, so do not keep many messages waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn receive_ref(&mut self) -> Result<Option<MessageRef<'_>>, Error> {
+        let found = self.find(Want::Lend).await?;
+        Ok(found.map(|found| self.engine.lend(found).data))
+    }
+
+    /// Receives the next piece of a message, as much as came, so that a large
+    /// message need not fit in memory.
+    ///
+    /// A message that was begun so can also be left to
+    /// [`receive`](Self::receive), which then gives the rest of it.
+    /// [`Limits::max_message`](ws_proto::Limits::max_message) holds here too;
+    /// raise it for streams without end.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn receive_chunk(&mut self) -> Result<Option<Chunk<'_>>, Error> {
+        let found = self.find(Want::Chunk).await?;
+        Ok(found.map(|found| self.engine.lend(found)))
+    }
+
+    /// Sends a message: queues it when there is room, and waits until the
+    /// transport has taken it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] once a Close was sent or received, [`Error::Send`]
+    /// between the fragments of another message, and what ended the
+    /// connection if something did.
+    ///
+    /// # Cancel safety
+    ///
+    /// A message is taken whole or not at all: not while there is no room, and
+    /// whole from then on, so that dropping the future later leaves it to be
+    /// written by the next operation. Who must know which waits for
+    /// [`room`](Self::room) and then [queues](Self::queue).
+    pub async fn send<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), Error> {
+        self.send_outgoing(Outgoing::Message(message.into())).await
+    }
+
+    /// Sends the next fragment of a message; the first call begins the message
+    /// and the one with `last` ends it.
+    ///
+    /// Text is cut between characters. In between, nothing else can be sent
+    /// but Pings and a Close.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`Error::Send`] if text and binary
+    /// fragments are mixed.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send`](Self::send).
+    pub async fn send_fragment<'m>(
+        &mut self,
+        fragment: impl Into<MessageRef<'m>>,
+        last: bool,
+    ) -> Result<(), Error> {
+        let fragment = fragment.into();
+        self.send_outgoing(Outgoing::Fragment(fragment, last)).await
+    }
+
+    /// Sends a message that was encoded before, for many to get the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send`](Self::send).
+    pub async fn send_prepared(&mut self, message: &Prepared) -> Result<(), Error> {
+        self.send_outgoing(Outgoing::Prepared(message)).await
+    }
+
+    /// Sends a Ping. The Pong that answers it is received silently; see
+    /// [`Config::keepalive`] for Pings with a purpose.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`Error::Send`] for a payload over 125
+    /// bytes.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send`](Self::send).
+    pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.send_outgoing(Outgoing::Ping(payload)).await
+    }
+
+    /// Sends a Pong that nobody asked for. Pings are answered without this.
+    ///
+    /// # Errors
+    ///
+    /// As [`ping`](Self::ping).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send`](Self::send).
+    pub async fn pong(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.send_outgoing(Outgoing::Pong(payload)).await
+    }
+
+    /// Queues a message without writing it. The next operation that waits
+    /// writes it, so that replies to many messages leave together.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`Error::OutboxFull`] where more than
+    /// [`Config::max_outbox`] bytes would wait.
+    pub fn queue<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), Error> {
+        self.engine.queue(&Outgoing::Message(message.into()))
+    }
+
+    /// Queues a message that was encoded before. See [`queue`](Self::queue).
+    ///
+    /// # Errors
+    ///
+    /// As [`queue`](Self::queue).
+    pub fn queue_prepared(&mut self, message: &Prepared) -> Result<(), Error> {
+        self.engine.queue(&Outgoing::Prepared(message))
+    }
+
+    /// Queues our Close: from now on nothing else can be sent, and the peer
+    /// has [`Config::close_timeout`] to answer. [`receive`](Self::receive)
+    /// still gives what it sends until then, and [`close`](Self::close) waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] if a Close was sent or received before,
+    /// [`Error::Send`] for a reason over 123 bytes or for code 1010 from a
+    /// server.
+    pub fn queue_close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
+        self.engine.start_close(Some(CloseFrame { code, reason }))
+    }
+
+    /// Waits until all that was queued is written.
+    ///
+    /// # Errors
+    ///
+    /// What ended the connection if something did.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        poll_fn(|cx| self.engine.poll(cx, Side::Write, Engine::poll_flush)).await
+    }
+
+    /// Waits until a message of `len` bytes can be [queued](Self::queue), or
+    /// nothing waits for the transport.
+    ///
+    /// # Errors
+    ///
+    /// As [`flush`](Self::flush).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn room(&mut self, len: usize) -> Result<(), Error> {
+        let len = len.saturating_add(ws_proto::MAX_HEADER_LEN);
+        poll_fn(|cx| {
+            let engine = &mut self.engine;
+            engine.poll(cx, Side::Write, |engine| engine.poll_room(len, false))
+        })
+        .await
+    }
+
+    /// Closes the connection: sends a Close, waits for the peer's, and ends
+    /// the transport, all within [`Config::close_timeout`].
+    ///
+    /// Messages that come meanwhile are kept for [`receive`](Self::receive) as
+    /// far as [`Config::max_read_ahead`] reaches; those beyond it are
+    /// discarded. If a Close was sent or received before, this waits for the
+    /// rest alone.
+    ///
+    /// The server ends the transport first, and the client waits for that, so
+    /// that it is the server's to give the port free.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] if the peer did not answer, and what else ended the
+    /// connection instead; [`Error::Send`] for a reason over 123 bytes. In all
+    /// cases but the last the transport is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once the future was polled the Close is on its way; dropping it leaves
+    /// the rest to the next operation.
+    pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
+        if !self.engine.is_closing() {
+            self.engine.start_close(Some(CloseFrame { code, reason }))?;
+        }
+        poll_fn(|cx| self.engine.poll(cx, Side::Write, Engine::poll_closed)).await
+    }
+
+    /// Splits into halves, for two tasks or for two variables in one.
+    ///
+    /// Neither half needs the other: Pings and Closes are answered by the one
+    /// that is used.
+    #[must_use]
+    pub fn split(self) -> (ReadHalf<S>, WriteHalf<S>) {
+        split::split(self.engine)
+    }
+
+    async fn find(&mut self, want: Want) -> Result<Option<Found>, Error> {
+        self.engine.lent = None;
+        poll_fn(|cx| {
+            let engine = &mut self.engine;
+            engine.poll(cx, Side::Read, |engine| engine.poll_receive(want))
+        })
+        .await
+    }
+
+    async fn send_outgoing(&mut self, outgoing: Outgoing<'_>) -> Result<(), Error> {
+        let mut is_taken = false;
+        poll_fn(|cx| {
+            let engine = &mut self.engine;
+            engine.poll(cx, Side::Write, |engine| {
+                engine.poll_send(&outgoing, &mut is_taken)
+            })
+        })
+        .await
+    }
+
+    fn poll_receive(&mut self, cx: &Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        let engine = &mut self.engine;
+        let found = engine.poll(cx, Side::Read, |engine| engine.poll_receive(Want::Message));
+        found.map_ok(|found| found.and_then(Found::into_message))
+    }
+}
+
+impl<S> WebSocket<S> {
+    /// Returns how the connection was closed: what the peer's Close said, or
+    /// code 1006 if it failed without one. `None` as long as neither is so.
+    #[must_use]
+    pub fn close_status(&self) -> Option<CloseStatus> {
+        self.engine.close_status()
+    }
+
+    /// Returns how many bytes wait for the transport.
+    #[must_use]
+    pub fn pending_bytes(&self) -> usize {
+        self.engine.pending_bytes()
+    }
+
+    /// Returns how long the last Ping of [`Config::keepalive`] took there and
+    /// back.
+    #[must_use]
+    pub const fn round_trip_time(&self) -> Option<Duration> {
+        self.engine.round_trip_time()
+    }
+
+    /// Returns the subprotocol that was agreed on.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.engine.agreed.as_deref()?.subprotocol.as_deref()
+    }
+
+    /// Returns the headers of the server's response to a client.
+    #[must_use]
+    pub fn response_headers(&self) -> Option<&Headers> {
+        self.engine.agreed.as_deref()?.headers.as_ref()
+    }
+
+    /// Lends the role and the flags of [MS-WSPE], as they were decided when
+    /// the connection was made.
+    #[must_use]
+    pub const fn masking(&self) -> &Masking {
+        self.engine.masking()
+    }
+
+    /// Returns how many frames of which form the peer sent since this was last
+    /// asked.
+    #[must_use = "what is returned is not counted again"]
+    pub const fn take_frame_counts(&mut self) -> FrameCounts {
+        self.engine.take_frame_counts()
+    }
+
+    /// Lends the transport; `None` once the connection is closed.
+    #[must_use]
+    pub const fn stream(&self) -> Option<&S> {
+        self.engine.stream()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_receive(cx).map(Result::transpose)
+    }
+}
+
+/// Items are queued while less than [`Config::max_outbox`] bytes wait, so that
+/// at most one message goes beyond it. Closing sends code 1000.
+impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WebSocket<S> {
+    type Error = Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let engine = &mut self.engine;
+        engine.poll(cx, Side::Write, Engine::poll_ready)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
+        let outgoing = Outgoing::Message(message.as_ref());
+        self.engine.queue_unbounded(&outgoing)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.engine.poll(cx, Side::Write, Engine::poll_flush)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.engine.poll(cx, Side::Write, Engine::poll_close)
+    }
+}
+
+impl<S> fmt::Debug for WebSocket<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WebSocket").field(&self.engine).finish()
+    }
+}

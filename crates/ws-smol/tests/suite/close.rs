@@ -1,0 +1,188 @@
+//! The closing handshake, from either side, to its end or its deadline.
+
+use std::time::{Duration, Instant};
+
+use smol::future::zip;
+use ws_smol::{CloseCode, Error, Message, Timeout};
+
+use crate::support::{
+    Chaotic, client, config, expect, expect_end, masked, once, pipe, put, run, server,
+};
+
+#[test]
+fn server_closes_the_transport_first() {
+    //= RFC6455-5.5.1-11, RFC6455-5.5.1-12, RFC6455-7.1.1-1, RFC6455-7.1.1-3
+    //= RFC6455-7.1.1-5, RFC6455-7.1.2-2
+    run(async {
+        let (mut near, far) = pipe(1000);
+        let mut far = server(far, &config());
+        put(&mut near, &masked(0x88, b"\x0f\xa0bye")).await;
+        assert_eq!(far.receive().await.unwrap(), None);
+        expect(&mut near, b"\x88\x02\x0f\xa0").await;
+        expect_end(&mut near).await;
+        assert!(near.is_dropped());
+        let status = far.close_status().unwrap();
+        assert_eq!((status.code, &status.reason[..]), (4000, "bye"));
+        assert_eq!(far.receive().await.unwrap(), None);
+        assert!(matches!(far.send("late").await, Err(Error::Closed)));
+        far.close(CloseCode::NORMAL, "").await.unwrap();
+    });
+}
+
+#[test]
+fn client_waits_for_the_server_to_close() {
+    //= RFC6455-5.5.1-13, RFC6455-7.1.1-6
+    run(async {
+        let (near, mut far) = pipe(1000);
+        let mut near = client(near, &config());
+        put(&mut far, b"\x88\x02\x03\xe8").await;
+        assert!(once(near.receive()).await.is_none());
+        assert_eq!(far.take_available().len(), 8);
+        assert!(!far.is_ended() && !far.is_dropped());
+        // What comes after a Close is discarded.
+        put(&mut far, b"\x81\x01x").await;
+        assert!(once(near.receive()).await.is_none());
+        drop(far);
+        assert_eq!(near.receive().await.unwrap(), None);
+        assert_eq!(near.close_status().unwrap().code, 1000);
+    });
+}
+
+#[test]
+fn client_ends_the_transport_of_a_server_that_does_not() {
+    //= RFC6455-5.5.1-14, RFC6455-7.1.1-4
+    run(async {
+        let (near, mut far) = pipe(1000);
+        let mut config = config();
+        config.close_timeout = Duration::from_millis(5);
+        let mut near = client(near, &config);
+        put(&mut far, b"\x88\x02\x03\xe8").await;
+        assert_eq!(near.receive().await.unwrap(), None);
+        assert!(far.is_dropped());
+    });
+}
+
+#[test]
+fn close_without_an_answer_ends_at_its_deadline() {
+    //= RFC6455-7.1.1-2, RFC6455-7.1.5-1
+    run(async {
+        for is_server in [false, true] {
+            let (near, far) = pipe(1000);
+            let mut config = config();
+            config.close_timeout = Duration::from_millis(10);
+            let mut near = if is_server {
+                server(near, &config)
+            } else {
+                client(near, &config)
+            };
+            let start = Instant::now();
+            let error = near.close(CloseCode::GOING_AWAY, "bye").await.unwrap_err();
+            assert!(matches!(error, Error::Timeout(Timeout::Close)));
+            assert!(start.elapsed() >= Duration::from_millis(10));
+            assert!(far.is_dropped());
+            assert_eq!(near.close_status().unwrap().code, 1006);
+        }
+    });
+}
+
+#[test]
+fn both_can_close_at_once_over_any_transport() {
+    //= RFC6455-5.5.1-15
+    for seed in 0..10 {
+        let (near, far) = pipe(100);
+        let mut near = client(Chaotic::new(near, seed, 3), &config());
+        let mut far = server(Chaotic::new(far, seed + 10, 3), &config());
+        let (here, there) = run(zip(
+            near.close(CloseCode::NORMAL, "client"),
+            far.close(CloseCode::GOING_AWAY, "server"),
+        ));
+        here.unwrap();
+        there.unwrap();
+        assert_eq!(near.close_status().unwrap().code, 1001);
+        assert_eq!(far.close_status().unwrap().reason, "client");
+    }
+}
+
+#[test]
+fn messages_before_the_peers_close_are_still_received() {
+    run(async {
+        let (near, mut far) = pipe(1000);
+        let mut near = client(near, &config());
+        let closing = async { near.close(CloseCode::NORMAL, "").await };
+        let peer = async {
+            let mut close = [0; 8];
+            smol::io::AsyncReadExt::read_exact(&mut far, &mut close)
+                .await
+                .unwrap();
+            put(&mut far, b"\x81\x01a\x81\x01b\x88\x00").await;
+            drop(far);
+        };
+        let (closed, ()) = zip(closing, peer).await;
+        closed.unwrap();
+        assert_eq!(near.receive().await.unwrap(), Some(Message::from("a")));
+        assert_eq!(near.receive().await.unwrap(), Some(Message::from("b")));
+        assert_eq!(near.receive().await.unwrap(), None);
+        //= RFC6455-7.1.5-1, RFC6455-7.1.6-1
+        let status = near.close_status().unwrap();
+        assert_eq!((status.code, &status.reason[..]), (1005, ""));
+    });
+}
+
+#[test]
+fn queued_close_leaves_the_rest_to_receive() {
+    run(async {
+        let (near, far) = pipe(1000);
+        let mut near = client(near, &config());
+        let mut far = server(far, &config());
+        far.queue("last words").unwrap();
+        near.queue_close(CloseCode::NORMAL, "").unwrap();
+        assert!(matches!(near.queue("x"), Err(Error::Closed)));
+        assert!(matches!(
+            near.queue_close(CloseCode::NORMAL, ""),
+            Err(Error::Closed)
+        ));
+        let (message, end) = zip(near.receive(), far.receive()).await;
+        assert_eq!(message.unwrap(), Some(Message::from("last words")));
+        assert_eq!(end.unwrap(), None);
+        assert_eq!(near.receive().await.unwrap(), None);
+    });
+}
+
+#[test]
+fn reason_that_is_too_long_changes_nothing() {
+    run(async {
+        let (near, far) = pipe(1000);
+        let mut near = client(near, &config());
+        let reason = "x".repeat(124);
+        let error = near.close(CloseCode::NORMAL, &reason).await.unwrap_err();
+        assert!(matches!(error, Error::Send(_)));
+        near.send("still open").await.unwrap();
+        drop(far);
+    });
+}
+
+#[test]
+fn data_beyond_the_bound_does_not_keep_a_close_waiting() {
+    let (near, far) = pipe(1000);
+    let mut config = config();
+    config.max_read_ahead = 5000;
+    let mut near = client(near, &config);
+    let mut far = server(far, &config);
+    run(zip(
+        async {
+            near.close(CloseCode::NORMAL, "").await.unwrap();
+            let mut received = 0;
+            while let Some(message) = near.receive().await.unwrap() {
+                assert_eq!(message.as_bytes()[0], received);
+                received += 1;
+            }
+            assert!((4..10).contains(&received), "{received}");
+        },
+        async {
+            for i in 0..100 {
+                far.queue(&[i; 1000][..]).unwrap();
+            }
+            assert_eq!(far.receive().await.unwrap(), None);
+        },
+    ));
+}

@@ -1,0 +1,393 @@
+//! Both opening handshakes, over in-memory transports.
+
+use std::{net::SocketAddr, time::Duration};
+
+use smol::{
+    future::zip,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+};
+use ws_smol::{
+    Acceptor, ClientRequest, Connector, ControlledNetwork, Decision, Error, FlagPolicy,
+    HandshakeError, Masking, Message, OriginPolicy, Peer, Response, Timeout, Uri, accept,
+    client_on,
+};
+
+use crate::support::{Chaotic, Pipe, config, masked, pipe, put, run};
+
+const REQUEST: &str = "GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Version: 13\r\n";
+
+fn request(url: &str) -> ClientRequest {
+    ClientRequest::new(Uri::parse(url).unwrap())
+}
+
+async fn read_all(mut pipe: Pipe) -> String {
+    let mut all = Vec::new();
+    pipe.read_to_end(&mut all).await.unwrap();
+    String::from_utf8(all).unwrap()
+}
+
+#[test]
+fn client_and_server_agree_over_any_transport() {
+    for seed in 0..20 {
+        let (near, far) = pipe(100);
+        let acceptor = Acceptor::new(OriginPolicy::SameHost).subprotocols(["b", "c"]);
+        let asked = request("ws://example.com/chat?x=1")
+            .subprotocol("a")
+            .unwrap()
+            .subprotocol("b")
+            .unwrap()
+            .header("X-Token", "1234")
+            .unwrap();
+        let client = async {
+            let stream = Chaotic::new(near, seed, 50);
+            let mut websocket = client_on(stream, asked).await.unwrap();
+            assert_eq!(websocket.subprotocol(), Some("b"));
+            let headers = websocket.response_headers().unwrap();
+            assert_eq!(headers.get("Set-Cookie"), Some(&b"k=v"[..]));
+            websocket.send("Hello").await.unwrap();
+            websocket
+        };
+        let server = async {
+            let stream = Chaotic::new(far, seed + 1, 50);
+            let mut websocket = acceptor
+                .accept_with(stream, Peer::Unknown, |request, _| {
+                    assert_eq!(request.path(), "/chat");
+                    assert_eq!(request.query(), Some("x=1"));
+                    assert_eq!(request.header("x-token"), Some(&b"1234"[..]));
+                    Decision::accept().header("Set-Cookie", "k=v")
+                })
+                .await
+                .unwrap();
+            assert_eq!(websocket.subprotocol(), Some("b"));
+            let hello = websocket.receive().await.unwrap();
+            assert_eq!(hello, Some(Message::from("Hello")));
+            websocket
+        };
+        run(zip(client, server));
+    }
+}
+
+#[test]
+fn bytes_after_the_head_are_the_first_frames() {
+    run(async {
+        let (mut near, far) = pipe(10_000);
+        let mut wire = format!("{REQUEST}\r\n").into_bytes();
+        wire.extend(masked(0x81, b"early"));
+        put(&mut near, &wire).await;
+        let mut websocket = accept(far).await.unwrap();
+        let early = Message::from("early");
+        assert_eq!(websocket.receive().await.unwrap(), Some(early));
+    });
+}
+
+#[test]
+fn bad_request_is_refused_with_a_status_and_an_error() {
+    run(async {
+        for (request, status, kind) in [
+            ("GET / HTTP/1.1\r\nHost: a\r\n", "426 ", "not_upgrade"),
+            ("POST / HTTP/1.1\r\nHost: a\r\n", "405 ", "bad_method"),
+            ("GET / HTTP/1.1\r\nHost: a\r\n:\r\n", "400 ", "bad_header"),
+            ("GET / HTTP/1.1\nHost: a\r\n", "400 ", "bad_line_ending"),
+        ] {
+            let (mut near, far) = pipe(10_000);
+            put(&mut near, format!("{request}\r\n").as_bytes()).await;
+            let (outcome, answer) = zip(accept(far), read_all(near)).await;
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {status}")),
+                "{answer}"
+            );
+            let Err(Error::Handshake(error)) = outcome else {
+                panic!("accepted");
+            };
+            assert_eq!(error.kind(), kind);
+        }
+    });
+}
+
+#[test]
+fn foreign_origin_is_refused_by_default() {
+    run(async {
+        for (origin, is_accepted) in [("http://example.com", true), ("http://evil.example", false)]
+        {
+            let (mut near, far) = pipe(10_000);
+            put(
+                &mut near,
+                format!("{REQUEST}Origin: {origin}\r\n\r\n").as_bytes(),
+            )
+            .await;
+            let (outcome, answer) =
+                zip(async { accept(far).await.map(drop) }, read_all(near)).await;
+            assert_eq!(outcome.is_ok(), is_accepted);
+            assert_eq!(answer.starts_with("HTTP/1.1 403 "), !is_accepted);
+        }
+    });
+}
+
+#[test]
+fn hook_answers_a_browser_with_a_page() {
+    run(async {
+        let (mut near, far) = pipe(10_000);
+        put(&mut near, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let acceptor = Acceptor::new(OriginPolicy::Any);
+        let hook = |request: &ws_smol::Request<'_>, _: &Peer| {
+            assert!(!request.is_upgrade());
+            Decision::respond(Response::new(200).body("<h1>hello</h1>"))
+        };
+        let (outcome, answer) =
+            zip(acceptor.accept_with(far, Peer::Local, hook), read_all(near)).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+        assert!(answer.ends_with("\r\n\r\n<h1>hello</h1>"));
+        assert!(matches!(outcome, Err(Error::Answered { status: 200 })));
+    });
+}
+
+#[test]
+fn what_a_hook_cannot_add_is_a_500() {
+    run(async {
+        for (decision, is_header) in [
+            (Decision::accept().header("Upgrade", "x"), true),
+            (Decision::accept().subprotocol("unlisted"), false),
+        ] {
+            let (mut near, far) = pipe(10_000);
+            put(&mut near, format!("{REQUEST}\r\n").as_bytes()).await;
+            let acceptor = Acceptor::new(OriginPolicy::Any);
+            let (outcome, answer) = zip(
+                acceptor.accept_with(far, Peer::Local, |_, _| decision),
+                read_all(near),
+            )
+            .await;
+            assert!(answer.starts_with("HTTP/1.1 500 "));
+            match outcome {
+                Err(Error::Header(_)) => assert!(is_header),
+                Err(Error::Subprotocol(_)) => assert!(!is_header),
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn flag_is_decided_for_each_connection() {
+    //= MSWS-3.2.3-1, MSWS-3.2.3-2, MSWS-1.6-3
+    let inside = Peer::from(SocketAddr::from(([10, 0, 0, 1], 5)));
+    let outside = Peer::from(SocketAddr::from(([192, 0, 2, 1], 5)));
+    let network = ControlledNetwork::new().network("10.0.0.0/8".parse().unwrap());
+    let acceptor =
+        Acceptor::new(OriginPolicy::SameHost).accept_unmasked_frame(FlagPolicy::In(network));
+    run(async {
+        for (peer, asked, flag) in [
+            (inside, None, true),
+            (inside, Some(false), false),
+            (outside, None, false),
+            (outside, Some(true), false),
+            (Peer::Unknown, Some(true), false),
+        ] {
+            let (mut near, far) = pipe(10_000);
+            put(&mut near, format!("{REQUEST}\r\n").as_bytes()).await;
+            let hook = |request: &ws_smol::Request<'_>, _: &Peer| {
+                assert_eq!(request.origin(), None);
+                match asked {
+                    Some(flag) => Decision::accept().accept_unmasked_frame(flag),
+                    None => Decision::accept(),
+                }
+            };
+            let websocket = acceptor.accept_with(far, peer, hook).await.unwrap();
+            let Masking::Server(masking) = websocket.masking() else {
+                panic!("not a server");
+            };
+            assert_eq!(masking.accept_unmasked_frame(), flag, "{peer:?} {asked:?}");
+        }
+    });
+}
+
+#[test]
+fn client_flag_stays_in_its_network() {
+    //= MSWS-3.1.3-1, MSWS-3.1.3-2
+    let network = ControlledNetwork::new().loopback();
+    let plain = Connector::new();
+    let always = Connector::new().set_mask_to_zero(true);
+    let within = Connector::new().set_mask_to_zero_in(FlagPolicy::In(network));
+    for (connector, peer, flag) in [
+        (&plain, Peer::Local, false),
+        (&always, Peer::Unknown, true),
+        (&within, Peer::Local, true),
+        (&within, Peer::Unknown, false),
+    ] {
+        let (near, far) = pipe(10_000);
+        let client = connector.handshake(near, peer, request("ws://a/"));
+        let (websocket, server) = run(zip(client, accept(far)));
+        server.unwrap();
+        let websocket = websocket.unwrap();
+        let Masking::Client(masking) = websocket.masking() else {
+            panic!("not a client");
+        };
+        assert_eq!(masking.set_mask_to_zero(), flag);
+    }
+}
+
+#[test]
+fn client_sees_a_refusal_with_its_body() {
+    run(async {
+        for is_ended in [false, true] {
+            let (near, mut far) = pipe(10_000);
+            let server = async {
+                let mut head = [0; 1];
+                far.read_exact(&mut head).await.unwrap();
+                let length = if is_ended {
+                    ""
+                } else {
+                    "Content-Length: 9\r\n"
+                };
+                let answer = format!("HTTP/1.1 401 No\r\n{length}X-Why: token\r\n\r\nnot today");
+                far.write_all(answer.as_bytes()).await.unwrap();
+                if is_ended { None } else { Some(far) }
+            };
+            let (outcome, _far) = zip(client_on(near, request("ws://a/")), server).await;
+            let Err(Error::Refused(response)) = outcome else {
+                panic!("accepted");
+            };
+            assert_eq!(response.status, 401);
+            assert_eq!(response.headers.get("x-why"), Some(&b"token"[..]));
+            assert_eq!(response.body, b"not today");
+        }
+    });
+}
+
+#[test]
+fn refusal_whose_body_never_ends_is_a_refusal_all_the_same() {
+    run(async {
+        let (near, mut far) = pipe(10_000);
+        put(&mut far, b"HTTP/1.1 503 No\r\n\r\nstill writing").await;
+        let connector = Connector::new().handshake_timeout(Duration::from_millis(5));
+        let outcome = connector
+            .handshake(near, Peer::Local, request("ws://a/"))
+            .await;
+        let Err(Error::Refused(response)) = outcome else {
+            panic!("accepted");
+        };
+        assert!(response.truncated);
+        assert_eq!(
+            (response.status, &response.body[..]),
+            (503, &b"still writing"[..])
+        );
+    });
+}
+
+#[test]
+fn answer_that_breaks_a_rule_fails_the_client() {
+    run(async {
+        let (near, mut far) = pipe(10_000);
+        let server = async {
+            let answer = "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+            far.write_all(answer.as_bytes()).await.unwrap();
+        };
+        let (outcome, ()) = zip(client_on(near, request("ws://a/")), server).await;
+        assert!(matches!(
+            outcome,
+            Err(Error::Handshake(HandshakeError::BadAccept { .. }))
+        ));
+    });
+}
+
+#[test]
+fn transport_that_ends_early_fails_both() {
+    run(async {
+        let (near, far) = pipe(10_000);
+        drop(far);
+        assert!(client_on(near, request("ws://a/")).await.is_err());
+        for end in [0, 10, REQUEST.len()] {
+            let (mut near, far) = pipe(10_000);
+            put(&mut near, &REQUEST.as_bytes()[..end]).await;
+            drop(near);
+            assert!(matches!(
+                accept(far).await,
+                Err(Error::Handshake(HandshakeError::IncompleteHead))
+            ));
+        }
+    });
+}
+
+#[test]
+fn handshake_has_a_deadline() {
+    run(async {
+        let timeout = Duration::from_millis(5);
+        let (near, _far) = pipe(10_000);
+        let connector = Connector::new().handshake_timeout(timeout);
+        let outcome = connector
+            .handshake(near, Peer::Local, request("ws://a/"))
+            .await;
+        assert!(matches!(outcome, Err(Error::Timeout(Timeout::Handshake))));
+
+        let (_near, far) = pipe(10_000);
+        let acceptor = Acceptor::new(OriginPolicy::Any).handshake_timeout(timeout);
+        let outcome = acceptor.accept(far, Peer::Local).await;
+        assert!(matches!(outcome, Err(Error::Timeout(Timeout::Handshake))));
+    });
+}
+
+#[test]
+fn head_that_is_too_large_is_refused() {
+    run(async {
+        let (mut near, far) = pipe(100_000);
+        put(&mut near, b"GET / HTTP/1.1\r\nX: ").await;
+        put(&mut near, &[b'x'; 50_000]).await;
+        let (outcome, answer) = zip(accept(far), read_all(near)).await;
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+        assert!(outcome.is_err());
+    });
+}
+
+#[test]
+fn wss_names_the_feature_that_is_missing() {
+    run(async {
+        let error = ws_smol::connect("wss://example.com/").await.unwrap_err();
+        assert!(matches!(error, Error::TlsUnavailable));
+        assert!(error.to_string().contains("feature `tls`"));
+        let error = ws_smol::connect("http://example.com/").await.unwrap_err();
+        assert!(matches!(error, Error::Uri(_)));
+    });
+}
+
+#[test]
+fn client_that_stays_after_a_refusal_does_not_hide_it() {
+    run(async {
+        let (mut near, far) = pipe(10_000);
+        put(&mut near, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let mut config = config();
+        config.close_timeout = Duration::from_millis(5);
+        let acceptor = Acceptor::new(OriginPolicy::Any).config(config);
+        let outcome = acceptor.accept(far, Peer::Local).await;
+        assert!(matches!(
+            outcome,
+            Err(Error::Handshake(HandshakeError::NotUpgrade))
+        ));
+        assert!(near.take_available().starts_with(b"HTTP/1.1 426 "));
+    });
+}
+
+#[test]
+fn futures_can_be_spawned() {
+    fn spawnable<T: Send>(value: T) -> T {
+        value
+    }
+    run(async {
+        let (near, far) = pipe(10_000);
+        let server = spawnable(async { spawnable(accept(far).await.unwrap()) });
+        let client = spawnable(async {
+            let websocket = client_on(near, request("ws://a/")).await.unwrap();
+            let (mut read, mut write) = spawnable(websocket.split());
+            spawnable(write.send("x")).await.unwrap();
+            drop(spawnable(read.receive()));
+            drop(spawnable(read.receive_ref()));
+            drop(spawnable(read.receive_chunk()));
+            read.reunite(write).unwrap()
+        });
+        let (mut server, mut client) = zip(server, client).await;
+        drop(spawnable(client.close(ws_smol::CloseCode::NORMAL, "")));
+        let x = spawnable(server.receive()).await.unwrap();
+        assert_eq!(x, Some(Message::from("x")));
+    });
+}

@@ -1,0 +1,12 @@
+//! The crate as a user sees it, over in-memory transports and loopback TCP.
+
+mod cancel;
+mod close;
+mod control;
+mod dependencies;
+mod failure;
+mod halves;
+mod handshake;
+mod messages;
+mod support;
+mod tcp;

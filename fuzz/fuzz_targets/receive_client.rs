@@ -1,0 +1,16 @@
+//! Frames to a client: any chunking gives the events of the model.
+#![no_main]
+
+use ws_fuzz::receive;
+use ws_proto::Inbound;
+
+libfuzzer_sys::fuzz_target!(|wire: &[u8]| {
+    for limits in ws_fuzz::limits() {
+        receive::any_chunking_gives_the_events_of_the_model(
+            Inbound::RequireUnmasked,
+            limits,
+            wire,
+            ws_fuzz::seed(wire),
+        );
+    }
+});
