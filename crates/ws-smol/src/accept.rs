@@ -10,11 +10,11 @@ use ws_handshake::{
 use ws_proto::{KeepaliveConfig, Limits, Masking, ServerMasking};
 
 use crate::{
-    Config, Error, FlagPolicy, Peer, WebSocket,
+    Config, ControlledNetwork, Error, Peer, WebSocket,
     engine::{Agreed, Engine},
     error::Timeout,
     handshaking::{close, read, within, write_all},
-    peer::warn_if_exposed,
+    peer::{decide_flag, warn_if_exposed},
     signals::Side,
 };
 
@@ -43,18 +43,18 @@ where
 /// Accepts WebSockets: what a server has decided before the first of them.
 ///
 /// ```
-/// use ws_smol::{Acceptor, ControlledNetwork, FlagPolicy, OriginPolicy};
+/// use ws_smol::{Acceptor, ControlledNetwork, OriginPolicy};
 ///
 /// let acceptor = Acceptor::new(OriginPolicy::list(["https://example.com"]))
 ///     .subprotocols(["chat"])
-///     .accept_unmasked_frame(FlagPolicy::In(ControlledNetwork::new().loopback()));
+///     .accept_unmasked_frame(ControlledNetwork::new().loopback());
 /// # let _ = acceptor;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Acceptor {
     handshake: ServerConfig,
     config: Config,
-    unmasked: FlagPolicy,
+    unmasked: ControlledNetwork,
 }
 
 impl Acceptor {
@@ -65,7 +65,7 @@ impl Acceptor {
         Self {
             handshake: ServerConfig::new(origins),
             config: Config::default(),
-            unmasked: FlagPolicy::Never,
+            unmasked: ControlledNetwork::new(),
         }
     }
 
@@ -112,13 +112,15 @@ impl Acceptor {
         self
     }
 
-    /// Sets with which clients the flag `accept-unmasked-frame` of [MS-WSPE]
-    /// is set; with none by default.
+    /// Sets the flag `accept-unmasked-frame` of [MS-WSPE]: for every client
+    /// with `true`, or for those in a [`ControlledNetwork`]; for none by
+    /// default. See [`MaskingPolicy`](ws_proto::MaskingPolicy) for what the
+    /// flag gives up.
     #[cfg(not(target_family = "wasm"))]
     #[must_use]
-    pub fn accept_unmasked_frame(mut self, policy: FlagPolicy) -> Self {
+    pub fn accept_unmasked_frame(mut self, clients: impl Into<ControlledNetwork>) -> Self {
         //= MSWS-3.2.3-1
-        self.unmasked = policy;
+        self.unmasked = clients.into();
         self
     }
 
@@ -299,7 +301,7 @@ impl Acceptor {
             Ok(acceptance) => acceptance,
             Err(error) => return Answer::reject(error),
         };
-        let flag = self.unmasked.decide(peer, false, accept.unmasked);
+        let flag = decide_flag(&self.unmasked, peer, false, accept.unmasked);
         let acceptance = match accept.apply(acceptance) {
             Ok(acceptance) => acceptance,
             Err(error) => return Answer::respond(&Response::new(500), error),
@@ -375,8 +377,9 @@ impl Decision {
     /// Decides on the flag `accept-unmasked-frame` of [MS-WSPE] for this
     /// connection.
     ///
-    /// It overrides [`FlagPolicy::Never`] and [`FlagPolicy::Always`]; outside
-    /// of the network of [`FlagPolicy::In`] the flag stays off.
+    /// Among the clients that
+    /// [`Acceptor::accept_unmasked_frame`](crate::Acceptor::accept_unmasked_frame)
+    /// names; for any other it stays off.
     #[cfg(not(target_family = "wasm"))]
     #[must_use]
     pub fn accept_unmasked_frame(self, flag: bool) -> Self {

@@ -9,11 +9,11 @@ use ws_handshake::{ClientHandshake, ClientProgress, ClientRequest, Uri};
 use ws_proto::{ClientMasking, KeepaliveConfig, Limits, Masking};
 
 use crate::{
-    Config, Error, FlagPolicy, Peer, WebSocket,
+    Config, ControlledNetwork, Error, Peer, WebSocket,
     engine::{Agreed, Engine},
     error::Timeout,
     handshaking::{read, within, write_all},
-    peer::warn_if_exposed,
+    peer::{decide_flag, warn_if_exposed},
 };
 
 /// Connects to a `ws://` URL over TCP, with the defaults.
@@ -74,7 +74,7 @@ where
 pub struct Connector {
     config: Config,
     connect_timeout: Option<Duration>,
-    zero_mask: FlagPolicy,
+    zero_mask: ControlledNetwork,
 }
 
 impl Connector {
@@ -84,7 +84,7 @@ impl Connector {
         Self {
             config: Config::default(),
             connect_timeout: Some(Duration::from_secs(30)),
-            zero_mask: FlagPolicy::Never,
+            zero_mask: ControlledNetwork::new(),
         }
     }
 
@@ -124,29 +124,17 @@ impl Connector {
         self
     }
 
-    /// Sets the flag `set-mask-to-zero` of [MS-WSPE] for all servers: frames
-    /// keep the MASK bit, and their key is `00 00 00 00`.
+    /// Sets the flag `set-mask-to-zero` of [MS-WSPE]: for every server with
+    /// `true`, or for those in a [`ControlledNetwork`]; for none by default.
+    /// Frames then keep the MASK bit, and their key is `00 00 00 00`.
     ///
-    /// See [`ClientMasking`] for what that gives up, and
-    /// [`set_mask_to_zero_in`](Self::set_mask_to_zero_in) for a flag that
-    /// stays within a network.
+    /// See [`MaskingPolicy`](ws_proto::MaskingPolicy) for what the flag gives
+    /// up.
     #[cfg(not(target_family = "wasm"))]
     #[must_use]
-    pub fn set_mask_to_zero(mut self, flag: bool) -> Self {
+    pub fn set_mask_to_zero(mut self, servers: impl Into<ControlledNetwork>) -> Self {
         //= MSWS-3.1.3-1
-        self.zero_mask = if flag {
-            FlagPolicy::Always
-        } else {
-            FlagPolicy::Never
-        };
-        self
-    }
-
-    /// Sets with which servers the flag `set-mask-to-zero` is set.
-    #[cfg(not(target_family = "wasm"))]
-    #[must_use]
-    pub fn set_mask_to_zero_in(mut self, policy: FlagPolicy) -> Self {
-        self.zero_mask = policy;
+        self.zero_mask = servers.into();
         self
     }
 
@@ -253,7 +241,7 @@ impl Connector {
                 }
             }
         };
-        let flag = self.zero_mask.decide(&peer, false, None);
+        let flag = decide_flag(&self.zero_mask, &peer, false, None);
         if flag {
             warn_if_exposed("set_mask_to_zero", &peer, false);
         }

@@ -86,7 +86,7 @@ pub use config::Config;
 pub use connect::{Connector, client_on, connect};
 pub use error::{Error, Timeout};
 pub use message::Message;
-pub use peer::{FlagPolicy, Peer};
+pub use peer::Peer;
 pub use split::{ReadHalf, ReuniteError, WriteHalf};
 pub use websocket::WebSocket;
 

@@ -7,9 +7,8 @@ use smol::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
 };
 use ws_smol::{
-    Acceptor, ClientRequest, Connector, ControlledNetwork, Decision, Error, FlagPolicy,
-    HandshakeError, Masking, Message, OriginPolicy, Peer, Response, Timeout, Uri, accept,
-    client_on,
+    Acceptor, ClientRequest, Connector, ControlledNetwork, Decision, Error, HandshakeError,
+    Masking, Message, OriginPolicy, Peer, Response, Timeout, Uri, accept, client_on,
 };
 
 use crate::support::{Chaotic, Pipe, config, masked, pipe, put, run};
@@ -174,8 +173,7 @@ fn flag_is_decided_for_each_connection() {
     let inside = Peer::from(SocketAddr::from(([10, 0, 0, 1], 5)));
     let outside = Peer::from(SocketAddr::from(([192, 0, 2, 1], 5)));
     let network = ControlledNetwork::new().network("10.0.0.0/8".parse().unwrap());
-    let acceptor =
-        Acceptor::new(OriginPolicy::SameHost).accept_unmasked_frame(FlagPolicy::In(network));
+    let acceptor = Acceptor::new(OriginPolicy::SameHost).accept_unmasked_frame(network);
     run(async {
         for (peer, asked, flag) in [
             (inside, None, true),
@@ -208,7 +206,7 @@ fn client_flag_stays_in_its_network() {
     let network = ControlledNetwork::new().loopback();
     let plain = Connector::new();
     let always = Connector::new().set_mask_to_zero(true);
-    let within = Connector::new().set_mask_to_zero_in(FlagPolicy::In(network));
+    let within = Connector::new().set_mask_to_zero(network);
     for (connector, peer, flag) in [
         (&plain, Peer::Local, false),
         (&always, Peer::Unknown, true),

@@ -7,8 +7,8 @@ use smol::{
     net::{TcpListener, TcpStream},
 };
 use ws_smol::{
-    Acceptor, ClientRequest, CloseCode, Connector, ControlledNetwork, Error, FlagPolicy, Message,
-    OriginPolicy, Timeout, Uri, WebSocket, accept, connect,
+    Acceptor, ClientRequest, CloseCode, Connector, ControlledNetwork, Error, Message, OriginPolicy,
+    Timeout, Uri, WebSocket, accept, connect,
 };
 
 use crate::support::run;
@@ -35,7 +35,7 @@ fn echo_over_tcp_and_a_clean_end_on_both_sides() {
             let server = async {
                 let (stream, peer) = listener.accept().await.unwrap();
                 let acceptor = Acceptor::new(OriginPolicy::SameHost)
-                    .accept_unmasked_frame(FlagPolicy::In(ControlledNetwork::new().loopback()));
+                    .accept_unmasked_frame(ControlledNetwork::new().loopback());
                 let mut websocket = echo(acceptor.accept(stream, peer).await.unwrap()).await;
                 assert_eq!(websocket.close_status().unwrap().code, 1000);
                 let zero_keys = websocket.take_frame_counts().zero_key;
