@@ -181,31 +181,41 @@ impl Header {
     /// bytes. The length of the payload takes its shortest form.
     #[inline]
     pub fn encode(&self, out: &mut [u8; MAX_HEADER_LEN]) -> usize {
-        out[0] = u8::from(self.fin) << 7 | self.reserved << 4 | self.opcode.bits();
+        let (bytes, len) = self.to_bytes();
+        out[..len].copy_from_slice(&bytes[..len]);
+        len
+    }
+
+    /// Returns the header as bytes, zeros behind it, and its length.
+    ///
+    /// It is put together in a register: bytes that are stored one by one
+    /// cannot be loaded as a word again before all of them have left the
+    /// processor's store buffer.
+    #[inline]
+    pub(crate) const fn to_bytes(self) -> ([u8; 16], usize) {
+        let mut word = (self.fin as u128) << 7 | (self.reserved as u128) << 4;
+        word |= self.opcode.bits() as u128;
         //= RFC6455-5.2-6, RFC6455-5.2-8
         let mut len = match self.payload_len {
             len @ 0..=125 => {
-                out[1] = len as u8;
+                word |= (len as u128) << 8;
                 2
             }
             len @ 126..=0xffff => {
-                out[1] = 126;
-                out[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+                word |= 126 << 8 | ((len as u16).swap_bytes() as u128) << 16;
                 4
             }
             len => {
-                out[1] = 127;
-                out[2..10].copy_from_slice(&len.to_be_bytes());
+                word |= 127 << 8 | (len.swap_bytes() as u128) << 16;
                 10
             }
         };
         //= RFC6455-5.3-1, MSWS-3.1.4-1, MSWS-3.1.4-4
         if let Some(key) = self.mask {
-            out[1] |= 0x80;
-            out[len..len + 4].copy_from_slice(&key.bytes());
+            word |= 0x80 << 8 | (u32::from_le_bytes(key.bytes()) as u128) << (8 * len);
             len += 4;
         }
-        len
+        (word.to_le_bytes(), len)
     }
 
     /// Returns whether this is the last frame of its message.

@@ -5,9 +5,7 @@ use core::mem;
 
 use crate::{
     CloseCode, CloseFrame, Event, Header, Inbound, MaskKey, MaskingPolicy, Message, MessageKind,
-    OpCode, Prepared, ProtocolError, SendError, Utf8Stream,
-    header::{MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN},
-    xor,
+    OpCode, Prepared, ProtocolError, SendError, Utf8Stream, header::MAX_CONTROL_PAYLOAD, xor,
     xor::append_xored,
 };
 
@@ -293,7 +291,7 @@ impl<P: MaskingPolicy> Sender<P> {
 #[must_use = "a frame that is not written is missing from the stream"]
 pub struct OutFrame<'a> {
     /// The header, and after it the code of a Close frame.
-    head: [u8; MAX_HEADER_LEN + 2],
+    head: [u8; 16],
     head_len: u8,
     opcode: OpCode,
     /// The key for the payload's first byte.
@@ -305,14 +303,15 @@ pub struct OutFrame<'a> {
 
 impl<'a> OutFrame<'a> {
     #[inline]
-    fn new(header: Header, payload: &'a [u8]) -> Self {
-        let mut head = [0; MAX_HEADER_LEN + 2];
-        let (start, _) = head.split_first_chunk_mut().expect("two bytes longer");
-        let head_len = header.encode(start) as u8;
-        let key = header.mask().unwrap_or(MaskKey::ZERO);
+    const fn new(header: Header, payload: &'a [u8]) -> Self {
+        let (head, head_len) = header.to_bytes();
+        let key = match header.mask() {
+            Some(key) => key,
+            None => MaskKey::ZERO,
+        };
         Self {
             head,
-            head_len,
+            head_len: head_len as u8,
             opcode: header.opcode(),
             key,
             payload,
@@ -361,9 +360,20 @@ impl<'a> OutFrame<'a> {
     /// written already. Masks while it copies.
     #[inline]
     pub fn append_to(&self, out: &mut Vec<u8>, skip: usize) {
-        let head = self.head();
-        out.extend_from_slice(&head[skip.min(head.len())..]);
-        let skip = skip.saturating_sub(head.len()).min(self.payload.len());
+        let head_len = usize::from(self.head_len);
+        if skip == 0 {
+            // All of the array, in the two words that it was stored in, is
+            // less work than as many bytes of it as there are.
+            out.reserve(self.head.len() + self.payload.len());
+            let (low, high) = self.head.split_at(8);
+            let end = out.len() + head_len;
+            out.extend_from_slice(low);
+            out.extend_from_slice(high);
+            out.truncate(end);
+            return append_xored(out, self.payload, self.key);
+        }
+        out.extend_from_slice(&self.head()[skip.min(head_len)..]);
+        let skip = skip.saturating_sub(head_len).min(self.payload.len());
         append_xored(out, &self.payload[skip..], self.key.rotated(skip));
     }
 
