@@ -1,0 +1,284 @@
+//! An echo server, on either adapter: every message goes back to its sender,
+//! and a browser that asks for a page gets one that connects back.
+//!
+//! ```sh
+//! cargo run --release -p examples --bin echo
+//! ```
+//!
+//! Then open <http://127.0.0.1:9001/>, or talk to it with the example `client`.
+
+use std::{
+    error::Error,
+    io::{self, Write as _},
+    net::SocketAddr,
+    process::ExitCode,
+};
+
+use lexopt::{Arg, Parser, ValueExt as _};
+use ws_proto::{ControlledNetwork, Limits};
+
+const HELP: &str = "
+An echo server.
+
+Usage: echo [OPTIONS]
+
+  --listen ADDRESS:PORT            where to listen; port 0 is any free one
+                                   (default: 127.0.0.1:9001)
+  --adapter mio|smol               which event loop to run on (default: mio)
+  --max-message BYTES              the longest message to take (default: 16 MiB)
+  --accept-unmasked-frame          take frames without a mask from everybody
+  --accept-unmasked-frame-in CIDR  take them from this network, such as 10.0.0.0/8;
+                                   may be given several times
+  -v, --verbose                    log what happens to every connection
+  -h, --help                       print this
+
+Unmasked frames are for controlled networks only: no proxy on the path, no path
+over the Internet.
+";
+
+#[derive(Debug)]
+struct Options {
+    listen: String,
+    adapter: Adapter,
+    limits: Limits,
+    accept_unmasked_frame: ControlledNetwork,
+    is_verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Adapter {
+    Mio,
+    Smol,
+}
+
+fn main() -> ExitCode {
+    examples::finish(Options::from_arguments().map_err(Box::from).and_then(serve))
+}
+
+fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
+    examples::log_to_stderr(options.is_verbose);
+    match options.adapter {
+        Adapter::Mio => on_mio::serve(options),
+        Adapter::Smol => on_smol::serve(options),
+    }
+}
+
+impl Options {
+    fn from_arguments() -> Result<Self, lexopt::Error> {
+        let mut options = Self {
+            listen: "127.0.0.1:9001".to_owned(),
+            adapter: Adapter::Mio,
+            limits: Limits::default(),
+            accept_unmasked_frame: ControlledNetwork::new(),
+            is_verbose: false,
+        };
+        let mut arguments = Parser::from_env();
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Arg::Long("listen") => options.listen = arguments.value()?.string()?,
+                Arg::Long("adapter") => {
+                    options.adapter = arguments.value()?.parse_with(Adapter::parse)?;
+                }
+                Arg::Long("max-message") => {
+                    options.limits.max_message = arguments.value()?.parse()?;
+                }
+                Arg::Long("accept-unmasked-frame") => options.accept_unmasked_frame = true.into(),
+                Arg::Long("accept-unmasked-frame-in") => {
+                    let network = arguments.value()?.parse()?;
+                    options.accept_unmasked_frame = options.accept_unmasked_frame.network(network);
+                }
+                Arg::Short('v') | Arg::Long("verbose") => options.is_verbose = true,
+                argument => return Err(examples::unexpected(argument, HELP)),
+            }
+        }
+        Ok(options)
+    }
+}
+
+impl Adapter {
+    fn parse(name: &str) -> Result<Self, String> {
+        match name {
+            "mio" => Ok(Self::Mio),
+            "smol" => Ok(Self::Smol),
+            _ => Err("there are mio and smol".to_owned()),
+        }
+    }
+}
+
+/// Says that the server is ready, for people and for scripts.
+fn announce(address: SocketAddr) -> io::Result<()> {
+    let mut out = io::stdout();
+    writeln!(out, "listening on ws://{address}")?;
+    out.flush()
+}
+
+mod on_mio {
+    use std::error::Error;
+
+    use ws_mio::{
+        Backpressure, CloseCode, Config, Decision, Handler, Incoming, Message, OriginPolicy, Peer,
+        Refused, Server,
+    };
+
+    use super::{Options, announce};
+
+    pub(super) fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
+        // Any page may connect: an echo has no users that it could act for.
+        let mut config = Config::new(OriginPolicy::Any);
+        config.limits = options.limits;
+        config.accept_unmasked_frame = options.accept_unmasked_frame;
+        // Room for the echo of the longest message beside what may wait when
+        // it comes, so that a slow reader's echoes are late and never lost.
+        let longest = usize::try_from(options.limits.max_message).unwrap_or(usize::MAX);
+        config.max_backpressure = config
+            .high_water
+            .saturating_add(longest)
+            .saturating_add(ws_proto::MAX_HEADER_LEN);
+        let server = Server::bind(options.listen, config)?;
+        let remote = server.remote();
+        examples::on_stop(move || {
+            if let Err(error) = remote.stop() {
+                tracing::error!(%error, "cannot stop");
+            }
+        })?;
+        announce(server.local_addr()?)?;
+        server.run(Echo)?;
+        Ok(())
+    }
+
+    struct Echo;
+
+    impl Handler for Echo {
+        type Data = ();
+
+        fn on_request<'r>(&mut self, incoming: Incoming<'r>) -> Decision<'r, ()> {
+            match examples::answer(incoming.request()) {
+                Some(response) => response.into(),
+                None => incoming.decide(),
+            }
+        }
+
+        fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
+            if let Backpressure::Refused(Refused::Full(full)) = peer.send(message) {
+                tracing::warn!(%full, "an echo does not fit");
+                peer.close(CloseCode::TRY_AGAIN_LATER, "read faster");
+            }
+        }
+    }
+}
+
+mod on_smol {
+    use std::{convert::Infallible, error::Error, net::SocketAddr, rc::Rc, time::Duration};
+
+    use smol::{
+        LocalExecutor, Timer,
+        channel::{Receiver, Sender, bounded},
+        future,
+        net::{TcpListener, TcpStream},
+    };
+    use ws_smol::{Acceptor, CloseCode, Decision, OriginPolicy, Peer, Request, WebSocket};
+
+    use super::{Options, announce};
+
+    pub(super) fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
+        // Nothing is ever sent on these: the first ends with a signal, and the
+        // second with the last connection.
+        let (stop, stopped) = bounded(1);
+        let (open, all_gone) = bounded(1);
+        examples::on_stop(move || drop(stop))?;
+        let server = Rc::new(Server {
+            // Any page may connect: an echo has no users that it could act for.
+            acceptor: Acceptor::new(OriginPolicy::Any)
+                .limits(options.limits)
+                .accept_unmasked_frame(options.accept_unmasked_frame),
+            stopped,
+            _open: open,
+        });
+        let executor = LocalExecutor::new();
+        smol::block_on(executor.run(async {
+            let listener = TcpListener::bind(options.listen).await?;
+            announce(listener.local_addr()?)?;
+            server.accept(listener, &executor).await;
+            drop(server);
+            let _ = all_gone.recv().await;
+            Ok(())
+        }))
+    }
+
+    /// What all connections share.
+    struct Server {
+        acceptor: Acceptor,
+        stopped: Receiver<Infallible>,
+        _open: Sender<Infallible>,
+    }
+
+    impl Server {
+        async fn accept<'a>(self: &Rc<Self>, listener: TcpListener, executor: &LocalExecutor<'a>) {
+            while let Some(accepted) = self.until_stopped(listener.accept()).await {
+                match accepted {
+                    Ok((stream, peer)) => {
+                        let server = Rc::clone(self);
+                        let echo = async move {
+                            if let Err(error) = server.echo(stream, peer).await {
+                                tracing::debug!(%peer, error = &error as &dyn Error, "over");
+                            }
+                        };
+                        executor.spawn(echo).detach();
+                    }
+                    Err(error) => {
+                        // No file descriptors are left, most likely: wait for some.
+                        tracing::warn!(%error, "cannot accept");
+                        Timer::after(Duration::from_millis(100)).await;
+                    }
+                }
+            }
+        }
+
+        async fn echo(&self, stream: TcpStream, peer: SocketAddr) -> Result<(), ws_smol::Error> {
+            // A small frame is not to wait for the acknowledgement of the last.
+            stream.set_nodelay(true)?;
+            let handshake = self.acceptor.accept_with(stream, peer, decide);
+            let Some(websocket) = self.until_stopped(handshake).await else {
+                return Ok(());
+            };
+            let mut websocket = websocket?;
+            match self.until_stopped(talk(&mut websocket)).await {
+                Some(result) => result,
+                None => websocket.close(CloseCode::GOING_AWAY, "").await,
+            }
+        }
+
+        /// Does something; `None` if the server is stopped before it is done.
+        async fn until_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+            let stopped = self.stopped.recv();
+            let stop = async {
+                let _ = stopped.await;
+                None
+            };
+            future::or(stop, async { Some(work.await) }).await
+        }
+    }
+
+    fn decide(request: &Request<'_>, _: &Peer) -> Decision {
+        match examples::answer(request) {
+            Some(response) => Decision::respond(response),
+            None => Decision::accept(),
+        }
+    }
+
+    async fn talk(websocket: &mut WebSocket<TcpStream>) -> Result<(), ws_smol::Error> {
+        while let Some(message) = websocket.receive().await? {
+            if message.len() < BATCH {
+                // Leaves with the next ones, once there is nothing to receive.
+                websocket.room(message.len()).await?;
+                websocket.queue(&message)?;
+            } else {
+                // Leaves at once, from where it lies.
+                websocket.send(&message).await?;
+            }
+        }
+        Ok(())
+    }
+
+    const BATCH: usize = 16 * 1024;
+}

@@ -1,0 +1,177 @@
+//! What the examples share, and nothing of what they show: how they take
+//! arguments and end, and the page with which `echo` answers a browser.
+
+use std::{
+    error::Error,
+    process::{self, ExitCode},
+};
+
+use lexopt::{Arg, Parser};
+use ws_handshake::{Request, Response};
+
+/// Runs an example that takes no arguments but `--help`.
+#[must_use]
+pub fn demonstrate(
+    help: &str,
+    run: impl FnOnce() -> Result<(), Box<dyn Error + Send + Sync>>,
+) -> ExitCode {
+    let arguments = || match Parser::from_env().next()? {
+        None => Ok(()),
+        Some(argument) => Err(unexpected(argument, help)),
+    };
+    finish(arguments().map_err(Box::from).and_then(|()| run()))
+}
+
+/// Prints what went wrong, if anything, with its causes: the last thing that
+/// `main` does.
+///
+/// The exit code is 1 for a failure, and 2 for a mistake on the command line.
+#[must_use]
+pub fn finish(result: Result<(), Box<dyn Error + Send + Sync>>) -> ExitCode {
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
+    eprint!("error: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprint!(": {error}");
+        cause = error.source();
+    }
+    eprintln!();
+    if error.is::<lexopt::Error>() {
+        eprintln!("--help shows what there is");
+        return ExitCode::from(2);
+    }
+    ExitCode::FAILURE
+}
+
+/// Prints the help and exits where that was asked for; makes an error of any
+/// other argument.
+#[must_use]
+pub fn unexpected(argument: Arg<'_>, help: &str) -> lexopt::Error {
+    if matches!(argument, Arg::Short('h') | Arg::Long("help")) {
+        println!("{}", help.trim());
+        process::exit(0);
+    }
+    argument.unexpected()
+}
+
+/// Calls `stop` at the first Ctrl-C or SIGTERM, on a thread of its own, and
+/// exits at the second.
+///
+/// # Errors
+///
+/// Those of the system.
+pub fn on_stop(stop: impl FnOnce() + Send + 'static) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let mut stop = Some(stop);
+    ctrlc::set_handler(move || match stop.take() {
+        Some(stop) => stop(),
+        None => process::exit(130),
+    })?;
+    Ok(())
+}
+
+/// Prints the warnings of the crates to stderr; all that they tell if
+/// `is_verbose`.
+pub fn log_to_stderr(is_verbose: bool) {
+    let level = if is_verbose {
+        tracing::Level::TRACE
+    } else {
+        tracing::Level::WARN
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+}
+
+/// Answers a request that does not want a WebSocket; `None` for one that does,
+/// well or badly.
+///
+/// Browsers get a page that connects back.
+#[must_use]
+pub fn answer(request: &Request<'_>) -> Option<Response> {
+    if request.is_upgrade() || request.header("Sec-WebSocket-Key").is_some() {
+        return None;
+    }
+    if let Err(error) = request.check_http() {
+        return Some(error.rejection());
+    }
+    Some(match (request.method(), request.path()) {
+        ("GET", "/favicon.ico") => Response::new(404),
+        ("GET", _) => page().unwrap_or_else(|_| Response::new(500)),
+        _ => Response::new(405),
+    })
+}
+
+fn page() -> Result<Response, ws_handshake::HeaderError> {
+    Ok(Response::new(200)
+        .header("Content-Type", "text/html; charset=utf-8")?
+        // Everything is in the page, and it talks to nobody but us.
+        .header("Content-Security-Policy", POLICY)?
+        .body(include_str!("echo.html")))
+}
+
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+#[cfg(test)]
+mod tests {
+    use ws_handshake::HeadLimits;
+
+    use super::*;
+
+    fn answer_to(request: &str) -> Option<(u16, String)> {
+        let request = Request::parse(request.as_bytes(), &HeadLimits::default()).unwrap();
+        let response = answer(&request)?;
+        let mut bytes = Vec::new();
+        response.write_to(&mut bytes);
+        Some((response.status(), String::from_utf8(bytes).unwrap()))
+    }
+
+    #[test]
+    fn browser_gets_a_page_and_no_icon() {
+        let (status, page) = answer_to("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        assert_eq!(status, 200);
+        assert!(page.contains("Content-Type: text/html") && page.contains("new WebSocket("));
+        let icon = "GET /favicon.ico HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        assert_eq!(answer_to(icon).unwrap().0, 404);
+    }
+
+    #[test]
+    fn page_loads_nothing_from_elsewhere() {
+        let page = include_str!("echo.html");
+        for outside in ["http://", "https://", "src=", "@import", "url("] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+    }
+
+    #[test]
+    fn other_requests_get_the_status_that_fits() {
+        let post = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
+        let (status, response) = answer_to(post).unwrap();
+        assert_eq!(status, 405);
+        assert!(response.contains("Allow: GET\r\n"));
+        assert_eq!(answer_to("GET / HTTP/1.1\r\n\r\n").unwrap().0, 400);
+        assert_eq!(
+            answer_to("GET / HTTP/2.0\r\nHost: localhost\r\n\r\n")
+                .unwrap()
+                .0,
+            505
+        );
+    }
+
+    #[test]
+    fn handshakes_are_left_to_the_server_even_broken_ones() {
+        let upgrade = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\r\n";
+        assert_eq!(answer_to(upgrade), None);
+        let broken = "GET / HTTP/1.1\r\nHost: localhost\r\nSec-WebSocket-Key: x\r\n\r\n";
+        assert_eq!(answer_to(broken), None);
+    }
+}
+
+/// The code in the workspace's README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

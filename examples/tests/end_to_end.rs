@@ -1,0 +1,318 @@
+//! The examples, run as a user runs them.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+};
+
+use ws_proto::{Header, MAX_HEADER_LEN, OpCode};
+
+const ECHO: &str = env!("CARGO_BIN_EXE_echo");
+const CLIENT: &str = env!("CARGO_BIN_EXE_client");
+
+const ADAPTERS: [&str; 2] = ["mio", "smol"];
+
+/// A server in a process of its own, killed when the test is over.
+struct Echo {
+    child: Child,
+    address: String,
+}
+
+impl Echo {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(ECHO)
+            .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.as_mut().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let address = line.trim_end().strip_prefix("listening on ws://").unwrap();
+        let address = address.to_owned();
+        Self { child, address }
+    }
+
+    fn url(&self) -> String {
+        format!("ws://{}/", self.address)
+    }
+
+    /// Sends a request and returns the whole response.
+    fn request(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response
+    }
+
+    /// Opens a WebSocket and returns the transport.
+    fn open(&self) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let request = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+            Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        assert!(head.starts_with(b"HTTP/1.1 101 "));
+        stream
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn client(arguments: &[&str], stdin: &[u8]) -> Output {
+    let mut child = Command::new(CLIENT)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // One that gives up at once does not read it.
+    let _ = child.stdin.take().unwrap().write_all(stdin);
+    child.wait_with_output().unwrap()
+}
+
+/// Runs an example that needs no help; returns what it printed.
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}\n{complaints}");
+    printed
+}
+
+/// A file that is gone when the test is over.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, bytes: &[u8]) -> Self {
+        let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let path = dir.join(format!("{name}-{}", std::process::id()));
+        std::fs::write(&path, bytes).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn intranet_verifies_what_it_shows() {
+    let arguments = ["--size", "100001", "--runs", "2"];
+    let printed = run(env!("CARGO_BIN_EXE_intranet"), &arguments);
+    assert!(!printed.contains("FAILED"), "{printed}");
+    assert_eq!(printed.matches("  ok  ").count(), 12, "{printed}");
+    let (zero, random) = printed.split_once("Masking by RFC 6455").unwrap();
+    assert!(zero.contains("00 00 00 00") && zero.contains("masking key: zero"));
+    assert!(!zero.contains("masking key: random"));
+    assert!(!random.contains("masking key: zero"));
+    assert!(random.contains("Close 1002"), "{printed}");
+}
+
+#[test]
+fn embedding_examples_get_their_echo() {
+    for program in [
+        env!("CARGO_BIN_EXE_embed_blocking"),
+        env!("CARGO_BIN_EXE_embed_tokio"),
+        env!("CARGO_BIN_EXE_own_poll"),
+    ] {
+        let printed = run(program, &[]);
+        assert!(printed.contains("Hello"), "{program}: {printed}");
+    }
+}
+
+#[test]
+fn every_example_has_help_and_refuses_what_it_does_not_know() {
+    for program in [
+        ECHO,
+        CLIENT,
+        env!("CARGO_BIN_EXE_autobahn_client"),
+        env!("CARGO_BIN_EXE_embed_blocking"),
+        env!("CARGO_BIN_EXE_embed_tokio"),
+        env!("CARGO_BIN_EXE_intranet"),
+        env!("CARGO_BIN_EXE_own_poll"),
+    ] {
+        assert!(!run(program, &["--help"]).is_empty(), "{program}");
+        let output = Command::new(program).arg("--nonsense").output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{program}");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(complaint.contains("--nonsense"), "{program}: {complaint}");
+    }
+}
+
+#[test]
+fn typed_lines_come_back() {
+    for adapter in ADAPTERS {
+        let echo = Echo::start(&["--adapter", adapter]);
+        let output = client(&[&echo.url()], "one\nzwei, 世界\n".as_bytes());
+        let (out, err) = (output.stdout, String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{adapter}: {err}");
+        assert_eq!(String::from_utf8(out).unwrap(), "one\nzwei, 世界\n");
+        assert!(err.contains("closed with code 1000"), "{adapter}: {err}");
+    }
+}
+
+#[test]
+fn files_come_back_byte_for_byte() {
+    let bytes: Vec<u8> = (0..300_000_u32)
+        .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    let binary = File::new("binary", &bytes);
+    let text = File::new("text", "Grüße\n".as_bytes());
+    let nothing = File::new("nothing", b"");
+    for adapter in ADAPTERS {
+        let echo = Echo::start(&["--adapter", adapter]);
+        for arguments in [
+            &["--send", binary.path()][..],
+            &["--set-mask-to-zero", "--send", binary.path()],
+            &["--send", text.path(), "--text"],
+            &["--send", nothing.path()],
+        ] {
+            let url = echo.url();
+            let arguments = [arguments, &[&url]].concat();
+            let output = client(&arguments, b"");
+            let complaints = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{arguments:?}: {complaints}");
+            let file = arguments[arguments.iter().position(|&a| a == "--send").unwrap() + 1];
+            assert!(
+                output.stdout == std::fs::read(file).unwrap(),
+                "{arguments:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn message_over_the_limit_is_refused_with_1009() {
+    let file = File::new("long", &[0; 101]);
+    for adapter in ADAPTERS {
+        let echo = Echo::start(&["--adapter", adapter, "--max-message", "100"]);
+        let output = client(&["--send", file.path(), &echo.url()], b"");
+        assert_eq!(output.status.code(), Some(1));
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(complaint.contains("1009"), "{adapter}: {complaint}");
+    }
+}
+
+#[test]
+fn browser_gets_a_page_and_others_get_the_status_that_fits() {
+    for adapter in ADAPTERS {
+        let echo = Echo::start(&["--adapter", adapter]);
+        for (request, status, holds) in [
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "200", "</html>"),
+            ("GET /favicon.ico HTTP/1.1\r\nHost: a\r\n\r\n", "404", ""),
+            ("PUT / HTTP/1.1\r\nHost: a\r\n\r\n", "405", "Allow: GET"),
+            ("GET / HTTP/1.1\r\n\r\n", "400", ""),
+            ("nonsense\r\n\r\n", "400", ""),
+        ] {
+            let response = echo.request(request);
+            let expected = format!("HTTP/1.1 {status} ");
+            assert!(response.starts_with(&expected), "{adapter}: {response}");
+            assert!(response.contains(holds), "{adapter}: {response}");
+        }
+    }
+}
+
+#[test]
+fn unmasked_frame_comes_back_only_where_the_flag_is_set() {
+    let (header, mut frame) = (
+        Header::new(true, OpCode::Text, None, 2).unwrap(),
+        [0; MAX_HEADER_LEN],
+    );
+    let len = header.encode(&mut frame);
+    let frame = [&frame[..len], b"hi"].concat();
+    for adapter in ADAPTERS {
+        for (flags, is_accepted) in [
+            (&[][..], false),
+            (&["--accept-unmasked-frame"], true),
+            (&["--accept-unmasked-frame-in", "127.0.0.0/8"], true),
+            (&["--accept-unmasked-frame-in", "10.0.0.0/8"], false),
+        ] {
+            let echo = Echo::start(&[&["--adapter", adapter], flags].concat());
+            let mut stream = echo.open();
+            stream.write_all(&frame).unwrap();
+            let mut reply = [0; 4];
+            stream.read_exact(&mut reply).unwrap();
+            if is_accepted {
+                assert_eq!(reply, *b"\x81\x02hi", "{adapter} {flags:?}");
+            } else {
+                assert_eq!(reply[0], 0x88, "{adapter} {flags:?}");
+                assert_eq!(reply[2..], 1002_u16.to_be_bytes(), "{adapter} {flags:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn refusal_shows_status_and_body_and_redirect_its_location() {
+    for (response, shown) in [
+        (
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nnot today",
+            &["403 Forbidden", "| not today"][..],
+        ),
+        (
+            "HTTP/1.1 302 Found\r\nLocation: ws://elsewhere/\r\nContent-Length: 0\r\n\r\n",
+            &["302 Found", "ws://elsewhere/"],
+        ),
+    ] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(&stream).lines();
+            while !lines.next().unwrap().unwrap().is_empty() {}
+            (&stream).write_all(response.as_bytes()).unwrap();
+        });
+        let output = client(&[&url], b"");
+        server.join().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        for shown in shown {
+            assert!(complaint.contains(shown), "{complaint}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn sigterm_closes_connections_with_1001_and_exits_with_0() {
+    for adapter in ADAPTERS {
+        for signal in ["TERM", "INT"] {
+            let mut echo = Echo::start(&["--adapter", adapter]);
+            let mut stream = echo.open();
+            let pid = echo.child.id().to_string();
+            let kill = Command::new("kill").args(["-s", signal, &pid]).status();
+            assert!(kill.unwrap().success());
+            let mut close = [0; 4];
+            stream.read_exact(&mut close).unwrap();
+            assert_eq!(close[..2], [0x88, 0x02], "{adapter}");
+            assert_eq!(close[2..], 1001_u16.to_be_bytes(), "{adapter}");
+            // A masked Close as the reply.
+            stream.write_all(b"\x88\x82\0\0\0\0\x03\xe9").unwrap();
+            assert_eq!(stream.read(&mut close).unwrap(), 0, "{adapter}");
+            assert!(echo.child.wait().unwrap().success(), "{adapter}");
+        }
+    }
+}
