@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::body::{Body, Collected};
+use crate::deflate::{DeflateOffer, DeflateParams, agree_all};
 use crate::error::{HandshakeError, Offered};
-use crate::extensions::{DeflateOffer, DeflateParams, agree_all};
 use crate::head::{Head, HeadLimits, HeadReader};
 use crate::headers::{
     FieldBlock, HeaderError, Headers, append, elements, has_element, is_token, is_value,

@@ -120,6 +120,8 @@ mod key;
 
 mod extensions;
 
+mod deflate;
+
 mod body;
 
 mod error;
@@ -130,11 +132,9 @@ mod http;
 pub use client::{
     Agreed, ClientHandshake, ClientProgress, ClientRequest, ClientRequestError, HttpResponse,
 };
+pub use deflate::{DeflateAnswer, DeflateOffer, DeflateParams, DeflatePolicy, agree, answer};
 pub use error::{HandshakeError, Offered};
-pub use extensions::{
-    DeflateAnswer, DeflateOffer, DeflateParams, DeflatePolicy, Extension, Extensions, Param,
-    ParamValue, agree, answer,
-};
+pub use extensions::{Extension, Extensions, Param, ParamValue};
 pub use head::{Head, HeadLimits, HeadReader};
 pub use headers::{HeaderError, Headers};
 pub use key::{Nonce, accept_key};

@@ -3,8 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::deflate::{DeflateAnswer, DeflateParams, DeflatePolicy, answer};
 use crate::error::{HandshakeError, Offered};
-use crate::extensions::{DeflateAnswer, DeflateParams, DeflatePolicy, answer};
 use crate::head::{HeadLimits, HeadReader};
 use crate::headers::{FieldBlock, HeaderError, append};
 use crate::key::{accept_key, is_key};
