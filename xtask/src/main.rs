@@ -3,6 +3,7 @@
 //! Each command is a file of the same name with a `run` and a `HELP`; what they share is in `tool`.
 
 mod autobahn;
+mod bench;
 mod features;
 mod fuzz;
 mod interop;
@@ -112,5 +113,17 @@ const COMMANDS: &[Command] = &[
         summary: "talk with other WebSocket implementations: Python, Node.js, Chromium",
         help: interop::HELP,
         run: interop::run,
+    },
+    Command {
+        name: "bench",
+        summary: "measure servers under load, beside raw TCP and other libraries",
+        help: bench::HELP,
+        run: bench::run,
+    },
+    Command {
+        name: "callgrind",
+        summary: "compare the instruction counts of the hot paths with those of the last time",
+        help: bench::callgrind::HELP,
+        run: bench::callgrind::run,
     },
 ];

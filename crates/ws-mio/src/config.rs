@@ -39,11 +39,13 @@ pub struct Config {
     /// How long to wait for the peer's Close after ours, and for the peer to
     /// read what was written last; 5 s by default.
     pub close_timeout: Duration,
-    /// How many bytes may wait for a peer that reads slowly before nothing
-    /// more is read from it; 64 KiB by default.
+    /// How many bytes of answers may wait for a peer that reads slowly before
+    /// nothing more is read from it; 64 KiB by default. What is sent within
+    /// the call for a message, a Ping or a Pong is an answer.
     pub high_water: usize,
     /// How many bytes may wait for a peer before messages to it are refused;
-    /// 1 MiB by default. A single message may be longer.
+    /// 1 MiB by default. The message that passes it is still taken, however
+    /// long it is: at most this much waits, and one message more.
     pub max_backpressure: usize,
     /// How many connections may be open; 1,000,000 by default. Further ones
     /// are closed as they come.

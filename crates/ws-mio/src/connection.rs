@@ -4,12 +4,16 @@
 use std::{io, mem, ops::Range, time::Duration};
 
 use mio::net::TcpStream;
+use tracing::debug;
 use ws_proto::{
     Assembler, CloseFrame, Event, Keepalive, Limits, Masking, MaskingPolicy, ProtocolError,
     Receiver,
 };
 
-use crate::{Cause, Closed, Handler, Peer, PeerId, Transport, outgoing::Outgoing, wheel::Tick};
+use crate::{
+    Cause, Closed, Handler, Peer, PeerId, Transport, outgoing::Outgoing, transport::SHORT_IS_ALL,
+    wheel::Tick,
+};
 
 /// What a connection owns also while it is idle.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub(crate) struct Slot<D> {
     pub(crate) read_closed: bool,
     /// Registered for writable readiness too.
     pub(crate) wants_write: bool,
+    /// In the loop's list of those that go on in the next turn.
+    pub(crate) goes_on: bool,
     pub(crate) data: D,
 }
 
@@ -54,6 +60,7 @@ impl<D> Slot<D> {
             readable: false,
             read_closed: false,
             wants_write: false,
+            goes_on: false,
             data,
         }
     }
@@ -107,7 +114,7 @@ impl Link {
 
     /// Tells whether nothing more is to be parsed for now.
     fn is_stalled(&self, high_water: usize) -> bool {
-        self.outgoing.paused || self.outgoing.outbox.len() >= high_water
+        self.outgoing.paused || self.outgoing.is_behind(high_water)
     }
 }
 
@@ -145,6 +152,16 @@ pub(crate) enum Fate {
     },
     /// It is over, and nothing can be written.
     Drop,
+}
+
+/// How many bytes of answers may wait for a peer before nothing more is read
+/// from it.
+///
+/// Never more than messages to it may take, so that there is room for the
+/// answer to every message that is read; and not none, which would be to read
+/// nothing at all.
+pub(crate) fn high_water(configured: usize, max_backpressure: usize) -> usize {
+    configured.min(max_backpressure).max(1)
 }
 
 /// How much is read from one connection in a turn, in bytes.
@@ -191,6 +208,9 @@ impl<H: Handler> Turn<'_, H> {
         self.link
             .outgoing
             .flush_cork(self.cork, &mut self.slot.transport);
+        if !SHORT_IS_ALL {
+            self.link.outgoing.flush_outbox(&mut self.slot.transport);
+        }
         match fate {
             Fate::Keep | Fate::Again if self.link.outgoing.is_over() => self.over(),
             fate => fate,
@@ -199,7 +219,13 @@ impl<H: Handler> Turn<'_, H> {
 
     fn converse(&mut self, buffer: &mut [u8], mut have: Range<usize>, ready: Ready) -> Fate {
         if ready.writable && !self.link.outgoing.outbox.is_empty() {
+            let pending = self.link.outgoing.outbox.len();
             self.link.outgoing.flush_outbox(&mut self.slot.transport);
+            if self.link.outgoing.outbox.len() < pending {
+                // A peer that reads is there, though its Pongs may wait unread
+                // until it has read what waits for it.
+                self.slot.keepalive.handle_input(self.now);
+            }
             if self.link.outgoing.outbox.is_empty() && !self.link.outgoing.is_over() {
                 call!(self, |handler, peer| handler.on_drain(peer));
             }
@@ -257,7 +283,7 @@ impl<H: Handler> Turn<'_, H> {
                     // A read that leaves room has drained the socket, on the
                     // systems where mio does not need to see `WouldBlock`; an
                     // end of the stream behind it is still to be read.
-                    if DRAINED_BY_SHORT_READ && len < buffer.len() && !self.slot.read_closed {
+                    if SHORT_IS_ALL && len < buffer.len() && !self.slot.read_closed {
                         self.slot.readable = false;
                     }
                     return Ok(len);
@@ -266,6 +292,8 @@ impl<H: Handler> Turn<'_, H> {
                     io::ErrorKind::Interrupted => {}
                     io::ErrorKind::WouldBlock => {
                         self.slot.readable = false;
+                        // Said of a connection that had the key before.
+                        self.slot.read_closed = false;
                         return Ok(0);
                     }
                     _ => return Err(error),
@@ -287,8 +315,12 @@ impl<H: Handler> Turn<'_, H> {
     /// Parses and dispatches, until the input is used up, the peer is stalled,
     /// or the connection is over. Returns how much input is left.
     fn parse(&mut self, mut input: &mut [u8]) -> (Option<Fate>, usize) {
+        self.link.outgoing.answering = true;
         let over = loop {
-            if self.link.is_stalled(self.high_water) || self.link.outgoing.is_over() {
+            if let Err(error) = self.parse_whole(&mut input) {
+                break Some(self.fail(error));
+            }
+            if self.is_stopped() {
                 break None;
             }
             let event = match self.link.receiver.receive(&mut input) {
@@ -296,6 +328,9 @@ impl<H: Handler> Turn<'_, H> {
                 Ok(None) => break None,
                 Err(error) => break Some(self.fail(error)),
             };
+            if let Event::Data(_) = event {
+                self.slot.keepalive.handle_data(self.now);
+            }
             match event {
                 Event::Data(chunk) if H::CHUNKS => {
                     call!(self, |handler, peer| handler.on_chunk(peer, chunk));
@@ -343,17 +378,47 @@ impl<H: Handler> Turn<'_, H> {
                         cause,
                     };
                     call!(self, |handler, peer| handler.on_close(peer, closed));
-                    break Some(Fate::End { linger: false });
+                    // Input that was not read would reset the connection, and
+                    // take our Close along.
+                    break Some(Fate::End {
+                        linger: self.slot.readable,
+                    });
                 }
             }
         };
+        self.link.outgoing.answering = false;
         (over, input.len())
+    }
+
+    /// Parses and dispatches messages that lie whole in the input, for as long
+    /// as there are any.
+    #[inline]
+    fn parse_whole(&mut self, input: &mut &mut [u8]) -> Result<(), ProtocolError> {
+        let before = input.len();
+        while !H::CHUNKS && !self.is_stopped() {
+            let Some(message) = self.link.receiver.receive_whole(input)? else {
+                break;
+            };
+            call!(self, |handler, peer| handler.on_message(peer, message));
+        }
+        if input.len() < before {
+            self.slot.keepalive.handle_data(self.now);
+        }
+        Ok(())
+    }
+
+    /// Tells whether nothing more is to be parsed for now.
+    #[inline]
+    fn is_stopped(&self) -> bool {
+        self.link.is_stalled(self.high_water) || self.link.outgoing.is_over()
     }
 
     /// Tells the peer what it did wrong, and the application.
     #[cold]
     fn fail(&mut self, error: ProtocolError) -> Fate {
-        //= RFC6455-7.1.7-1, RFC6455-7.1.7-5
+        //= RFC6455-7.1.7-4
+        debug!(%error, "the peer broke the protocol");
+        //= RFC6455-7.1.7-1, RFC6455-7.1.7-3, RFC6455-7.1.7-5
         if let Some(close) = self.link.outgoing.sender.fail(&error) {
             self.link
                 .outgoing
@@ -365,9 +430,13 @@ impl<H: Handler> Turn<'_, H> {
 
     #[cold]
     fn end_of_input(&mut self) -> Fate {
-        //= RFC6455-7.1.4-1
+        //= RFC6455-7.1.4-1, RFC6455-7.2.1-2
+        // Nothing more can be sent; but the peer may have ended its direction
+        // alone, and still read what it was sent.
+        self.link.outgoing.aborted = true;
         self.closed(Cause::Lost);
-        Fate::Drop
+        self.link.outgoing.aborted = false;
+        Fate::End { linger: false }
     }
 
     /// The transport failed, or the application gave it up.
@@ -390,15 +459,3 @@ impl<H: Handler> Turn<'_, H> {
             .on_close(peer, Closed::abnormal(cause)));
     }
 }
-
-/// Where a read that leaves room in its buffer has taken all there was.
-const DRAINED_BY_SHORT_READ: bool = cfg!(any(
-    target_os = "linux",
-    target_os = "android",
-    target_os = "macos",
-    target_os = "ios",
-    target_os = "freebsd",
-    target_os = "netbsd",
-    target_os = "openbsd",
-    target_os = "dragonfly",
-));

@@ -6,6 +6,7 @@ use std::{
     io, mem,
     net::SocketAddr,
     ops::Range,
+    sync::Once,
     time::{Duration, Instant},
 };
 
@@ -14,16 +15,17 @@ use mio::{
     net::{TcpListener, TcpStream},
 };
 use slab::Slab;
-use tracing::{Span, debug, info_span, warn};
+use tracing::{Span, debug, info_span, span::EnteredSpan, warn};
 use ws_handshake::{HandshakeError, Head, HeadReader, Response};
 use ws_proto::{CloseCode, Due, Keepalive, ServerMasking};
 
 use crate::{
     Accept, Cause, Config, Decision, Handler, Incoming, Peer, PeerId, Remote, Timeout, Transport,
-    connection::{Fate, Link, NOWHERE, Phase, Ready, Slot, Turn},
+    connection::{Fate, Link, NOWHERE, Phase, Ready, Slot, Turn, high_water},
     remote::Command,
     scratch::Scratch,
     server::{LISTENER, WAKER},
+    transport::SHORT_IS_ALL,
     wheel::{Entry, TICK, Tick, Wheel, tick_at},
 };
 
@@ -70,9 +72,10 @@ impl<H: Handler> EventLoop<H> {
         poll: Poll,
         listener: TcpListener,
         remote: Remote,
-        config: Config,
+        mut config: Config,
         handler: H,
     ) -> Self {
+        config.high_water = high_water(config.high_water, config.max_backpressure);
         let spares = [false, true].map(|flag| new_link(flag, &config));
         let scratch = Scratch::with_len(config.read_buffer.max(1024));
         Self {
@@ -109,13 +112,16 @@ impl<H: Handler> EventLoop<H> {
             self.now = self.started.elapsed();
             for event in &events {
                 match event.token() {
-                    LISTENER => self.accept(),
+                    // Otherwise it is tried again when its time comes.
+                    LISTENER if self.accept_at.is_none() => self.accept(),
+                    LISTENER => {}
                     WAKER => self.obey(),
                     Token(key) => self.serve(key, event.into()),
                 }
             }
             for id in mem::take(&mut self.again) {
                 if self.is_current(id) {
+                    self.slots[id.key as usize].goes_on = false;
                     self.serve(id.key as usize, Ready::default());
                 }
             }
@@ -159,6 +165,7 @@ impl<H: Handler> EventLoop<H> {
             debug!(%peer, "over max_connections");
             return;
         }
+        let until = self.tick_after(self.config.handshake_timeout);
         let entry = self.slots.vacant_entry();
         let key = entry.key();
         if let Err(error) =
@@ -170,7 +177,6 @@ impl<H: Handler> EventLoop<H> {
             return;
         }
         self.generation = self.generation.wrapping_add(1);
-        let until = tick_at(self.now + self.config.handshake_timeout);
         let data = H::Data::default();
         entry.insert(Slot::new(transport, self.generation, self.now, until, data));
         self.arm(key, until);
@@ -186,15 +192,29 @@ impl<H: Handler> EventLoop<H> {
         let Some(slot) = self.slots.get(key) else {
             return;
         };
-        let _entered = match self.spans.is_empty() {
-            true => None,
-            false => self.spans.get(&self.id(key)).cloned().map(Span::entered),
-        };
-        match slot.phase {
+        let phase = slot.phase;
+        let _entered = self.enter(key);
+        match phase {
             Phase::Open => self.turn(key, ready, 0..0, |_, _| {}),
             Phase::Upgrading { .. } => self.upgrade(key, ready),
             Phase::Flushing { linger, .. } => self.flush(key, linger),
             Phase::Lingering { .. } => self.linger(key),
+        }
+    }
+
+    /// Enters the span of a connection, where somebody listens.
+    fn enter(&self, key: usize) -> Option<EnteredSpan> {
+        match self.spans.is_empty() {
+            true => None,
+            false => self.spans.get(&self.id(key)).cloned().map(Span::entered),
+        }
+    }
+
+    /// Has a connection go on in the next turn, though no event will say so.
+    fn go_on(&mut self, key: usize) {
+        if !mem::replace(&mut self.slots[key].goes_on, true) {
+            let id = self.id(key);
+            self.again.push(id);
         }
     }
 
@@ -226,7 +246,7 @@ impl<H: Handler> EventLoop<H> {
         let fate = turn.run(self.scratch.as_mut_slice(), have, ready);
         match fate {
             Fate::Keep => {}
-            Fate::Again => self.again.push(id),
+            Fate::Again => self.go_on(key),
             Fate::End { linger } => {
                 self.store(key);
                 return self.flush(key, linger);
@@ -270,7 +290,7 @@ impl<H: Handler> EventLoop<H> {
         }
         let link = &mut self.links[slot.state as usize];
         if link.outgoing.sender.is_close_sent() && link.close_by.is_none() {
-            let until = tick_at(self.now + self.config.close_timeout);
+            let until = tick_at(self.now.saturating_add(self.config.close_timeout));
             link.close_by = Some(until);
             self.arm(key, until);
         }
@@ -310,19 +330,20 @@ impl<H: Handler> EventLoop<H> {
                 outgoing.outbox.is_empty()
             }
         };
-        let until = tick_at(self.now + self.config.close_timeout);
+        let until = tick_at(self.now.saturating_add(self.config.close_timeout));
         if !is_flushed {
             if !matches!(slot.phase, Phase::Flushing { .. }) {
                 slot.phase = Phase::Flushing { until, linger };
                 self.arm(key, until);
                 self.want_writable(key);
             }
+        //= RFC6455-7.1.1-1
         } else if linger && Transport::shutdown(&mut slot.transport).is_ok() {
             slot.phase = Phase::Lingering { until };
             self.arm(key, until);
             self.linger(key);
         } else {
-            //= RFC6455-7.1.1-1
+            //= RFC6455-5.5.1-11, RFC6455-5.5.1-12, RFC6455-7.1.1-3, RFC6455-7.1.1-5
             self.remove(key);
         }
     }
@@ -343,8 +364,7 @@ impl<H: Handler> EventLoop<H> {
                 },
             }
         }
-        let id = self.id(key);
-        self.again.push(id);
+        self.go_on(key);
     }
 
     /// Ends an open connection at once.
@@ -410,7 +430,7 @@ impl<H: Handler> EventLoop<H> {
                     _ => return self.remove(key),
                 },
             };
-            let is_full = len == buffer.len();
+            let is_full = len == buffer.len() || !SHORT_IS_ALL;
             let peer = self.slots[key].transport.peer_addr().ok();
             let decision = match reader.receive(&buffer[..len]) {
                 Ok(None) if is_full || self.slots[key].read_closed => continue,
@@ -439,9 +459,6 @@ impl<H: Handler> EventLoop<H> {
         slot.accept_unmasked_frame = admitted.accept_unmasked_frame;
         slot.keepalive = Keepalive::new(self.now);
         slot.readable = is_full || slot.read_closed;
-        if admitted.accept_unmasked_frame {
-            warn_of_flag(slot.transport.peer_addr().ok());
-        }
         debug!("open");
         if let Some((at, _)) = slot.keepalive.poll_timeout(&self.config.keepalive) {
             self.arm(key, tick_at(at));
@@ -471,7 +488,7 @@ impl<H: Handler> EventLoop<H> {
     }
 
     fn tick_after(&self, wait: Duration) -> Tick {
-        tick_at(self.now + wait)
+        tick_at(self.now.saturating_add(wait))
     }
 
     fn poll_timeout(&self) -> Option<Duration> {
@@ -522,6 +539,7 @@ impl<H: Handler> EventLoop<H> {
 
     /// Looks at what a connection waits for, and gives it up or asks again.
     fn time_out(&mut self, key: usize) {
+        let _entered = self.enter(key);
         let slot = &self.slots[key];
         let tick = self.tick();
         let until = match slot.phase {
@@ -556,12 +574,25 @@ impl<H: Handler> EventLoop<H> {
             NOWHERE => None,
             state => self.links[state as usize].close_by,
         };
-        if close_by.is_some_and(|at| tick >= at) {
-            return self.abort(key, Cause::Timeout(Timeout::Close));
+        let is_paused = match slot.state {
+            NOWHERE => false,
+            state => self.links[state as usize].outgoing.paused,
+        };
+        // After our Close, only the peer's is waited for.
+        if let Some(at) = close_by {
+            return match tick >= at {
+                //= RFC6455-7.1.1-2
+                true => self.abort(key, Cause::Timeout(Timeout::Close)),
+                false => self.arm(key, at),
+            };
         }
         let keepalive = &self.config.keepalive;
         match slot.keepalive.handle_timeout(keepalive, self.now) {
             None => {}
+            // What a peer sends while it is paused is not seen.
+            Some(Due::PongTimeout | Due::IdleTimeout) if is_paused => {
+                slot.keepalive.handle_data(self.now);
+            }
             Some(Due::PongTimeout) => return self.abort(key, Cause::Timeout(Timeout::Pong)),
             Some(Due::IdleTimeout) => return self.abort(key, Cause::Timeout(Timeout::Idle)),
             Some(Due::Ping(payload)) => {
@@ -573,11 +604,12 @@ impl<H: Handler> EventLoop<H> {
         let Some(slot) = self.slots.get(key) else {
             return;
         };
-        let ping_at = slot
-            .keepalive
-            .poll_timeout(&self.config.keepalive)
-            .map(|(at, _)| tick_at(at));
-        if let Some(at) = close_by.into_iter().chain(ping_at).min() {
+        let keepalive = &self.config.keepalive;
+        if let Some((at, _)) = slot.keepalive.poll_timeout(keepalive) {
+            // The next Ping may be due before `pong_timeout`, if the peer
+            // answers: input moves that deadline forward.
+            let sooner = keepalive.ping_interval.map(|wait| self.tick_after(wait));
+            let at = tick_at(at).min(sooner.unwrap_or(Tick::MAX));
             self.arm(key, at.max(tick + 1));
         }
     }
@@ -602,6 +634,7 @@ impl<H: Handler> EventLoop<H> {
         }
         let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
         for key in keys {
+            let _entered = self.enter(key);
             match self.slots[key].phase {
                 Phase::Open => self.turn(key, Ready::default(), 0..0, |_, peer| {
                     peer.close(CloseCode::GOING_AWAY, "");
@@ -651,12 +684,15 @@ pub(crate) fn decide<H: Handler>(
             accept_unmasked_frame,
         }) => {
             acceptance.write_to(out);
-            //= MSWS-3.2.3-1, MSWS-4-1
+            //= MSWS-1.5-1, MSWS-1.6-3, MSWS-3.2.3-1, MSWS-4-1
             let accept_unmasked_frame = accept_unmasked_frame.unwrap_or_else(|| {
-                config
-                    .accept_unmasked_frame
-                    .allows(peer.map(|peer| peer.ip()), false)
+                // A peer that is gone has no address either, and is not taken
+                // for one that never leaves the machine.
+                peer.is_some_and(|peer| config.accept_unmasked_frame.allows(Some(peer.ip()), false))
             });
+            if accept_unmasked_frame {
+                warn_of_flag("accept_unmasked_frame", peer);
+            }
             Ok(Admitted {
                 data,
                 accept_unmasked_frame,
@@ -670,16 +706,18 @@ fn new_link(accept_unmasked_frame: bool, config: &Config) -> Link {
     Link::new(masking.into(), config.limits, config.max_backpressure)
 }
 
-/// Says once that plaintext of another machine is taken without a mask.
-fn warn_of_flag(peer: Option<SocketAddr>) {
-    static ONCE: std::sync::Once = std::sync::Once::new();
+/// Says once that a flag of [MS-WSPE] is used in plaintext with another
+/// machine.
+pub(crate) fn warn_of_flag(flag: &str, peer: Option<SocketAddr>) {
+    static ONCE: Once = Once::new();
+    //= MSWS-1.6-2, MSWS-5.1-2, MSWS-5.2-1
     if let Some(peer) = peer
         && !peer.ip().to_canonical().is_loopback()
     {
         ONCE.call_once(|| {
             warn!(
                 %peer,
-                "accept_unmasked_frame is set for a peer on another machine without TLS: \
+                "{flag} is set for a peer on another machine without TLS: \
                  make sure that no intermediary is on the path"
             );
         });

@@ -37,25 +37,70 @@ pub trait Handler {
     /// A request came: decides whether it becomes a connection.
     ///
     /// By default a request that keeps the rules is accepted, and any other is
-    /// answered as the rule says that it breaks.
+    /// answered as the rule says that it breaks. Anything else can be looked
+    /// at, and decided, for this connection alone:
+    ///
+    /// ```
+    /// use ws_mio::{Accept, Decision, Handler, Incoming, Message, Peer, Response};
+    ///
+    /// struct Chat;
+    ///
+    /// /// What is kept for a connection.
+    /// #[derive(Default)]
+    /// struct Guest {
+    ///     room: String,
+    /// }
+    ///
+    /// impl Handler for Chat {
+    ///     type Data = Guest;
+    ///
+    ///     fn on_request<'r>(&mut self, incoming: Incoming<'r>) -> Decision<'r, Guest> {
+    ///         let request = incoming.request();
+    ///         let Some(room) = request.path().strip_prefix("/rooms/") else {
+    ///             return Response::new(404).into();
+    ///         };
+    ///         let guest = Guest { room: room.to_owned() };
+    ///         // A browser names the page's origin. What comes from this machine,
+    ///         // and from no browser, may leave out masking: [MS-WSPE].
+    ///         let is_local = incoming.peer_address().is_some_and(|peer| peer.ip().is_loopback());
+    ///         let flag = is_local && request.header("Origin").is_none();
+    ///         let acceptance = match incoming.negotiate() {
+    ///             Ok(acceptance) => acceptance,
+    ///             Err(error) => return error.rejection().into(),
+    ///         };
+    ///         // One of those that the client lists, or none.
+    ///         let acceptance = acceptance.clone().subprotocol("v2.chat").unwrap_or(acceptance);
+    ///         Accept::new(acceptance, guest).accept_unmasked_frame(flag).into()
+    ///     }
+    ///
+    ///     fn on_message(&mut self, peer: &mut Peer<'_, Guest>, message: Message<'_>) {
+    ///         let room = &peer.data().room;
+    ///         println!("{} bytes for {room}", message.len());
+    ///     }
+    /// }
+    /// ```
     fn on_request<'r>(&mut self, incoming: Incoming<'r>) -> Decision<'r, Self::Data> {
         incoming.decide()
     }
 
-    /// A connection is open.
+    /// A connection is open, and its 101 leaves before all that is sent here.
     fn on_open(&mut self, peer: &mut Peer<'_, Self::Data>) {
         let _ = peer;
     }
 
-    /// A message came; it is lent for the length of the call.
+    /// A message came, whole; text is valid UTF-8. It is lent for the length
+    /// of the call. Not called if [`CHUNKS`](Self::CHUNKS) is set.
+    ///
+    /// Messages come in order, also after our own Close, until the peer's.
     fn on_message(&mut self, peer: &mut Peer<'_, Self::Data>, message: Message<'_>);
 
-    /// A piece of a message came, if [`CHUNKS`](Self::CHUNKS) is set.
+    /// A piece of a message came, if [`CHUNKS`](Self::CHUNKS) is set. Text is
+    /// cut between characters; the last piece may be empty.
     fn on_chunk(&mut self, peer: &mut Peer<'_, Self::Data>, chunk: Chunk<'_>) {
         let _ = (peer, chunk);
     }
 
-    /// A Ping came; it is answered already.
+    /// A Ping came, of at most 125 bytes; it is answered already.
     fn on_ping(&mut self, peer: &mut Peer<'_, Self::Data>, payload: &[u8]) {
         let _ = (peer, payload);
     }
@@ -70,12 +115,18 @@ pub trait Handler {
         let _ = (peer, payload, round_trip);
     }
 
-    /// Everything that was queued has been taken by the transport.
+    /// All that waited for a peer that reads slowly has been taken by the
+    /// transport: after [`Backpressure::Queued`](crate::Backpressure::Queued),
+    /// unless the connection ended before.
     fn on_drain(&mut self, peer: &mut Peer<'_, Self::Data>) {
         let _ = peer;
     }
 
-    /// The connection is over: the last call for it. Nothing can be sent.
+    /// The connection is over: the last call for it, and called exactly once
+    /// for every [`on_open`](Self::on_open). Nothing can be sent any more.
+    ///
+    /// What was sent before still leaves, up to `close_timeout`, unless the
+    /// connection was aborted, failed or timed out.
     fn on_close(&mut self, peer: &mut Peer<'_, Self::Data>, closed: Closed<'_>) {
         let _ = (peer, closed);
     }
@@ -108,7 +159,7 @@ impl<'r> Incoming<'r> {
         self.request
     }
 
-    /// Returns the address of the peer.
+    /// Returns the address of the peer; `None` if it has left already.
     #[must_use]
     pub const fn peer_address(&self) -> Option<SocketAddr> {
         self.peer

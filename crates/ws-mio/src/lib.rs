@@ -30,7 +30,19 @@
 //! buffers, no parser state. Readiness is edge-triggered; a message costs one
 //! read and one write, and all that a turn sends to a peer leaves in one write.
 //!
-//! A peer that reads slowly is read from slowly: see [`Backpressure`].
+//! # What is bounded
+//!
+//! A peer that reads slowly is read from slowly: while more answers wait for it
+//! than [`Config::high_water`], nothing more is read, so that what one peer
+//! makes the server hold is a read buffer, a message that comes in pieces, the
+//! high water and one answer more. What is sent unasked is refused above
+//! [`Config::max_backpressure`]; see [`Backpressure`]. Every wait has a limit:
+//! see [`Config`].
+//!
+//! # What is told
+//!
+//! With a `tracing` subscriber every connection has a span `websocket` with the
+//! peer's address, in which the handler's calls happen too.
 
 mod closed;
 mod config;
@@ -60,3 +72,7 @@ pub use ws_handshake::{self, ClientRequest, OriginPolicy, Request, Response, Ser
 pub use ws_proto::{
     self, Chunk, CloseCode, ControlledNetwork, KeepaliveConfig, Limits, Message, Prepared,
 };
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

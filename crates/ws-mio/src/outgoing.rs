@@ -2,9 +2,9 @@
 
 use std::io::{self, IoSlice};
 
-use ws_proto::{Masking, OutFrame, Outbox, OutboxFull, SendError, Sender};
+use ws_proto::{Masking, OpCode, OutFrame, Outbox, OutboxFull, SendError, Sender};
 
-use crate::Transport;
+use crate::{Transport, transport::SHORT_IS_ALL};
 
 /// What became of something that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,12 @@ pub(crate) struct Outgoing {
     pub(crate) paused: bool,
     /// The application dropped the connection.
     pub(crate) aborted: bool,
+    /// What is sent now answers what the peer sent.
+    pub(crate) answering: bool,
+    /// How many bytes wait that answer nothing. They do not keep us from
+    /// reading: two peers that send each other something long at the same time
+    /// would wait for each other for ever.
+    unasked: usize,
 }
 
 /// A payload up to this size is copied beside other frames; a longer one is
@@ -65,6 +71,8 @@ impl Outgoing {
             broken: None,
             paused: false,
             aborted: false,
+            answering: false,
+            unasked: 0,
         }
     }
 
@@ -75,6 +83,11 @@ impl Outgoing {
             && self.broken.is_none()
             && !self.paused
             && !self.aborted
+    }
+
+    /// Tells whether more answers wait for the peer than `high_water`.
+    pub(crate) const fn is_behind(&self, high_water: usize) -> bool {
+        self.outbox.len() >= self.unasked.saturating_add(high_water)
     }
 
     /// Sends a frame: behind what waits, else with the cork, else at once.
@@ -89,10 +102,24 @@ impl Outgoing {
             return Refused::Over.into();
         }
         if !self.outbox.is_empty() {
-            return match self.outbox.push(frame, 0) {
-                Ok(()) => Backpressure::Queued(self.outbox.len()),
-                Err(full) => full.into(),
+            let pending = self.outbox.len();
+            let has_room = match frame.opcode() {
+                // There is one in a connection.
+                OpCode::Close => true,
+                // Reading stops before there are many.
+                OpCode::Pong => true,
+                OpCode::Ping => false,
+                // However long it is: an answer to what was read below high
+                // water is never lost.
+                _ => pending < self.outbox.limit(),
             };
+            if has_room {
+                self.outbox.append(frame, 0);
+            } else if let Err(full) = self.outbox.push(frame, 0) {
+                return full.into();
+            }
+            self.count_unasked(pending);
+            return Backpressure::Queued(self.outbox.len());
         }
         match frame.as_slices() {
             Some([head, payload]) if payload.len() > COPY_MAX => {
@@ -123,7 +150,17 @@ impl Outgoing {
         }
         match self.outbox.len() {
             0 => Backpressure::Sent,
-            pending => Backpressure::Queued(pending),
+            pending => {
+                self.count_unasked(0);
+                Backpressure::Queued(pending)
+            }
+        }
+    }
+
+    /// Counts what has come to the outbox since `pending` bytes waited there.
+    const fn count_unasked(&mut self, pending: usize) {
+        if !self.answering {
+            self.unasked += self.outbox.len() - pending;
         }
     }
 
@@ -150,6 +187,9 @@ impl Outgoing {
 
     /// Writes what waits, as much as the transport takes.
     pub(crate) fn flush_outbox(&mut self, transport: &mut dyn Transport) {
+        if self.is_over() {
+            self.outbox.advance(usize::MAX);
+        }
         while !self.outbox.is_empty() {
             let pending = self.outbox.len();
             let written = write(transport, &[IoSlice::new(self.outbox.as_slice())]);
@@ -157,9 +197,10 @@ impl Outgoing {
                 return;
             };
             self.outbox.advance(written);
+            self.unasked = self.unasked.min(self.outbox.len());
             // A short write has filled the transport: it tells when it has
             // room again.
-            if written < pending {
+            if written == 0 || (SHORT_IS_ALL && written < pending) {
                 return;
             }
         }
@@ -198,6 +239,257 @@ fn write(transport: &mut dyn Transport, slices: &[IoSlice<'_>]) -> io::Result<us
                 io::ErrorKind::WouldBlock => return Ok(0),
                 _ => return Err(error),
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use ws_proto::{ClientMasking, CloseCode, CloseFrame, Message, ServerMasking};
+
+    use super::*;
+
+    /// A transport that does as it is told, write by write, and then takes
+    /// everything.
+    #[derive(Debug, Default)]
+    struct Script {
+        steps: VecDeque<Step>,
+        wire: Vec<u8>,
+        writes: usize,
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        /// Takes so many bytes at most.
+        Take(usize),
+        /// Takes everything and claims more.
+        Overstate(usize),
+        Zero,
+        Fail(io::ErrorKind),
+    }
+
+    use Step::{Fail, Overstate, Take, Zero};
+    use io::ErrorKind::{BrokenPipe, Interrupted, WouldBlock};
+
+    impl Script {
+        fn new(steps: impl IntoIterator<Item = Step>) -> Self {
+            Self {
+                steps: steps.into_iter().collect(),
+                ..Self::default()
+            }
+        }
+    }
+
+    impl Transport for Script {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(WouldBlock.into())
+        }
+
+        fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            self.writes += 1;
+            let len: usize = slices.iter().map(|slice| slice.len()).sum();
+            let (mut take, claim) = match self.steps.pop_front() {
+                None => (len, len),
+                Some(Take(n)) => (len.min(n), len.min(n)),
+                Some(Overstate(n)) => (len, len + n),
+                Some(Zero) => (0, 0),
+                Some(Fail(kind)) => return Err(kind.into()),
+            };
+            for slice in slices {
+                let part = &slice[..take.min(slice.len())];
+                self.wire.extend_from_slice(part);
+                take -= part.len();
+            }
+            Ok(claim)
+        }
+
+        fn shutdown(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn server(max_backpressure: usize) -> Outgoing {
+        Outgoing::new(ServerMasking::new().into(), max_backpressure)
+    }
+
+    /// What an application sends, in two turns.
+    const PAYLOADS: [&[u8]; 7] = [
+        b"a",
+        b"",
+        &[1; 200],
+        &[2; COPY_MAX + 1],
+        b"b",
+        &[3; COPY_MAX],
+        &[4; 2 * COPY_MAX],
+    ];
+
+    /// Sends everything in turns of `turn` messages, and lets the transport
+    /// take it; returns what should have left.
+    fn converse(outgoing: &mut Outgoing, transport: &mut Script, turn: usize) -> Vec<u8> {
+        let mut expected = Vec::new();
+        let mut cork = Vec::new();
+        for payloads in PAYLOADS.chunks(turn) {
+            for payload in payloads {
+                let frame = outgoing.sender.message(Message::Binary(payload)).unwrap();
+                frame.append_to(&mut expected, 0);
+                let sent = outgoing.send(&frame, &mut cork, transport);
+                assert!(!matches!(sent, Backpressure::Refused(_)), "{sent:?}");
+                // INVARIANT: what waits is in one place only.
+                assert!(cork.is_empty() || outgoing.outbox.is_empty());
+            }
+            outgoing.flush_cork(&mut cork, transport);
+            assert!(cork.is_empty());
+            let left = [&transport.wire, outgoing.outbox.as_slice()].concat();
+            assert!(left == expected, "bytes were lost, doubled or moved");
+            outgoing.flush_outbox(transport);
+        }
+        while !outgoing.outbox.is_empty() {
+            outgoing.flush_outbox(transport);
+        }
+        expected
+    }
+
+    #[test]
+    fn frames_leave_whole_and_in_order_when_a_write_stops_anywhere() {
+        //= RFC6455-6.1-7
+        let whole = converse(&mut server(1 << 20), &mut Script::default(), 7);
+        let around = |at: usize| at.saturating_sub(20)..at + 20;
+        let stops = (1..600)
+            .chain(around(COPY_MAX))
+            .chain(around(whole.len() - 30));
+        for stop in stops {
+            for turn in [1, 3, 7] {
+                let mut outgoing = server(1 << 20);
+                let mut transport = Script::new([Take(stop), Fail(WouldBlock), Take(stop)]);
+                let expected = converse(&mut outgoing, &mut transport, turn);
+                assert!(transport.wire == expected, "stopped at {stop}");
+                assert!(outgoing.is_idle());
+            }
+        }
+    }
+
+    #[test]
+    fn frames_leave_whole_and_in_order_however_little_a_write_takes() {
+        //= RFC6455-6.1-7
+        for step in [1, 2, 3, 7, 100, 4096, COPY_MAX, COPY_MAX + 1] {
+            let mut transport = Script::new((0..200_000).map(|i| match i % 5 {
+                0 => Fail(Interrupted),
+                1 => Fail(WouldBlock),
+                _ => Take(step),
+            }));
+            let mut outgoing = server(1 << 20);
+            let expected = converse(&mut outgoing, &mut transport, 2);
+            assert!(transport.wire == expected, "{step} bytes at a time");
+            assert!(outgoing.is_idle());
+        }
+    }
+
+    #[test]
+    fn count_beyond_what_was_offered_is_not_believed() {
+        for turn in [1, 2, 7] {
+            let mut transport = Script::new([Overstate(1), Take(5), Overstate(usize::MAX / 2)]);
+            let mut outgoing = server(1 << 20);
+            let expected = converse(&mut outgoing, &mut transport, turn);
+            assert!(transport.wire == expected);
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_or_written_after_a_failure() {
+        for failure in [Zero, Fail(BrokenPipe)] {
+            for before in 0..4 {
+                let mut transport = Script::new(std::iter::repeat_n(Take(3), before));
+                transport.steps.push_back(failure);
+                let (mut outgoing, mut cork) = (server(1 << 20), Vec::new());
+                for payload in PAYLOADS {
+                    let frame = outgoing.sender.message(Message::Binary(payload)).unwrap();
+                    outgoing.send(&frame, &mut cork, &mut transport);
+                    outgoing.flush_cork(&mut cork, &mut transport);
+                    outgoing.flush_outbox(&mut transport);
+                }
+                assert!(outgoing.broken.is_some() && outgoing.is_over());
+                assert!(outgoing.outbox.is_empty() && cork.is_empty());
+                let writes = transport.writes;
+                let frame = outgoing.sender.message(Message::Text("late")).unwrap();
+                assert_eq!(
+                    outgoing.send(&frame, &mut cork, &mut transport),
+                    Backpressure::Refused(Refused::Over)
+                );
+                outgoing.flush_cork(&mut cork, &mut transport);
+                outgoing.flush_outbox(&mut transport);
+                assert_eq!(transport.writes, writes);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_that_waits_is_written_after_an_abort() {
+        let (mut outgoing, mut cork) = (server(1 << 20), Vec::new());
+        let mut transport = Script::new([Take(1), Fail(WouldBlock)]);
+        let frame = outgoing.sender.message(Message::Text("waits")).unwrap();
+        outgoing.send(&frame, &mut cork, &mut transport);
+        outgoing.flush_cork(&mut cork, &mut transport);
+        outgoing.aborted = true;
+        outgoing.flush_outbox(&mut transport);
+        assert_eq!(transport.wire, b"\x81");
+        assert!(outgoing.outbox.is_empty());
+    }
+
+    #[test]
+    fn message_over_max_backpressure_is_refused_and_the_close_is_not() {
+        //= RFC6455-7.1.2-1
+        let (mut outgoing, mut cork) = (server(10), Vec::new());
+        let mut transport = Script::new(std::iter::repeat_n(Fail(WouldBlock), 100));
+        // A single message may be longer, and there is room for some Pings.
+        let long = [7; 1000];
+        let frame = outgoing.sender.message(Message::Binary(&long)).unwrap();
+        outgoing.send(&frame, &mut cork, &mut transport);
+        outgoing.flush_cork(&mut cork, &mut transport);
+        assert_eq!(outgoing.outbox.len(), 1004);
+        let frame = outgoing.sender.message(Message::Text("")).unwrap();
+        let Backpressure::Refused(Refused::Full(full)) =
+            outgoing.send(&frame, &mut cork, &mut transport)
+        else {
+            panic!("it was not refused")
+        };
+        assert_eq!((full.pending, full.len, full.limit), (1004, 2, 10));
+        let ping = outgoing.sender.ping(&[0; 125]).unwrap();
+        while outgoing.send(&ping, &mut cork, &mut transport)
+            != Backpressure::Refused(Refused::Full(OutboxFull {
+                len: 127,
+                pending: outgoing.outbox.len(),
+                limit: 10,
+            }))
+        {}
+        let pending = outgoing.outbox.len();
+        let close = Some(CloseFrame {
+            code: CloseCode::NORMAL,
+            reason: "",
+        });
+        let close = outgoing.sender.close(close).unwrap();
+        assert_eq!(
+            outgoing.send(&close, &mut cork, &mut transport),
+            Backpressure::Queued(pending + 4)
+        );
+    }
+
+    #[test]
+    fn zero_key_frame_is_written_from_where_it_lies_and_a_masked_one_is_not() {
+        //= MSWS-3.1.4-6
+        for (flag, writes) in [(true, 1), (false, 0)] {
+            let masking = ClientMasking::with_set_mask_to_zero(flag);
+            let mut outgoing = Outgoing::new(masking.into(), 1 << 20);
+            let (mut transport, mut cork) = (Script::default(), Vec::new());
+            let payload = [9; COPY_MAX + 1];
+            let frame = outgoing.sender.message(Message::Binary(&payload)).unwrap();
+            outgoing.send(&frame, &mut cork, &mut transport);
+            assert_eq!(transport.writes, writes);
+            outgoing.flush_cork(&mut cork, &mut transport);
+            assert_eq!(transport.wire.len(), 8 + payload.len());
+            assert_eq!(transport.wire[4..8] == [0; 4], flag);
+            assert_eq!(transport.wire[8..] == payload, flag);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use mio::net::TcpStream;
 use ws_proto::{CloseCode, CloseFrame, Message, OutFrame, Prepared, SendError};
 
-use crate::{Backpressure, outgoing::Outgoing};
+use crate::{Backpressure, Refused, outgoing::Outgoing};
 
 /// Names a connection for as long as its loop runs; never given twice.
 ///
@@ -33,7 +33,8 @@ pub struct Peer<'a, D> {
 }
 
 impl<D> Peer<'_, D> {
-    /// Returns the name of the connection.
+    /// Returns the name of the connection within its loop. A
+    /// [`Socket`](crate::Socket) is in no loop of ours: they have all the same.
     #[must_use]
     pub const fn id(&self) -> PeerId {
         self.id
@@ -57,47 +58,63 @@ impl<D> Peer<'_, D> {
         self.accept_unmasked_frame
     }
 
-    /// Sends a message.
+    /// Sends a message, in one frame.
+    ///
+    /// It is refused after a Close, between the fragments of another message,
+    /// and while `max_backpressure` bytes wait. A handler that sends no more
+    /// than it gets is never refused for the last reason.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Backpressure {
         let frame = self.outgoing.sender.message(message.into());
         self.write(frame)
     }
 
-    /// Sends text.
+    /// Sends text, as [`send`](Self::send).
     pub fn send_text(&mut self, text: &str) -> Backpressure {
         self.send(text)
     }
 
-    /// Sends bytes.
+    /// Sends bytes, as [`send`](Self::send).
     pub fn send_binary(&mut self, bytes: &[u8]) -> Backpressure {
         self.send(bytes)
     }
 
-    /// Sends a message that was encoded before.
+    /// Sends a message that was encoded before, as [`send`](Self::send).
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Backpressure {
         let frame = self.outgoing.sender.prepared(prepared);
         self.write(frame)
     }
 
     /// Sends the next piece of a message, which ends with `last`; see
-    /// [`Sender::fragment`](ws_proto::Sender::fragment).
+    /// [`Sender::fragment`](ws_proto::Sender::fragment). One that is refused
+    /// for want of room can be sent again.
     pub fn send_fragment<'m>(
         &mut self,
         fragment: impl Into<Message<'m>>,
         last: bool,
     ) -> Backpressure {
+        let before = self.outgoing.sender.clone();
         let frame = self.outgoing.sender.fragment(fragment.into(), last);
-        self.write(frame)
+        let sent = self.write(frame);
+        if let Backpressure::Refused(Refused::Full(_)) = sent {
+            // As if it had not been asked for: it can be sent later.
+            self.outgoing.sender = before;
+        }
+        sent
     }
 
-    /// Sends a Ping with at most 125 bytes of payload.
+    /// Sends a Ping with at most 125 bytes of payload. It has some room beyond
+    /// `max_backpressure`.
     pub fn ping(&mut self, payload: &[u8]) -> Backpressure {
         let frame = self.outgoing.sender.ping(payload);
         self.write(frame)
     }
 
-    /// Starts the closing handshake. Messages that the peer has sent still
-    /// come until its Close does.
+    /// Starts the closing handshake: nothing can be sent after it. Messages
+    /// that the peer has sent still come until its Close does, for which
+    /// `close_timeout` is the limit.
+    ///
+    /// It always has room; it is refused if a Close was sent before, and if
+    /// the reason is over 123 bytes.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Backpressure {
         let frame = self
             .outgoing
@@ -106,18 +123,22 @@ impl<D> Peer<'_, D> {
         self.write(frame)
     }
 
-    /// Drops the connection without a closing handshake.
+    /// Drops the connection without a closing handshake, when the handler has
+    /// returned. What was sent in this call leaves if the transport takes it;
+    /// what waits does not. [`on_close`](crate::Handler::on_close) follows.
     pub const fn abort(&mut self) {
         self.outgoing.aborted = true;
     }
 
-    /// Reads nothing more from the peer until [`resume`](Self::resume).
-    /// Messages of this turn that are read already wait unparsed.
+    /// Delivers nothing more of the peer until [`resume`](Self::resume): no
+    /// messages, no Pongs, no Close, and no end of the stream. What was read
+    /// already waits unparsed, at most a read buffer of it. Pings are still
+    /// sent, but nobody is given up for not answering them.
     pub const fn pause(&mut self) {
         self.outgoing.paused = true;
     }
 
-    /// Reads from the peer again.
+    /// Reads from the peer again, when the handler has returned.
     pub const fn resume(&mut self) {
         self.outgoing.paused = false;
     }

@@ -36,7 +36,8 @@ impl Remote {
 
     /// Stops the server: it accepts nothing more, sends Close 1001 to every
     /// peer, waits for their replies up to `close_timeout`, and returns from
-    /// [`run`](crate::Server::run). Returns at once.
+    /// [`run`](crate::Server::run). Returns at once. Connections that are not
+    /// open yet are dropped.
     ///
     /// # Errors
     ///
@@ -52,13 +53,13 @@ impl Remote {
             .commands
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        commands.push(command);
-        // One wake-up takes all that was pushed before the loop looks.
-        if commands.len() == 1 {
-            self.shared.waker.wake()
-        } else {
-            Ok(())
+        // One wake-up takes all that is pushed before the loop looks; one
+        // that failed is no wake-up for what follows.
+        if commands.is_empty() {
+            self.shared.waker.wake()?;
         }
+        commands.push(command);
+        Ok(())
     }
 
     pub(crate) fn take(&self) -> Vec<Command> {

@@ -13,16 +13,17 @@ use mio::{
     event::{Event, Source},
     net::TcpStream,
 };
+use tracing::{Span, debug, info_span};
 use ws_handshake::{
     Agreed, ClientHandshake, ClientProgress, ClientRequest, HandshakeError, HeadReader,
-    HttpResponse,
+    HttpResponse, Response,
 };
 use ws_proto::{ClientMasking, Due, Keepalive, KeepaliveConfig, Limits, Masking, ServerMasking};
 
 use crate::{
     Cause, ClientConfig, Config, Handler, Peer, PeerId, Timeout, Transport,
-    connection::{Fate, Link, Phase, Ready, Slot, Turn},
-    event_loop::{Admitted, decide},
+    connection::{Fate, Link, Phase, Ready, Slot, Turn, high_water},
+    event_loop::{Admitted, decide, warn_of_flag},
     scratch::Scratch,
     wheel::{TICK, Tick, tick_at},
 };
@@ -39,6 +40,76 @@ use crate::{
 /// 4. Drop it once either returns [`SocketState::Closed`] or an error.
 ///
 /// Between events it owns no read buffer; all sockets of a thread share one.
+///
+/// ```
+/// use std::{net::TcpListener, sync::Arc, time::Instant};
+///
+/// use mio::{Events, Interest, Poll, Token, net::TcpStream};
+/// use ws_mio::{
+///     ClientConfig, ClientRequest, CloseCode, Config, Handler, Message, OriginPolicy, Peer,
+///     Socket, SocketState, Uri,
+/// };
+///
+/// /// The server sends messages back.
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     type Data = ();
+///     fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
+///         peer.send(message);
+///     }
+/// }
+///
+/// /// The client says hello, and goodbye after the answer.
+/// struct Hello;
+///
+/// impl Handler for Hello {
+///     type Data = ();
+///     fn on_open(&mut self, peer: &mut Peer<'_, ()>) {
+///         peer.send_text("Hello");
+///     }
+///     fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
+///         assert_eq!(message, Message::Text("Hello"));
+///         peer.close(CloseCode::NORMAL, "");
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let address = listener.local_addr()?;
+/// let request = ClientRequest::new(Uri::parse(&format!("ws://{address}/"))?);
+/// let mut client = Socket::connect(address, request, &ClientConfig::default())?;
+///
+/// let (stream, _) = listener.accept()?;
+/// stream.set_nonblocking(true)?;
+/// let config = Arc::new(Config::new(OriginPolicy::Any));
+/// let mut server = Some(Socket::accept(TcpStream::from_std(stream), config));
+///
+/// let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(8));
+/// let both = Interest::READABLE | Interest::WRITABLE;
+/// poll.registry().register(&mut client, Token(0), both)?;
+/// poll.registry().register(server.as_mut().unwrap(), Token(1), both)?;
+/// while client.state() != SocketState::Closed {
+///     let next = [client.next_timeout(), server.as_ref().and_then(Socket::next_timeout)];
+///     let next = next.into_iter().flatten().min();
+///     poll.poll(&mut events, next.map(|at| at.saturating_duration_since(Instant::now())))?;
+///     for event in &events {
+///         if event.token() == Token(0) {
+///             client.ready(event, &mut Hello)?;
+///         } else if let Some(socket) = &mut server {
+///             if socket.ready(event, &mut Echo)? == SocketState::Closed {
+///                 server = None; // closes the transport, which the client waits for
+///             }
+///         }
+///     }
+///     client.handle_timeout(&mut Hello)?;
+///     if let Some(socket) = &mut server {
+///         socket.handle_timeout(&mut Echo)?;
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Socket<D = ()> {
     slot: Slot<D>,
@@ -46,6 +117,9 @@ pub struct Socket<D = ()> {
     cork: Vec<u8>,
     opening: Opening,
     agreed: Option<Agreed>,
+    /// Why the connection never came to be, until the answer has left.
+    refused: Option<OpenError>,
+    span: Span,
     keepalive: KeepaliveConfig,
     close_timeout: Duration,
     high_water: usize,
@@ -73,8 +147,9 @@ pub enum SocketState {
     Opening,
     /// Messages go both ways, or the closing handshake is under way.
     Open,
-    /// It is over; [`Handler::on_close`] was called. The last bytes are still
-    /// on their way: go on with events and timeouts.
+    /// It is over: [`Handler::on_close`] was called, or the client's request
+    /// was refused. The last bytes are still on their way: go on with events
+    /// and timeouts.
     Ending,
     /// It is over: drop the socket.
     Closed,
@@ -103,9 +178,13 @@ pub enum OpenError {
 
 /// How much is read at once.
 const READ_BUFFER: usize = 64 * 1024;
+/// How many reads there are in a row before and after a connection is open.
+const READS: usize = 16;
+/// How many turns a connection gets in a row, of a MiB each.
+const TURNS: usize = 4;
 
 impl<D: Default> Socket<D> {
-    /// Starts to connect to a server.
+    /// Starts to connect to a server, directly.
     ///
     /// `address` is that of the request's host, which the caller looked up:
     /// that can take long.
@@ -136,17 +215,23 @@ impl<D: Default> Socket<D> {
         let set_mask_to_zero = config
             .set_mask_to_zero
             .allows(address.map(|address| address.ip()), false);
+        if set_mask_to_zero {
+            warn_of_flag("set_mask_to_zero", address);
+        }
         let masking = ClientMasking::with_set_mask_to_zero(set_mask_to_zero).into();
         let until = tick_at(config.handshake_timeout);
+        let span = info_span!("websocket", role = "client", peer = address.map(display));
         Self {
             slot: Slot::new(stream, 0, Duration::ZERO, until, D::default()),
             link: Link::new(masking, config.limits, config.max_backpressure),
             cork: Vec::new(),
             opening: Opening::Connecting(Box::new(request.start_random())),
             agreed: None,
+            refused: None,
+            span,
             keepalive: config.keepalive,
             close_timeout: config.close_timeout,
-            high_water: config.high_water,
+            high_water: high_water(config.high_water, config.max_backpressure),
             limits: config.limits,
             max_backpressure: config.max_backpressure,
             started: Instant::now(),
@@ -161,14 +246,21 @@ impl<D: Default> Socket<D> {
         let _ = stream.set_nodelay(true);
         let masking = ServerMasking::new().into();
         let until = tick_at(config.handshake_timeout);
+        let span = info_span!(
+            "websocket",
+            role = "server",
+            peer = stream.peer_addr().ok().map(display)
+        );
         Self {
             slot: Slot::new(stream, 0, Duration::ZERO, until, D::default()),
             link: Link::new(masking, config.limits, config.max_backpressure),
             cork: Vec::new(),
             agreed: None,
+            refused: None,
+            span,
             keepalive: config.keepalive,
             close_timeout: config.close_timeout,
-            high_water: config.high_water,
+            high_water: high_water(config.high_water, config.max_backpressure),
             limits: config.limits,
             max_backpressure: config.max_backpressure,
             opening: Opening::Server(Box::new((config.handshake.head_reader(), config))),
@@ -180,8 +272,10 @@ impl<D: Default> Socket<D> {
     /// Does what an event makes possible: connects, shakes hands, writes what
     /// waits, and reads and dispatches what came.
     ///
-    /// It reads until there is nothing more to read, or until nothing more is
-    /// to be read from a peer that reads slowly.
+    /// It reads until there is nothing more to read, until nothing more is to
+    /// be read from a peer that reads slowly, or until it has read its share,
+    /// so that a peer that never stops sending cannot keep the loop. In the
+    /// last case [`next_timeout`](Self::next_timeout) is at once.
     ///
     /// # Errors
     ///
@@ -192,14 +286,13 @@ impl<D: Default> Socket<D> {
         event: &Event,
         handler: &mut H,
     ) -> Result<SocketState, OpenError> {
-        self.now = self.started.elapsed();
-        with_scratch(|buffer| self.progress(buffer, event.into(), handler))
+        self.progress_now(event.into(), handler)
     }
 
     /// Lends the peer, to send outside of a handler's call; [`flush`](Self::flush)
-    /// afterwards. `None` until the connection is open.
+    /// afterwards. `None` unless the connection is open.
     pub fn peer(&mut self) -> Option<Peer<'_, D>> {
-        matches!(self.opening, Opening::Done).then(|| Peer {
+        (self.state() == SocketState::Open).then_some(Peer {
             id: PeerId {
                 key: 0,
                 generation: 0,
@@ -223,8 +316,7 @@ impl<D: Default> Socket<D> {
         &mut self,
         handler: &mut H,
     ) -> Result<SocketState, OpenError> {
-        self.now = self.started.elapsed();
-        with_scratch(|buffer| self.progress(buffer, Ready::default(), handler))
+        self.progress_now(Ready::default(), handler)
     }
 
     /// Returns how far the connection is.
@@ -250,9 +342,16 @@ impl<D: Default> Socket<D> {
         self.link.outgoing.sender.masking()
     }
 
-    /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called.
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called,
+    /// which may be at once. It changes with every call of the others.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
+        if self.state() == SocketState::Closed {
+            return None;
+        }
+        if self.slot.goes_on {
+            return Some(self.started + self.now);
+        }
         let keepalive = || {
             self.slot
                 .keepalive
@@ -263,42 +362,61 @@ impl<D: Default> Socket<D> {
             Phase::Upgrading { until }
             | Phase::Flushing { until, .. }
             | Phase::Lingering { until } => Some(until),
-            Phase::Open => self.link.close_by.into_iter().chain(keepalive()).min(),
+            // After our Close, only the peer's is waited for.
+            Phase::Open => self.link.close_by.or_else(keepalive),
         };
         tick.map(|tick| self.started + TICK * tick)
     }
 
-    /// Does what the time has come for: a Ping, or giving the peer up.
+    /// Does what the time has come for: a Ping, giving the peer up, or going on
+    /// to read. Does nothing if it is called too early.
     ///
     /// # Errors
     ///
-    /// [`OpenError::Timeout`].
+    /// As [`ready`](Self::ready); [`OpenError::Timeout`] if the opening
+    /// handshake took too long.
     pub fn handle_timeout<H: Handler<Data = D>>(
         &mut self,
         handler: &mut H,
     ) -> Result<SocketState, OpenError> {
         self.now = self.started.elapsed();
+        let _entered = self.span.clone().entered();
         let tick = self.tick();
         match self.slot.phase {
             Phase::Upgrading { until } if tick >= until => {
-                self.opening = Opening::Done;
-                return Err(OpenError::Timeout);
+                if let Opening::Server(_) = self.opening {
+                    Response::new(408).write_to(&mut self.cork);
+                }
+                return with_scratch(|buffer| self.refuse(buffer, OpenError::Timeout));
             }
+            //= RFC6455-5.5.1-14, RFC6455-7.1.1-2
             Phase::Flushing { until, .. } | Phase::Lingering { until } if tick >= until => {
-                return Ok(self.over());
+                let state = self.over();
+                return self.settle(state);
             }
             Phase::Open => {}
+            _ if self.slot.goes_on => return self.flush(handler),
             _ => return Ok(self.state()),
         }
-        if self.link.close_by.is_some_and(|at| tick >= at) {
-            return Ok(self.give_up(handler, Timeout::Close));
+        match self.link.close_by {
+            //= RFC6455-7.1.1-2
+            Some(at) if tick >= at => return Ok(self.give_up(handler, Timeout::Close)),
+            Some(_) if self.slot.goes_on => return self.flush(handler),
+            Some(_) => return Ok(self.state()),
+            None => {}
         }
         match self
             .slot
             .keepalive
             .handle_timeout(&self.keepalive, self.now)
         {
+            None if self.slot.goes_on => self.flush(handler),
             None => Ok(self.state()),
+            // What a peer sends while it is paused is not seen.
+            Some(Due::PongTimeout | Due::IdleTimeout) if self.link.outgoing.paused => {
+                self.slot.keepalive.handle_data(self.now);
+                Ok(self.state())
+            }
             Some(Due::PongTimeout) => Ok(self.give_up(handler, Timeout::Pong)),
             Some(Due::IdleTimeout) => Ok(self.give_up(handler, Timeout::Idle)),
             Some(Due::Ping(payload)) => {
@@ -310,18 +428,33 @@ impl<D: Default> Socket<D> {
         }
     }
 
+    fn progress_now<H: Handler<Data = D>>(
+        &mut self,
+        ready: Ready,
+        handler: &mut H,
+    ) -> Result<SocketState, OpenError> {
+        if self.state() == SocketState::Closed {
+            return Ok(SocketState::Closed);
+        }
+        self.now = self.started.elapsed();
+        let _entered = self.span.clone().entered();
+        with_scratch(|buffer| self.progress(buffer, ready, handler))
+    }
+
     fn progress<H: Handler<Data = D>>(
         &mut self,
         buffer: &mut [u8],
         ready: Ready,
         handler: &mut H,
     ) -> Result<SocketState, OpenError> {
-        match self.slot.phase {
-            Phase::Upgrading { .. } => self.open(buffer, ready, handler),
-            Phase::Open => Ok(self.talk(buffer, 0..0, ready, handler)),
-            Phase::Flushing { linger, .. } => Ok(self.end(buffer, linger)),
-            Phase::Lingering { .. } => Ok(self.linger(buffer)),
-        }
+        self.slot.goes_on = false;
+        let state = match self.slot.phase {
+            Phase::Upgrading { .. } => return self.open(buffer, ready, handler),
+            Phase::Open => return Ok(self.talk(buffer, 0..0, ready, handler)),
+            Phase::Flushing { linger, .. } => self.end(buffer, linger),
+            Phase::Lingering { .. } => self.linger(buffer),
+        };
+        self.settle(state)
     }
 
     // --- the opening handshake ---
@@ -333,13 +466,12 @@ impl<D: Default> Socket<D> {
         handler: &mut H,
     ) -> Result<SocketState, OpenError> {
         self.slot.read_closed |= ready.read_closed;
-        let opened = self.shake_hands(buffer, handler);
-        if opened.is_err() {
-            self.opening = Opening::Done;
-        }
-        let Some((len, consumed)) = opened? else {
-            return Ok(self.state());
+        let (len, consumed) = match self.shake_hands(buffer, handler) {
+            Ok(Some(opened)) => opened,
+            Ok(None) => return Ok(self.state()),
+            Err(error) => return self.refuse(buffer, error),
         };
+        debug!("open");
         self.opening = Opening::Done;
         self.slot.phase = Phase::Open;
         self.slot.keepalive = Keepalive::new(self.now);
@@ -365,7 +497,7 @@ impl<D: Default> Socket<D> {
         if let Some(error) = self.link.outgoing.broken.take() {
             return Err(error.into());
         }
-        loop {
+        for _ in 0..READS {
             let len = match Transport::read(&mut self.slot.transport, buffer) {
                 Ok(len) => len.min(buffer.len()),
                 Err(error) => match error.kind() {
@@ -396,6 +528,8 @@ impl<D: Default> Socket<D> {
                 return Ok(Some((len, consumed)));
             }
         }
+        self.slot.goes_on = true;
+        Ok(None)
     }
 
     /// Sends the request once the transport is connected.
@@ -458,12 +592,33 @@ impl<D: Default> Socket<D> {
             }
             Err(response) => {
                 response.write_to(&mut self.cork);
-                self.link
-                    .outgoing
-                    .flush_cork(&mut self.cork, &mut self.slot.transport);
-                let _ = Transport::shutdown(&mut self.slot.transport);
                 Err(OpenError::Answered(response.status()))
             }
+        }
+    }
+
+    /// Ends a connection that never came to be; an answer in the cork leaves
+    /// first.
+    fn refuse(&mut self, buffer: &mut [u8], error: OpenError) -> Result<SocketState, OpenError> {
+        debug!(%error, "not opened");
+        self.opening = Opening::Done;
+        if self.cork.is_empty() {
+            let _ = self.over();
+            return Err(error);
+        }
+        self.link
+            .outgoing
+            .flush_cork(&mut self.cork, &mut self.slot.transport);
+        self.refused = Some(error);
+        let state = self.end(buffer, true);
+        self.settle(state)
+    }
+
+    /// Tells at the end why there never was a connection, if so.
+    fn settle(&mut self, state: SocketState) -> Result<SocketState, OpenError> {
+        match self.refused.take_if(|_| state == SocketState::Closed) {
+            Some(error) => Err(error),
+            None => Ok(state),
         }
     }
 
@@ -491,17 +646,24 @@ impl<D: Default> Socket<D> {
         mut ready: Ready,
         handler: &mut H,
     ) -> SocketState {
+        let mut turns = TURNS;
         loop {
             match self.turn(handler).run(buffer, have, ready) {
-                // There is nobody else to give a turn to here.
-                Fate::Again => (have, ready) = (0..0, Ready::default()),
+                Fate::Again if turns > 1 => {
+                    turns -= 1;
+                    (have, ready) = (0..0, Ready::default());
+                }
+                Fate::Again => {
+                    self.slot.goes_on = true;
+                    break;
+                }
                 Fate::Keep => break,
                 Fate::End { linger } => return self.end(buffer, linger),
                 Fate::Drop => return self.over(),
             }
         }
         if self.link.outgoing.sender.is_close_sent() && self.link.close_by.is_none() {
-            self.link.close_by = Some(tick_at(self.now + self.close_timeout));
+            self.link.close_by = Some(tick_at(self.now.saturating_add(self.close_timeout)));
         }
         SocketState::Open
     }
@@ -510,19 +672,20 @@ impl<D: Default> Socket<D> {
 
     fn end(&mut self, buffer: &mut [u8], linger: bool) -> SocketState {
         self.link.outgoing.flush_outbox(&mut self.slot.transport);
-        let until = tick_at(self.now + self.close_timeout);
+        let until = tick_at(self.now.saturating_add(self.close_timeout));
         if !self.link.outgoing.outbox.is_empty() {
             if !matches!(self.slot.phase, Phase::Flushing { .. }) {
                 self.slot.phase = Phase::Flushing { until, linger };
             }
             return SocketState::Ending;
         }
-        //= RFC6455-7.1.1-1
+        //= RFC6455-5.5.1-13, RFC6455-7.1.1-6
         let is_client = matches!(self.masking(), Masking::Client(_));
+        //= RFC6455-5.5.1-11, RFC6455-5.5.1-12, RFC6455-7.1.1-3, RFC6455-7.1.1-5
         if !linger && !is_client {
             return self.over();
         }
-        // The server ends the transport first, and a client waits for that.
+        //= RFC6455-7.1.1-1
         if linger && Transport::shutdown(&mut self.slot.transport).is_err() {
             return self.over();
         }
@@ -531,12 +694,10 @@ impl<D: Default> Socket<D> {
     }
 
     fn linger(&mut self, buffer: &mut [u8]) -> SocketState {
-        // By the deadline alone: what is read is thrown away, and a peer that
-        // never stops is dropped then.
-        loop {
+        // Bounded here by the count, and in all by the deadline.
+        for _ in 0..READS {
             match Transport::read(&mut self.slot.transport, buffer) {
                 Ok(0) => return self.over(),
-                Ok(_) if self.started.elapsed() > self.now + TICK => return SocketState::Ending,
                 Ok(_) => {}
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return SocketState::Ending,
@@ -545,6 +706,8 @@ impl<D: Default> Socket<D> {
                 },
             }
         }
+        self.slot.goes_on = true;
+        SocketState::Ending
     }
 
     fn give_up<H: Handler<Data = D>>(&mut self, handler: &mut H, timeout: Timeout) -> SocketState {

@@ -54,3 +54,17 @@ impl Transport for TcpStream {
         Self::shutdown(self, Shutdown::Write)
     }
 }
+
+/// Whether a read or a write that moves less than it could has met the end of
+/// what there is, so that readiness is told again without a `WouldBlock`
+/// first.
+pub(crate) const SHORT_IS_ALL: bool = cfg!(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "macos",
+    target_os = "ios",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly",
+));

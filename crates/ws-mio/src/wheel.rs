@@ -8,9 +8,15 @@ pub(crate) type Tick = u32;
 /// How exact deadlines are.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
 
-/// The first tick that is not before `time`.
+/// The first tick that is not before `time`; the last of all for a time that
+/// never comes.
 pub(crate) const fn tick_at(time: Duration) -> Tick {
-    time.as_millis().div_ceil(TICK.as_millis()) as Tick
+    let tick = time.as_millis().div_ceil(TICK.as_millis());
+    if tick < Tick::MAX as u128 {
+        tick as Tick
+    } else {
+        Tick::MAX
+    }
 }
 
 const BUCKETS: usize = 1024;
@@ -108,6 +114,15 @@ mod tests {
     fn distant_entry_comes_up_early_to_be_put_back() {
         let mut wheel = Wheel::new();
         assert_eq!(wheel.insert(entry(7, 100_000)), BUCKETS as Tick - 1);
+    }
+
+    #[test]
+    fn time_that_never_comes_is_the_last_tick() {
+        assert_eq!(tick_at(Duration::ZERO), 0);
+        assert_eq!(tick_at(Duration::from_millis(1)), 1);
+        assert_eq!(tick_at(Duration::from_millis(50)), 1);
+        assert_eq!(tick_at(Duration::from_millis(51)), 2);
+        assert_eq!(tick_at(Duration::MAX), Tick::MAX);
     }
 
     #[test]

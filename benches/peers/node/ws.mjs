@@ -1,0 +1,24 @@
+// npm ws, with nothing tuned but compression, which is off by default, and the checks it has on.
+
+import { WebSocket, WebSocketServer } from 'ws';
+
+const broadcast = process.argv[3] === 'broadcast';
+const server = new WebSocketServer({ host: '127.0.0.1', port: 0, backlog: 4096 });
+
+server.on('listening', () => {
+  console.log(`listening on 127.0.0.1:${server.address().port}`);
+});
+server.on('connection', (socket) => {
+  socket.on('error', () => {});
+  socket.on('message', (data, binary) => {
+    if (!broadcast) {
+      socket.send(data, { binary });
+      return;
+    }
+    for (const client of server.clients) {
+      if (client.readyState === WebSocket.OPEN) {
+        client.send(data, { binary });
+      }
+    }
+  });
+});

@@ -1,0 +1,55 @@
+//! What the servers here have in common: one thread, a listener as that of `ws-mio`, and the mode.
+
+use std::error::Error;
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+
+use bench_rig::{Arguments, finish};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Serves every connection with `serve`, on this thread.
+pub fn run<F, E>(serve: impl Fn(TcpStream) -> F + Copy + 'static) -> ExitCode
+where
+    F: Future<Output = Result<(), E>> + 'static,
+    E: 'static,
+{
+    finish((|| {
+        Arguments::from_env().end()?;
+        block_on(async {
+            let listener = listen()?;
+            loop {
+                let (stream, _) = listener.accept().await?;
+                // How a connection ends is told by what the generator gets to see.
+                tokio::task::spawn_local(async move { drop(serve(stream).await) });
+            }
+        })
+    })())
+}
+
+/// Runs a client or a server on a runtime of one thread.
+///
+/// # Errors
+///
+/// Those of the future.
+pub fn block_on<T>(
+    future: impl Future<Output = Result<T, Box<dyn Error>>>,
+) -> Result<T, Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    tokio::task::LocalSet::new().block_on(&runtime, future)
+}
+
+fn listen() -> Result<TcpListener, Box<dyn Error>> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    socket.listen(4096)?;
+    socket.set_nonblocking(true)?;
+    // Inherited by the connections that are accepted.
+    socket.set_tcp_nodelay(true)?;
+    let listener = TcpListener::from_std(socket.into())?;
+    println!("listening on {}", listener.local_addr()?);
+    Ok(listener)
+}

@@ -1,0 +1,339 @@
+//! Messages over connections that stay open.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+use bench_rig::{
+    Histogram, OPCODE_BINARY, Placed, Replies, Usage, append_frame, connect, resident_bytes,
+    upgrade,
+};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::Options;
+
+/// How long a server may do nothing at all.
+const PATIENCE: Duration = Duration::from_secs(10);
+const READ_BUFFER: usize = 512 * 1024;
+
+/// Every connection sends its frames, waits for all the replies, and sends again.
+pub(crate) fn closed_loop(options: &Options) -> Result<(), Box<dyn Error>> {
+    let mut load = Load::open(options)?;
+    let mut measured = Measured::new(options);
+    for connection in &mut load.connections {
+        connection.begin(Instant::now());
+        connection.write(load.batch.as_slice())?;
+    }
+    while measured.goes_on(load.now)? {
+        load.poll(Some(PATIENCE))?;
+        for event in &load.events {
+            let connection = &mut load.connections[event.token().0];
+            connection.write(load.batch.as_slice())?;
+            let replies = connection.read(load.buffer.as_mut_slice())?;
+            if replies == 0 {
+                continue;
+            }
+            measured.messages += replies;
+            connection.awaited = connection.awaited.saturating_sub(replies);
+            if connection.awaited == 0 {
+                let now = Instant::now();
+                if let Some(sent) = connection.sent.pop_front() {
+                    measured.latencies.record(now - sent);
+                }
+                connection.begin(now);
+                connection.write(load.batch.as_slice())?;
+            }
+        }
+    }
+    measured.print("closed");
+    Ok(())
+}
+
+/// Sends at a given rate; a latency counts from the time at which the message was due.
+pub(crate) fn at_rate(options: &Options, rate: f64) -> Result<(), Box<dyn Error>> {
+    let mut load = Load::open(options)?;
+    let mut measured = Measured::new(options);
+    let start = Instant::now();
+    let interval = Duration::try_from_secs_f64(1.0 / rate)?;
+    let mut due = start;
+    let mut next = 0;
+    while measured.goes_on(load.now)? {
+        // Spins: a sleeping generator would measure its own waking up.
+        load.poll(Some(Duration::ZERO))?;
+        while due <= load.now {
+            let connection = &mut load.connections[next];
+            connection.begin(due);
+            connection.write(load.batch.as_slice())?;
+            next = (next + 1) % load.connections.len();
+            due += interval;
+        }
+        for event in &load.events {
+            let connection = &mut load.connections[event.token().0];
+            connection.write(load.batch.as_slice())?;
+            let replies = connection.read(load.buffer.as_mut_slice())?;
+            if replies == 0 {
+                continue;
+            }
+            let now = Instant::now();
+            measured.messages += replies;
+            for _ in 0..replies {
+                if let Some(sent) = connection.sent.pop_front() {
+                    measured.latencies.record(now - sent);
+                }
+            }
+        }
+    }
+    measured.print("rate");
+    Ok(())
+}
+
+/// The first connection sends one message after the other, and all count deliveries.
+pub(crate) fn broadcast(options: &Options) -> Result<(), Box<dyn Error>> {
+    let mut load = Load::open(options)?;
+    let mut measured = Measured::new(options);
+    let all = load.connections.len() as u64;
+    load.connections[0].begin(Instant::now());
+    load.connections[0].write(load.batch.as_slice())?;
+    let mut awaited = all;
+    while measured.goes_on(load.now)? {
+        load.poll(Some(PATIENCE))?;
+        for event in &load.events {
+            let connection = &mut load.connections[event.token().0];
+            let delivered = connection.read(load.buffer.as_mut_slice())?;
+            measured.messages += delivered;
+            awaited = awaited.saturating_sub(delivered);
+        }
+        if awaited == 0 {
+            awaited = all;
+            let now = Instant::now();
+            if let Some(sent) = load.connections[0].sent.pop_front() {
+                measured.latencies.record(now - sent);
+            }
+            load.connections[0].begin(now);
+        }
+        load.connections[0].write(load.batch.as_slice())?;
+    }
+    measured.print("broadcast");
+    Ok(())
+}
+
+struct Load {
+    poll: Poll,
+    events: Events,
+    connections: Vec<Connection>,
+    /// The frames that a connection sends at once: the same for all.
+    batch: Placed,
+    buffer: Placed,
+    now: Instant,
+    heard: Instant,
+}
+
+impl Load {
+    fn open(options: &Options) -> Result<Self, Box<dyn Error>> {
+        let payload: Vec<u8> = (0..options.size).map(|at| (at * 7) as u8).collect();
+        let mut batch = Vec::new();
+        for number in 0..options.pipelined {
+            append_frame(
+                &mut batch,
+                true,
+                OPCODE_BINARY,
+                options.masks,
+                number as u32,
+                &payload,
+            );
+        }
+        let poll = Poll::new()?;
+        let mut connections = Vec::new();
+        for number in 0..options.connections {
+            let mut stream = connect(options.port, number)?;
+            let mut replies = Replies::default();
+            if !options.raw {
+                replies.count(&upgrade(&mut stream, options.port)?)?;
+            }
+            stream.set_nonblocking(true)?;
+            let mut stream = TcpStream::from_std(stream);
+            poll.registry().register(
+                &mut stream,
+                Token(number),
+                Interest::READABLE | Interest::WRITABLE,
+            )?;
+            connections.push(Connection {
+                stream,
+                replies,
+                unwritten: 0,
+                owed: 0,
+                awaited: 0,
+                pipelined: options.pipelined,
+                sent: VecDeque::new(),
+            });
+        }
+        let now = Instant::now();
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(1024),
+            connections,
+            batch: Placed::of(&batch),
+            buffer: Placed::new(READ_BUFFER),
+            now,
+            heard: now,
+        })
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>) -> Result<(), Box<dyn Error>> {
+        if let Err(error) = self.poll.poll(&mut self.events, timeout)
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            return Err(error.into());
+        }
+        self.now = Instant::now();
+        if !self.events.is_empty() {
+            self.heard = self.now;
+        } else if self.now - self.heard >= PATIENCE {
+            return Err("the server stalls".into());
+        }
+        Ok(())
+    }
+}
+
+struct Connection {
+    stream: TcpStream,
+    replies: Replies,
+    /// How much of the batch is still to be written, and how many batches after that.
+    unwritten: usize,
+    owed: usize,
+    /// Replies to what was sent that are still to come.
+    awaited: u64,
+    pipelined: u64,
+    /// When the batches were sent whose replies are still to come.
+    sent: VecDeque<Instant>,
+}
+
+impl Connection {
+    fn begin(&mut self, at: Instant) {
+        self.owed += 1;
+        self.awaited += self.pipelined;
+        self.sent.push_back(at);
+    }
+
+    /// Writes as much as the transport takes.
+    fn write(&mut self, batch: &[u8]) -> io::Result<()> {
+        loop {
+            if self.unwritten == 0 {
+                if self.owed == 0 {
+                    return Ok(());
+                }
+                self.owed -= 1;
+                self.unwritten = batch.len();
+            }
+            match self.stream.write(&batch[batch.len() - self.unwritten..]) {
+                Ok(written) => self.unwritten -= written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Reads all that is there, and returns how many messages that completes.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<u64, Box<dyn Error>> {
+        let mut messages = 0;
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => return Err("the server closed a connection".into()),
+                Ok(len) => {
+                    messages += self.replies.count(&buffer[..len])?;
+                    if len < buffer.len() {
+                        return Ok(messages);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(messages),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// What is counted between two points in time.
+struct Measured {
+    pid: Option<u32>,
+    messages: u64,
+    latencies: Histogram,
+    begin: Instant,
+    end: Instant,
+    /// The server and this process at the begin, once that has come.
+    usages: Option<(Option<Usage>, Usage)>,
+    length: Duration,
+    result: Option<Outcome>,
+}
+
+struct Outcome {
+    seconds: f64,
+    server: Option<(Duration, f64, u64)>,
+    generator_busy: f64,
+}
+
+impl Measured {
+    fn new(options: &Options) -> Self {
+        let begin = Instant::now() + options.warm_up;
+        Self {
+            pid: options.pid,
+            messages: 0,
+            latencies: Histogram::new(),
+            begin,
+            end: begin + options.measured,
+            usages: None,
+            length: Duration::ZERO,
+            result: None,
+        }
+    }
+
+    /// Begins and ends the counting when it is time; `false` at its end.
+    fn goes_on(&mut self, now: Instant) -> Result<bool, Box<dyn Error>> {
+        if now < self.begin || (self.usages.is_some() && now < self.end) {
+            return Ok(true);
+        }
+        let server = self.pid.map(Usage::of).transpose()?;
+        let own = Usage::of(std::process::id())?;
+        let Some((server_then, own_then)) = self.usages else {
+            self.usages = Some((server, own));
+            self.messages = 0;
+            self.latencies.clear();
+            self.begin = Instant::now();
+            return Ok(true);
+        };
+        self.length = self.begin.elapsed();
+        self.result = Some(Outcome {
+            seconds: self.length.as_secs_f64(),
+            server: match self.pid.zip(server).zip(server_then) {
+                Some(((pid, now), then)) => Some((
+                    now.cpu_since(&then),
+                    now.busy_since(&then),
+                    resident_bytes(pid)?,
+                )),
+                None => None,
+            },
+            generator_busy: own.busy_since(&own_then),
+        });
+        Ok(false)
+    }
+
+    fn print(&self, mode: &str) {
+        let Some(outcome) = &self.result else { return };
+        let server = outcome.server.map_or(String::new(), |(cpu, busy, rss)| {
+            format!(
+                r#""cpu_ns":{},"busy":{busy:.4},"rss":{rss},"#,
+                cpu.as_nanos()
+            )
+        });
+        println!(
+            r#"{{"mode":"{mode}","messages":{},"seconds":{:.6},{server}"generator_busy":{:.4},"p50_ns":{},"p99_ns":{},"p999_ns":{}}}"#,
+            self.messages,
+            outcome.seconds,
+            outcome.generator_busy,
+            self.latencies.quantile(0.5),
+            self.latencies.quantile(0.99),
+            self.latencies.quantile(0.999),
+        );
+    }
+}

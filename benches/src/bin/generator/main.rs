@@ -1,0 +1,98 @@
+//! The load generator: one thread, frames built beforehand, replies counted by their headers.
+//!
+//! Prints one line of JSON. `cargo xtask bench` drives it.
+
+mod churn;
+mod load;
+mod memory;
+mod verify;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bench_rig::{Arguments, Masks, finish};
+
+const HELP: &str = "\
+generator --port PORT [--pid PID] MODE [OPTIONS]
+
+PID is that of the server, whose CPU time and memory are to be told.
+
+Modes:
+  --load               send, wait for all the replies, send again
+  --rate N             send N messages a second, whatever the server does
+  --broadcast          one connection sends, all count what is delivered
+  --churn              connect, upgrade, close
+  --memory             open connections, and echo once over each
+  --verify             check payloads, fragments, text and the closing handshake
+
+Options:
+  --size BYTES         of a message                                  [125]
+  --connections N                                                    [64]
+  --pipelined N        frames sent at once over a connection         [1]
+  --masks M            random, zero or none                          [random]
+  --seconds S          how long to measure                           [1]
+  --warm-up S          how long not to, before                       [0.3]
+  --raw                the server speaks no WebSocket: no opening handshake
+";
+
+fn main() -> ExitCode {
+    finish(run())
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let mut arguments = Arguments::from_env();
+    if arguments.flag("--help") || arguments.flag("-h") {
+        print!("{HELP}");
+        return Ok(());
+    }
+    let options = Options {
+        port: arguments.value("--port")?.ok_or("--port is missing")?,
+        pid: arguments.value("--pid")?,
+        size: arguments.value("--size")?.unwrap_or(125),
+        connections: arguments.value("--connections")?.unwrap_or(64).max(1),
+        pipelined: arguments.value("--pipelined")?.unwrap_or(1).max(1),
+        masks: arguments.value("--masks")?.unwrap_or(Masks::Random),
+        measured: seconds(&mut arguments, "--seconds", 1.0)?,
+        warm_up: seconds(&mut arguments, "--warm-up", 0.3)?,
+        raw: arguments.flag("--raw"),
+    };
+    let rate = arguments.value::<f64>("--rate")?;
+    let mode = ["--load", "--broadcast", "--churn", "--memory", "--verify"]
+        .into_iter()
+        .filter(|mode| arguments.flag(mode))
+        .collect::<Vec<_>>();
+    arguments.end()?;
+    match (rate, &mode[..]) {
+        (Some(rate), []) => load::at_rate(&options, rate),
+        (None, ["--load"]) => load::closed_loop(&options),
+        (None, ["--broadcast"]) => load::broadcast(&options),
+        (None, ["--churn"]) => churn::run(&options),
+        (None, ["--memory"]) => memory::run(&options),
+        (None, ["--verify"]) => verify::run(&options),
+        _ => Err("one mode, please; --help lists them".into()),
+    }
+}
+
+/// What a run is to do.
+struct Options {
+    port: u16,
+    pid: Option<u32>,
+    size: usize,
+    connections: usize,
+    pipelined: u64,
+    masks: Masks,
+    measured: Duration,
+    warm_up: Duration,
+    raw: bool,
+}
+
+fn seconds(
+    arguments: &mut Arguments,
+    name: &str,
+    default: f64,
+) -> Result<Duration, Box<dyn Error>> {
+    let seconds = arguments.value(name)?.unwrap_or(default);
+    // No run is longer, whatever was asked for.
+    Ok(Duration::try_from_secs_f64(seconds)?.min(Duration::from_secs(600)))
+}

@@ -1,0 +1,73 @@
+//! What open connections cost the server in resident memory.
+
+use std::error::Error;
+use std::io::{Read, Write};
+use std::thread;
+use std::time::Duration;
+
+use bench_rig::{OPCODE_BINARY, Replies, append_frame, connect, resident_bytes, upgrade};
+
+use crate::Options;
+
+/// How long the server is given to come to rest before it is looked at.
+const REST: Duration = Duration::from_millis(300);
+
+pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    let pid = options.pid.ok_or("--memory needs --pid")?;
+    let mut frame = Vec::new();
+    let payload = vec![7; options.size];
+    append_frame(&mut frame, true, OPCODE_BINARY, options.masks, 1, &payload);
+    // What the server sets up for its first connection is not counted.
+    {
+        let mut first = Client::open(options, 0)?;
+        first.echo(&frame)?;
+    }
+    thread::sleep(REST);
+    let before = resident_bytes(pid)?;
+    let mut clients = Vec::with_capacity(options.connections);
+    for number in 0..options.connections {
+        clients.push(Client::open(options, number)?);
+    }
+    thread::sleep(REST);
+    let open = resident_bytes(pid)?;
+    for client in &mut clients {
+        client.echo(&frame)?;
+    }
+    thread::sleep(REST);
+    let echoed = resident_bytes(pid)?;
+    println!(
+        r#"{{"mode":"memory","connections":{},"rss_before":{before},"rss_open":{open},"rss_echoed":{echoed}}}"#,
+        clients.len(),
+    );
+    Ok(())
+}
+
+struct Client {
+    stream: std::net::TcpStream,
+    replies: Replies,
+}
+
+impl Client {
+    fn open(options: &Options, number: usize) -> Result<Self, Box<dyn Error>> {
+        let mut stream = connect(options.port, number)?;
+        let mut replies = Replies::default();
+        if !options.raw {
+            replies.count(&upgrade(&mut stream, options.port)?)?;
+        }
+        Ok(Self { stream, replies })
+    }
+
+    fn echo(&mut self, frame: &[u8]) -> Result<(), Box<dyn Error>> {
+        let mut buffer = [0; 16 * 1024];
+        self.stream.write_all(frame)?;
+        let mut messages = 0;
+        while messages == 0 {
+            let len = self.stream.read(&mut buffer)?;
+            if len == 0 {
+                return Err("the server closed a connection".into());
+            }
+            messages += self.replies.count(&buffer[..len])?;
+        }
+        Ok(())
+    }
+}

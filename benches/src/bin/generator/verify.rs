@@ -1,0 +1,177 @@
+//! Checks what the server sends back, bit by bit.
+
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use bench_rig::{
+    Masks, OPCODE_BINARY, OPCODE_CLOSE, OPCODE_PING, OPCODE_TEXT, append_frame, connect, upgrade,
+};
+
+use crate::Options;
+
+const OPCODE_PONG: u8 = 10;
+
+pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    let mut checked = 0;
+    for number in 0..options.connections {
+        checked += check(options, number)
+            .map_err(|error| format!("connection {number}, after {checked} messages: {error}"))?;
+    }
+    println!(r#"{{"mode":"verify","messages":{checked}}}"#);
+    Ok(())
+}
+
+fn check(options: &Options, number: usize) -> Result<u64, Box<dyn Error>> {
+    let mut stream = connect(options.port, number)?;
+    let rest = upgrade(&mut stream, options.port)?;
+    let mut peer = Peer {
+        stream,
+        unread: rest,
+        masks: options.masks,
+        frames: 0,
+    };
+    let mut checked = 0;
+    for len in [
+        0,
+        1,
+        2,
+        3,
+        4,
+        7,
+        125,
+        126,
+        127,
+        4096,
+        65_535,
+        65_536,
+        70_000,
+        options.size,
+    ] {
+        let binary: Vec<u8> = (0..len).map(|at| (at * 31 + number) as u8).collect();
+        peer.send(true, OPCODE_BINARY, &binary)?;
+        peer.expect(OPCODE_BINARY, &binary)?;
+        let text: String = "żółw, 龜, 🐢, tortoise; "
+            .chars()
+            .cycle()
+            .take(len)
+            .collect();
+        peer.send(true, OPCODE_TEXT, text.as_bytes())?;
+        peer.expect(OPCODE_TEXT, text.as_bytes())?;
+        checked += 2;
+    }
+    // In fragments, cut inside a character, with a Ping between them.
+    let text = "żółw".repeat(300);
+    let (first, second) = text.as_bytes().split_at(701);
+    peer.send(false, OPCODE_TEXT, first)?;
+    peer.send(true, OPCODE_PING, b"still there?")?;
+    peer.send(false, 0, b"")?;
+    peer.send(true, 0, second)?;
+    peer.expect(OPCODE_PONG, b"still there?")?;
+    peer.expect(OPCODE_TEXT, text.as_bytes())?;
+    // All at once, and all in the first write.
+    let mut burst = Vec::new();
+    for at in 0..100u8 {
+        append_frame(
+            &mut burst,
+            true,
+            OPCODE_BINARY,
+            options.masks,
+            at.into(),
+            &[at; 50],
+        );
+    }
+    peer.stream.write_all(&burst)?;
+    for at in 0..100 {
+        peer.expect(OPCODE_BINARY, &[at; 50])?;
+    }
+    // One byte a write.
+    let mut slow = Vec::new();
+    append_frame(&mut slow, true, OPCODE_TEXT, options.masks, 3, b"slowly");
+    for byte in slow {
+        peer.stream.write_all(&[byte])?;
+    }
+    peer.expect(OPCODE_TEXT, b"slowly")?;
+    peer.send(true, OPCODE_CLOSE, &1000u16.to_be_bytes())?;
+    let (opcode, payload) = peer.message()?;
+    if opcode != OPCODE_CLOSE || !(payload.is_empty() || payload.starts_with(&[0x03, 0xe8])) {
+        return Err(format!("Close 1000 was answered with {opcode} {payload:?}").into());
+    }
+    if peer.stream.read(&mut [0])? != 0 {
+        return Err("something came after the Close".into());
+    }
+    Ok(checked + 102)
+}
+
+struct Peer {
+    stream: TcpStream,
+    unread: Vec<u8>,
+    masks: Masks,
+    frames: u32,
+}
+
+impl Peer {
+    fn send(&mut self, fin: bool, opcode: u8, payload: &[u8]) -> Result<(), Box<dyn Error>> {
+        let mut frame = Vec::new();
+        self.frames += 1;
+        append_frame(&mut frame, fin, opcode, self.masks, self.frames, payload);
+        Ok(self.stream.write_all(&frame)?)
+    }
+
+    fn expect(&mut self, opcode: u8, payload: &[u8]) -> Result<(), Box<dyn Error>> {
+        let (got_opcode, got) = self.message()?;
+        if got_opcode == opcode && got == payload {
+            return Ok(());
+        }
+        let at = got.iter().zip(payload).take_while(|(a, b)| a == b).count();
+        Err(format!(
+            "wanted opcode {opcode} with {} bytes, got {got_opcode} with {}; the first {at} are right",
+            payload.len(),
+            got.len(),
+        )
+        .into())
+    }
+
+    /// Reads a message, whole.
+    fn message(&mut self) -> Result<(u8, Vec<u8>), Box<dyn Error>> {
+        let mut message = (0, Vec::new());
+        loop {
+            let head = self.take(2)?;
+            let (first, second) = (head[0], head[1]);
+            if first & 0x70 != 0 || second & 0x80 != 0 {
+                return Err(format!("a frame begins with {first:02x} {second:02x}").into());
+            }
+            let len = match second {
+                126 => u64::from(u16::from_be_bytes(
+                    self.take(2)?.try_into().unwrap_or_default(),
+                )),
+                127 => u64::from_be_bytes(self.take(8)?.try_into().unwrap_or_default()),
+                len => len.into(),
+            };
+            let payload = self.take(usize::try_from(len)?)?;
+            if first & 0xf >= OPCODE_CLOSE {
+                return Ok((first & 0xf, payload));
+            }
+            if first & 0xf != 0 {
+                message.0 = first & 0xf;
+            }
+            message.1.extend(payload);
+            if first & 0x80 != 0 {
+                return Ok(message);
+            }
+        }
+    }
+
+    fn take(&mut self, len: usize) -> Result<Vec<u8>, Box<dyn Error>> {
+        let mut buffer = vec![0; 64 * 1024];
+        while self.unread.len() < len {
+            let got = self.stream.read(&mut buffer)?;
+            if got == 0 {
+                return Err("the server closed the connection".into());
+            }
+            self.unread.extend_from_slice(&buffer[..got]);
+        }
+        let rest = self.unread.split_off(len);
+        Ok(std::mem::replace(&mut self.unread, rest))
+    }
+}

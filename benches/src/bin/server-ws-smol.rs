@@ -1,0 +1,68 @@
+//! `ws-smol` on one thread, as the example `echo` has it.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use bench_rig::{Arguments, finish};
+use smol::LocalExecutor;
+use smol::net::{TcpListener, TcpStream};
+use socket2::{Domain, Protocol, Socket, Type};
+use ws_smol::{Acceptor, OriginPolicy};
+
+const HELP: &str = "\
+server-ws-smol [--accept-unmasked-frame]
+";
+
+/// Shorter messages wait for others to leave with.
+const BATCH: usize = 16 * 1024;
+
+fn main() -> ExitCode {
+    finish(run())
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let mut arguments = Arguments::from_env();
+    if arguments.flag("--help") || arguments.flag("-h") {
+        print!("{HELP}");
+        return Ok(());
+    }
+    let flag = arguments.flag("--accept-unmasked-frame");
+    arguments.end()?;
+    let acceptor = &Acceptor::new(OriginPolicy::Any).accept_unmasked_frame(flag);
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+    socket.listen(4096)?;
+    // Inherited by the connections that are accepted.
+    socket.set_tcp_nodelay(true)?;
+    let executor = LocalExecutor::new();
+    smol::block_on(executor.run(async {
+        let listener = TcpListener::from(smol::Async::<std::net::TcpListener>::try_from(
+            std::net::TcpListener::from(socket),
+        )?);
+        println!("listening on {}", listener.local_addr()?);
+        loop {
+            let (stream, peer) = listener.accept().await?;
+            // How a connection ends is told by what the generator gets to see.
+            let echo = async move { drop(echo(acceptor, stream, peer).await) };
+            executor.spawn(echo).detach();
+        }
+    }))
+}
+
+async fn echo(
+    acceptor: &Acceptor,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> Result<(), ws_smol::Error> {
+    let mut websocket = acceptor.accept(stream, peer).await?;
+    while let Some(message) = websocket.receive().await? {
+        if message.len() < BATCH {
+            websocket.room(message.len()).await?;
+            websocket.queue(&message)?;
+        } else {
+            websocket.send(&message).await?;
+        }
+    }
+    Ok(())
+}

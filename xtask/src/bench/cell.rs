@@ -1,0 +1,235 @@
+//! A kind of load.
+
+use std::fmt;
+
+use crate::tool::Failure;
+
+/// A load, as `--cells` names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cell {
+    name: String,
+    pub(super) load: Load,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Load {
+    /// Echoes in a closed loop.
+    Echo {
+        size: usize,
+        connections: usize,
+        pipelined: usize,
+        masks: Masks,
+    },
+    /// Echoes at half the rate that the raw server saturates at.
+    Latency { size: usize, connections: usize },
+    /// Connect, upgrade, close.
+    Churn,
+    /// One sends and all receive.
+    Broadcast { size: usize, connections: usize },
+    /// Open connections, and an echo of 1 KiB over each.
+    Memory { connections: usize },
+    /// A client sends to a sink as fast as it can.
+    Client { size: usize, masks: Masks },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Masks {
+    Random,
+    Zero,
+    None,
+}
+
+impl Masks {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::Zero => "zero",
+            Self::None => "none",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        [Self::Random, Self::Zero, Self::None]
+            .into_iter()
+            .find(|masks| masks.name() == name)
+    }
+}
+
+impl Cell {
+    pub(super) fn parse(name: &str) -> Result<Self, Failure> {
+        let parts: Vec<&str> = name.split('/').collect();
+        let load = match parts[..] {
+            ["churn"] => Some(Load::Churn),
+            ["memory", connections] => {
+                number(connections).map(|connections| Load::Memory { connections })
+            }
+            ["broadcast", size, connections] => number(size)
+                .zip(number(connections))
+                .map(|(size, connections)| Load::Broadcast { size, connections }),
+            ["latency", size, connections] => number(size)
+                .zip(number(connections))
+                .map(|(size, connections)| Load::Latency { size, connections }),
+            ["client", size, masks] => number(size)
+                .zip(Masks::parse(masks))
+                .map(|(size, masks)| Load::Client { size, masks }),
+            [size, connections, pipelined, ref masks @ ..] if masks.len() < 2 => (|| {
+                Some(Load::Echo {
+                    size: number(size)?,
+                    connections: number(connections)?,
+                    pipelined: number(pipelined)?,
+                    masks: Masks::parse(masks.first().unwrap_or(&"random"))?,
+                })
+            })(),
+            _ => None,
+        };
+        match load {
+            Some(load) => Ok(Self {
+                name: name.to_owned(),
+                load,
+            }),
+            None => Err(Failure::new(format!("no cell {name:?}; see --list"))),
+        }
+    }
+
+    /// What its messages are called.
+    pub(super) fn unit(&self) -> &'static str {
+        match self.load {
+            Load::Echo { .. } | Load::Latency { .. } | Load::Client { .. } => "message",
+            Load::Churn | Load::Memory { .. } => "connection",
+            Load::Broadcast { .. } => "delivery",
+        }
+    }
+
+    /// What it does, in words.
+    pub(super) fn title(&self) -> String {
+        let bytes = |size: usize| match size {
+            size if size >= 1 << 20 && size % (1 << 20) == 0 => format!("{} MiB", size >> 20),
+            size if size >= 1 << 10 && size % (1 << 10) == 0 => format!("{} KiB", size >> 10),
+            size => format!("{size} B"),
+        };
+        let keys = |masks| match masks {
+            Masks::Random => "",
+            Masks::Zero => ", masked with the zero key",
+            Masks::None => ", unmasked",
+        };
+        match self.load {
+            Load::Echo {
+                size,
+                connections,
+                pipelined,
+                masks,
+            } => format!(
+                "echo of {}, {connections} connections, {pipelined} at once{}",
+                bytes(size),
+                keys(masks)
+            ),
+            Load::Latency { size, connections } => format!(
+                "echo of {}, {connections} connections, at half the rate that the raw echo saturates at",
+                bytes(size)
+            ),
+            Load::Churn => "connect, upgrade, close; 16 at a time".to_owned(),
+            Load::Broadcast { size, connections } => {
+                format!("broadcast of {} to {connections} connections", bytes(size))
+            }
+            Load::Memory { connections } => {
+                format!("resident memory of {connections} connections, per connection")
+            }
+            Load::Client { size, masks } => format!(
+                "client that sends {}{} to a sink",
+                bytes(size),
+                match masks {
+                    Masks::Random => ", masked with fresh keys",
+                    other => keys(other),
+                }
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// `125`, `16K`, `1M`.
+fn number(text: &str) -> Option<usize> {
+    let (digits, factor) = match text.strip_suffix('K') {
+        Some(digits) => (digits, 1 << 10),
+        None => match text.strip_suffix('M') {
+            Some(digits) => (digits, 1 << 20),
+            None => (text, 1),
+        },
+    };
+    let number = digits.parse::<usize>().ok()?.checked_mul(factor)?;
+    (1..=1 << 30).contains(&number).then_some(number)
+}
+
+pub(super) const FULL: &[&str] = &[
+    "16/1/1",
+    "125/64/1",
+    "125/512/1",
+    "16/64/16",
+    "1K/64/16",
+    "16K/64/1",
+    "256K/64/1",
+    "256K/64/1/zero",
+    "256K/64/1/none",
+    "1M/1/1",
+    "1M/1/1/zero",
+    "1M/1/1/none",
+    "1M/16/4",
+    "churn",
+    "broadcast/125/1000",
+    "broadcast/1K/200",
+    "latency/125/64",
+    "memory/9000",
+    "client/16K/random",
+    "client/16K/zero",
+    "client/1M/random",
+    "client/1M/zero",
+];
+
+pub(super) const QUICK: &[&str] = &[
+    "16/1/1",
+    "125/64/1",
+    "125/512/1",
+    "16/64/16",
+    "1K/64/16",
+    "16K/64/1",
+    "256K/64/1",
+    "256K/64/1/zero",
+    "1M/1/1",
+    "1M/16/4",
+    "churn",
+    "broadcast/125/1000",
+    "memory/9000",
+];
+
+pub(super) const SCALE: &[&str] = &[
+    "125/1/1",
+    "125/10/1",
+    "125/100/1",
+    "125/1000/1",
+    "125/9000/1",
+    "memory/1",
+    "memory/10",
+    "memory/100",
+    "memory/1000",
+    "memory/9000",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_the_lists_are_cells() {
+        for name in FULL.iter().chain(QUICK).chain(SCALE) {
+            assert_eq!(Cell::parse(name).unwrap().to_string(), *name);
+        }
+        for name in ["", "1/1", "1/1/1/red", "0/1/1", "memory", "1/1/1/zero/1"] {
+            assert!(Cell::parse(name).is_err(), "{name}");
+        }
+    }
+}

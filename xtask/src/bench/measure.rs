@@ -1,0 +1,295 @@
+//! One run: a server on one core, the generator on the other.
+
+use std::cell::Cell as Remembered;
+use std::fmt;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::tool::{self, Failure};
+
+use super::cell::{Cell, Load, Masks};
+use super::subject::{Subject, our_program};
+
+/// How long a run takes, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    pub(super) warm_up: f64,
+    pub(super) measured: f64,
+}
+
+/// What runs are made with.
+#[derive(Debug)]
+pub(super) struct Rig {
+    raw: Option<&'static Subject>,
+    pace: Pace,
+    is_pinned: bool,
+    /// Messages a second that the raw server saturated at last.
+    saturation: Remembered<Option<f64>>,
+}
+
+/// What the generator, or a client, said of a run.
+#[derive(Debug, Clone)]
+pub(super) struct Measurement(pub(super) Value);
+
+impl Rig {
+    pub(super) fn new(subjects: &[&'static Subject], pace: Pace) -> Self {
+        let is_pinned = tool::is_installed("taskset") && cores() >= 2;
+        if !is_pinned {
+            eprintln!("neither pinned nor apart: that takes two cores and the program taskset");
+        }
+        Self {
+            raw: subjects.iter().copied().find(|subject| subject.is_raw()),
+            pace,
+            is_pinned,
+            saturation: Remembered::new(None),
+        }
+    }
+
+    pub(super) fn measure(&self, cell: &Cell, subject: &Subject) -> Result<Measurement, Failure> {
+        if let Load::Client { size, masks } = cell.load {
+            return self.measure_client(subject, size, masks);
+        }
+        let mut generator = vec!["--masks".to_owned()];
+        let mut push = |name: &str, value: usize| {
+            generator.extend([format!("--{name}"), value.to_string()]);
+        };
+        let (mode, masks) = match cell.load {
+            Load::Echo {
+                size,
+                connections,
+                pipelined,
+                masks,
+            } => {
+                push("size", size);
+                push("connections", connections);
+                push("pipelined", pipelined);
+                ("--load".to_owned(), masks)
+            }
+            Load::Latency { size, connections } => {
+                push("size", size);
+                push("connections", connections);
+                let rate = self.half_of_saturation(size, connections, subject)?;
+                (format!("--rate={rate}"), Masks::Random)
+            }
+            Load::Churn => {
+                push("connections", 16);
+                ("--churn".to_owned(), Masks::Random)
+            }
+            Load::Broadcast { size, connections } => {
+                push("size", size);
+                push("connections", connections);
+                ("--broadcast".to_owned(), Masks::Random)
+            }
+            Load::Memory { connections } => {
+                push("size", 1024);
+                push("connections", connections);
+                ("--memory".to_owned(), Masks::Random)
+            }
+            Load::Client { .. } => return Err(Failure::new("a cell of clients")),
+        };
+        generator.insert(1, masks.name().to_owned());
+        match mode.split_once('=') {
+            Some((name, value)) => generator.extend([name.to_owned(), value.to_owned()]),
+            None => generator.push(mode),
+        }
+        self.run(cell, subject, &generator)
+    }
+
+    /// Has the generator check every payload.
+    pub(super) fn verify(&self, subject: &Subject) -> Result<(), Failure> {
+        let cell = Cell::parse("125/1/1")?;
+        for masks in [Masks::Random, Masks::Zero] {
+            let arguments = ["--verify", "--connections", "3", "--masks", masks.name()];
+            let arguments = arguments.map(str::to_owned);
+            self.run(&cell, subject, &arguments)?;
+        }
+        let cell = Cell::parse("125/1/1/none")?;
+        if subject.can(&cell) {
+            let arguments = ["--verify", "--connections", "3", "--masks", "none"];
+            let arguments = arguments.map(str::to_owned);
+            self.run(&cell, subject, &arguments)?;
+        }
+        Ok(())
+    }
+
+    fn run(
+        &self,
+        cell: &Cell,
+        subject: &Subject,
+        arguments: &[String],
+    ) -> Result<Measurement, Failure> {
+        let line = subject
+            .server(cell)
+            .ok_or_else(|| Failure::new(format!("{} is no server", subject.name)))?;
+        let server = Server::start(self.command(subject.cores, &line))?;
+        let mut line = vec![our_program("generator").display().to_string()];
+        line.extend(["--port".to_owned(), server.port.to_string()]);
+        line.extend(["--pid".to_owned(), server.child.id().to_string()]);
+        line.extend(["--seconds".to_owned(), self.pace.measured.to_string()]);
+        line.extend(["--warm-up".to_owned(), self.pace.warm_up.to_string()]);
+        line.extend_from_slice(arguments);
+        if subject.is_raw() {
+            line.push("--raw".to_owned());
+        }
+        self.json_of(&mut self.command("1", &line))
+    }
+
+    /// Half of what the raw server bears, by a run of its own once a repeat.
+    fn half_of_saturation(
+        &self,
+        size: usize,
+        connections: usize,
+        subject: &Subject,
+    ) -> Result<f64, Failure> {
+        let raw = self
+            .raw
+            .ok_or_else(|| Failure::new("the rate is that of the server raw, which is left out"))?;
+        if subject.is_raw() {
+            let cell = Cell::parse(&format!("{size}/{connections}/1"))?;
+            let measurement = self.measure(&cell, raw)?;
+            self.saturation.set(measurement.per_second());
+        }
+        let saturation = self
+            .saturation
+            .get()
+            .ok_or_else(|| Failure::new("the server raw is to come first"))?;
+        Ok((saturation / 2.0).round())
+    }
+
+    fn measure_client(
+        &self,
+        subject: &Subject,
+        size: usize,
+        masks: Masks,
+    ) -> Result<Measurement, Failure> {
+        let sink = our_program("server-raw-tcp").display().to_string();
+        let sink = [sink, "--mode".to_owned(), "sink".to_owned()];
+        let server = Server::start(self.command("1", &sink))?;
+        let mut line = subject
+            .client()
+            .ok_or_else(|| Failure::new(format!("{} is no client", subject.name)))?;
+        for (name, value) in [
+            ("--port", server.port.to_string()),
+            ("--size", size.to_string()),
+            ("--masks", masks.name().to_owned()),
+            ("--seconds", self.pace.measured.to_string()),
+            ("--warm-up", self.pace.warm_up.to_string()),
+        ] {
+            line.extend([name.to_owned(), value]);
+        }
+        self.json_of(&mut self.command(subject.cores, &line))
+    }
+
+    /// A program on a core, with as many descriptors as it may have.
+    fn command(&self, cores: &str, line: &[String]) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"ulimit -n "$(ulimit -H -n)"; exec "$@""#, "sh"]);
+        if self.is_pinned {
+            command.args(["taskset", "-c", cores]);
+        }
+        command.args(line).stdin(Stdio::null());
+        command
+    }
+
+    fn json_of(&self, command: &mut Command) -> Result<Measurement, Failure> {
+        let output = command.output()?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(Failure::new(said.trim().to_owned()));
+        }
+        serde_json::from_slice(&output.stdout)
+            .map(Measurement)
+            .map_err(|error| Failure::new(format!("the generator prints no JSON: {error}")))
+    }
+}
+
+impl Measurement {
+    pub(super) fn number(&self, name: &str) -> Option<f64> {
+        self.0.get(name).and_then(Value::as_f64)
+    }
+
+    /// CPU time a message, in nanoseconds.
+    pub(super) fn cpu(&self) -> Option<f64> {
+        let messages = self.number("messages").filter(|messages| *messages > 0.0)?;
+        Some(self.number("cpu_ns")? / messages)
+    }
+
+    pub(super) fn per_second(&self) -> Option<f64> {
+        Some(self.number("messages")? / self.number("seconds")?)
+    }
+
+    /// Resident bytes a connection: after the opening handshakes, and after an echo over each.
+    pub(super) fn memory(&self) -> Option<[f64; 2]> {
+        let before = self.number("rss_before")?;
+        let connections = self.number("connections")?;
+        let each = |name| Some((self.number(name)? - before) / connections);
+        Some([each("rss_open")?, each("rss_echoed")?])
+    }
+}
+
+impl fmt::Display for Measurement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some([open, echoed]) = self.memory() {
+            return write!(f, "{open:.0} B, after an echo {echoed:.0} B");
+        }
+        let (Some(cpu), Some(per_second)) = (self.cpu(), self.per_second()) else {
+            return write!(f, "{}", self.0);
+        };
+        write!(f, "{:.3} µs, {per_second:.0}/s", cpu / 1e3)?;
+        if let Some(busy) = self.number("busy") {
+            write!(f, ", busy {:.0} %", busy * 100.0)?;
+        }
+        Ok(())
+    }
+}
+
+/// A server that is running, until it is dropped.
+#[derive(Debug)]
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Server {
+    /// Starts it and waits for the line that says where it listens.
+    fn start(mut command: Command) -> Result<Self, Failure> {
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
+        let (sender, lines) = mpsc::channel();
+        if let Some(pipe) = child.stdout.take() {
+            // Read to its end, so that a talkative server does not block.
+            thread::spawn(move || {
+                for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                    let _ = sender.send(line);
+                }
+            });
+        }
+        let mut server = Self { child, port: 0 };
+        let line = lines
+            .recv_timeout(START_LIMIT)
+            .map_err(|_| Failure::new("the server does not start"))?;
+        server.port = line
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.trim().parse().ok())
+            .ok_or_else(|| Failure::new(format!("the server names no port in {line:?}")))?;
+        Ok(server)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+const START_LIMIT: Duration = Duration::from_secs(10);

@@ -1,0 +1,227 @@
+//! `cargo xtask bench` and `cargo xtask callgrind`: what a message costs.
+//!
+//! A cell is a kind of load, a subject is a server (in some cells a client). Every run starts the
+//! subject anew; the runs of a cell are interleaved, so that what else goes on in the machine hits
+//! all subjects alike.
+
+pub(crate) mod callgrind;
+mod cell;
+mod machine;
+mod measure;
+mod plot;
+mod report;
+mod statistics;
+mod subject;
+
+use std::fs;
+use std::path::PathBuf;
+
+use lexopt::{Arg, Parser, ValueExt};
+
+use crate::tool::{self, Failure, Outcome};
+
+use cell::Cell;
+use measure::{Pace, Rig};
+use report::Report;
+use subject::Subject;
+
+pub(crate) const HELP: &str = "
+cargo xtask bench [--quick | --scale] [OPTIONS]
+
+Measures the CPU time that a server spends on a message, and with it throughput, latency and memory,
+beside a raw TCP echo and other WebSocket servers. See benches/README.md.
+
+  --quick            our servers and the floor only, briefly: about two minutes
+  --scale            1 to 9,000 connections
+  --cells LIST       which loads, as in 16/1/1,256K/64/1/zero,churn (SIZE/CONNECTIONS/PIPELINED,
+                     and how the frames are masked: random, zero or none)
+  --servers LIST     which servers, as in raw,ws-mio
+  --repeats N        how often each                                     [3]
+  --seconds S        how long each                                      [1]
+  --name NAME        writes benches/results/NAME.md, .svg and .jsonl    [full, scale]
+                     (--quick writes to the folder bench of the target folder)
+  --list             shows the cells and the servers
+  --verify           only checks that the servers echo rightly
+
+Wants Linux and two cores: the server runs on the first, the generator on the second.
+";
+
+pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
+    let mut plan = Plan::default();
+    let mut list = false;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Arg::Long("quick") => plan.preset = Preset::Quick,
+            Arg::Long("scale") => plan.preset = Preset::Scale,
+            Arg::Long("cells") => plan.cells = Some(arguments.value()?.string()?),
+            Arg::Long("servers") => plan.subjects = Some(arguments.value()?.string()?),
+            Arg::Long("repeats") => plan.repeats = Some(arguments.value()?.parse()?),
+            Arg::Long("seconds") => plan.seconds = Some(arguments.value()?.parse()?),
+            Arg::Long("name") => plan.name = Some(arguments.value()?.string()?),
+            Arg::Long("list") => list = true,
+            Arg::Long("verify") => plan.verify = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if list {
+        return print_lists();
+    }
+    if !cfg!(target_os = "linux") {
+        return Err(Failure::new("only Linux tells what this measures"));
+    }
+    plan.run()
+}
+
+#[derive(Debug, Default)]
+struct Plan {
+    preset: Preset,
+    cells: Option<String>,
+    subjects: Option<String>,
+    repeats: Option<u32>,
+    seconds: Option<f64>,
+    name: Option<String>,
+    verify: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Preset {
+    #[default]
+    Full,
+    Quick,
+    Scale,
+}
+
+impl Plan {
+    fn run(&self) -> Result<Outcome, Failure> {
+        let cells = self.cells()?;
+        let subjects = subject::build(self.wanted_subjects()?)?;
+        let rig = Rig::new(&subjects, self.pace());
+        if self.verify {
+            let mut passed = true;
+            for subject in subjects.iter().filter(|subject| subject.is_verifiable()) {
+                match rig.verify(subject) {
+                    Ok(()) => println!("{}: right", subject.name),
+                    Err(failure) => {
+                        println!("{}: {failure}", subject.name);
+                        passed = false;
+                    }
+                }
+            }
+            return Ok(Outcome::from_passed(passed));
+        }
+        let mut report = Report::new(&cells, &subjects);
+        for repeat in 1..=self.repeats() {
+            for cell in &cells {
+                for subject in &subjects {
+                    if !subject.can(cell) {
+                        continue;
+                    }
+                    match rig.measure(cell, subject) {
+                        Ok(measurement) => {
+                            println!("{repeat} {cell} {}: {measurement}", subject.name);
+                            report.add(cell, subject, repeat, measurement);
+                        }
+                        // One that does not bear a load is no reason to forget the others.
+                        Err(failure) => {
+                            println!("{repeat} {cell} {}: {failure}", subject.name);
+                            report.note(cell, subject, &failure);
+                        }
+                    }
+                }
+            }
+        }
+        let folder = self.folder();
+        fs::create_dir_all(&folder)?;
+        let markdown = report.markdown(self.name(), self.repeats(), self.pace());
+        println!("\n{markdown}");
+        for (extension, content) in [
+            ("md", markdown),
+            ("svg", plot::svg(&report)),
+            ("jsonl", report.raw_data()),
+        ] {
+            let path = folder.join(format!("{}.{extension}", self.name()));
+            fs::write(&path, content)?;
+            println!("wrote {}", tool::relative(&path));
+        }
+        Ok(Outcome::from_passed(report.is_complete()))
+    }
+
+    fn cells(&self) -> Result<Vec<Cell>, Failure> {
+        let all = match self.preset {
+            Preset::Full => cell::FULL,
+            Preset::Quick => cell::QUICK,
+            Preset::Scale => cell::SCALE,
+        };
+        let wanted: Vec<&str> = match &self.cells {
+            Some(list) => list.split(',').collect(),
+            None => all.to_vec(),
+        };
+        wanted.into_iter().map(Cell::parse).collect()
+    }
+
+    fn wanted_subjects(&self) -> Result<Vec<&'static Subject>, Failure> {
+        let all = subject::SUBJECTS.iter();
+        let Some(list) = &self.subjects else {
+            return Ok(all
+                .filter(|subject| match self.preset {
+                    Preset::Quick => subject.is_ours() || subject.is_floor(),
+                    _ => true,
+                })
+                .filter(|subject| subject.by_default)
+                .collect());
+        };
+        list.split(',')
+            .map(|name| {
+                all.clone()
+                    .find(|subject| subject.name == name)
+                    .ok_or_else(|| Failure::new(format!("no server {name:?}; see --list")))
+            })
+            .collect()
+    }
+
+    fn repeats(&self) -> u32 {
+        self.repeats.unwrap_or(3).max(1)
+    }
+
+    fn pace(&self) -> Pace {
+        let (warm_up, measured) = match self.preset {
+            Preset::Quick => (0.2, 0.6),
+            _ => (0.4, 1.0),
+        };
+        Pace {
+            warm_up,
+            measured: self.seconds.unwrap_or(measured),
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or(match self.preset {
+            Preset::Full => "full",
+            Preset::Quick => "quick",
+            Preset::Scale => "scale",
+        })
+    }
+
+    fn folder(&self) -> PathBuf {
+        match self.preset {
+            // Too brief to be kept.
+            Preset::Quick if self.name.is_none() => tool::target_dir().join("bench"),
+            _ => tool::root().join("benches/results"),
+        }
+    }
+}
+
+fn print_lists() -> Result<Outcome, Failure> {
+    for (title, cells) in [
+        ("cells", cell::FULL),
+        ("of --quick", cell::QUICK),
+        ("of --scale", cell::SCALE),
+    ] {
+        println!("{title}: {}", cells.join(" "));
+    }
+    println!("servers:");
+    for subject in subject::SUBJECTS {
+        println!("  {:<18} {}", subject.name, subject.driven);
+    }
+    Ok(Outcome::Passed)
+}
