@@ -314,10 +314,12 @@ impl<H: Handler> Turn<'_, H> {
 
     /// Parses and dispatches, until the input is used up, the peer is stalled,
     /// or the connection is over. Returns how much input is left.
-    fn parse(&mut self, mut input: &mut [u8]) -> (Option<Fate>, usize) {
+    fn parse(&mut self, buffer: &mut [u8]) -> (Option<Fate>, usize) {
+        let start = buffer.as_ptr().addr();
+        let mut input = &mut *buffer;
         self.link.outgoing.answering = true;
         let over = loop {
-            if let Err(error) = self.parse_whole(&mut input) {
+            if let Err(error) = self.parse_whole(&mut input, start) {
                 break Some(self.fail(error));
             }
             if self.is_stopped() {
@@ -387,18 +389,26 @@ impl<H: Handler> Turn<'_, H> {
             }
         };
         self.link.outgoing.answering = false;
-        (over, input.len())
+        let rest = input.len();
+        self.link
+            .outgoing
+            .flush_in_place(self.cork, buffer, &mut self.slot.transport);
+        (over, rest)
     }
 
     /// Parses and dispatches messages that lie whole in the input, for as long
-    /// as there are any.
+    /// as there are any. `start` is the address of the buffer it is part of.
     #[inline]
-    fn parse_whole(&mut self, input: &mut &mut [u8]) -> Result<(), ProtocolError> {
+    fn parse_whole(&mut self, input: &mut &mut [u8], start: usize) -> Result<(), ProtocolError> {
         let before = input.len();
         while !H::CHUNKS && !self.is_stopped() {
             let Some(message) = self.link.receiver.receive_whole(input)? else {
                 break;
             };
+            let bytes = message.as_bytes();
+            self.link
+                .outgoing
+                .lend(bytes, bytes.as_ptr().addr() - start);
             call!(self, |handler, peer| handler.on_message(peer, message));
         }
         if input.len() < before {

@@ -1,8 +1,12 @@
 //! Frames on their way to the transport: corked, written, queued.
 
-use std::io::{self, IoSlice};
+use std::{
+    io::{self, IoSlice},
+    mem,
+    ops::Range,
+};
 
-use ws_proto::{Masking, OpCode, OutFrame, Outbox, OutboxFull, SendError, Sender};
+use ws_proto::{MAX_HEADER_LEN, Masking, OpCode, OutFrame, Outbox, OutboxFull, SendError, Sender};
 
 use crate::{Transport, transport::SHORT_IS_ALL};
 
@@ -55,11 +59,49 @@ pub(crate) struct Outgoing {
     /// reading: two peers that send each other something long at the same time
     /// would wait for each other for ever.
     unasked: usize,
+    /// The message that the handler is called for, if that could go back as
+    /// it lies.
+    lent: Option<Lent>,
+    /// Frames that are to be written from the read buffer.
+    in_place: Vec<InPlace>,
+}
+
+/// Where a message lies, in memory and in the read buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lent {
+    address: usize,
+    len: usize,
+    offset: usize,
+}
+
+impl Lent {
+    fn new(message: &[u8], offset: usize) -> Self {
+        Self {
+            address: message.as_ptr().addr(),
+            len: message.len(),
+            offset,
+        }
+    }
+}
+
+/// A frame whose payload lies in the read buffer.
+#[derive(Debug)]
+struct InPlace {
+    /// It comes after as much of the cork.
+    cork_end: usize,
+    head: [u8; MAX_HEADER_LEN],
+    head_len: u8,
+    payload: Range<usize>,
 }
 
 /// A payload up to this size is copied beside other frames; a longer one is
 /// written from where it lies.
 const COPY_MAX: usize = 16 * 1024;
+/// A message of at least this size that is sent back just as it came is
+/// written from the read buffer, with its head in front of it there.
+const IN_PLACE_MIN: usize = 4096;
+/// How many frames may be written from the read buffer in one turn.
+const IN_PLACE_MAX: usize = 1024;
 /// The cork is written once it holds this much.
 const CORK_MAX: usize = 64 * 1024;
 
@@ -73,6 +115,8 @@ impl Outgoing {
             aborted: false,
             answering: false,
             unasked: 0,
+            lent: None,
+            in_place: Vec::new(),
         }
     }
 
@@ -122,7 +166,10 @@ impl Outgoing {
             return Backpressure::Queued(self.outbox.len());
         }
         match frame.as_slices() {
-            Some([head, payload]) if payload.len() > COPY_MAX => {
+            Some([head, payload]) if self.is_lent(payload) => self.echo(head, cork.len()),
+            // With frames to write from the read buffer before it, it waits
+            // in the cork for its turn.
+            Some([head, payload]) if payload.len() > COPY_MAX && self.in_place.is_empty() => {
                 let corked = cork.len();
                 let slices = [
                     IoSlice::new(cork),
@@ -143,7 +190,7 @@ impl Outgoing {
             }
             _ => {
                 frame.append_to(cork, 0);
-                if cork.len() >= CORK_MAX {
+                if cork.len() >= CORK_MAX && self.in_place.is_empty() {
                     self.flush_cork(cork, transport);
                 }
             }
@@ -154,6 +201,96 @@ impl Outgoing {
                 self.count_unasked(0);
                 Backpressure::Queued(pending)
             }
+        }
+    }
+
+    /// Lends a message that lies in the read buffer, `offset` bytes from the
+    /// start of it, for as long as the handler is called for it.
+    #[inline]
+    pub(crate) fn lend(&mut self, message: &[u8], offset: usize) {
+        self.lent = (message.len() >= IN_PLACE_MIN && self.in_place.len() < IN_PLACE_MAX)
+            .then(|| Lent::new(message, offset));
+    }
+
+    /// Tells whether a payload is the message that was lent, whole.
+    #[inline]
+    fn is_lent(&self, payload: &[u8]) -> bool {
+        self.lent
+            .is_some_and(|lent| lent == Lent::new(payload, lent.offset))
+    }
+
+    /// Has the message that was lent written from where it lies.
+    fn echo(&mut self, head: &[u8], cork_end: usize) {
+        // Once: a second frame could need another head in the same place.
+        let Some(lent) = self.lent.take() else { return };
+        let mut bytes = [0; MAX_HEADER_LEN];
+        bytes[..head.len()].copy_from_slice(head);
+        self.in_place.push(InPlace {
+            cork_end,
+            head: bytes,
+            head_len: head.len() as u8,
+            payload: lent.offset..lent.offset + lent.len,
+        });
+    }
+
+    /// Writes the messages that are to be written from `buffer`, with what is
+    /// corked before, between and after them.
+    pub(crate) fn flush_in_place(
+        &mut self,
+        cork: &mut Vec<u8>,
+        buffer: &mut [u8],
+        transport: &mut dyn Transport,
+    ) {
+        self.lent = None;
+        if self.in_place.is_empty() {
+            return;
+        }
+        let mut frames = mem::take(&mut self.in_place);
+        for frame in &frames {
+            // In front of the payload was the head of the frame that it came
+            // in, which is as long or, by the key, longer.
+            let head = &frame.head[..usize::from(frame.head_len)];
+            let start = frame.payload.start - head.len();
+            buffer[start..frame.payload.start].copy_from_slice(head);
+        }
+        let mut corked = 0;
+        let mut slices = frames.iter().flat_map(|frame| {
+            let before = mem::replace(&mut corked, frame.cork_end)..frame.cork_end;
+            let start = frame.payload.start - usize::from(frame.head_len);
+            [&cork[before], &buffer[start..frame.payload.end]]
+        });
+        loop {
+            let mut group = [IoSlice::new(&[]); 64];
+            let mut len = 0;
+            for (place, slice) in group.iter_mut().zip(slices.by_ref()) {
+                *place = IoSlice::new(slice);
+                len += 1;
+            }
+            if len == 0 {
+                break;
+            }
+            self.write_or_queue(&group[..len], transport);
+        }
+        drop(slices);
+        let rest = frames.last().map_or(0, |frame| frame.cork_end);
+        cork.drain(..rest);
+        frames.clear();
+        self.in_place = frames;
+    }
+
+    /// Writes slices, behind what waits; what the transport refuses waits.
+    fn write_or_queue(&mut self, slices: &[IoSlice<'_>], transport: &mut dyn Transport) {
+        let written = match self.outbox.is_empty() {
+            true => write(transport, slices),
+            false => Ok(0),
+        };
+        let Some(mut written) = self.note(written) else {
+            return;
+        };
+        for slice in slices {
+            let skip = written.min(slice.len());
+            self.outbox.push_bytes(&slice[skip..]);
+            written -= skip;
         }
     }
 
@@ -170,15 +307,7 @@ impl Outgoing {
         if cork.is_empty() {
             return;
         }
-        let written = match self.outbox.is_empty() {
-            true => write(transport, &[IoSlice::new(cork)]),
-            false => Ok(0),
-        };
-        if let Some(written) = self.note(written)
-            && written < cork.len()
-        {
-            self.outbox.push_bytes(&cork[written..]);
-        }
+        self.write_or_queue(&[IoSlice::new(cork)], transport);
         cork.clear();
         if cork.capacity() > 4 * CORK_MAX {
             cork.shrink_to(CORK_MAX);
@@ -491,5 +620,65 @@ mod tests {
             assert_eq!(transport.wire[4..8] == [0; 4], flag);
             assert_eq!(transport.wire[8..] == payload, flag);
         }
+    }
+
+    /// Echoes messages that lie in a read buffer, with other frames before,
+    /// between and after; returns what should have left.
+    fn echo(outgoing: &mut Outgoing, transport: &mut Script) -> Vec<u8> {
+        // As a client's frames lie there: a head with a key, and the payload.
+        let lens = [IN_PLACE_MIN, 70_000, 10, IN_PLACE_MIN + 1];
+        let mut buffer = Vec::new();
+        let mut ranges = Vec::new();
+        for (len, byte) in lens.into_iter().zip(b'w'..) {
+            buffer.extend_from_slice(&[0xee; MAX_HEADER_LEN][..if len > 0xffff { 14 } else { 8 }]);
+            ranges.push(buffer.len()..buffer.len() + len);
+            buffer.resize(buffer.len() + len, byte);
+        }
+        let (mut cork, mut expected) = (Vec::new(), Vec::new());
+        let mut send = |outgoing: &mut Outgoing, payload: &[u8]| {
+            let frame = outgoing.sender.message(Message::Binary(payload)).unwrap();
+            frame.append_to(&mut expected, 0);
+            outgoing.send(&frame, &mut cork, transport);
+        };
+        for range in ranges {
+            let message = &buffer[range.clone()];
+            send(outgoing, b"before");
+            outgoing.lend(message, range.start);
+            send(outgoing, message);
+            // Again, a part of it, and something long: none of them in place.
+            send(outgoing, message);
+            send(outgoing, &message[1..]);
+            send(outgoing, &[b'!'; COPY_MAX + 1]);
+        }
+        outgoing.flush_in_place(&mut cork, &mut buffer, transport);
+        outgoing.flush_cork(&mut cork, transport);
+        outgoing.flush_outbox(transport);
+        expected
+    }
+
+    #[test]
+    fn messages_that_go_back_from_where_they_lie_leave_whole_and_in_order() {
+        let mut whole = Script::default();
+        let expected = echo(&mut server(usize::MAX), &mut whole);
+        assert!(whole.wire == expected);
+        assert_eq!(whole.writes, 2, "one for the frames in place, and the rest");
+        for cut in (0..expected.len()).step_by(997).chain(0..40) {
+            let mut transport = Script::new([Take(cut.max(1)), Fail(WouldBlock), Take(13)]);
+            let mut outgoing = server(usize::MAX);
+            let expected = echo(&mut outgoing, &mut transport);
+            outgoing.flush_outbox(&mut transport);
+            outgoing.flush_outbox(&mut transport);
+            assert!(transport.wire == expected, "cut at {cut}");
+            assert!(outgoing.outbox.is_empty());
+        }
+    }
+
+    #[test]
+    fn message_in_place_is_dropped_with_a_transport_that_failed() {
+        let mut transport = Script::new([Take(100), Fail(BrokenPipe)]);
+        let mut outgoing = server(usize::MAX);
+        echo(&mut outgoing, &mut transport);
+        assert!(outgoing.is_over() && outgoing.outbox.is_empty());
+        assert!(outgoing.in_place.is_empty());
     }
 }

@@ -33,13 +33,13 @@ pub fn xor(data: &mut [u8], key: MaskKey) {
 /// Does what the baseline of the target does in its registers.
 #[inline(always)]
 fn narrow(data: &mut [u8], key: MaskKey) {
-    let [a, b, c, d] = key.bytes();
-    let key = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let key = u64::from(u32::from_ne_bytes(key.bytes()));
+    let key = key << 32 | key;
     let (words, rest) = data.as_chunks_mut::<8>();
     for word in words {
         *word = (u64::from_ne_bytes(*word) ^ key).to_ne_bytes();
     }
-    for (byte, key) in rest.iter_mut().zip([a, b, c, d, a, b, c]) {
+    for (byte, key) in rest.iter_mut().zip(key.to_ne_bytes()) {
         *byte ^= key;
     }
 }
