@@ -53,6 +53,11 @@ pub struct Config {
     /// The size of the read buffer, of which a loop has one; 512 KiB by
     /// default.
     pub read_buffer: usize,
+    /// How many bytes of read buffers a loop may lend to connections that are
+    /// in the middle of a large message, which then is not copied; 64 MiB by
+    /// default. Beyond it, messages are gathered in memory of their own, as
+    /// they come.
+    pub gather_buffers: usize,
 }
 
 impl Config {
@@ -71,6 +76,7 @@ impl Config {
             max_backpressure: 1024 * 1024,
             max_connections: 1_000_000,
             read_buffer: 512 * 1024,
+            gather_buffers: 64 * 1024 * 1024,
         }
     }
 }

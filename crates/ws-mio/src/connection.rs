@@ -6,12 +6,16 @@ use std::{io, mem, ops::Range, time::Duration};
 use mio::net::TcpStream;
 use tracing::debug;
 use ws_proto::{
-    Assembler, CloseFrame, Event, Keepalive, Limits, Masking, MaskingPolicy, ProtocolError,
-    Receiver,
+    Assembler, Chunk, CloseFrame, Event, Keepalive, Limits, MAX_HEADER_LEN, Masking, MaskingPolicy,
+    Message, ProtocolError, Receiver,
 };
 
 use crate::{
-    Cause, Closed, Handler, Peer, PeerId, Transport, outgoing::Outgoing, transport::SHORT_IS_ALL,
+    Cause, Closed, Handler, Peer, PeerId, Transport,
+    outgoing::Outgoing,
+    pool::{Gather, Pool},
+    scratch::Scratch,
+    transport::SHORT_IS_ALL,
     wheel::Tick,
 };
 
@@ -88,6 +92,8 @@ pub(crate) enum Phase {
 pub(crate) struct Link {
     receiver: Receiver,
     assembler: Assembler,
+    /// The message that is read into a buffer of its own.
+    pub(crate) gather: Option<Gather>,
     pub(crate) outgoing: Outgoing,
     /// Input that was read and not parsed, as the peer reads slowly or the
     /// application paused.
@@ -101,6 +107,7 @@ impl Link {
         Self {
             receiver: Receiver::new(masking.inbound(), limits),
             assembler: Assembler::new(),
+            gather: None,
             outgoing: Outgoing::new(masking, max_backpressure),
             unread: Vec::new(),
             close_by: None,
@@ -164,6 +171,19 @@ pub(crate) fn high_water(configured: usize, max_backpressure: usize) -> usize {
     configured.min(max_backpressure).max(1)
 }
 
+/// What was parsed of some input.
+struct Parsed {
+    over: Option<Fate>,
+    /// How much of the input is left.
+    rest: usize,
+    /// Where the start of a large message lies in the input, at its end.
+    begun: Option<Range<usize>>,
+}
+
+/// The first bytes of a message that are worth a buffer of its own: a slow
+/// sender of less does not hold one.
+const GATHER_MIN: usize = 8 * 1024;
+
 /// How much is read from one connection in a turn, in bytes.
 const SHARE: usize = 1024 * 1024;
 
@@ -174,6 +194,7 @@ pub(crate) struct Turn<'a, H: Handler> {
     pub(crate) slot: &'a mut Slot<H::Data>,
     pub(crate) link: &'a mut Link,
     pub(crate) cork: &'a mut Vec<u8>,
+    pub(crate) pool: &'a mut Pool,
     /// How many bytes may wait for the peer before reading from it stops.
     pub(crate) high_water: usize,
     pub(crate) now: Duration,
@@ -203,8 +224,8 @@ impl<H: Handler> Turn<'_, H> {
 
     /// Writes what waits, parses what was read before, in `buffer[have]`, and
     /// then reads and parses what the transport has.
-    pub(crate) fn run(&mut self, buffer: &mut [u8], have: Range<usize>, ready: Ready) -> Fate {
-        let fate = self.converse(buffer, have, ready);
+    pub(crate) fn run(&mut self, scratch: &mut Scratch, have: Range<usize>, ready: Ready) -> Fate {
+        let fate = self.converse(scratch, have, ready);
         self.link
             .outgoing
             .flush_cork(self.cork, &mut self.slot.transport);
@@ -217,7 +238,7 @@ impl<H: Handler> Turn<'_, H> {
         }
     }
 
-    fn converse(&mut self, buffer: &mut [u8], mut have: Range<usize>, ready: Ready) -> Fate {
+    fn converse(&mut self, scratch: &mut Scratch, mut have: Range<usize>, ready: Ready) -> Fate {
         if ready.writable && !self.link.outgoing.outbox.is_empty() {
             let pending = self.link.outgoing.outbox.len();
             self.link.outgoing.flush_outbox(&mut self.slot.transport);
@@ -238,21 +259,38 @@ impl<H: Handler> Turn<'_, H> {
                 return Fate::Keep;
             }
             if self.link.is_stalled(self.high_water) {
-                self.link.unread.extend_from_slice(&buffer[have]);
+                self.link
+                    .unread
+                    .extend_from_slice(&scratch.as_mut_slice()[have]);
                 return Fate::Keep;
             }
             let over = if !self.link.unread.is_empty() {
                 self.parse_unread()
             } else if !have.is_empty() {
-                let (over, rest) = self.parse(&mut buffer[have.clone()]);
-                have.start = have.end - rest;
+                let Parsed { over, rest, begun } =
+                    self.parse(&mut scratch.as_mut_slice()[have.clone()]);
+                if let Some(payload) = begun {
+                    self.begin_gather(scratch, have.start + payload.start..have.end);
+                }
+                // Nothing is left in a buffer that was given away.
+                have = match rest {
+                    0 => 0..0,
+                    rest => have.end - rest..have.end,
+                };
                 over
             } else if !self.slot.readable {
                 return Fate::Keep;
             } else if share == 0 {
                 return Fate::Again;
+            } else if self.has_room_to_gather() {
+                match self.gather() {
+                    Ok(0) if self.slot.readable => return self.end_of_input(),
+                    Ok(len) => share = share.saturating_sub(len),
+                    Err(error) => self.link.outgoing.broken = Some(error),
+                }
+                None
             } else {
-                match self.read(buffer) {
+                match self.read(scratch.window(self.pool.size())) {
                     Ok(0) if self.slot.readable => return self.end_of_input(),
                     Ok(len) => {
                         share = share.saturating_sub(len);
@@ -304,7 +342,11 @@ impl<H: Handler> Turn<'_, H> {
 
     fn parse_unread(&mut self) -> Option<Fate> {
         let mut unread = mem::take(&mut self.link.unread);
-        let (over, rest) = self.parse(&mut unread);
+        let Parsed { over, rest, begun } = self.parse(&mut unread);
+        if let Some(payload) = begun {
+            // Not in a read buffer: it is gathered as it comes.
+            self.assemble(&unread[payload]);
+        }
         if rest > 0 {
             unread.drain(..unread.len() - rest);
             self.link.unread = unread;
@@ -314,9 +356,10 @@ impl<H: Handler> Turn<'_, H> {
 
     /// Parses and dispatches, until the input is used up, the peer is stalled,
     /// or the connection is over. Returns how much input is left.
-    fn parse(&mut self, buffer: &mut [u8]) -> (Option<Fate>, usize) {
+    fn parse(&mut self, buffer: &mut [u8]) -> Parsed {
         let start = buffer.as_ptr().addr();
         let mut input = &mut *buffer;
+        let mut begun = None;
         self.link.outgoing.answering = true;
         let over = loop {
             if let Err(error) = self.parse_whole(&mut input, start) {
@@ -336,6 +379,31 @@ impl<H: Handler> Turn<'_, H> {
             match event {
                 Event::Data(chunk) if H::CHUNKS => {
                     call!(self, |handler, peer| handler.on_chunk(peer, chunk));
+                }
+                Event::Data(Chunk {
+                    data: Message::Binary(bytes),
+                    first: true,
+                    last: false,
+                    ..
+                }) if input.is_empty() && bytes.len() >= GATHER_MIN => {
+                    let offset = bytes.as_ptr().addr() - start;
+                    begun = Some(offset..offset + bytes.len());
+                }
+                Event::Data(chunk) if self.link.gather.is_some() => {
+                    let last = chunk.last;
+                    if let Some(mut gather) = self.link.gather.take() {
+                        match gather.extend(chunk.data.as_bytes(), self.pool) {
+                            true if last => self.deliver(gather, false),
+                            true => self.link.gather = Some(gather),
+                            false => {
+                                self.link.assembler.push(gather.as_chunk());
+                                self.pool.give(gather.scratch);
+                                if let Some(message) = self.link.assembler.push(chunk) {
+                                    call!(self, |handler, peer| handler.on_message(peer, message));
+                                }
+                            }
+                        }
+                    }
                 }
                 Event::Data(chunk) => {
                     if let Some(message) = self.link.assembler.push(chunk) {
@@ -393,7 +461,97 @@ impl<H: Handler> Turn<'_, H> {
         self.link
             .outgoing
             .flush_in_place(self.cork, buffer, &mut self.slot.transport);
-        (over, rest)
+        Parsed { over, rest, begun }
+    }
+
+    /// Goes on with a large message in a buffer of its own, which is the one
+    /// that it was read into so far; the loop gets another.
+    fn begin_gather(&mut self, scratch: &mut Scratch, payload: Range<usize>) {
+        match self.pool.take() {
+            Some(fresh) => {
+                let scratch = mem::replace(scratch, fresh);
+                self.link.gather = Some(Gather { scratch, payload });
+            }
+            None => self.assemble(&scratch.as_mut_slice()[payload]),
+        }
+    }
+
+    /// Gathers the start of a message where all others are gathered.
+    fn assemble(&mut self, bytes: &[u8]) {
+        self.link.assembler.push(Chunk {
+            data: Message::Binary(bytes),
+            first: true,
+            last: false,
+        });
+    }
+
+    /// Tells whether the rest of a frame is to be read behind what came of it.
+    fn has_room_to_gather(&mut self) -> bool {
+        let remaining = self.link.receiver.frame_remaining();
+        if remaining == 0 {
+            return false;
+        }
+        let Some(mut gather) = self.link.gather.take() else {
+            return false;
+        };
+        if gather.make_room(remaining, self.pool) {
+            self.link.gather = Some(gather);
+            return true;
+        }
+        self.link.assembler.push(gather.as_chunk());
+        self.pool.give(gather.scratch);
+        false
+    }
+
+    /// Reads the rest of a frame, or a part of it, to where it belongs.
+    fn gather(&mut self) -> io::Result<usize> {
+        let Some(mut gather) = self.link.gather.take() else {
+            return Ok(0);
+        };
+        let remaining = self.link.receiver.frame_remaining();
+        let room = gather.room();
+        let room = match usize::try_from(remaining) {
+            Ok(remaining) if remaining < room.len() => &mut room[..remaining],
+            _ => room,
+        };
+        let read = self.read(room);
+        let len = *read.as_ref().unwrap_or(&0);
+        // The rest of a binary frame's payload: nothing can be wrong with it.
+        let received = self.link.receiver.receive(&mut &mut room[..len]);
+        let last = matches!(received, Ok(Some(Event::Data(Chunk { last: true, .. }))));
+        gather.payload.end += len;
+        if len > 0 {
+            self.slot.keepalive.handle_data(self.now);
+        }
+        match last {
+            true => self.deliver(gather, true),
+            false => self.link.gather = Some(gather),
+        }
+        read
+    }
+
+    /// Hands out a message that was gathered; `lend` says that no frames are
+    /// to be written from another buffer.
+    fn deliver(&mut self, gather: Gather, lend: bool) {
+        let Gather {
+            mut scratch,
+            payload,
+        } = gather;
+        let buffer = scratch.as_mut_slice();
+        let message = &buffer[payload.clone()];
+        let answering = mem::replace(&mut self.link.outgoing.answering, true);
+        if lend && payload.start >= MAX_HEADER_LEN {
+            self.link.outgoing.lend(message, payload.start);
+        }
+        call!(self, |handler, peer| handler
+            .on_message(peer, message.into()));
+        if lend {
+            self.link
+                .outgoing
+                .flush_in_place(self.cork, buffer, &mut self.slot.transport);
+        }
+        self.link.outgoing.answering = answering;
+        self.pool.give(scratch);
     }
 
     /// Parses and dispatches messages that lie whole in the input, for as long

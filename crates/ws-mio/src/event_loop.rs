@@ -22,6 +22,7 @@ use ws_proto::{CloseCode, Due, Keepalive, ServerMasking};
 use crate::{
     Accept, Cause, Config, Decision, Handler, Incoming, Peer, PeerId, Remote, Timeout, Transport,
     connection::{Fate, Link, NOWHERE, Phase, Ready, Slot, Turn, high_water},
+    pool::Pool,
     remote::Command,
     scratch::Scratch,
     server::{LISTENER, WAKER},
@@ -45,6 +46,8 @@ pub(crate) struct EventLoop<H: Handler> {
     /// Requests that came in part.
     requests: Slab<HeadReader>,
     scratch: Scratch,
+    /// Buffers for connections that are in the middle of a large message.
+    pool: Pool,
     cork: Vec<u8>,
     /// Connections that had their share and go on in the next turn.
     again: Vec<PeerId>,
@@ -77,7 +80,8 @@ impl<H: Handler> EventLoop<H> {
     ) -> Self {
         config.high_water = high_water(config.high_water, config.max_backpressure);
         let spares = [false, true].map(|flag| new_link(flag, &config));
-        let scratch = Scratch::with_len(config.read_buffer.max(1024));
+        let read_buffer = config.read_buffer.max(1024);
+        let pool = Pool::new(read_buffer, config.gather_buffers);
         Self {
             poll,
             listener: Some(listener),
@@ -88,7 +92,8 @@ impl<H: Handler> EventLoop<H> {
             links: Slab::new(),
             spares,
             requests: Slab::new(),
-            scratch,
+            scratch: Scratch::with_len(read_buffer),
+            pool,
             cork: Vec::new(),
             again: Vec::new(),
             wheel: Wheel::new(),
@@ -239,11 +244,12 @@ impl<H: Handler> EventLoop<H> {
             slot,
             link,
             cork: &mut self.cork,
+            pool: &mut self.pool,
             high_water: self.config.high_water,
             now: self.now,
         };
         turn.call(first);
-        let fate = turn.run(self.scratch.as_mut_slice(), have, ready);
+        let fate = turn.run(&mut self.scratch, have, ready);
         match fate {
             Fate::Keep => {}
             Fate::Again => self.go_on(key),
@@ -383,6 +389,7 @@ impl<H: Handler> EventLoop<H> {
                 slot,
                 link,
                 cork: &mut self.cork,
+                pool: &mut self.pool,
                 high_water: self.config.high_water,
                 now: self.now,
             }
@@ -399,7 +406,12 @@ impl<H: Handler> EventLoop<H> {
         if slot.state != NOWHERE {
             match slot.phase {
                 Phase::Upgrading { .. } => drop(self.requests.remove(slot.state as usize)),
-                _ => drop(self.links.remove(slot.state as usize)),
+                _ => {
+                    let link = self.links.remove(slot.state as usize);
+                    if let Some(gather) = link.gather {
+                        self.pool.give(gather.scratch);
+                    }
+                }
             }
         }
         // Dropping the socket would do on epoll and kqueue; not everywhere.

@@ -51,6 +51,7 @@ mod event_loop;
 mod handler;
 mod outgoing;
 mod peer;
+mod pool;
 mod remote;
 mod scratch;
 mod server;

@@ -24,6 +24,7 @@ use crate::{
     Cause, ClientConfig, Config, Handler, Peer, PeerId, Timeout, Transport,
     connection::{Fate, Link, Phase, Ready, Slot, Turn, high_water},
     event_loop::{Admitted, decide, warn_of_flag},
+    pool::Pool,
     scratch::Scratch,
     wheel::{TICK, Tick, tick_at},
 };
@@ -115,6 +116,8 @@ pub struct Socket<D = ()> {
     slot: Slot<D>,
     link: Link,
     cork: Vec<u8>,
+    /// Lends nothing: a socket alone gathers large messages as they come.
+    pool: Pool,
     opening: Opening,
     agreed: Option<Agreed>,
     /// Why the connection never came to be, until the answer has left.
@@ -225,6 +228,7 @@ impl<D: Default> Socket<D> {
             slot: Slot::new(stream, 0, Duration::ZERO, until, D::default()),
             link: Link::new(masking, config.limits, config.max_backpressure),
             cork: Vec::new(),
+            pool: Pool::new(READ_BUFFER, 0),
             opening: Opening::Connecting(Box::new(request.start_random())),
             agreed: None,
             refused: None,
@@ -255,6 +259,7 @@ impl<D: Default> Socket<D> {
             slot: Slot::new(stream, 0, Duration::ZERO, until, D::default()),
             link: Link::new(masking, config.limits, config.max_backpressure),
             cork: Vec::new(),
+            pool: Pool::new(READ_BUFFER, 0),
             agreed: None,
             refused: None,
             span,
@@ -387,7 +392,7 @@ impl<D: Default> Socket<D> {
                 if let Opening::Server(_) = self.opening {
                     Response::new(408).write_to(&mut self.cork);
                 }
-                return with_scratch(|buffer| self.refuse(buffer, OpenError::Timeout));
+                return with_scratch(|scratch| self.refuse(scratch, OpenError::Timeout));
             }
             //= RFC6455-5.5.1-14, RFC6455-7.1.1-2
             Phase::Flushing { until, .. } | Phase::Lingering { until } if tick >= until => {
@@ -438,21 +443,21 @@ impl<D: Default> Socket<D> {
         }
         self.now = self.started.elapsed();
         let _entered = self.span.clone().entered();
-        with_scratch(|buffer| self.progress(buffer, ready, handler))
+        with_scratch(|scratch| self.progress(scratch, ready, handler))
     }
 
     fn progress<H: Handler<Data = D>>(
         &mut self,
-        buffer: &mut [u8],
+        scratch: &mut Scratch,
         ready: Ready,
         handler: &mut H,
     ) -> Result<SocketState, OpenError> {
         self.slot.goes_on = false;
         let state = match self.slot.phase {
-            Phase::Upgrading { .. } => return self.open(buffer, ready, handler),
-            Phase::Open => return Ok(self.talk(buffer, 0..0, ready, handler)),
-            Phase::Flushing { linger, .. } => self.end(buffer, linger),
-            Phase::Lingering { .. } => self.linger(buffer),
+            Phase::Upgrading { .. } => return self.open(scratch, ready, handler),
+            Phase::Open => return Ok(self.talk(scratch, 0..0, ready, handler)),
+            Phase::Flushing { linger, .. } => self.end(scratch, linger),
+            Phase::Lingering { .. } => self.linger(scratch),
         };
         self.settle(state)
     }
@@ -461,15 +466,15 @@ impl<D: Default> Socket<D> {
 
     fn open<H: Handler<Data = D>>(
         &mut self,
-        buffer: &mut [u8],
+        scratch: &mut Scratch,
         ready: Ready,
         handler: &mut H,
     ) -> Result<SocketState, OpenError> {
         self.slot.read_closed |= ready.read_closed;
-        let (len, consumed) = match self.shake_hands(buffer, handler) {
+        let (len, consumed) = match self.shake_hands(scratch, handler) {
             Ok(Some(opened)) => opened,
             Ok(None) => return Ok(self.state()),
-            Err(error) => return self.refuse(buffer, error),
+            Err(error) => return self.refuse(scratch, error),
         };
         debug!("open");
         self.opening = Opening::Done;
@@ -480,14 +485,14 @@ impl<D: Default> Socket<D> {
         self.slot.readable = true;
         self.turn(handler)
             .call(|handler, peer| handler.on_open(peer));
-        Ok(self.talk(buffer, consumed..len, Ready::default(), handler))
+        Ok(self.talk(scratch, consumed..len, Ready::default(), handler))
     }
 
     /// Goes on with the opening handshake; once that is complete, tells how
     /// much was read last and how much of that it took.
     fn shake_hands<H: Handler<Data = D>>(
         &mut self,
-        buffer: &mut [u8],
+        scratch: &mut Scratch,
         handler: &mut H,
     ) -> Result<Option<(usize, usize)>, OpenError> {
         if !self.is_connected()? {
@@ -498,6 +503,7 @@ impl<D: Default> Socket<D> {
             return Err(error.into());
         }
         for _ in 0..READS {
+            let buffer = scratch.as_mut_slice();
             let len = match Transport::read(&mut self.slot.transport, buffer) {
                 Ok(len) => len.min(buffer.len()),
                 Err(error) => match error.kind() {
@@ -599,7 +605,11 @@ impl<D: Default> Socket<D> {
 
     /// Ends a connection that never came to be; an answer in the cork leaves
     /// first.
-    fn refuse(&mut self, buffer: &mut [u8], error: OpenError) -> Result<SocketState, OpenError> {
+    fn refuse(
+        &mut self,
+        scratch: &mut Scratch,
+        error: OpenError,
+    ) -> Result<SocketState, OpenError> {
         debug!(%error, "not opened");
         self.opening = Opening::Done;
         if self.cork.is_empty() {
@@ -610,7 +620,7 @@ impl<D: Default> Socket<D> {
             .outgoing
             .flush_cork(&mut self.cork, &mut self.slot.transport);
         self.refused = Some(error);
-        let state = self.end(buffer, true);
+        let state = self.end(scratch, true);
         self.settle(state)
     }
 
@@ -634,6 +644,7 @@ impl<D: Default> Socket<D> {
             slot: &mut self.slot,
             link: &mut self.link,
             cork: &mut self.cork,
+            pool: &mut self.pool,
             high_water: self.high_water,
             now: self.now,
         }
@@ -641,14 +652,14 @@ impl<D: Default> Socket<D> {
 
     fn talk<H: Handler<Data = D>>(
         &mut self,
-        buffer: &mut [u8],
+        scratch: &mut Scratch,
         mut have: std::ops::Range<usize>,
         mut ready: Ready,
         handler: &mut H,
     ) -> SocketState {
         let mut turns = TURNS;
         loop {
-            match self.turn(handler).run(buffer, have, ready) {
+            match self.turn(handler).run(scratch, have, ready) {
                 Fate::Again if turns > 1 => {
                     turns -= 1;
                     (have, ready) = (0..0, Ready::default());
@@ -658,7 +669,7 @@ impl<D: Default> Socket<D> {
                     break;
                 }
                 Fate::Keep => break,
-                Fate::End { linger } => return self.end(buffer, linger),
+                Fate::End { linger } => return self.end(scratch, linger),
                 Fate::Drop => return self.over(),
             }
         }
@@ -670,7 +681,7 @@ impl<D: Default> Socket<D> {
 
     // --- the end ---
 
-    fn end(&mut self, buffer: &mut [u8], linger: bool) -> SocketState {
+    fn end(&mut self, scratch: &mut Scratch, linger: bool) -> SocketState {
         self.link.outgoing.flush_outbox(&mut self.slot.transport);
         let until = tick_at(self.now.saturating_add(self.close_timeout));
         if !self.link.outgoing.outbox.is_empty() {
@@ -690,13 +701,13 @@ impl<D: Default> Socket<D> {
             return self.over();
         }
         self.slot.phase = Phase::Lingering { until };
-        self.linger(buffer)
+        self.linger(scratch)
     }
 
-    fn linger(&mut self, buffer: &mut [u8]) -> SocketState {
+    fn linger(&mut self, scratch: &mut Scratch) -> SocketState {
         // Bounded here by the count, and in all by the deadline.
         for _ in 0..READS {
-            match Transport::read(&mut self.slot.transport, buffer) {
+            match Transport::read(&mut self.slot.transport, scratch.as_mut_slice()) {
                 Ok(0) => return self.over(),
                 Ok(_) => {}
                 Err(error) => match error.kind() {
@@ -752,7 +763,7 @@ impl<D> Source for Socket<D> {
 }
 
 /// Lends the thread's read buffer.
-fn with_scratch<T>(use_it: impl FnOnce(&mut [u8]) -> T) -> T {
+fn with_scratch<T>(use_it: impl FnOnce(&mut Scratch) -> T) -> T {
     thread_local! {
         static SCRATCH: RefCell<Option<Scratch>> = const { RefCell::new(None) };
     }
@@ -761,7 +772,7 @@ fn with_scratch<T>(use_it: impl FnOnce(&mut [u8]) -> T) -> T {
         // of its own.
         let taken = shared.take();
         let mut scratch = taken.unwrap_or_else(|| Scratch::with_len(READ_BUFFER));
-        let result = use_it(scratch.as_mut_slice());
+        let result = use_it(&mut scratch);
         shared.replace(Some(scratch));
         result
     })
