@@ -262,15 +262,16 @@ fn send<P: MaskingPolicy>(
     wire: &mut Vec<u8>,
 ) -> Result<(), &'static str> {
     let mut write = |frame: OutFrame<'_>| frame.append_to(wire, 0);
+    // What is wrong with the state comes before what cannot be said.
+    if sender.is_close_sent() {
+        return Err(SendError::Closing.kind());
+    }
     match action {
         Action::Message {
             is_text,
             data,
             fragments,
         } => {
-            if sender.is_close_sent() {
-                return Err(SendError::Closing.kind());
-            }
             let whole = message(*is_text, data)?;
             if fragments.is_empty() {
                 write(sender.message(whole).map_err(|error| error.kind())?);
@@ -296,13 +297,17 @@ fn send<P: MaskingPolicy>(
             Ok(())
         }
         Action::Close { code, reason } => {
-            let frame = match code {
-                None => None,
-                Some(code) => Some(CloseFrame {
-                    code: CloseCode::new(*code).ok_or("close_code_invalid")?,
-                    reason: str::from_utf8(reason).map_err(|_| "close_reason_not_utf8")?,
-                }),
+            let code = code.map(|code| CloseCode::new(code).ok_or("close_code_invalid"));
+            let code = code.transpose()?;
+            let is_server = sender.masking().inbound() != Inbound::RequireUnmasked;
+            let reason = match str::from_utf8(reason) {
+                Ok(reason) => reason,
+                Err(_) if is_server && code == Some(CloseCode::MANDATORY_EXTENSION) => {
+                    return Err(SendError::CloseCodeNotForServer.kind());
+                }
+                Err(_) => return Err("close_reason_not_utf8"),
             };
+            let frame = code.map(|code| CloseFrame { code, reason });
             write(sender.close(frame).map_err(|error| error.kind())?);
             Ok(())
         }
