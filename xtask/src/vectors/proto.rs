@@ -299,7 +299,7 @@ fn send<P: MaskingPolicy>(
         Action::Close { code, reason } => {
             let code = code.map(|code| CloseCode::new(code).ok_or("close_code_invalid"));
             let code = code.transpose()?;
-            let is_server = sender.masking().inbound() != Inbound::RequireUnmasked;
+            let is_server = sender.masking().inbound() != ws_proto::Inbound::RequireUnmasked;
             let reason = match str::from_utf8(reason) {
                 Ok(reason) => reason,
                 Err(_) if is_server && code == Some(CloseCode::MANDATORY_EXTENSION) => {
