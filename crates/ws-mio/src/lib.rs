@@ -49,6 +49,7 @@ mod config;
 mod connection;
 mod event_loop;
 mod handler;
+mod opening;
 mod outgoing;
 mod peer;
 mod remote;

@@ -23,7 +23,7 @@ use ws_proto::{ClientMasking, Due, Keepalive, KeepaliveConfig, Limits, Masking, 
 use crate::{
     Cause, ClientConfig, Config, Handler, Peer, PeerId, Timeout, Transport,
     connection::{Fate, Link, Phase, Ready, Slot, Turn, high_water},
-    event_loop::{Admitted, decide, warn_of_flag},
+    opening::{Admitted, decide, warn_of_flag},
     scratch::Scratch,
     wheel::{TICK, Tick, tick_at},
 };
