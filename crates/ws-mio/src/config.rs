@@ -47,8 +47,13 @@ pub struct Config {
     /// 1 MiB by default. The message that passes it is still taken, however
     /// long it is: at most this much waits, and one message more.
     pub max_backpressure: usize,
-    /// How many connections may be open; 1,000,000 by default. Further ones
-    /// are closed as they come.
+    /// How many loops serve, each on a thread of its own; 1 by default. See
+    /// [`Server::run_with`](crate::Server::run_with).
+    pub threads: usize,
+    /// How connections come to the loops, if there are several.
+    pub accepting: Accepting,
+    /// How many connections may be open in a loop; 1,000,000 by default.
+    /// Further ones are closed as they come.
     pub max_connections: usize,
     /// The size of the read buffer, of which a loop has one; 512 KiB by
     /// default.
@@ -69,10 +74,26 @@ impl Config {
             close_timeout: Duration::from_secs(5),
             high_water: 64 * 1024,
             max_backpressure: 1024 * 1024,
+            threads: 1,
+            accepting: Accepting::default(),
             max_connections: 1_000_000,
             read_buffer: 512 * 1024,
         }
     }
+}
+
+/// How connections come to the loops of a server that has several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Accepting {
+    /// The first loop accepts, and deals connections out in turn: every loop
+    /// gets the same number.
+    #[default]
+    Deal,
+    /// Every loop has a listener of its own, and the system shares connections
+    /// out by their addresses (`SO_REUSEPORT`). On Linux, Android and FreeBSD,
+    /// for a server that binds by itself; otherwise they are dealt.
+    ReusePort,
 }
 
 /// What a client's [`Socket`](crate::Socket) sends, allows and waits for.

@@ -23,6 +23,7 @@ use ws_proto::ServerMasking;
 use crate::{
     Cause, Config, Handler, Peer, PeerId, Remote,
     connection::{Fate, Link, NOWHERE, Phase, Ready, Slot, Turn, high_water},
+    remote::{Mailbox, Task},
     scratch::Scratch,
     server::{LISTENER, WAKER},
     wheel::{Entry, Tick, Wheel, tick_at},
@@ -32,7 +33,9 @@ pub(crate) struct EventLoop<H: Handler> {
     poll: Poll,
     /// `None` once the loop stops.
     listener: Option<TcpListener>,
-    remote: Remote,
+    remote: Remote<H>,
+    /// Which of the server's loops this is.
+    index: u16,
     config: Config,
     handler: H,
     slots: Slab<Slot<H::Data>>,
@@ -47,6 +50,10 @@ pub(crate) struct EventLoop<H: Handler> {
     cork: Vec<u8>,
     /// Connections that had their share and go on in the next turn.
     again: Vec<PeerId>,
+    /// Empty but for its memory, between turns.
+    tasks: Vec<Task<H>>,
+    /// The loop that gets the next connection.
+    next_loop: usize,
     wheel: Wheel,
     due: Vec<Entry>,
     started: Instant,
@@ -63,8 +70,9 @@ pub(crate) struct EventLoop<H: Handler> {
 impl<H: Handler> EventLoop<H> {
     pub(crate) fn new(
         poll: Poll,
-        listener: TcpListener,
-        remote: Remote,
+        listener: Option<TcpListener>,
+        remote: Remote<H>,
+        index: u16,
         mut config: Config,
         handler: H,
     ) -> Self {
@@ -73,8 +81,9 @@ impl<H: Handler> EventLoop<H> {
         let scratch = Scratch::with_len(config.read_buffer.max(1024));
         Self {
             poll,
-            listener: Some(listener),
+            listener,
             remote,
+            index,
             config,
             handler,
             slots: Slab::new(),
@@ -84,6 +93,8 @@ impl<H: Handler> EventLoop<H> {
             scratch,
             cork: Vec::new(),
             again: Vec::new(),
+            tasks: Vec::new(),
+            next_loop: 0,
             wheel: Wheel::new(),
             due: Vec::new(),
             started: Instant::now(),
@@ -261,15 +272,30 @@ impl<H: Handler> EventLoop<H> {
 
     fn id(&self, key: usize) -> PeerId {
         PeerId {
+            index: self.index,
             key: key as u32,
             generation: self.slots[key].generation,
         }
     }
 
+    fn is_open(slot: &Slot<H::Data>) -> bool {
+        slot.phase == Phase::Open
+    }
+
+    fn mailbox(&self) -> &Mailbox<H> {
+        &self.remote.mailboxes()[self.index()]
+    }
+
     fn is_current(&self, id: PeerId) -> bool {
         self.slots
             .get(id.key as usize)
-            .is_some_and(|slot| slot.generation == id.generation)
+            .is_some_and(|slot| slot.generation == id.generation && self.index == id.index)
+    }
+}
+
+impl<H: Handler> Drop for EventLoop<H> {
+    fn drop(&mut self) {
+        self.mailbox().end();
     }
 }
 

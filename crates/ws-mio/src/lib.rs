@@ -47,6 +47,7 @@
 mod closed;
 mod config;
 mod connection;
+mod context;
 mod event_loop;
 mod handler;
 mod opening;
@@ -60,7 +61,8 @@ mod transport;
 mod wheel;
 
 pub use closed::{Cause, Closed, Timeout};
-pub use config::{ClientConfig, Config};
+pub use config::{Accepting, ClientConfig, Config};
+pub use context::Loop;
 pub use handler::{Accept, Decision, Handler, Incoming};
 pub use outgoing::{Backpressure, Refused};
 pub use peer::{Peer, PeerId};

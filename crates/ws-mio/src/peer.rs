@@ -7,11 +7,13 @@ use ws_proto::{CloseCode, CloseFrame, Message, OutFrame, Prepared, SendError};
 
 use crate::{Backpressure, Refused, outgoing::Outgoing};
 
-/// Names a connection for as long as its loop runs; never given twice.
+/// Names a connection for as long as its server runs; never given twice.
 ///
 /// It is no secret and carries no authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PeerId {
+    /// Which of the server's loops it belongs to.
+    pub(crate) index: u16,
     pub(crate) key: u32,
     pub(crate) generation: u32,
 }
@@ -33,7 +35,7 @@ pub struct Peer<'a, D> {
 }
 
 impl<D> Peer<'_, D> {
-    /// Returns the name of the connection within its loop. A
+    /// Returns the name of the connection within its server. A
     /// [`Socket`](crate::Socket) is in no loop of ours: they have all the same.
     #[must_use]
     pub const fn id(&self) -> PeerId {

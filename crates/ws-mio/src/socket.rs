@@ -176,6 +176,12 @@ pub enum OpenError {
     Timeout,
 }
 
+/// A socket is in no loop of ours, and has no name there.
+const NOBODY: PeerId = PeerId {
+    index: 0,
+    key: 0,
+    generation: 0,
+};
 /// How much is read at once.
 const READ_BUFFER: usize = 64 * 1024;
 /// How many reads there are in a row before and after a connection is open.
@@ -293,10 +299,7 @@ impl<D: Default> Socket<D> {
     /// afterwards. `None` unless the connection is open.
     pub fn peer(&mut self) -> Option<Peer<'_, D>> {
         (self.state() == SocketState::Open).then_some(Peer {
-            id: PeerId {
-                key: 0,
-                generation: 0,
-            },
+            id: NOBODY,
             data: &mut self.slot.data,
             transport: &mut self.slot.transport,
             outgoing: &mut self.link.outgoing,
@@ -627,10 +630,7 @@ impl<D: Default> Socket<D> {
     fn turn<'a, H: Handler<Data = D>>(&'a mut self, handler: &'a mut H) -> Turn<'a, H> {
         Turn {
             handler,
-            id: PeerId {
-                key: 0,
-                generation: 0,
-            },
+            id: NOBODY,
             slot: &mut self.slot,
             link: &mut self.link,
             cork: &mut self.cork,

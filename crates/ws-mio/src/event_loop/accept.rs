@@ -6,7 +6,7 @@ use mio::{Interest, Token, net::TcpStream};
 use tracing::{debug, info_span, warn};
 
 use super::EventLoop;
-use crate::{Handler, connection::Slot};
+use crate::{Accepting, Handler, connection::Slot, remote::Task};
 
 /// How many connections are accepted in a turn, so that open ones get theirs.
 const ACCEPTS: usize = 256;
@@ -21,7 +21,7 @@ impl<H: Handler> EventLoop<H> {
                 return;
             };
             match listener.accept() {
-                Ok((transport, peer)) => self.admit(transport, peer),
+                Ok((transport, peer)) => self.deal(transport, peer),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return,
                     // The peer gave up before it was accepted.
@@ -38,7 +38,27 @@ impl<H: Handler> EventLoop<H> {
         self.accept_at = Some(self.tick());
     }
 
+    /// Hands a connection to the loop whose turn it is.
+    fn deal(&mut self, transport: TcpStream, peer: SocketAddr) {
+        let index = match self.config.accepting {
+            Accepting::Deal => self.next_loop,
+            Accepting::ReusePort => self.index(),
+        };
+        if index == self.index() {
+            self.admit(transport, peer);
+        } else if let Err(error) =
+            self.remote.mailboxes()[index].push([Task::Admit(transport, peer)])
+        {
+            warn!(%error, "cannot hand a connection to another loop");
+        }
+        self.next_loop = (self.next_loop + 1) % self.remote.loops();
+    }
+
+    /// Serves a connection that was accepted.
     pub(super) fn admit(&mut self, mut transport: TcpStream, peer: SocketAddr) {
+        if self.stop_by.is_some() {
+            return;
+        }
         if self.slots.len() >= self.config.max_connections {
             debug!(%peer, "over max_connections");
             return;

@@ -1,21 +1,35 @@
 //! What a loop is asked to do from elsewhere.
 
+use std::mem;
+
 use ws_proto::CloseCode;
 
 use super::EventLoop;
 use crate::{
-    Handler,
+    Handler, Loop, Peer, PeerId,
     connection::{Phase, Ready},
-    remote::Command,
+    remote::Task,
 };
 
 impl<H: Handler> EventLoop<H> {
+    /// Does what came through the mailbox.
     pub(super) fn obey(&mut self) {
-        for command in self.remote.take() {
-            match command {
-                Command::Stop => self.stop(),
+        let mut tasks = mem::take(&mut self.tasks);
+        self.mailbox().swap(&mut tasks);
+        for task in tasks.drain(..) {
+            match task {
+                Task::Stop => self.stop(),
+                Task::Admit(transport, peer) => self.admit(transport, peer),
+                Task::Send(to, message) => {
+                    self.with_peer(to, |_, peer| peer.send_prepared(&message));
+                }
+                Task::Close(id, code, reason) => {
+                    self.with_peer(id, |_, peer| peer.close(code, &reason));
+                }
+                Task::Run(task) => task(&mut Loop::new(self)),
             }
         }
+        self.tasks = tasks;
     }
 
     pub(super) fn stop(&mut self) {
@@ -37,5 +51,41 @@ impl<H: Handler> EventLoop<H> {
                 Phase::Flushing { .. } | Phase::Lingering { .. } => {}
             }
         }
+    }
+
+    // --- what a task may do ---
+
+    pub(crate) const fn handler(&mut self) -> &mut H {
+        &mut self.handler
+    }
+
+    pub(crate) fn with_peer<T>(
+        &mut self,
+        id: PeerId,
+        act: impl FnOnce(&mut H, &mut Peer<'_, H::Data>) -> T,
+    ) -> Option<T> {
+        let key = id.key as usize;
+        if !self.is_current(id) || self.slots[key].phase != Phase::Open {
+            return None;
+        }
+        let _entered = self.enter(key);
+        let mut result = None;
+        self.turn(key, Ready::default(), 0..0, |handler, peer| {
+            result = Some(act(handler, peer));
+        });
+        result
+    }
+
+    pub(crate) fn peers(&self) -> impl Iterator<Item = PeerId> {
+        let open = |(_, slot): &(usize, &_)| Self::is_open(slot);
+        self.slots.iter().filter(open).map(|(key, _)| self.id(key))
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index.into()
     }
 }

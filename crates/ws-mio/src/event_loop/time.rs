@@ -55,6 +55,7 @@ impl<H: Handler> EventLoop<H> {
         self.wheel.advance(tick, &mut due);
         for entry in due.drain(..) {
             let id = PeerId {
+                index: self.index,
                 key: entry.key,
                 generation: entry.generation,
             };
