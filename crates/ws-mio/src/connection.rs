@@ -11,8 +11,8 @@ use ws_proto::{
 };
 
 use crate::{
-    Cause, Closed, Handler, Peer, PeerId, Transport, outgoing::Outgoing, transport::SHORT_IS_ALL,
-    wheel::Tick,
+    Cause, Closed, Handler, Peer, PeerId, Transport, order::Order, outgoing::Outgoing,
+    transport::SHORT_IS_ALL, wheel::Tick,
 };
 
 /// What a connection owns also while it is idle.
@@ -174,6 +174,8 @@ pub(crate) struct Turn<'a, H: Handler> {
     pub(crate) slot: &'a mut Slot<H::Data>,
     pub(crate) link: &'a mut Link,
     pub(crate) cork: &'a mut Vec<u8>,
+    /// What is asked of the loop; `None` if it is not ours.
+    pub(crate) orders: Option<&'a mut Vec<Order>>,
     /// How many bytes may wait for the peer before reading from it stops.
     pub(crate) high_water: usize,
     pub(crate) now: Duration,
@@ -189,6 +191,7 @@ macro_rules! call {
             transport: &mut $turn.slot.transport,
             outgoing: &mut $turn.link.outgoing,
             cork: &mut *$turn.cork,
+            orders: $turn.orders.as_deref_mut(),
             accept_unmasked_frame: $turn.slot.accept_unmasked_frame,
         };
         $body

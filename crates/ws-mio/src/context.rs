@@ -1,8 +1,14 @@
 //! A loop, lent to a task that came to it.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use crate::{Handler, Peer, PeerId, event_loop::EventLoop};
+use ws_proto::Prepared;
+
+use crate::{
+    Handler, Peer, PeerId,
+    event_loop::EventLoop,
+    order::{Order, Publication},
+};
 
 /// A loop of a server, lent to a closure that
 /// [`Remote::run`](crate::Remote::run) brought to it.
@@ -28,6 +34,25 @@ impl<'a, H: Handler> Loop<'a, H> {
         act: impl FnOnce(&mut H, &mut Peer<'_, H::Data>) -> T,
     ) -> Option<T> {
         self.inner.with_peer(peer, act)
+    }
+
+    /// Sends a message to all subscribers of a topic, of all loops, at the end
+    /// of this turn.
+    pub fn publish(&mut self, topic: impl Into<Arc<str>>, message: &Prepared) {
+        self.publish_to(Some(topic.into()), message);
+    }
+
+    /// Sends a message to every peer of all loops, at the end of this turn.
+    pub fn broadcast(&mut self, message: &Prepared) {
+        self.publish_to(None, message);
+    }
+
+    fn publish_to(&mut self, topic: Option<Arc<str>>, message: &Prepared) {
+        self.inner.order(Order::Publish(Publication {
+            topic,
+            message: message.clone(),
+            except: None,
+        }));
     }
 
     /// Returns the names of the open connections, in no order.

@@ -4,6 +4,7 @@
 mod accept;
 mod end;
 mod orders;
+mod publish;
 mod time;
 mod upgrade;
 
@@ -23,9 +24,11 @@ use ws_proto::ServerMasking;
 use crate::{
     Cause, Config, Handler, Peer, PeerId, Remote,
     connection::{Fate, Link, NOWHERE, Phase, Ready, Slot, Turn, high_water},
+    order::{Order, Publication},
     remote::{Mailbox, Task},
     scratch::Scratch,
     server::{LISTENER, WAKER},
+    topics::Topics,
     wheel::{Entry, Tick, Wheel, tick_at},
 };
 
@@ -52,6 +55,15 @@ pub(crate) struct EventLoop<H: Handler> {
     again: Vec<PeerId>,
     /// Empty but for its memory, between turns.
     tasks: Vec<Task<H>>,
+    /// What handlers ask for, until the end of the turn.
+    orders: Vec<Order>,
+    topics: Topics,
+    /// Publications to one topic that were not delivered yet.
+    run: Vec<Publication>,
+    /// Empty but for its memory, unless something is being delivered.
+    audience: Vec<u32>,
+    /// When connections that asked for it are called.
+    timers: HashMap<u32, Tick>,
     /// The loop that gets the next connection.
     next_loop: usize,
     wheel: Wheel,
@@ -94,6 +106,11 @@ impl<H: Handler> EventLoop<H> {
             cork: Vec::new(),
             again: Vec::new(),
             tasks: Vec::new(),
+            orders: Vec::new(),
+            topics: Topics::default(),
+            run: Vec::new(),
+            audience: Vec::new(),
+            timers: HashMap::new(),
             next_loop: 0,
             wheel: Wheel::new(),
             due: Vec::new(),
@@ -130,6 +147,7 @@ impl<H: Handler> EventLoop<H> {
                 }
             }
             self.keep_time();
+            self.carry_out();
             if self
                 .stop_by
                 .is_some_and(|at| self.slots.is_empty() || self.tick() >= at)
@@ -190,6 +208,7 @@ impl<H: Handler> EventLoop<H> {
             slot,
             link,
             cork: &mut self.cork,
+            orders: Some(&mut self.orders),
             high_water: self.config.high_water,
             now: self.now,
         };
@@ -276,6 +295,10 @@ impl<H: Handler> EventLoop<H> {
             key: key as u32,
             generation: self.slots[key].generation,
         }
+    }
+
+    fn is_open_still(&self, id: PeerId) -> bool {
+        self.is_current(id) && Self::is_open(&self.slots[id.key as usize])
     }
 
     fn is_open(slot: &Slot<H::Data>) -> bool {

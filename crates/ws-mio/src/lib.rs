@@ -51,12 +51,14 @@ mod context;
 mod event_loop;
 mod handler;
 mod opening;
+mod order;
 mod outgoing;
 mod peer;
 mod remote;
 mod scratch;
 mod server;
 mod socket;
+mod topics;
 mod transport;
 mod wheel;
 

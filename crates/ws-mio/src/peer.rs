@@ -1,11 +1,15 @@
 //! The connection that a handler is called for.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use mio::net::TcpStream;
 use ws_proto::{CloseCode, CloseFrame, Message, OutFrame, Prepared, SendError};
 
-use crate::{Backpressure, Refused, outgoing::Outgoing};
+use crate::{
+    Backpressure, Refused,
+    order::{Order, Publication},
+    outgoing::Outgoing,
+};
 
 /// Names a connection for as long as its server runs; never given twice.
 ///
@@ -31,6 +35,8 @@ pub struct Peer<'a, D> {
     pub(crate) transport: &'a mut TcpStream,
     pub(crate) outgoing: &'a mut Outgoing,
     pub(crate) cork: &'a mut Vec<u8>,
+    /// `None` for a [`Socket`](crate::Socket), which has no other peers.
+    pub(crate) orders: Option<&'a mut Vec<Order>>,
     pub(crate) accept_unmasked_frame: bool,
 }
 
@@ -143,6 +149,76 @@ impl<D> Peer<'_, D> {
     /// Reads from the peer again, when the handler has returned.
     pub const fn resume(&mut self) {
         self.outgoing.paused = false;
+    }
+
+    /// Subscribes to a topic, from the end of this turn on. The subscription
+    /// ends with the connection.
+    ///
+    /// Topics are those of a [`Server`](crate::Server), over all of its loops.
+    /// For a [`Socket`](crate::Socket), this and the four below do nothing.
+    ///
+    /// ```
+    /// use ws_mio::{Handler, Message, Peer, Prepared};
+    ///
+    /// struct Room;
+    ///
+    /// impl Handler for Room {
+    ///     type Data = ();
+    ///
+    ///     fn on_open(&mut self, peer: &mut Peer<'_, ()>) {
+    ///         peer.subscribe("room");
+    ///     }
+    ///
+    ///     fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
+    ///         // To all others; encoded once.
+    ///         peer.publish("room", &Prepared::new(message));
+    ///     }
+    /// }
+    /// ```
+    pub fn subscribe(&mut self, topic: impl Into<Arc<str>>) {
+        self.order(Order::Subscribe(self.id, topic.into()));
+    }
+
+    /// Ends a subscription, from the end of this turn on.
+    pub fn unsubscribe(&mut self, topic: impl Into<Arc<str>>) {
+        self.order(Order::Unsubscribe(self.id, topic.into()));
+    }
+
+    /// Sends a message to all subscribers of a topic but this peer, at the end
+    /// of this turn. [`Remote::publish`](crate::Remote::publish) leaves nobody
+    /// out.
+    ///
+    /// A subscriber that reads too slowly misses it: see
+    /// [`Config::max_backpressure`](crate::Config::max_backpressure).
+    pub fn publish(&mut self, topic: impl Into<Arc<str>>, message: &Prepared) {
+        self.order(Order::Publish(Publication {
+            topic: Some(topic.into()),
+            message: message.clone(),
+            except: Some(self.id),
+        }));
+    }
+
+    /// Sends a message to every peer of the server, this one included, at the
+    /// end of this turn.
+    pub fn broadcast(&mut self, message: &Prepared) {
+        self.order(Order::Publish(Publication {
+            topic: None,
+            message: message.clone(),
+            except: None,
+        }));
+    }
+
+    /// Asks for a call of [`Handler::on_timer`](crate::Handler::on_timer) after
+    /// `wait`, to about 50 ms; `None` takes it back. A connection has one
+    /// timer: asking again moves it.
+    pub fn set_timer(&mut self, wait: Option<Duration>) {
+        self.order(Order::Timer(self.id, wait));
+    }
+
+    fn order(&mut self, order: Order) {
+        if let Some(orders) = &mut self.orders {
+            orders.push(order);
+        }
     }
 
     /// Returns how many bytes wait for the peer to read.

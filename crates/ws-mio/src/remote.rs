@@ -9,7 +9,7 @@ use std::{
 use mio::{Waker, net::TcpStream};
 use ws_proto::{CloseCode, Prepared};
 
-use crate::{Handler, Loop, Peer, PeerId};
+use crate::{Handler, Loop, Peer, PeerId, order::Publication};
 
 /// Reaches the loops of a running [`Server`](crate::Server) from any thread.
 ///
@@ -88,6 +88,24 @@ impl<H: Handler> Remote<H> {
         self.push(peer, Task::Close(peer, code, reason.into()))
     }
 
+    /// Sends a message to all subscribers of a topic, of all loops.
+    ///
+    /// # Errors
+    ///
+    /// As [`stop`](Self::stop).
+    pub fn publish(&self, topic: impl Into<Arc<str>>, message: &Prepared) -> io::Result<()> {
+        self.publish_to(Some(topic.into()), message)
+    }
+
+    /// Sends a message to every peer of all loops.
+    ///
+    /// # Errors
+    ///
+    /// As [`stop`](Self::stop).
+    pub fn broadcast(&self, message: &Prepared) -> io::Result<()> {
+        self.publish_to(None, message)
+    }
+
     /// Runs a closure on a loop, with its handler and all of its peers.
     ///
     /// # Errors
@@ -138,6 +156,15 @@ impl<H: Handler> Remote<H> {
         }
     }
 
+    fn publish_to(&self, topic: Option<Arc<str>>, message: &Prepared) -> io::Result<()> {
+        let publication = Publication {
+            topic,
+            message: message.clone(),
+            except: None,
+        };
+        self.push_to_all(|| Task::Publish(publication.clone()))
+    }
+
     fn push_to_all(&self, task: impl Fn() -> Task<H>) -> io::Result<()> {
         let mut result = Ok(());
         for mailbox in &*self.loops {
@@ -171,6 +198,7 @@ pub(crate) enum Task<H: Handler> {
     Admit(TcpStream, SocketAddr),
     Send(PeerId, Prepared),
     Close(PeerId, CloseCode, Box<str>),
+    Publish(Publication),
     #[expect(clippy::type_complexity, reason = "it is said once")]
     Run(Box<dyn FnOnce(&mut Loop<'_, H>) + Send>),
 }

@@ -304,6 +304,7 @@ impl<D: Default> Socket<D> {
             transport: &mut self.slot.transport,
             outgoing: &mut self.link.outgoing,
             cork: &mut self.cork,
+            orders: None,
             accept_unmasked_frame: self.slot.accept_unmasked_frame,
         })
     }
@@ -634,6 +635,7 @@ impl<D: Default> Socket<D> {
             slot: &mut self.slot,
             link: &mut self.link,
             cork: &mut self.cork,
+            orders: None,
             high_water: self.high_water,
             now: self.now,
         }

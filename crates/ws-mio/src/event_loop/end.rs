@@ -74,6 +74,7 @@ impl<H: Handler> EventLoop<H> {
                 slot,
                 link,
                 cork: &mut self.cork,
+                orders: Some(&mut self.orders),
                 high_water: self.config.high_water,
                 now: self.now,
             }
@@ -97,6 +98,12 @@ impl<H: Handler> EventLoop<H> {
         let _ = self.poll.registry().deregister(&mut slot.transport);
         if !self.spans.is_empty() {
             self.spans.remove(&id);
+        }
+        if !self.topics.is_empty() {
+            self.topics.remove(id.key);
+        }
+        if !self.timers.is_empty() {
+            self.timers.remove(&id.key);
         }
     }
 }

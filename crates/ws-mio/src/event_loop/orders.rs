@@ -14,10 +14,17 @@ use crate::{
 impl<H: Handler> EventLoop<H> {
     /// Does what came through the mailbox.
     pub(super) fn obey(&mut self) {
+        // A peer that was told of its subscription gets what is published on
+        // another loop thereupon.
+        self.carry_out();
         let mut tasks = mem::take(&mut self.tasks);
         self.mailbox().swap(&mut tasks);
         for task in tasks.drain(..) {
+            if !matches!(task, Task::Publish(_)) {
+                self.deliver();
+            }
             match task {
+                Task::Publish(publication) => self.publish(publication),
                 Task::Stop => self.stop(),
                 Task::Admit(transport, peer) => self.admit(transport, peer),
                 Task::Send(to, message) => {
@@ -29,6 +36,7 @@ impl<H: Handler> EventLoop<H> {
                 Task::Run(task) => task(&mut Loop::new(self)),
             }
         }
+        self.deliver();
         self.tasks = tasks;
     }
 
@@ -64,10 +72,10 @@ impl<H: Handler> EventLoop<H> {
         id: PeerId,
         act: impl FnOnce(&mut H, &mut Peer<'_, H::Data>) -> T,
     ) -> Option<T> {
-        let key = id.key as usize;
-        if !self.is_current(id) || self.slots[key].phase != Phase::Open {
+        if !self.is_open_still(id) {
             return None;
         }
+        let key = id.key as usize;
         let _entered = self.enter(key);
         let mut result = None;
         self.turn(key, Ready::default(), 0..0, |handler, peer| {

@@ -22,7 +22,7 @@ impl<H: Handler> EventLoop<H> {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
-        if !self.again.is_empty() {
+        if !self.again.is_empty() || !self.orders.is_empty() {
             return Some(Duration::ZERO);
         }
         let next = [self.wheel.next(), self.accept_at, self.stop_by]
@@ -69,7 +69,7 @@ impl<H: Handler> EventLoop<H> {
     }
 
     /// Looks at what a connection waits for, and gives it up or asks again.
-    pub(super) fn time_out(&mut self, key: usize) {
+    fn time_out(&mut self, key: usize) {
         let _entered = self.enter(key);
         let slot = &self.slots[key];
         let tick = self.tick();
@@ -89,7 +89,37 @@ impl<H: Handler> EventLoop<H> {
         self.remove(key);
     }
 
-    pub(super) fn time_out_open(&mut self, key: usize) {
+    /// Sets a connection's timer, or takes it back.
+    pub(super) fn set_timer(&mut self, key: usize, wait: Option<Duration>) {
+        match wait.map(|wait| self.tick_after(wait)) {
+            Some(at) => {
+                self.timers.insert(key as u32, at);
+                self.arm(key, at);
+            }
+            None => drop(self.timers.remove(&(key as u32))),
+        }
+    }
+
+    /// Calls a handler whose timer is due; tells whether the connection is
+    /// open afterwards.
+    fn call_on_timer(&mut self, key: usize) -> bool {
+        match self.timers.get(&(key as u32)) {
+            None => {}
+            Some(&at) if self.tick() < at => self.arm(key, at),
+            Some(_) => {
+                self.timers.remove(&(key as u32));
+                self.turn(key, Ready::default(), 0..0, |handler, peer| {
+                    handler.on_timer(peer);
+                });
+            }
+        }
+        self.slots.get(key).is_some_and(Self::is_open)
+    }
+
+    fn time_out_open(&mut self, key: usize) {
+        if !self.timers.is_empty() && !self.call_on_timer(key) {
+            return;
+        }
         let tick = self.tick();
         let slot = &mut self.slots[key];
         let close_by = match slot.state {

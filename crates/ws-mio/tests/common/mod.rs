@@ -29,6 +29,7 @@ pub(crate) enum Seen {
     /// A Pong, and whether it answers the loop's own Ping.
     Pong(Vec<u8>, bool),
     Drain,
+    Timer,
     /// The code, the reason and the cause.
     Close(u16, String, String),
 }
@@ -140,6 +141,10 @@ impl<const CHUNKS: bool, D: Default + 'static> Handler for Probe<CHUNKS, D> {
 
     fn on_drain(&mut self, peer: &mut Peer<'_, D>) {
         self.note(peer, Seen::Drain);
+    }
+
+    fn on_timer(&mut self, peer: &mut Peer<'_, D>) {
+        self.note(peer, Seen::Timer);
     }
 
     fn on_close(&mut self, peer: &mut Peer<'_, D>, closed: Closed<'_>) {
