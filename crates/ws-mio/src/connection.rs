@@ -6,13 +6,13 @@ use std::{io, mem, ops::Range, time::Duration};
 use mio::net::TcpStream;
 use tracing::debug;
 use ws_proto::{
-    Assembler, CloseFrame, Event, Keepalive, Limits, Masking, MaskingPolicy, ProtocolError,
-    Receiver,
+    Assembler, CloseFrame, Event, FrameCounts, Keepalive, Limits, Masking, MaskingPolicy, OutFrame,
+    ProtocolError, Receiver,
 };
 
 use crate::{
-    Cause, Closed, Handler, Peer, PeerId, Transport, order::Order, outgoing::Outgoing,
-    transport::SHORT_IS_ALL, wheel::Tick,
+    Backpressure, Cause, Closed, Handler, Peer, PeerId, Transport, metrics::Counters, order::Order,
+    outgoing::Outgoing, transport::SHORT_IS_ALL, wheel::Tick,
 };
 
 /// What a connection owns also while it is idle.
@@ -112,6 +112,11 @@ impl Link {
         self.receiver.is_idle() && self.outgoing.is_idle() && self.unread.is_empty()
     }
 
+    /// Returns how many frames began since this was last asked.
+    pub(crate) const fn take_counts(&mut self) -> FrameCounts {
+        self.receiver.take_counts()
+    }
+
     /// Tells whether nothing more is to be parsed for now.
     fn is_stalled(&self, high_water: usize) -> bool {
         self.outgoing.paused || self.outgoing.is_behind(high_water)
@@ -176,6 +181,8 @@ pub(crate) struct Turn<'a, H: Handler> {
     pub(crate) cork: &'a mut Vec<u8>,
     /// What is asked of the loop; `None` if it is not ours.
     pub(crate) orders: Option<&'a mut Vec<Order>>,
+    /// `None` if the loop is not ours.
+    pub(crate) counters: Option<&'a Counters>,
     /// How many bytes may wait for the peer before reading from it stops.
     pub(crate) high_water: usize,
     pub(crate) now: Duration,
@@ -192,6 +199,7 @@ macro_rules! call {
             outgoing: &mut $turn.link.outgoing,
             cork: &mut *$turn.cork,
             orders: $turn.orders.as_deref_mut(),
+            counters: $turn.counters,
             accept_unmasked_frame: $turn.slot.accept_unmasked_frame,
         };
         $body
@@ -282,6 +290,9 @@ impl<H: Handler> Turn<'_, H> {
                 Ok(0) => return Ok(0),
                 Ok(len) => {
                     let len = len.min(buffer.len());
+                    if let Some(counters) = self.counters {
+                        counters.bytes_received.add(len as u64);
+                    }
                     self.slot.keepalive.handle_input(self.now);
                     // A read that leaves room has drained the socket, on the
                     // systems where mio does not need to see `WouldBlock`; an
@@ -331,8 +342,11 @@ impl<H: Handler> Turn<'_, H> {
                 Ok(None) => break None,
                 Err(error) => break Some(self.fail(error)),
             };
-            if let Event::Data(_) = event {
+            if let Event::Data(chunk) = &event {
                 self.slot.keepalive.handle_data(self.now);
+                if let Some(counters) = self.counters {
+                    counters.messages_received.add(chunk.last.into());
+                }
             }
             match event {
                 Event::Data(chunk) if H::CHUNKS => {
@@ -349,9 +363,9 @@ impl<H: Handler> Turn<'_, H> {
                 }
                 Event::Ping(payload) => {
                     if let Some(pong) = self.link.outgoing.sender.respond(&event) {
-                        self.link
-                            .outgoing
-                            .send(&pong, self.cork, &mut self.slot.transport);
+                        let outgoing = &mut self.link.outgoing;
+                        let sent = outgoing.send(&pong, self.cork, &mut self.slot.transport);
+                        count_sent(self.counters, &pong, sent, outgoing);
                     }
                     call!(self, |handler, peer| handler.on_ping(peer, payload));
                 }
@@ -365,9 +379,9 @@ impl<H: Handler> Turn<'_, H> {
                     let cause = match self.link.outgoing.sender.respond(&event) {
                         None => Cause::Local,
                         Some(reply) => {
-                            self.link
-                                .outgoing
-                                .send(&reply, self.cork, &mut self.slot.transport);
+                            let outgoing = &mut self.link.outgoing;
+                            let sent = outgoing.send(&reply, self.cork, &mut self.slot.transport);
+                            count_sent(self.counters, &reply, sent, outgoing);
                             Cause::Peer
                         }
                     };
@@ -380,6 +394,9 @@ impl<H: Handler> Turn<'_, H> {
                         reason,
                         cause,
                     };
+                    if let Some(counters) = self.counters {
+                        counters.count_closed(&closed.cause);
+                    }
                     call!(self, |handler, peer| handler.on_close(peer, closed));
                     // Input that was not read would reset the connection, and
                     // take our Close along.
@@ -402,6 +419,9 @@ impl<H: Handler> Turn<'_, H> {
             let Some(message) = self.link.receiver.receive_whole(input)? else {
                 break;
             };
+            if let Some(counters) = self.counters {
+                counters.messages_received.add(1);
+            }
             call!(self, |handler, peer| handler.on_message(peer, message));
         }
         if input.len() < before {
@@ -423,9 +443,9 @@ impl<H: Handler> Turn<'_, H> {
         debug!(%error, "the peer broke the protocol");
         //= RFC6455-7.1.7-1, RFC6455-7.1.7-3, RFC6455-7.1.7-5
         if let Some(close) = self.link.outgoing.sender.fail(&error) {
-            self.link
-                .outgoing
-                .send(&close, self.cork, &mut self.slot.transport);
+            let outgoing = &mut self.link.outgoing;
+            let sent = outgoing.send(&close, self.cork, &mut self.slot.transport);
+            count_sent(self.counters, &close, sent, outgoing);
         }
         self.closed(Cause::Protocol(error));
         Fate::End { linger: true }
@@ -458,7 +478,21 @@ impl<H: Handler> Turn<'_, H> {
     /// Tells the application that the connection is over, without a Close of
     /// the peer's.
     pub(crate) fn closed(&mut self, cause: Cause<'_>) {
+        if let Some(counters) = self.counters {
+            counters.count_closed(&cause);
+        }
         call!(self, |handler, peer| handler
             .on_close(peer, Closed::abnormal(cause)));
+    }
+}
+
+fn count_sent(
+    counters: Option<&Counters>,
+    frame: &OutFrame<'_>,
+    sent: Backpressure,
+    outgoing: &Outgoing,
+) {
+    if let Some(counters) = counters {
+        counters.count_sent(frame, sent, outgoing.sender.masking());
     }
 }

@@ -12,6 +12,7 @@ use std::{
     collections::HashMap,
     io, mem,
     ops::Range,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -24,6 +25,7 @@ use ws_proto::ServerMasking;
 use crate::{
     Cause, Config, Handler, Peer, PeerId, Remote,
     connection::{Fate, Link, NOWHERE, Phase, Ready, Slot, Turn, high_water},
+    metrics::Counters,
     order::{Order, Publication},
     remote::{Mailbox, Task},
     scratch::Scratch,
@@ -37,6 +39,7 @@ pub(crate) struct EventLoop<H: Handler> {
     /// `None` once the loop stops.
     listener: Option<TcpListener>,
     remote: Remote<H>,
+    counters: Arc<Counters>,
     /// Which of the server's loops this is.
     index: u16,
     config: Config,
@@ -94,6 +97,7 @@ impl<H: Handler> EventLoop<H> {
         Self {
             poll,
             listener,
+            counters: Arc::clone(&remote.mailboxes()[usize::from(index)].counters),
             remote,
             index,
             config,
@@ -148,6 +152,7 @@ impl<H: Handler> EventLoop<H> {
             }
             self.keep_time();
             self.carry_out();
+            self.count_received();
             if self
                 .stop_by
                 .is_some_and(|at| self.slots.is_empty() || self.tick() >= at)
@@ -209,6 +214,7 @@ impl<H: Handler> EventLoop<H> {
             link,
             cork: &mut self.cork,
             orders: Some(&mut self.orders),
+            counters: Some(&self.counters),
             high_water: self.config.high_water,
             now: self.now,
         };
@@ -238,16 +244,20 @@ impl<H: Handler> EventLoop<H> {
             NOWHERE => {
                 let spare = &mut self.spares[usize::from(slot.accept_unmasked_frame)];
                 if !spare.is_idle() {
-                    let link =
+                    let mut link =
                         mem::replace(spare, new_link(slot.accept_unmasked_frame, &self.config));
+                    self.counters.count_received(&link.take_counts());
                     slot.state = self.links.insert(link) as u32;
                 }
             }
-            state if self.links[state as usize].is_idle() => {
-                self.links.remove(state as usize);
-                slot.state = NOWHERE;
+            state => {
+                let link = &mut self.links[state as usize];
+                self.counters.count_received(&link.take_counts());
+                if link.is_idle() {
+                    self.links.remove(state as usize);
+                    slot.state = NOWHERE;
+                }
             }
-            _ => {}
         }
         self.await_close(key);
     }
@@ -294,6 +304,13 @@ impl<H: Handler> EventLoop<H> {
             index: self.index,
             key: key as u32,
             generation: self.slots[key].generation,
+        }
+    }
+
+    /// Adds up the frames that idle connections have received in this turn.
+    fn count_received(&mut self) {
+        for spare in &mut self.spares {
+            self.counters.count_received(&spare.take_counts());
         }
     }
 

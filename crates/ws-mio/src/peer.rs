@@ -7,6 +7,7 @@ use ws_proto::{CloseCode, CloseFrame, Message, OutFrame, Prepared, SendError};
 
 use crate::{
     Backpressure, Refused,
+    metrics::Counters,
     order::{Order, Publication},
     outgoing::Outgoing,
 };
@@ -37,6 +38,7 @@ pub struct Peer<'a, D> {
     pub(crate) cork: &'a mut Vec<u8>,
     /// `None` for a [`Socket`](crate::Socket), which has no other peers.
     pub(crate) orders: Option<&'a mut Vec<Order>>,
+    pub(crate) counters: Option<&'a Counters>,
     pub(crate) accept_unmasked_frame: bool,
 }
 
@@ -229,7 +231,13 @@ impl<D> Peer<'_, D> {
 
     fn write(&mut self, frame: Result<OutFrame<'_>, SendError>) -> Backpressure {
         match frame {
-            Ok(frame) => self.outgoing.send(&frame, self.cork, self.transport),
+            Ok(frame) => {
+                let sent = self.outgoing.send(&frame, self.cork, self.transport);
+                if let Some(counters) = self.counters {
+                    counters.count_sent(&frame, sent, self.outgoing.sender.masking());
+                }
+                sent
+            }
             Err(error) => error.into(),
         }
     }

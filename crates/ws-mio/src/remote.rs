@@ -9,7 +9,7 @@ use std::{
 use mio::{Waker, net::TcpStream};
 use ws_proto::{CloseCode, Prepared};
 
-use crate::{Handler, Loop, Peer, PeerId, order::Publication};
+use crate::{Handler, Loop, Metrics, Peer, PeerId, metrics::Counters, order::Publication};
 
 /// Reaches the loops of a running [`Server`](crate::Server) from any thread.
 ///
@@ -144,6 +144,16 @@ impl<H: Handler> Remote<H> {
         self.loops.len()
     }
 
+    /// Reads the counters of all loops, without stopping them.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let mut metrics = Metrics::default();
+        for mailbox in &*self.loops {
+            metrics.add(&mailbox.counters);
+        }
+        metrics
+    }
+
     pub(crate) fn mailboxes(&self) -> &[Mailbox<H>] {
         &self.loops
     }
@@ -208,6 +218,7 @@ pub(crate) struct Mailbox<H: Handler> {
     /// `None` once the loop has ended.
     tasks: Mutex<Option<Vec<Task<H>>>>,
     waker: Waker,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl<H: Handler> Mailbox<H> {
@@ -215,6 +226,7 @@ impl<H: Handler> Mailbox<H> {
         Self {
             tasks: Mutex::new(Some(Vec::new())),
             waker,
+            counters: Arc::default(),
         }
     }
 

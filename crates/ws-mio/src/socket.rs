@@ -305,6 +305,7 @@ impl<D: Default> Socket<D> {
             outgoing: &mut self.link.outgoing,
             cork: &mut self.cork,
             orders: None,
+            counters: None,
             accept_unmasked_frame: self.slot.accept_unmasked_frame,
         })
     }
@@ -636,6 +637,7 @@ impl<D: Default> Socket<D> {
             link: &mut self.link,
             cork: &mut self.cork,
             orders: None,
+            counters: None,
             high_water: self.high_water,
             now: self.now,
         }

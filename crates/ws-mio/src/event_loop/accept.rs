@@ -21,7 +21,10 @@ impl<H: Handler> EventLoop<H> {
                 return;
             };
             match listener.accept() {
-                Ok((transport, peer)) => self.deal(transport, peer),
+                Ok((transport, peer)) => {
+                    self.counters.accepted.add(1);
+                    self.deal(transport, peer);
+                }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return,
                     // The peer gave up before it was accepted.
@@ -60,6 +63,7 @@ impl<H: Handler> EventLoop<H> {
             return;
         }
         if self.slots.len() >= self.config.max_connections {
+            self.counters.over_max_connections.add(1);
             debug!(%peer, "over max_connections");
             return;
         }

@@ -75,6 +75,7 @@ impl<H: Handler> EventLoop<H> {
                 link,
                 cork: &mut self.cork,
                 orders: Some(&mut self.orders),
+                counters: Some(&self.counters),
                 high_water: self.config.high_water,
                 now: self.now,
             }

@@ -27,12 +27,12 @@ impl<H: Handler> EventLoop<H> {
         loop {
             let buffer = self.scratch.as_mut_slice();
             let len = match Transport::read(&mut self.slots[key].transport, buffer) {
-                Ok(0) => return self.remove(key),
+                Ok(0) => return self.abandon(key),
                 Ok(len) => len.min(buffer.len()),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => break,
                     io::ErrorKind::Interrupted => continue,
-                    _ => return self.remove(key),
+                    _ => return self.abandon(key),
                 },
             };
             let is_full = len == buffer.len() || !SHORT_IS_ALL;
@@ -56,6 +56,12 @@ impl<H: Handler> EventLoop<H> {
         self.slots[key].state = self.requests.insert(reader) as u32;
     }
 
+    /// Drops a transport that ended before its request was whole.
+    fn abandon(&mut self, key: usize) {
+        self.counters.abandoned.add(1);
+        self.remove(key);
+    }
+
     /// The 101 is in the cork: the connection is open.
     pub(super) fn open(
         &mut self,
@@ -71,6 +77,8 @@ impl<H: Handler> EventLoop<H> {
         slot.keepalive = Keepalive::new(self.now);
         slot.readable = is_full || slot.read_closed;
         debug!("open");
+        self.counters.opened.add(1);
+        self.counters.bytes_received.add(rest.len() as u64);
         if let Some((at, _)) = slot.keepalive.poll_timeout(&self.config.keepalive) {
             self.arm(key, tick_at(at));
         }
@@ -82,6 +90,7 @@ impl<H: Handler> EventLoop<H> {
     /// Answers a request that does not become a connection.
     pub(super) fn refuse(&mut self, key: usize, response: &Response) {
         debug!(status = response.status(), "refused");
+        self.counters.count_refused(response.status());
         let slot = &mut self.slots[key];
         let mut link = new_link(false, &self.config);
         response.write_to(&mut self.cork);
