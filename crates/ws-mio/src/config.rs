@@ -47,6 +47,9 @@ pub struct Config {
     /// 1 MiB by default. The message that passes it is still taken, however
     /// long it is: at most this much waits, and one message more.
     pub max_backpressure: usize,
+    /// What becomes of messages to a peer that reads too slowly; they are
+    /// refused by default.
+    pub slow_consumer: SlowConsumer,
     /// How many loops serve, each on a thread of its own; 1 by default. See
     /// [`Server::run_with`](crate::Server::run_with).
     pub threads: usize,
@@ -74,12 +77,36 @@ impl Config {
             close_timeout: Duration::from_secs(5),
             high_water: 64 * 1024,
             max_backpressure: 1024 * 1024,
+            slow_consumer: SlowConsumer::default(),
             threads: 1,
             accepting: Accepting::default(),
             max_connections: 1_000_000,
             read_buffer: 512 * 1024,
         }
     }
+}
+
+/// What becomes of messages to a peer that reads too slowly, once
+/// `max_backpressure` bytes wait for it.
+///
+/// Fragments of a message and the Close are never dropped, nor is what the
+/// transport has begun to take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SlowConsumer {
+    /// The new message is refused; the sender is told.
+    #[default]
+    DropNewest,
+    /// The oldest messages that wait are dropped for the new one, answers
+    /// among them.
+    DropOldest,
+    /// A message takes the place of the one that waits with its key, at any
+    /// time; beyond the limit the oldest are dropped. See
+    /// [`Peer::send_keyed`](crate::Peer::send_keyed).
+    Conflate,
+    /// The connection is dropped, without a closing handshake that the peer
+    /// would not read.
+    Close,
 }
 
 /// How connections come to the loops of a server that has several.
@@ -127,6 +154,8 @@ pub struct ClientConfig {
     pub high_water: usize,
     /// As [`Config::max_backpressure`].
     pub max_backpressure: usize,
+    /// As [`Config::slow_consumer`].
+    pub slow_consumer: SlowConsumer,
 }
 
 impl Default for ClientConfig {
@@ -140,6 +169,7 @@ impl Default for ClientConfig {
             close_timeout: server.close_timeout,
             high_water: server.high_water,
             max_backpressure: server.max_backpressure,
+            slow_consumer: server.slow_consumer,
         }
     }
 }

@@ -11,8 +11,8 @@ use ws_proto::{
 };
 
 use crate::{
-    Backpressure, Cause, Closed, Handler, Peer, PeerId, Transport, metrics::Counters, order::Order,
-    outgoing::Outgoing, transport::SHORT_IS_ALL, wheel::Tick,
+    Backpressure, Cause, Closed, Handler, Peer, PeerId, SlowConsumer, Transport, metrics::Counters,
+    order::Order, outgoing::Outgoing, transport::SHORT_IS_ALL, wheel::Tick,
 };
 
 /// What a connection owns also while it is idle.
@@ -97,11 +97,16 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(masking: Masking, limits: Limits, max_backpressure: usize) -> Self {
+    pub(crate) fn new(
+        masking: Masking,
+        limits: Limits,
+        max_backpressure: usize,
+        slow_consumer: SlowConsumer,
+    ) -> Self {
         Self {
             receiver: Receiver::new(masking.inbound(), limits),
             assembler: Assembler::new(),
-            outgoing: Outgoing::new(masking, max_backpressure),
+            outgoing: Outgoing::new(masking, max_backpressure, slow_consumer),
             unread: Vec::new(),
             close_by: None,
         }
@@ -230,9 +235,9 @@ impl<H: Handler> Turn<'_, H> {
 
     fn converse(&mut self, buffer: &mut [u8], mut have: Range<usize>, ready: Ready) -> Fate {
         if ready.writable && !self.link.outgoing.outbox.is_empty() {
-            let pending = self.link.outgoing.outbox.len();
+            let pending = self.link.outgoing.pending();
             self.link.outgoing.flush_outbox(&mut self.slot.transport);
-            if self.link.outgoing.outbox.len() < pending {
+            if self.link.outgoing.pending() < pending {
                 // A peer that reads is there, though its Pongs may wait unread
                 // until it has read what waits for it.
                 self.slot.keepalive.handle_input(self.now);
@@ -470,6 +475,7 @@ impl<H: Handler> Turn<'_, H> {
                 self.closed(Cause::Io(&error));
                 self.link.outgoing.broken = Some(error);
             }
+            None if self.link.outgoing.backlog.is_too_slow => self.closed(Cause::SlowConsumer),
             None => self.closed(Cause::Aborted),
         }
         Fate::Drop

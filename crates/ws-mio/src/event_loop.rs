@@ -341,5 +341,10 @@ impl<H: Handler> Drop for EventLoop<H> {
 
 fn new_link(accept_unmasked_frame: bool, config: &Config) -> Link {
     let masking = ServerMasking::with_accept_unmasked_frame(accept_unmasked_frame);
-    Link::new(masking.into(), config.limits, config.max_backpressure)
+    Link::new(
+        masking.into(),
+        config.limits,
+        config.max_backpressure,
+        config.slow_consumer,
+    )
 }

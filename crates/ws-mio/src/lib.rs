@@ -44,6 +44,7 @@
 //! With a `tracing` subscriber every connection has a span `websocket` with the
 //! peer's address, in which the handler's calls happen too.
 
+mod backlog;
 mod closed;
 mod config;
 mod connection;
@@ -64,7 +65,7 @@ mod transport;
 mod wheel;
 
 pub use closed::{Cause, Closed, Timeout};
-pub use config::{Accepting, ClientConfig, Config};
+pub use config::{Accepting, ClientConfig, Config, SlowConsumer};
 pub use context::Loop;
 pub use handler::{Accept, Decision, Handler, Incoming};
 pub use metrics::Metrics;

@@ -190,10 +190,11 @@ counters! {
 }
 
 /// The names of [`Cause`]s.
-const CAUSES: [&str; 9] = [
+const CAUSES: [&str; 10] = [
     "peer",
     "local",
     "aborted",
+    "slow_consumer",
     "protocol",
     "lost",
     "io",
@@ -262,6 +263,7 @@ impl Cause<'_> {
             Self::Peer => "peer",
             Self::Local => "local",
             Self::Aborted => "aborted",
+            Self::SlowConsumer => "slow_consumer",
             Self::Protocol(_) => "protocol",
             Self::Lost => "lost",
             Self::Io(_) => "io",

@@ -78,6 +78,15 @@ impl<D> Peer<'_, D> {
         self.write(frame)
     }
 
+    /// Sends a message under a key, as [`send`](Self::send): with
+    /// [`SlowConsumer::Conflate`](crate::SlowConsumer::Conflate) it takes the
+    /// place of the message with this key that waits, if one does, so that a
+    /// peer that reads slowly gets the latest of each key.
+    pub fn send_keyed<'m>(&mut self, key: u64, message: impl Into<Message<'m>>) -> Backpressure {
+        let frame = self.outgoing.sender.message(message.into());
+        self.write_keyed(Some(key), frame)
+    }
+
     /// Sends text, as [`send`](Self::send).
     pub fn send_text(&mut self, text: &str) -> Backpressure {
         self.send(text)
@@ -226,13 +235,27 @@ impl<D> Peer<'_, D> {
     /// Returns how many bytes wait for the peer to read.
     #[must_use]
     pub const fn pending(&self) -> usize {
-        self.outgoing.outbox.len()
+        self.outgoing.pending()
     }
 
     fn write(&mut self, frame: Result<OutFrame<'_>, SendError>) -> Backpressure {
+        self.write_keyed(None, frame)
+    }
+
+    #[inline]
+    fn write_keyed(
+        &mut self,
+        key: Option<u64>,
+        frame: Result<OutFrame<'_>, SendError>,
+    ) -> Backpressure {
         match frame {
             Ok(frame) => {
-                let sent = self.outgoing.send(&frame, self.cork, self.transport);
+                let sent = match key {
+                    Some(key) => self
+                        .outgoing
+                        .send_keyed(key, &frame, self.cork, self.transport),
+                    None => self.outgoing.send(&frame, self.cork, self.transport),
+                };
                 if let Some(counters) = self.counters {
                     counters.count_sent(&frame, sent, self.outgoing.sender.masking());
                 }

@@ -21,7 +21,7 @@ use ws_handshake::{
 use ws_proto::{ClientMasking, Due, Keepalive, KeepaliveConfig, Limits, Masking, ServerMasking};
 
 use crate::{
-    Cause, ClientConfig, Config, Handler, Peer, PeerId, Timeout, Transport,
+    Cause, ClientConfig, Config, Handler, Peer, PeerId, SlowConsumer, Timeout, Transport,
     connection::{Fate, Link, Phase, Ready, Slot, Turn, high_water},
     opening::{Admitted, decide, warn_of_flag},
     scratch::Scratch,
@@ -125,6 +125,7 @@ pub struct Socket<D = ()> {
     high_water: usize,
     limits: Limits,
     max_backpressure: usize,
+    slow_consumer: SlowConsumer,
     started: Instant,
     now: Duration,
 }
@@ -229,7 +230,12 @@ impl<D: Default> Socket<D> {
         let span = info_span!("websocket", role = "client", peer = address.map(display));
         Self {
             slot: Slot::new(stream, 0, Duration::ZERO, until, D::default()),
-            link: Link::new(masking, config.limits, config.max_backpressure),
+            link: Link::new(
+                masking,
+                config.limits,
+                config.max_backpressure,
+                config.slow_consumer,
+            ),
             cork: Vec::new(),
             opening: Opening::Connecting(Box::new(request.start_random())),
             agreed: None,
@@ -240,6 +246,7 @@ impl<D: Default> Socket<D> {
             high_water: high_water(config.high_water, config.max_backpressure),
             limits: config.limits,
             max_backpressure: config.max_backpressure,
+            slow_consumer: config.slow_consumer,
             started: Instant::now(),
             now: Duration::ZERO,
         }
@@ -259,7 +266,12 @@ impl<D: Default> Socket<D> {
         );
         Self {
             slot: Slot::new(stream, 0, Duration::ZERO, until, D::default()),
-            link: Link::new(masking, config.limits, config.max_backpressure),
+            link: Link::new(
+                masking,
+                config.limits,
+                config.max_backpressure,
+                config.slow_consumer,
+            ),
             cork: Vec::new(),
             agreed: None,
             refused: None,
@@ -269,6 +281,7 @@ impl<D: Default> Socket<D> {
             high_water: high_water(config.high_water, config.max_backpressure),
             limits: config.limits,
             max_backpressure: config.max_backpressure,
+            slow_consumer: config.slow_consumer,
             opening: Opening::Server(Box::new((config.handshake.head_reader(), config))),
             started: Instant::now(),
             now: Duration::ZERO,
@@ -590,7 +603,12 @@ impl<D: Default> Socket<D> {
                 consumed,
             )) => {
                 let masking = ServerMasking::with_accept_unmasked_frame(accept_unmasked_frame);
-                self.link = Link::new(masking.into(), self.limits, self.max_backpressure);
+                self.link = Link::new(
+                    masking.into(),
+                    self.limits,
+                    self.max_backpressure,
+                    self.slow_consumer,
+                );
                 self.slot.accept_unmasked_frame = accept_unmasked_frame;
                 self.slot.data = data;
                 Ok(Some(consumed))
