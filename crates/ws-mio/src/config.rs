@@ -43,8 +43,8 @@ pub struct Config {
     /// nothing more is read from it; 64 KiB by default. What is sent within
     /// the call for a message, a Ping or a Pong is an answer.
     pub high_water: usize,
-    /// How many bytes may wait for a peer before messages to it are refused;
-    /// 1 MiB by default. The message that passes it is still taken, however
+    /// How many bytes may wait for a peer before messages to it are refused, or
+    /// dropped by another policy; 1 MiB by default. The message that passes it is still taken, however
     /// long it is: at most this much waits, and one message more.
     pub max_backpressure: usize,
     /// What becomes of messages to a peer that reads too slowly; they are
