@@ -1,5 +1,6 @@
-//! An echo server, on either adapter: every message goes back to its sender,
-//! and a browser that asks for a page gets one that connects back.
+//! An echo server, on either adapter: every message goes back to its sender, or
+//! to everybody with `--mode broadcast`; and a browser that asks for a page gets
+//! one that connects back.
 //!
 //! ```sh
 //! cargo run --release -p examples --bin echo
@@ -25,6 +26,10 @@ Usage: echo [OPTIONS]
   --listen ADDRESS:PORT            where to listen; port 0 is any free one
                                    (default: 127.0.0.1:9001)
   --adapter mio|smol               which event loop to run on (default: mio)
+  --mode echo|broadcast            whether a message goes back to its sender, or to
+                                   every open connection, its sender too; on mio
+                                   (default: echo)
+  --threads N                      on how many threads to serve; on mio (default: 1)
   --max-message BYTES              the longest message to take (default: 16 MiB)
   --accept-unmasked-frame          take frames without a mask from everybody
   --accept-unmasked-frame-in CIDR  take them from this network, such as 10.0.0.0/8;
@@ -40,6 +45,8 @@ over the Internet.
 struct Options {
     listen: String,
     adapter: Adapter,
+    mode: Mode,
+    threads: usize,
     limits: Limits,
     accept_unmasked_frame: ControlledNetwork,
     is_verbose: bool,
@@ -51,6 +58,13 @@ enum Adapter {
     Smol,
 }
 
+/// Where a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Echo,
+    Broadcast,
+}
+
 fn main() -> ExitCode {
     examples::finish(Options::from_arguments().map_err(Box::from).and_then(serve))
 }
@@ -58,6 +72,9 @@ fn main() -> ExitCode {
 fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
     examples::log_to_stderr(options.is_verbose);
     match options.adapter {
+        Adapter::Smol if options.mode != Mode::Echo || options.threads != 1 => {
+            Err("--mode and --threads are for the adapter mio".into())
+        }
         Adapter::Mio => on_mio::serve(options),
         Adapter::Smol => on_smol::serve(options),
     }
@@ -68,6 +85,8 @@ impl Options {
         let mut options = Self {
             listen: "127.0.0.1:9001".to_owned(),
             adapter: Adapter::Mio,
+            mode: Mode::Echo,
+            threads: 1,
             limits: Limits::default(),
             accept_unmasked_frame: ControlledNetwork::new(),
             is_verbose: false,
@@ -79,6 +98,8 @@ impl Options {
                 Arg::Long("adapter") => {
                     options.adapter = arguments.value()?.parse_with(Adapter::parse)?;
                 }
+                Arg::Long("mode") => options.mode = arguments.value()?.parse_with(Mode::parse)?,
+                Arg::Long("threads") => options.threads = arguments.value()?.parse()?,
                 Arg::Long("max-message") => {
                     options.limits.max_message = arguments.value()?.parse()?;
                 }
@@ -105,6 +126,16 @@ impl Adapter {
     }
 }
 
+impl Mode {
+    fn parse(name: &str) -> Result<Self, String> {
+        match name {
+            "echo" => Ok(Self::Echo),
+            "broadcast" => Ok(Self::Broadcast),
+            _ => Err("there are echo and broadcast".to_owned()),
+        }
+    }
+}
+
 /// Says that the server is ready, for people and for scripts.
 fn announce(address: SocketAddr) -> io::Result<()> {
     let mut out = io::stdout();
@@ -117,16 +148,17 @@ mod on_mio {
 
     use ws_mio::{
         Backpressure, CloseCode, Config, Decision, Handler, Incoming, Message, OriginPolicy, Peer,
-        Refused, Server,
+        Prepared, Refused, Server,
     };
 
-    use super::{Options, announce};
+    use super::{Mode, Options, announce};
 
     pub(super) fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
         // Any page may connect: an echo has no users that it could act for.
         let mut config = Config::new(OriginPolicy::Any);
         config.limits = options.limits;
         config.accept_unmasked_frame = options.accept_unmasked_frame;
+        config.threads = options.threads;
         // Room for the echo of the longest message beside what may wait when
         // it comes, so that a slow reader's echoes are late and never lost.
         let longest = usize::try_from(options.limits.max_message).unwrap_or(usize::MAX);
@@ -142,11 +174,13 @@ mod on_mio {
             }
         })?;
         announce(server.local_addr()?)?;
-        server.run(Echo)?;
+        server.run_with(|_| Echo { mode: options.mode })?;
         Ok(())
     }
 
-    struct Echo;
+    struct Echo {
+        mode: Mode,
+    }
 
     impl Handler for Echo {
         type Data = ();
@@ -159,7 +193,9 @@ mod on_mio {
         }
 
         fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
-            if let Backpressure::Refused(Refused::Full(full)) = peer.send(message) {
+            if self.mode == Mode::Broadcast {
+                peer.broadcast(&Prepared::new(message));
+            } else if let Backpressure::Refused(Refused::Full(full)) = peer.send(message) {
                 tracing::warn!(%full, "an echo does not fit");
                 peer.close(CloseCode::TRY_AGAIN_LATER, "read faster");
             }

@@ -18,7 +18,7 @@ use crate::cpu;
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    remote: Remote,
+    remote: Remote<Echo>,
     endings: Receiver<Ending>,
     thread: JoinHandle<(io::Result<()>, Option<Duration>)>,
 }

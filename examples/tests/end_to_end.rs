@@ -266,6 +266,18 @@ fn unmasked_frame_comes_back_only_where_the_flag_is_set() {
 }
 
 #[test]
+fn broadcast_goes_to_the_connections_of_all_threads_and_its_sender() {
+    let echo = Echo::start(&["--mode", "broadcast", "--threads", "2"]);
+    let mut streams = [(); 5].map(|()| echo.open());
+    streams[2].write_all(b"\x81\x82\x00\x00\x00\x00hi").unwrap();
+    for stream in &mut streams {
+        let mut message = [0; 4];
+        stream.read_exact(&mut message).unwrap();
+        assert_eq!(message, *b"\x81\x02hi");
+    }
+}
+
+#[test]
 fn refusal_shows_status_and_body_and_redirect_its_location() {
     for (response, shown) in [
         (

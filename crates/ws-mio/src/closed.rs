@@ -27,6 +27,9 @@ pub enum Cause<'a> {
     Local,
     /// We dropped the connection without a closing handshake.
     Aborted,
+    /// We dropped the connection as the peer reads too slowly, by
+    /// [`SlowConsumer::Close`](crate::SlowConsumer::Close).
+    SlowConsumer,
     /// The peer broke the protocol or a limit; it was told so.
     Protocol(ProtocolError),
     /// The transport ended before a Close frame came.

@@ -43,12 +43,20 @@ pub struct Config {
     /// nothing more is read from it; 64 KiB by default. What is sent within
     /// the call for a message, a Ping or a Pong is an answer.
     pub high_water: usize,
-    /// How many bytes may wait for a peer before messages to it are refused;
-    /// 1 MiB by default. The message that passes it is still taken, however
+    /// How many bytes may wait for a peer before messages to it are refused, or
+    /// dropped by another policy; 1 MiB by default. The message that passes it is still taken, however
     /// long it is: at most this much waits, and one message more.
     pub max_backpressure: usize,
-    /// How many connections may be open; 1,000,000 by default. Further ones
-    /// are closed as they come.
+    /// What becomes of messages to a peer that reads too slowly; they are
+    /// refused by default.
+    pub slow_consumer: SlowConsumer,
+    /// How many loops serve, each on a thread of its own; 1 by default. See
+    /// [`Server::run_with`](crate::Server::run_with).
+    pub threads: usize,
+    /// How connections come to the loops, if there are several.
+    pub accepting: Accepting,
+    /// How many connections may be open in a loop; 1,000,000 by default.
+    /// Further ones are closed as they come.
     pub max_connections: usize,
     /// The size of the read buffer, of which a loop has one; 512 KiB by
     /// default.
@@ -74,11 +82,51 @@ impl Config {
             close_timeout: Duration::from_secs(5),
             high_water: 64 * 1024,
             max_backpressure: 1024 * 1024,
+            slow_consumer: SlowConsumer::default(),
+            threads: 1,
+            accepting: Accepting::default(),
             max_connections: 1_000_000,
             read_buffer: 512 * 1024,
             gather_buffers: 64 * 1024 * 1024,
         }
     }
+}
+
+/// What becomes of messages to a peer that reads too slowly, once
+/// `max_backpressure` bytes wait for it.
+///
+/// Fragments of a message and the Close are never dropped, nor is what the
+/// transport has begun to take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SlowConsumer {
+    /// The new message is refused; the sender is told.
+    #[default]
+    DropNewest,
+    /// The oldest messages that wait are dropped for the new one, answers
+    /// among them.
+    DropOldest,
+    /// A message takes the place of the one that waits with its key, at any
+    /// time; beyond the limit the oldest are dropped. See
+    /// [`Peer::send_keyed`](crate::Peer::send_keyed).
+    Conflate,
+    /// The connection is dropped, without a closing handshake that the peer
+    /// would not read.
+    Close,
+}
+
+/// How connections come to the loops of a server that has several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Accepting {
+    /// The first loop accepts, and deals connections out in turn: every loop
+    /// gets the same number.
+    #[default]
+    Deal,
+    /// Every loop has a listener of its own, and the system shares connections
+    /// out by their addresses (`SO_REUSEPORT`). On Linux, Android and FreeBSD,
+    /// for a server that binds by itself; otherwise they are dealt.
+    ReusePort,
 }
 
 /// What a client's [`Socket`](crate::Socket) sends, allows and waits for.
@@ -112,6 +160,8 @@ pub struct ClientConfig {
     pub high_water: usize,
     /// As [`Config::max_backpressure`].
     pub max_backpressure: usize,
+    /// As [`Config::slow_consumer`].
+    pub slow_consumer: SlowConsumer,
 }
 
 impl Default for ClientConfig {
@@ -125,6 +175,7 @@ impl Default for ClientConfig {
             close_timeout: server.close_timeout,
             high_water: server.high_water,
             max_backpressure: server.max_backpressure,
+            slow_consumer: server.slow_consumer,
         }
     }
 }

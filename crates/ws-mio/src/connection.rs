@@ -6,12 +6,14 @@ use std::{io, mem, ops::Range, time::Duration};
 use mio::net::TcpStream;
 use tracing::debug;
 use ws_proto::{
-    Assembler, Chunk, CloseFrame, Event, Keepalive, Limits, MAX_HEADER_LEN, Masking, MaskingPolicy,
-    Message, ProtocolError, Receiver,
+    Assembler, Chunk, CloseFrame, Event, FrameCounts, Keepalive, Limits, MAX_HEADER_LEN, Masking,
+    MaskingPolicy, Message, OutFrame, ProtocolError, Receiver,
 };
 
 use crate::{
-    Cause, Closed, Handler, Peer, PeerId, Transport,
+    Backpressure, Cause, Closed, Handler, Peer, PeerId, SlowConsumer, Transport,
+    metrics::Counters,
+    order::Order,
     outgoing::Outgoing,
     pool::{Gather, Pool},
     scratch::Scratch,
@@ -103,12 +105,17 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(masking: Masking, limits: Limits, max_backpressure: usize) -> Self {
+    pub(crate) fn new(
+        masking: Masking,
+        limits: Limits,
+        max_backpressure: usize,
+        slow_consumer: SlowConsumer,
+    ) -> Self {
         Self {
             receiver: Receiver::new(masking.inbound(), limits),
             assembler: Assembler::new(),
             gather: None,
-            outgoing: Outgoing::new(masking, max_backpressure),
+            outgoing: Outgoing::new(masking, max_backpressure, slow_consumer),
             unread: Vec::new(),
             close_by: None,
         }
@@ -117,6 +124,11 @@ impl Link {
     /// Tells whether a new one would do as well.
     pub(crate) fn is_idle(&self) -> bool {
         self.receiver.is_idle() && self.outgoing.is_idle() && self.unread.is_empty()
+    }
+
+    /// Returns how many frames began since this was last asked.
+    pub(crate) const fn take_counts(&mut self) -> FrameCounts {
+        self.receiver.take_counts()
     }
 
     /// Tells whether nothing more is to be parsed for now.
@@ -195,6 +207,10 @@ pub(crate) struct Turn<'a, H: Handler> {
     pub(crate) link: &'a mut Link,
     pub(crate) cork: &'a mut Vec<u8>,
     pub(crate) pool: &'a mut Pool,
+    /// What is asked of the loop; `None` if it is not ours.
+    pub(crate) orders: Option<&'a mut Vec<Order>>,
+    /// `None` if the loop is not ours.
+    pub(crate) counters: Option<&'a Counters>,
     /// How many bytes may wait for the peer before reading from it stops.
     pub(crate) high_water: usize,
     pub(crate) now: Duration,
@@ -210,6 +226,8 @@ macro_rules! call {
             transport: &mut $turn.slot.transport,
             outgoing: &mut $turn.link.outgoing,
             cork: &mut *$turn.cork,
+            orders: $turn.orders.as_deref_mut(),
+            counters: $turn.counters,
             accept_unmasked_frame: $turn.slot.accept_unmasked_frame,
         };
         $body
@@ -240,9 +258,9 @@ impl<H: Handler> Turn<'_, H> {
 
     fn converse(&mut self, scratch: &mut Scratch, mut have: Range<usize>, ready: Ready) -> Fate {
         if ready.writable && !self.link.outgoing.outbox.is_empty() {
-            let pending = self.link.outgoing.outbox.len();
+            let pending = self.link.outgoing.pending();
             self.link.outgoing.flush_outbox(&mut self.slot.transport);
-            if self.link.outgoing.outbox.len() < pending {
+            if self.link.outgoing.pending() < pending {
                 // A peer that reads is there, though its Pongs may wait unread
                 // until it has read what waits for it.
                 self.slot.keepalive.handle_input(self.now);
@@ -317,6 +335,9 @@ impl<H: Handler> Turn<'_, H> {
                 Ok(0) => return Ok(0),
                 Ok(len) => {
                     let len = len.min(buffer.len());
+                    if let Some(counters) = self.counters {
+                        counters.bytes_received.add(len as u64);
+                    }
                     self.slot.keepalive.handle_input(self.now);
                     // A read that leaves room has drained the socket, on the
                     // systems where mio does not need to see `WouldBlock`; an
@@ -373,8 +394,11 @@ impl<H: Handler> Turn<'_, H> {
                 Ok(None) => break None,
                 Err(error) => break Some(self.fail(error)),
             };
-            if let Event::Data(_) = event {
+            if let Event::Data(chunk) = &event {
                 self.slot.keepalive.handle_data(self.now);
+                if let Some(counters) = self.counters {
+                    counters.messages_received.add(chunk.last.into());
+                }
             }
             match event {
                 Event::Data(chunk) if H::CHUNKS => {
@@ -416,9 +440,9 @@ impl<H: Handler> Turn<'_, H> {
                 }
                 Event::Ping(payload) => {
                     if let Some(pong) = self.link.outgoing.sender.respond(&event) {
-                        self.link
-                            .outgoing
-                            .send(&pong, self.cork, &mut self.slot.transport);
+                        let outgoing = &mut self.link.outgoing;
+                        let sent = outgoing.send(&pong, self.cork, &mut self.slot.transport);
+                        count_sent(self.counters, &pong, sent, outgoing);
                     }
                     call!(self, |handler, peer| handler.on_ping(peer, payload));
                 }
@@ -432,9 +456,9 @@ impl<H: Handler> Turn<'_, H> {
                     let cause = match self.link.outgoing.sender.respond(&event) {
                         None => Cause::Local,
                         Some(reply) => {
-                            self.link
-                                .outgoing
-                                .send(&reply, self.cork, &mut self.slot.transport);
+                            let outgoing = &mut self.link.outgoing;
+                            let sent = outgoing.send(&reply, self.cork, &mut self.slot.transport);
+                            count_sent(self.counters, &reply, sent, outgoing);
                             Cause::Peer
                         }
                     };
@@ -447,6 +471,9 @@ impl<H: Handler> Turn<'_, H> {
                         reason,
                         cause,
                     };
+                    if let Some(counters) = self.counters {
+                        counters.count_closed(&closed.cause);
+                    }
                     call!(self, |handler, peer| handler.on_close(peer, closed));
                     // Input that was not read would reset the connection, and
                     // take our Close along.
@@ -523,6 +550,9 @@ impl<H: Handler> Turn<'_, H> {
         if len > 0 {
             self.slot.keepalive.handle_data(self.now);
         }
+        if let Some(counters) = self.counters {
+            counters.messages_received.add(last.into());
+        }
         match last {
             true => self.deliver(gather, true),
             false => self.link.gather = Some(gather),
@@ -567,6 +597,9 @@ impl<H: Handler> Turn<'_, H> {
             self.link
                 .outgoing
                 .lend(bytes, bytes.as_ptr().addr() - start);
+            if let Some(counters) = self.counters {
+                counters.messages_received.add(1);
+            }
             call!(self, |handler, peer| handler.on_message(peer, message));
         }
         if input.len() < before {
@@ -588,9 +621,9 @@ impl<H: Handler> Turn<'_, H> {
         debug!(%error, "the peer broke the protocol");
         //= RFC6455-7.1.7-1, RFC6455-7.1.7-3, RFC6455-7.1.7-5
         if let Some(close) = self.link.outgoing.sender.fail(&error) {
-            self.link
-                .outgoing
-                .send(&close, self.cork, &mut self.slot.transport);
+            let outgoing = &mut self.link.outgoing;
+            let sent = outgoing.send(&close, self.cork, &mut self.slot.transport);
+            count_sent(self.counters, &close, sent, outgoing);
         }
         self.closed(Cause::Protocol(error));
         Fate::End { linger: true }
@@ -615,6 +648,7 @@ impl<H: Handler> Turn<'_, H> {
                 self.closed(Cause::Io(&error));
                 self.link.outgoing.broken = Some(error);
             }
+            None if self.link.outgoing.backlog.is_too_slow => self.closed(Cause::SlowConsumer),
             None => self.closed(Cause::Aborted),
         }
         Fate::Drop
@@ -623,7 +657,21 @@ impl<H: Handler> Turn<'_, H> {
     /// Tells the application that the connection is over, without a Close of
     /// the peer's.
     pub(crate) fn closed(&mut self, cause: Cause<'_>) {
+        if let Some(counters) = self.counters {
+            counters.count_closed(&cause);
+        }
         call!(self, |handler, peer| handler
             .on_close(peer, Closed::abnormal(cause)));
+    }
+}
+
+fn count_sent(
+    counters: Option<&Counters>,
+    frame: &OutFrame<'_>,
+    sent: Backpressure,
+    outgoing: &Outgoing,
+) {
+    if let Some(counters) = counters {
+        counters.count_sent(frame, sent, outgoing.sender.masking());
     }
 }

@@ -1,40 +1,48 @@
 //! The loop: polls, accepts, upgrades, gives connections their turns, and
 //! keeps time.
 
+mod accept;
+mod end;
+mod orders;
+mod publish;
+mod time;
+mod upgrade;
+
 use std::{
     collections::HashMap,
     io, mem,
-    net::SocketAddr,
     ops::Range,
-    sync::Once,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use mio::{
-    Events, Interest, Poll, Token,
-    net::{TcpListener, TcpStream},
-};
+use mio::{Events, Interest, Poll, Token, net::TcpListener};
 use slab::Slab;
-use tracing::{Span, debug, info_span, span::EnteredSpan, warn};
-use ws_handshake::{HandshakeError, Head, HeadReader, Response};
-use ws_proto::{CloseCode, Due, Keepalive, ServerMasking};
+use tracing::{Span, span::EnteredSpan, warn};
+use ws_handshake::HeadReader;
+use ws_proto::ServerMasking;
 
 use crate::{
-    Accept, Cause, Config, Decision, Handler, Incoming, Peer, PeerId, Remote, Timeout, Transport,
+    Cause, Config, Handler, Peer, PeerId, Remote,
     connection::{Fate, Link, NOWHERE, Phase, Ready, Slot, Turn, high_water},
+    metrics::Counters,
+    order::{Order, Publication},
     pool::Pool,
-    remote::Command,
+    remote::{Mailbox, Task},
     scratch::Scratch,
     server::{LISTENER, WAKER},
-    transport::SHORT_IS_ALL,
-    wheel::{Entry, TICK, Tick, Wheel, tick_at},
+    topics::Topics,
+    wheel::{Entry, Tick, Wheel, tick_at},
 };
 
 pub(crate) struct EventLoop<H: Handler> {
     poll: Poll,
     /// `None` once the loop stops.
     listener: Option<TcpListener>,
-    remote: Remote,
+    remote: Remote<H>,
+    counters: Arc<Counters>,
+    /// Which of the server's loops this is.
+    index: u16,
     config: Config,
     handler: H,
     slots: Slab<Slot<H::Data>>,
@@ -51,6 +59,19 @@ pub(crate) struct EventLoop<H: Handler> {
     cork: Vec<u8>,
     /// Connections that had their share and go on in the next turn.
     again: Vec<PeerId>,
+    /// Empty but for its memory, between turns.
+    tasks: Vec<Task<H>>,
+    /// What handlers ask for, until the end of the turn.
+    orders: Vec<Order>,
+    topics: Topics,
+    /// Publications to one topic that were not delivered yet.
+    run: Vec<Publication>,
+    /// Empty but for its memory, unless something is being delivered.
+    audience: Vec<u32>,
+    /// When connections that asked for it are called.
+    timers: HashMap<u32, Tick>,
+    /// The loop that gets the next connection.
+    next_loop: usize,
     wheel: Wheel,
     due: Vec<Entry>,
     started: Instant,
@@ -64,17 +85,12 @@ pub(crate) struct EventLoop<H: Handler> {
     spans: HashMap<PeerId, Span>,
 }
 
-/// How many connections are accepted in a turn, so that open ones get theirs.
-const ACCEPTS: usize = 256;
-/// How long to wait before accepting again when the system is out of
-/// descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 impl<H: Handler> EventLoop<H> {
     pub(crate) fn new(
         poll: Poll,
-        listener: TcpListener,
-        remote: Remote,
+        listener: Option<TcpListener>,
+        remote: Remote<H>,
+        index: u16,
         mut config: Config,
         handler: H,
     ) -> Self {
@@ -84,8 +100,10 @@ impl<H: Handler> EventLoop<H> {
         let pool = Pool::new(read_buffer, config.gather_buffers);
         Self {
             poll,
-            listener: Some(listener),
+            listener,
+            counters: Arc::clone(&remote.mailboxes()[usize::from(index)].counters),
             remote,
+            index,
             config,
             handler,
             slots: Slab::new(),
@@ -96,6 +114,13 @@ impl<H: Handler> EventLoop<H> {
             pool,
             cork: Vec::new(),
             again: Vec::new(),
+            tasks: Vec::new(),
+            orders: Vec::new(),
+            topics: Topics::default(),
+            run: Vec::new(),
+            audience: Vec::new(),
+            timers: HashMap::new(),
+            next_loop: 0,
             wheel: Wheel::new(),
             due: Vec::new(),
             started: Instant::now(),
@@ -131,6 +156,8 @@ impl<H: Handler> EventLoop<H> {
                 }
             }
             self.keep_time();
+            self.carry_out();
+            self.count_received();
             if self
                 .stop_by
                 .is_some_and(|at| self.slots.is_empty() || self.tick() >= at)
@@ -139,59 +166,6 @@ impl<H: Handler> EventLoop<H> {
             }
         }
     }
-
-    // --- accepting ---
-
-    fn accept(&mut self) {
-        for _ in 0..ACCEPTS {
-            let Some(listener) = &self.listener else {
-                return;
-            };
-            match listener.accept() {
-                Ok((transport, peer)) => self.admit(transport, peer),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => return,
-                    // The peer gave up before it was accepted.
-                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
-                    _ => {
-                        warn!(%error, "cannot accept; trying again");
-                        self.accept_at = Some(self.tick_after(ACCEPT_PAUSE));
-                        return;
-                    }
-                },
-            }
-        }
-        // More may wait, and nobody will say so again.
-        self.accept_at = Some(self.tick());
-    }
-
-    fn admit(&mut self, mut transport: TcpStream, peer: SocketAddr) {
-        if self.slots.len() >= self.config.max_connections {
-            debug!(%peer, "over max_connections");
-            return;
-        }
-        let until = self.tick_after(self.config.handshake_timeout);
-        let entry = self.slots.vacant_entry();
-        let key = entry.key();
-        if let Err(error) =
-            self.poll
-                .registry()
-                .register(&mut transport, Token(key), Interest::READABLE)
-        {
-            warn!(%error, "cannot register a connection");
-            return;
-        }
-        self.generation = self.generation.wrapping_add(1);
-        let data = H::Data::default();
-        entry.insert(Slot::new(transport, self.generation, self.now, until, data));
-        self.arm(key, until);
-        let span = info_span!("websocket", role = "server", %peer);
-        if !span.is_disabled() {
-            self.spans.insert(self.id(key), span);
-        }
-    }
-
-    // --- connections ---
 
     fn serve(&mut self, key: usize, ready: Ready) {
         let Some(slot) = self.slots.get(key) else {
@@ -245,6 +219,8 @@ impl<H: Handler> EventLoop<H> {
             link,
             cork: &mut self.cork,
             pool: &mut self.pool,
+            orders: Some(&mut self.orders),
+            counters: Some(&self.counters),
             high_water: self.config.high_water,
             now: self.now,
         };
@@ -274,16 +250,20 @@ impl<H: Handler> EventLoop<H> {
             NOWHERE => {
                 let spare = &mut self.spares[usize::from(slot.accept_unmasked_frame)];
                 if !spare.is_idle() {
-                    let link =
+                    let mut link =
                         mem::replace(spare, new_link(slot.accept_unmasked_frame, &self.config));
+                    self.counters.count_received(&link.take_counts());
                     slot.state = self.links.insert(link) as u32;
                 }
             }
-            state if self.links[state as usize].is_idle() => {
-                self.links.remove(state as usize);
-                slot.state = NOWHERE;
+            state => {
+                let link = &mut self.links[state as usize];
+                self.counters.count_received(&link.take_counts());
+                if link.is_idle() {
+                    self.links.remove(state as usize);
+                    slot.state = NOWHERE;
+                }
             }
-            _ => {}
         }
         self.await_close(key);
     }
@@ -325,413 +305,52 @@ impl<H: Handler> EventLoop<H> {
         }
     }
 
-    /// Writes the last of a connection that is over.
-    fn flush(&mut self, key: usize, linger: bool) {
-        let slot = &mut self.slots[key];
-        let is_flushed = match slot.state {
-            NOWHERE => true,
-            state => {
-                let outgoing = &mut self.links[state as usize].outgoing;
-                outgoing.flush_outbox(&mut slot.transport);
-                outgoing.outbox.is_empty()
-            }
-        };
-        let until = tick_at(self.now.saturating_add(self.config.close_timeout));
-        if !is_flushed {
-            if !matches!(slot.phase, Phase::Flushing { .. }) {
-                slot.phase = Phase::Flushing { until, linger };
-                self.arm(key, until);
-                self.want_writable(key);
-            }
-        //= RFC6455-7.1.1-1
-        } else if linger && Transport::shutdown(&mut slot.transport).is_ok() {
-            slot.phase = Phase::Lingering { until };
-            self.arm(key, until);
-            self.linger(key);
-        } else {
-            //= RFC6455-5.5.1-11, RFC6455-5.5.1-12, RFC6455-7.1.1-3, RFC6455-7.1.1-5
-            self.remove(key);
-        }
-    }
-
-    /// Reads what a peer still sends, until it has read that it is over.
-    fn linger(&mut self, key: usize) {
-        let buffer = self.scratch.as_mut_slice();
-        let slot = &mut self.slots[key];
-        // Bounded within a turn by the count, and in all by the deadline.
-        for _ in 0..4 {
-            match Transport::read(&mut slot.transport, buffer) {
-                Ok(0) => return self.remove(key),
-                Ok(_) => {}
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => return,
-                    io::ErrorKind::Interrupted => {}
-                    _ => return self.remove(key),
-                },
-            }
-        }
-        self.go_on(key);
-    }
-
-    /// Ends an open connection at once.
-    fn abort(&mut self, key: usize, cause: Cause<'_>) {
-        let id = self.id(key);
-        let slot = &mut self.slots[key];
-        if slot.phase == Phase::Open {
-            let link = match slot.state {
-                NOWHERE => &mut self.spares[usize::from(slot.accept_unmasked_frame)],
-                state => &mut self.links[state as usize],
-            };
-            link.outgoing.aborted = true;
-            Turn {
-                handler: &mut self.handler,
-                id,
-                slot,
-                link,
-                cork: &mut self.cork,
-                pool: &mut self.pool,
-                high_water: self.config.high_water,
-                now: self.now,
-            }
-            .closed(cause);
-            self.store(key);
-        }
-        self.remove(key);
-    }
-
-    /// Drops a connection and what was kept for it.
-    fn remove(&mut self, key: usize) {
-        let id = self.id(key);
-        let mut slot = self.slots.remove(key);
-        if slot.state != NOWHERE {
-            match slot.phase {
-                Phase::Upgrading { .. } => drop(self.requests.remove(slot.state as usize)),
-                _ => {
-                    let link = self.links.remove(slot.state as usize);
-                    if let Some(gather) = link.gather {
-                        self.pool.give(gather.scratch);
-                    }
-                }
-            }
-        }
-        // Dropping the socket would do on epoll and kqueue; not everywhere.
-        let _ = self.poll.registry().deregister(&mut slot.transport);
-        if !self.spans.is_empty() {
-            self.spans.remove(&id);
-        }
-    }
-
-    // --- the opening handshake ---
-
-    fn upgrade(&mut self, key: usize, ready: Ready) {
-        let slot = &mut self.slots[key];
-        let mut reader = match slot.state {
-            NOWHERE => self.config.handshake.head_reader(),
-            state => self.requests.remove(state as usize),
-        };
-        slot.state = NOWHERE;
-        slot.read_closed |= ready.read_closed;
-        loop {
-            let buffer = self.scratch.as_mut_slice();
-            let len = match Transport::read(&mut self.slots[key].transport, buffer) {
-                Ok(0) => return self.remove(key),
-                Ok(len) => len.min(buffer.len()),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => break,
-                    io::ErrorKind::Interrupted => continue,
-                    _ => return self.remove(key),
-                },
-            };
-            let is_full = len == buffer.len() || !SHORT_IS_ALL;
-            let peer = self.slots[key].transport.peer_addr().ok();
-            let decision = match reader.receive(&buffer[..len]) {
-                Ok(None) if is_full || self.slots[key].read_closed => continue,
-                Ok(None) => break,
-                Ok(Some(head)) => {
-                    decide(&head, peer, &self.config, &mut self.handler, &mut self.cork)
-                        .map(|admitted| (admitted, head.consumed()))
-                }
-                Err(error) => Err(error.rejection()),
-            };
-            return match decision {
-                Ok((admitted, consumed)) => {
-                    self.open(key, admitted, consumed..len, is_full);
-                }
-                Err(response) => self.refuse(key, &response),
-            };
-        }
-        self.slots[key].state = self.requests.insert(reader) as u32;
-    }
-
-    /// The 101 is in the cork: the connection is open.
-    fn open(&mut self, key: usize, admitted: Admitted<H::Data>, rest: Range<usize>, is_full: bool) {
-        let slot = &mut self.slots[key];
-        slot.phase = Phase::Open;
-        slot.data = admitted.data;
-        slot.accept_unmasked_frame = admitted.accept_unmasked_frame;
-        slot.keepalive = Keepalive::new(self.now);
-        slot.readable = is_full || slot.read_closed;
-        debug!("open");
-        if let Some((at, _)) = slot.keepalive.poll_timeout(&self.config.keepalive) {
-            self.arm(key, tick_at(at));
-        }
-        self.turn(key, Ready::default(), rest, |handler, peer| {
-            handler.on_open(peer)
-        });
-    }
-
-    /// Answers a request that does not become a connection.
-    fn refuse(&mut self, key: usize, response: &Response) {
-        debug!(status = response.status(), "refused");
-        let slot = &mut self.slots[key];
-        let mut link = new_link(false, &self.config);
-        response.write_to(&mut self.cork);
-        link.outgoing
-            .flush_cork(&mut self.cork, &mut slot.transport);
-        slot.phase = Phase::Open;
-        slot.state = self.links.insert(link) as u32;
-        self.flush(key, true);
-    }
-
-    // --- time ---
-
-    fn tick(&self) -> Tick {
-        (self.now.as_millis() / TICK.as_millis()) as Tick
-    }
-
-    fn tick_after(&self, wait: Duration) -> Tick {
-        tick_at(self.now.saturating_add(wait))
-    }
-
-    fn poll_timeout(&self) -> Option<Duration> {
-        if !self.again.is_empty() {
-            return Some(Duration::ZERO);
-        }
-        let next = [self.wheel.next(), self.accept_at, self.stop_by]
-            .into_iter()
-            .flatten()
-            .min()?;
-        Some((TICK * next).saturating_sub(self.started.elapsed()))
-    }
-
-    /// Makes the wheel ask for a connection at a tick, if it would not before.
-    fn arm(&mut self, key: usize, at: Tick) {
-        let slot = &mut self.slots[key];
-        if slot.armed_at == 0 || at < slot.armed_at {
-            let entry = Entry {
-                key: key as u32,
-                generation: slot.generation,
-                at,
-            };
-            slot.armed_at = self.wheel.insert(entry);
-        }
-    }
-
-    fn keep_time(&mut self) {
-        let tick = self.tick();
-        if self.accept_at.is_some_and(|at| tick >= at) {
-            self.accept_at = None;
-            self.accept();
-        }
-        let mut due = mem::take(&mut self.due);
-        self.wheel.advance(tick, &mut due);
-        for entry in due.drain(..) {
-            let id = PeerId {
-                key: entry.key,
-                generation: entry.generation,
-            };
-            let key = entry.key as usize;
-            if self.is_current(id) && self.slots[key].armed_at == entry.at {
-                self.slots[key].armed_at = 0;
-                self.time_out(key);
-            }
-        }
-        self.due = due;
-    }
-
-    /// Looks at what a connection waits for, and gives it up or asks again.
-    fn time_out(&mut self, key: usize) {
-        let _entered = self.enter(key);
-        let slot = &self.slots[key];
-        let tick = self.tick();
-        let until = match slot.phase {
-            Phase::Upgrading { until }
-            | Phase::Flushing { until, .. }
-            | Phase::Lingering { until } => until,
-            Phase::Open => return self.time_out_open(key),
-        };
-        if tick < until {
-            return self.arm(key, until);
-        }
-        if matches!(slot.phase, Phase::Upgrading { .. }) {
-            debug!("the request did not come within handshake_timeout");
-            return self.refuse_late(key);
-        }
-        self.remove(key);
-    }
-
-    fn refuse_late(&mut self, key: usize) {
-        let slot = &mut self.slots[key];
-        if slot.state != NOWHERE {
-            self.requests.remove(slot.state as usize);
-            slot.state = NOWHERE;
-        }
-        self.refuse(key, &Response::new(408));
-    }
-
-    fn time_out_open(&mut self, key: usize) {
-        let tick = self.tick();
-        let slot = &mut self.slots[key];
-        let close_by = match slot.state {
-            NOWHERE => None,
-            state => self.links[state as usize].close_by,
-        };
-        let is_paused = match slot.state {
-            NOWHERE => false,
-            state => self.links[state as usize].outgoing.paused,
-        };
-        // After our Close, only the peer's is waited for.
-        if let Some(at) = close_by {
-            return match tick >= at {
-                //= RFC6455-7.1.1-2
-                true => self.abort(key, Cause::Timeout(Timeout::Close)),
-                false => self.arm(key, at),
-            };
-        }
-        let keepalive = &self.config.keepalive;
-        match slot.keepalive.handle_timeout(keepalive, self.now) {
-            None => {}
-            // What a peer sends while it is paused is not seen.
-            Some(Due::PongTimeout | Due::IdleTimeout) if is_paused => {
-                slot.keepalive.handle_data(self.now);
-            }
-            Some(Due::PongTimeout) => return self.abort(key, Cause::Timeout(Timeout::Pong)),
-            Some(Due::IdleTimeout) => return self.abort(key, Cause::Timeout(Timeout::Idle)),
-            Some(Due::Ping(payload)) => {
-                self.turn(key, Ready::default(), 0..0, |_, peer| {
-                    peer.ping(&payload);
-                });
-            }
-        }
-        let Some(slot) = self.slots.get(key) else {
-            return;
-        };
-        let keepalive = &self.config.keepalive;
-        if let Some((at, _)) = slot.keepalive.poll_timeout(keepalive) {
-            // The next Ping may be due before `pong_timeout`, if the peer
-            // answers: input moves that deadline forward.
-            let sooner = keepalive.ping_interval.map(|wait| self.tick_after(wait));
-            let at = tick_at(at).min(sooner.unwrap_or(Tick::MAX));
-            self.arm(key, at.max(tick + 1));
-        }
-    }
-
-    // --- orders from elsewhere ---
-
-    fn obey(&mut self) {
-        for command in self.remote.take() {
-            match command {
-                Command::Stop => self.stop(),
-            }
-        }
-    }
-
-    fn stop(&mut self) {
-        if self.stop_by.is_some() {
-            return;
-        }
-        self.stop_by = Some(self.tick_after(self.config.close_timeout));
-        if let Some(mut listener) = self.listener.take() {
-            let _ = self.poll.registry().deregister(&mut listener);
-        }
-        let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            let _entered = self.enter(key);
-            match self.slots[key].phase {
-                Phase::Open => self.turn(key, Ready::default(), 0..0, |_, peer| {
-                    peer.close(CloseCode::GOING_AWAY, "");
-                }),
-                Phase::Upgrading { .. } => self.remove(key),
-                Phase::Flushing { .. } | Phase::Lingering { .. } => {}
-            }
-        }
-    }
-
     fn id(&self, key: usize) -> PeerId {
         PeerId {
+            index: self.index,
             key: key as u32,
             generation: self.slots[key].generation,
         }
     }
 
+    /// Adds up the frames that idle connections have received in this turn.
+    fn count_received(&mut self) {
+        for spare in &mut self.spares {
+            self.counters.count_received(&spare.take_counts());
+        }
+    }
+
+    fn is_open_still(&self, id: PeerId) -> bool {
+        self.is_current(id) && Self::is_open(&self.slots[id.key as usize])
+    }
+
+    fn is_open(slot: &Slot<H::Data>) -> bool {
+        slot.phase == Phase::Open
+    }
+
+    fn mailbox(&self) -> &Mailbox<H> {
+        &self.remote.mailboxes()[self.index()]
+    }
+
     fn is_current(&self, id: PeerId) -> bool {
         self.slots
             .get(id.key as usize)
-            .is_some_and(|slot| slot.generation == id.generation)
+            .is_some_and(|slot| slot.generation == id.generation && self.index == id.index)
     }
 }
 
-/// What is kept of a request that was accepted.
-pub(crate) struct Admitted<D> {
-    pub(crate) data: D,
-    pub(crate) accept_unmasked_frame: bool,
-}
-
-/// Asks the application, and writes the 101 to `out` if it accepts.
-pub(crate) fn decide<H: Handler>(
-    head: &Head<'_>,
-    peer: Option<SocketAddr>,
-    config: &Config,
-    handler: &mut H,
-    out: &mut Vec<u8>,
-) -> Result<Admitted<H::Data>, Response> {
-    let request = head
-        .request()
-        .map_err(|error: HandshakeError| error.rejection())?;
-    match handler.on_request(Incoming::new(&request, peer, config)) {
-        Decision::Respond(response) => Err(response),
-        Decision::Accept(Accept {
-            acceptance,
-            data,
-            accept_unmasked_frame,
-        }) => {
-            acceptance.write_to(out);
-            //= MSWS-1.5-1, MSWS-1.6-3, MSWS-3.2.3-1, MSWS-4-1
-            let accept_unmasked_frame = accept_unmasked_frame.unwrap_or_else(|| {
-                // A peer that is gone has no address either, and is not taken
-                // for one that never leaves the machine.
-                peer.is_some_and(|peer| config.accept_unmasked_frame.allows(Some(peer.ip()), false))
-            });
-            if accept_unmasked_frame {
-                warn_of_flag("accept_unmasked_frame", peer);
-            }
-            Ok(Admitted {
-                data,
-                accept_unmasked_frame,
-            })
-        }
+impl<H: Handler> Drop for EventLoop<H> {
+    fn drop(&mut self) {
+        self.mailbox().end();
     }
 }
 
 fn new_link(accept_unmasked_frame: bool, config: &Config) -> Link {
     let masking = ServerMasking::with_accept_unmasked_frame(accept_unmasked_frame);
-    Link::new(masking.into(), config.limits, config.max_backpressure)
-}
-
-/// Says once that a flag of [MS-WSPE] is used in plaintext with another
-/// machine.
-pub(crate) fn warn_of_flag(flag: &str, peer: Option<SocketAddr>) {
-    static ONCE: Once = Once::new();
-    //= MSWS-1.6-2, MSWS-5.1-2, MSWS-5.2-1
-    if let Some(peer) = peer
-        && !peer.ip().to_canonical().is_loopback()
-    {
-        ONCE.call_once(|| {
-            warn!(
-                %peer,
-                "{flag} is set for a peer on another machine without TLS: \
-                 make sure that no intermediary is on the path"
-            );
-        });
-    }
+    Link::new(
+        masking.into(),
+        config.limits,
+        config.max_backpressure,
+        config.slow_consumer,
+    )
 }

@@ -122,6 +122,12 @@ pub trait Handler {
         let _ = peer;
     }
 
+    /// The time has come that [`Peer::set_timer`] asked for. Not called after
+    /// [`on_close`](Self::on_close).
+    fn on_timer(&mut self, peer: &mut Peer<'_, Self::Data>) {
+        let _ = peer;
+    }
+
     /// The connection is over: the last call for it, and called exactly once
     /// for every [`on_open`](Self::on_open). Nothing can be sent any more.
     ///

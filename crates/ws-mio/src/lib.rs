@@ -1,4 +1,4 @@
-//! WebSocket servers on [mio]: one loop, one thread, very many connections;
+//! WebSocket servers on [mio]: a loop a thread, very many connections a loop;
 //! and a [`Socket`] for a loop of one's own. It knows readiness, buffers and
 //! time; frames and messages are `ws-proto`, the opening handshake is
 //! `ws-handshake`.
@@ -23,6 +23,16 @@
 //! # }
 //! ```
 //!
+//! # Beyond one connection
+//!
+//! - [`Peer::subscribe`], [`Peer::publish`] and [`Peer::broadcast`] send one
+//!   message to many, encoded once.
+//! - [`Remote`] reaches the loops from any thread: it sends, publishes, closes,
+//!   stops, and runs closures with a [`Loop`].
+//! - [`Peer::set_timer`] asks for a call of [`Handler::on_timer`].
+//! - [`Config::threads`] and [`Server::run_with`] serve on several threads.
+//! - [`Remote::metrics`] counts what they do.
+//!
 //! # What it costs
 //!
 //! The loop owns one read buffer and one buffer for what is about to be
@@ -36,7 +46,8 @@
 //! than [`Config::high_water`], nothing more is read, so that what one peer
 //! makes the server hold is a read buffer, a message that comes in pieces, the
 //! high water and one answer more. What is sent unasked is refused above
-//! [`Config::max_backpressure`]; see [`Backpressure`]. Every wait has a limit:
+//! [`Config::max_backpressure`], or by another policy that is chosen in
+//! [`Config::slow_consumer`]; see [`Backpressure`]. Every wait has a limit:
 //! see [`Config`].
 //!
 //! # What is told
@@ -44,11 +55,16 @@
 //! With a `tracing` subscriber every connection has a span `websocket` with the
 //! peer's address, in which the handler's calls happen too.
 
+mod backlog;
 mod closed;
 mod config;
 mod connection;
+mod context;
 mod event_loop;
 mod handler;
+mod metrics;
+mod opening;
+mod order;
 mod outgoing;
 mod peer;
 mod pool;
@@ -56,12 +72,15 @@ mod remote;
 mod scratch;
 mod server;
 mod socket;
+mod topics;
 mod transport;
 mod wheel;
 
 pub use closed::{Cause, Closed, Timeout};
-pub use config::{ClientConfig, Config};
+pub use config::{Accepting, ClientConfig, Config, SlowConsumer};
+pub use context::Loop;
 pub use handler::{Accept, Decision, Handler, Incoming};
+pub use metrics::Metrics;
 pub use outgoing::{Backpressure, Refused};
 pub use peer::{Peer, PeerId};
 pub use remote::Remote;

@@ -8,7 +8,7 @@ use std::{
 
 use ws_proto::{MAX_HEADER_LEN, Masking, OpCode, OutFrame, Outbox, OutboxFull, SendError, Sender};
 
-use crate::{Transport, transport::SHORT_IS_ALL};
+use crate::{SlowConsumer, Transport, backlog::Backlog, transport::SHORT_IS_ALL};
 
 /// What became of something that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,7 @@ impl<E: Into<Refused>> From<E> for Backpressure {
 pub(crate) struct Outgoing {
     pub(crate) sender: Sender<Masking>,
     pub(crate) outbox: Outbox,
+    pub(crate) backlog: Backlog,
     /// The transport failed: nothing more is written.
     pub(crate) broken: Option<io::Error>,
     /// The application wants nothing more to be read for now.
@@ -106,10 +107,15 @@ const IN_PLACE_MAX: usize = 1024;
 const CORK_MAX: usize = 64 * 1024;
 
 impl Outgoing {
-    pub(crate) const fn new(masking: Masking, max_backpressure: usize) -> Self {
+    pub(crate) const fn new(
+        masking: Masking,
+        max_backpressure: usize,
+        slow_consumer: SlowConsumer,
+    ) -> Self {
         Self {
             sender: Sender::new(masking),
             outbox: Outbox::with_limit(max_backpressure),
+            backlog: Backlog::new(slow_consumer),
             broken: None,
             paused: false,
             aborted: false,
@@ -131,7 +137,7 @@ impl Outgoing {
 
     /// Tells whether more answers wait for the peer than `high_water`.
     pub(crate) const fn is_behind(&self, high_water: usize) -> bool {
-        self.outbox.len() >= self.unasked.saturating_add(high_water)
+        self.pending() >= self.unasked.saturating_add(high_water)
     }
 
     /// Sends a frame: behind what waits, else with the cork, else at once.
@@ -146,6 +152,9 @@ impl Outgoing {
             return Refused::Over.into();
         }
         if !self.outbox.is_empty() {
+            if self.backlog.is_used() {
+                return self.wait(None, frame);
+            }
             let pending = self.outbox.len();
             let has_room = match frame.opcode() {
                 // There is one in a connection.
@@ -301,6 +310,14 @@ impl Outgoing {
         }
     }
 
+    /// Counts a frame that waits, and what was dropped for it.
+    pub(crate) fn count_waiting(&mut self, len: usize, dropped: usize) {
+        if !self.answering {
+            self.unasked += len;
+        }
+        self.unasked = self.unasked.saturating_sub(dropped);
+    }
+
     /// Writes the cork; what the transport refuses waits in the outbox.
     #[inline]
     pub(crate) fn flush_cork(&mut self, cork: &mut Vec<u8>, transport: &mut dyn Transport) {
@@ -318,6 +335,7 @@ impl Outgoing {
     pub(crate) fn flush_outbox(&mut self, transport: &mut dyn Transport) {
         if self.is_over() {
             self.outbox.advance(usize::MAX);
+            self.backlog.clear();
         }
         while !self.outbox.is_empty() {
             let pending = self.outbox.len();
@@ -326,7 +344,10 @@ impl Outgoing {
                 return;
             };
             self.outbox.advance(written);
-            self.unasked = self.unasked.min(self.outbox.len());
+            if self.outbox.is_empty() {
+                self.backlog.refill(&mut self.outbox);
+            }
+            self.unasked = self.unasked.min(self.pending());
             // A short write has filled the transport: it tells when it has
             // room again.
             if written == 0 || (SHORT_IS_ALL && written < pending) {
@@ -348,6 +369,7 @@ impl Outgoing {
             Err(error) => {
                 self.broken = Some(error);
                 self.outbox.advance(usize::MAX);
+                self.backlog.clear();
                 None
             }
         }
@@ -440,7 +462,8 @@ mod tests {
     }
 
     fn server(max_backpressure: usize) -> Outgoing {
-        Outgoing::new(ServerMasking::new().into(), max_backpressure)
+        let policy = SlowConsumer::DropNewest;
+        Outgoing::new(ServerMasking::new().into(), max_backpressure, policy)
     }
 
     /// What an application sends, in two turns.
@@ -609,7 +632,8 @@ mod tests {
         //= MSWS-3.1.4-6
         for (flag, writes) in [(true, 1), (false, 0)] {
             let masking = ClientMasking::with_set_mask_to_zero(flag);
-            let mut outgoing = Outgoing::new(masking.into(), 1 << 20);
+            let policy = SlowConsumer::DropNewest;
+            let mut outgoing = Outgoing::new(masking.into(), 1 << 20, policy);
             let (mut transport, mut cork) = (Script::default(), Vec::new());
             let payload = [9; COPY_MAX + 1];
             let frame = outgoing.sender.message(Message::Binary(&payload)).unwrap();

@@ -1,17 +1,24 @@
 //! The connection that a handler is called for.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use mio::net::TcpStream;
 use ws_proto::{CloseCode, CloseFrame, Message, OutFrame, Prepared, SendError};
 
-use crate::{Backpressure, Refused, outgoing::Outgoing};
+use crate::{
+    Backpressure, Refused,
+    metrics::Counters,
+    order::{Order, Publication},
+    outgoing::Outgoing,
+};
 
-/// Names a connection for as long as its loop runs; never given twice.
+/// Names a connection for as long as its server runs; never given twice.
 ///
 /// It is no secret and carries no authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PeerId {
+    /// Which of the server's loops it belongs to.
+    pub(crate) index: u16,
     pub(crate) key: u32,
     pub(crate) generation: u32,
 }
@@ -29,11 +36,14 @@ pub struct Peer<'a, D> {
     pub(crate) transport: &'a mut TcpStream,
     pub(crate) outgoing: &'a mut Outgoing,
     pub(crate) cork: &'a mut Vec<u8>,
+    /// `None` for a [`Socket`](crate::Socket), which has no other peers.
+    pub(crate) orders: Option<&'a mut Vec<Order>>,
+    pub(crate) counters: Option<&'a Counters>,
     pub(crate) accept_unmasked_frame: bool,
 }
 
 impl<D> Peer<'_, D> {
-    /// Returns the name of the connection within its loop. A
+    /// Returns the name of the connection within its server. A
     /// [`Socket`](crate::Socket) is in no loop of ours: they have all the same.
     #[must_use]
     pub const fn id(&self) -> PeerId {
@@ -66,6 +76,15 @@ impl<D> Peer<'_, D> {
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Backpressure {
         let frame = self.outgoing.sender.message(message.into());
         self.write(frame)
+    }
+
+    /// Sends a message under a key, as [`send`](Self::send): with
+    /// [`SlowConsumer::Conflate`](crate::SlowConsumer::Conflate) it takes the
+    /// place of the message with this key that waits, if one does, so that a
+    /// peer that reads slowly gets the latest of each key.
+    pub fn send_keyed<'m>(&mut self, key: u64, message: impl Into<Message<'m>>) -> Backpressure {
+        let frame = self.outgoing.sender.message(message.into());
+        self.write_keyed(Some(key), frame)
     }
 
     /// Sends text, as [`send`](Self::send).
@@ -143,15 +162,105 @@ impl<D> Peer<'_, D> {
         self.outgoing.paused = false;
     }
 
+    /// Subscribes to a topic, from the end of this turn on. The subscription
+    /// ends with the connection.
+    ///
+    /// Topics are those of a [`Server`](crate::Server), over all of its loops.
+    /// For a [`Socket`](crate::Socket), this and the four below do nothing.
+    ///
+    /// ```
+    /// use ws_mio::{Handler, Message, Peer, Prepared};
+    ///
+    /// struct Room;
+    ///
+    /// impl Handler for Room {
+    ///     type Data = ();
+    ///
+    ///     fn on_open(&mut self, peer: &mut Peer<'_, ()>) {
+    ///         peer.subscribe("room");
+    ///     }
+    ///
+    ///     fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
+    ///         // To all others; encoded once.
+    ///         peer.publish("room", &Prepared::new(message));
+    ///     }
+    /// }
+    /// ```
+    pub fn subscribe(&mut self, topic: impl Into<Arc<str>>) {
+        self.order(Order::Subscribe(self.id, topic.into()));
+    }
+
+    /// Ends a subscription, from the end of this turn on.
+    pub fn unsubscribe(&mut self, topic: impl Into<Arc<str>>) {
+        self.order(Order::Unsubscribe(self.id, topic.into()));
+    }
+
+    /// Sends a message to all subscribers of a topic but this peer, at the end
+    /// of this turn. [`Remote::publish`](crate::Remote::publish) leaves nobody
+    /// out.
+    ///
+    /// A subscriber that reads too slowly misses it: see
+    /// [`Config::max_backpressure`](crate::Config::max_backpressure).
+    pub fn publish(&mut self, topic: impl Into<Arc<str>>, message: &Prepared) {
+        self.order(Order::Publish(Publication {
+            topic: Some(topic.into()),
+            message: message.clone(),
+            except: Some(self.id),
+        }));
+    }
+
+    /// Sends a message to every peer of the server, this one included, at the
+    /// end of this turn.
+    pub fn broadcast(&mut self, message: &Prepared) {
+        self.order(Order::Publish(Publication {
+            topic: None,
+            message: message.clone(),
+            except: None,
+        }));
+    }
+
+    /// Asks for a call of [`Handler::on_timer`](crate::Handler::on_timer) after
+    /// `wait`, to about 50 ms; `None` takes it back. A connection has one
+    /// timer: asking again moves it.
+    pub fn set_timer(&mut self, wait: Option<Duration>) {
+        self.order(Order::Timer(self.id, wait));
+    }
+
+    fn order(&mut self, order: Order) {
+        if let Some(orders) = &mut self.orders {
+            orders.push(order);
+        }
+    }
+
     /// Returns how many bytes wait for the peer to read.
     #[must_use]
     pub const fn pending(&self) -> usize {
-        self.outgoing.outbox.len()
+        self.outgoing.pending()
     }
 
     fn write(&mut self, frame: Result<OutFrame<'_>, SendError>) -> Backpressure {
+        self.write_keyed(None, frame)
+    }
+
+    #[inline]
+    fn write_keyed(
+        &mut self,
+        key: Option<u64>,
+        frame: Result<OutFrame<'_>, SendError>,
+    ) -> Backpressure {
         match frame {
-            Ok(frame) => self.outgoing.send(&frame, self.cork, self.transport),
+            Ok(frame) => {
+                let sent = match key {
+                    Some(key) => self
+                        .outgoing
+                        .send_keyed(key, &frame, self.cork, self.transport),
+                    None => self.outgoing.send(&frame, self.cork, self.transport),
+                };
+                if let Some(counters) = self.counters {
+                    counters.count_sent(&frame, sent, self.outgoing.sender.masking());
+                }
+                sent
+            }
             Err(error) => error.into(),
         }
     }

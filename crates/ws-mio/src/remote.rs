@@ -1,73 +1,263 @@
-//! Work for a loop from another thread.
+//! Work for a server's loops from other threads.
 
 use std::{
-    io,
-    sync::{Arc, Mutex, PoisonError},
+    fmt, io, mem,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use mio::Waker;
+use mio::{Waker, net::TcpStream};
+use ws_proto::{CloseCode, Prepared};
 
-/// Reaches a running [`Server`](crate::Server) from any thread.
-#[derive(Clone, Debug)]
-pub struct Remote {
-    shared: Arc<Shared>,
+use crate::{Handler, Loop, Metrics, Peer, PeerId, metrics::Counters, order::Publication};
+
+/// Reaches the loops of a running [`Server`](crate::Server) from any thread.
+///
+/// Every call returns at once: what is asked for is done in the loop's next
+/// turn, in the order of the calls. However many calls come before the loop
+/// looks, they wake it once. What is asked of a loop that has ended is not
+/// done.
+///
+/// ```
+/// use std::thread;
+///
+/// use ws_mio::{Config, Handler, Message, OriginPolicy, Peer, Server};
+///
+/// /// Counts messages.
+/// struct Count(u64);
+///
+/// impl Handler for Count {
+///     type Data = ();
+///
+///     fn on_message(&mut self, _: &mut Peer<'_, ()>, _: Message<'_>) {
+///         self.0 += 1;
+///     }
+/// }
+///
+/// let server: Server<Count> = Server::bind("127.0.0.1:0", Config::new(OriginPolicy::Any))?;
+/// let remote = server.remote();
+/// let elsewhere = thread::spawn(move || {
+///     remote.run(0, |context| println!("{} messages", context.handler().0))?;
+///     remote.stop()
+/// });
+/// server.run(Count(0))?;
+/// # elsewhere.join().unwrap()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Remote<H: Handler> {
+    loops: Arc<[Mailbox<H>]>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    commands: Mutex<Vec<Command>>,
-    waker: Waker,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Command {
-    Stop,
-}
-
-impl Remote {
-    pub(crate) fn new(waker: Waker) -> Self {
+impl<H: Handler> Remote<H> {
+    pub(crate) fn new(wakers: impl IntoIterator<Item = Waker>) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                commands: Mutex::default(),
-                waker,
-            }),
+            loops: wakers.into_iter().map(Mailbox::new).collect(),
         }
     }
 
     /// Stops the server: it accepts nothing more, sends Close 1001 to every
     /// peer, waits for their replies up to `close_timeout`, and returns from
-    /// [`run`](crate::Server::run). Returns at once. Connections that are not
-    /// open yet are dropped.
+    /// [`run`](crate::Server::run). Connections that are not open yet are
+    /// dropped.
     ///
     /// # Errors
     ///
-    /// Those of waking the loop, which the system gives when it is out of
-    /// resources.
+    /// Those of waking a loop, which the system gives when it is out of
+    /// resources; here and below. That loop is not told; the others are.
     pub fn stop(&self) -> io::Result<()> {
-        self.push(Command::Stop)
+        self.push_to_all(|| Task::Stop)
     }
 
-    fn push(&self, command: Command) -> io::Result<()> {
-        let mut commands = self
-            .shared
-            .commands
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        // One wake-up takes all that is pushed before the loop looks; one
-        // that failed is no wake-up for what follows.
-        if commands.is_empty() {
-            self.shared.waker.wake()?;
+    /// Sends a message to one peer; nothing happens if it is gone, or if the
+    /// message is refused.
+    ///
+    /// # Errors
+    ///
+    /// As [`stop`](Self::stop).
+    pub fn send(&self, to: PeerId, message: &Prepared) -> io::Result<()> {
+        self.push(to, Task::Send(to, message.clone()))
+    }
+
+    /// Starts the closing handshake with one peer, as
+    /// [`Peer::close`](crate::Peer::close); nothing happens if it is gone.
+    ///
+    /// # Errors
+    ///
+    /// As [`stop`](Self::stop).
+    pub fn close(&self, peer: PeerId, code: CloseCode, reason: &str) -> io::Result<()> {
+        self.push(peer, Task::Close(peer, code, reason.into()))
+    }
+
+    /// Sends a message to all subscribers of a topic, of all loops.
+    ///
+    /// # Errors
+    ///
+    /// As [`stop`](Self::stop).
+    pub fn publish(&self, topic: impl Into<Arc<str>>, message: &Prepared) -> io::Result<()> {
+        self.publish_to(Some(topic.into()), message)
+    }
+
+    /// Sends a message to every peer of all loops.
+    ///
+    /// # Errors
+    ///
+    /// As [`stop`](Self::stop).
+    pub fn broadcast(&self, message: &Prepared) -> io::Result<()> {
+        self.publish_to(None, message)
+    }
+
+    /// Runs a closure on a loop, with its handler and all of its peers.
+    ///
+    /// # Errors
+    ///
+    /// As [`stop`](Self::stop), and [`io::ErrorKind::NotFound`] if there is no
+    /// loop of this index; they count from 0.
+    pub fn run(
+        &self,
+        index: usize,
+        task: impl FnOnce(&mut Loop<'_, H>) + Send + 'static,
+    ) -> io::Result<()> {
+        let mailbox = self.loops.get(index).ok_or(io::ErrorKind::NotFound)?;
+        mailbox.push([Task::Run(Box::new(task))])
+    }
+
+    /// Runs a closure on the loop of a peer, with its handler and that peer;
+    /// nothing happens if it is gone.
+    ///
+    /// # Errors
+    ///
+    /// As [`stop`](Self::stop).
+    pub fn with_peer(
+        &self,
+        peer: PeerId,
+        task: impl FnOnce(&mut H, &mut Peer<'_, H::Data>) + Send + 'static,
+    ) -> io::Result<()> {
+        let task = move |context: &mut Loop<'_, H>| {
+            context.with_peer(peer, task);
+        };
+        self.push(peer, Task::Run(Box::new(task)))
+    }
+
+    /// Returns how many loops there are.
+    #[must_use]
+    pub fn loops(&self) -> usize {
+        self.loops.len()
+    }
+
+    /// Reads the counters of all loops, without stopping them.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let mut metrics = Metrics::default();
+        for mailbox in &*self.loops {
+            metrics.add(&mailbox.counters);
         }
-        commands.push(command);
+        metrics
+    }
+
+    pub(crate) fn mailboxes(&self) -> &[Mailbox<H>] {
+        &self.loops
+    }
+
+    /// Hands a task to the loop of a peer, which may be of another server.
+    fn push(&self, peer: PeerId, task: Task<H>) -> io::Result<()> {
+        match self.loops.get(usize::from(peer.index)) {
+            Some(mailbox) => mailbox.push([task]),
+            None => Ok(()),
+        }
+    }
+
+    fn publish_to(&self, topic: Option<Arc<str>>, message: &Prepared) -> io::Result<()> {
+        let publication = Publication {
+            topic,
+            message: message.clone(),
+            except: None,
+        };
+        self.push_to_all(|| Task::Publish(publication.clone()))
+    }
+
+    fn push_to_all(&self, task: impl Fn() -> Task<H>) -> io::Result<()> {
+        let mut result = Ok(());
+        for mailbox in &*self.loops {
+            let pushed = mailbox.push([task()]);
+            result = result.and(pushed);
+        }
+        result
+    }
+}
+
+impl<H: Handler> Clone for Remote<H> {
+    fn clone(&self) -> Self {
+        Self {
+            loops: Arc::clone(&self.loops),
+        }
+    }
+}
+
+impl<H: Handler> fmt::Debug for Remote<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote")
+            .field("loops", &self.loops.len())
+            .finish()
+    }
+}
+
+/// What a loop is asked to do.
+pub(crate) enum Task<H: Handler> {
+    Stop,
+    /// To serve a connection that another loop has accepted.
+    Admit(TcpStream, SocketAddr),
+    Send(PeerId, Prepared),
+    Close(PeerId, CloseCode, Box<str>),
+    Publish(Publication),
+    #[expect(clippy::type_complexity, reason = "it is said once")]
+    Run(Box<dyn FnOnce(&mut Loop<'_, H>) + Send>),
+}
+
+/// How one loop is reached.
+pub(crate) struct Mailbox<H: Handler> {
+    /// `None` once the loop has ended.
+    tasks: Mutex<Option<Vec<Task<H>>>>,
+    waker: Waker,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl<H: Handler> Mailbox<H> {
+    fn new(waker: Waker) -> Self {
+        Self {
+            tasks: Mutex::new(Some(Vec::new())),
+            waker,
+            counters: Arc::default(),
+        }
+    }
+
+    /// Hands tasks to the loop; drops them if it has ended.
+    pub(crate) fn push(&self, more: impl IntoIterator<Item = Task<H>>) -> io::Result<()> {
+        if let Some(tasks) = &mut *self.lock() {
+            // One wake-up takes all that is pushed before the loop looks; one
+            // that failed is no wake-up for what follows.
+            if tasks.is_empty() {
+                self.waker.wake()?;
+            }
+            tasks.extend(more);
+        }
         Ok(())
     }
 
-    pub(crate) fn take(&self) -> Vec<Command> {
-        let mut commands = self
-            .shared
-            .commands
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *commands)
+    /// Takes all tasks, and leaves the caller's empty vector for the next.
+    pub(crate) fn swap(&self, tasks: &mut Vec<Task<H>>) {
+        if let Some(waiting) = &mut *self.lock() {
+            mem::swap(waiting, tasks);
+        }
+    }
+
+    /// Notes that the loop has ended, and drops what it did not get to.
+    pub(crate) fn end(&self) {
+        // Not dropped under the lock: a closure may own anything.
+        let left = self.lock().take();
+        drop(left);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Task<H>>>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

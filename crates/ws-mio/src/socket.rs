@@ -21,9 +21,9 @@ use ws_handshake::{
 use ws_proto::{ClientMasking, Due, Keepalive, KeepaliveConfig, Limits, Masking, ServerMasking};
 
 use crate::{
-    Cause, ClientConfig, Config, Handler, Peer, PeerId, Timeout, Transport,
+    Cause, ClientConfig, Config, Handler, Peer, PeerId, SlowConsumer, Timeout, Transport,
     connection::{Fate, Link, Phase, Ready, Slot, Turn, high_water},
-    event_loop::{Admitted, decide, warn_of_flag},
+    opening::{Admitted, decide, warn_of_flag},
     pool::Pool,
     scratch::Scratch,
     wheel::{TICK, Tick, tick_at},
@@ -128,6 +128,7 @@ pub struct Socket<D = ()> {
     high_water: usize,
     limits: Limits,
     max_backpressure: usize,
+    slow_consumer: SlowConsumer,
     started: Instant,
     now: Duration,
 }
@@ -179,6 +180,12 @@ pub enum OpenError {
     Timeout,
 }
 
+/// A socket is in no loop of ours, and has no name there.
+const NOBODY: PeerId = PeerId {
+    index: 0,
+    key: 0,
+    generation: 0,
+};
 /// How much is read at once.
 const READ_BUFFER: usize = 64 * 1024;
 /// How many reads there are in a row before and after a connection is open.
@@ -226,7 +233,12 @@ impl<D: Default> Socket<D> {
         let span = info_span!("websocket", role = "client", peer = address.map(display));
         Self {
             slot: Slot::new(stream, 0, Duration::ZERO, until, D::default()),
-            link: Link::new(masking, config.limits, config.max_backpressure),
+            link: Link::new(
+                masking,
+                config.limits,
+                config.max_backpressure,
+                config.slow_consumer,
+            ),
             cork: Vec::new(),
             pool: Pool::new(READ_BUFFER, 0),
             opening: Opening::Connecting(Box::new(request.start_random())),
@@ -238,6 +250,7 @@ impl<D: Default> Socket<D> {
             high_water: high_water(config.high_water, config.max_backpressure),
             limits: config.limits,
             max_backpressure: config.max_backpressure,
+            slow_consumer: config.slow_consumer,
             started: Instant::now(),
             now: Duration::ZERO,
         }
@@ -257,7 +270,12 @@ impl<D: Default> Socket<D> {
         );
         Self {
             slot: Slot::new(stream, 0, Duration::ZERO, until, D::default()),
-            link: Link::new(masking, config.limits, config.max_backpressure),
+            link: Link::new(
+                masking,
+                config.limits,
+                config.max_backpressure,
+                config.slow_consumer,
+            ),
             cork: Vec::new(),
             pool: Pool::new(READ_BUFFER, 0),
             agreed: None,
@@ -268,6 +286,7 @@ impl<D: Default> Socket<D> {
             high_water: high_water(config.high_water, config.max_backpressure),
             limits: config.limits,
             max_backpressure: config.max_backpressure,
+            slow_consumer: config.slow_consumer,
             opening: Opening::Server(Box::new((config.handshake.head_reader(), config))),
             started: Instant::now(),
             now: Duration::ZERO,
@@ -298,14 +317,13 @@ impl<D: Default> Socket<D> {
     /// afterwards. `None` unless the connection is open.
     pub fn peer(&mut self) -> Option<Peer<'_, D>> {
         (self.state() == SocketState::Open).then_some(Peer {
-            id: PeerId {
-                key: 0,
-                generation: 0,
-            },
+            id: NOBODY,
             data: &mut self.slot.data,
             transport: &mut self.slot.transport,
             outgoing: &mut self.link.outgoing,
             cork: &mut self.cork,
+            orders: None,
+            counters: None,
             accept_unmasked_frame: self.slot.accept_unmasked_frame,
         })
     }
@@ -591,7 +609,12 @@ impl<D: Default> Socket<D> {
                 consumed,
             )) => {
                 let masking = ServerMasking::with_accept_unmasked_frame(accept_unmasked_frame);
-                self.link = Link::new(masking.into(), self.limits, self.max_backpressure);
+                self.link = Link::new(
+                    masking.into(),
+                    self.limits,
+                    self.max_backpressure,
+                    self.slow_consumer,
+                );
                 self.slot.accept_unmasked_frame = accept_unmasked_frame;
                 self.slot.data = data;
                 Ok(Some(consumed))
@@ -637,14 +660,13 @@ impl<D: Default> Socket<D> {
     fn turn<'a, H: Handler<Data = D>>(&'a mut self, handler: &'a mut H) -> Turn<'a, H> {
         Turn {
             handler,
-            id: PeerId {
-                key: 0,
-                generation: 0,
-            },
+            id: NOBODY,
             slot: &mut self.slot,
             link: &mut self.link,
             cork: &mut self.cork,
             pool: &mut self.pool,
+            orders: None,
+            counters: None,
             high_water: self.high_water,
             now: self.now,
         }

@@ -42,6 +42,7 @@ fn stage(seen: &Seen) -> &'static str {
         Seen::Ping(_) => "ping",
         Seen::Pong(..) => "pong",
         Seen::Drain => "drain",
+        Seen::Timer => "timer",
         Seen::Close(..) => "close",
     }
 }

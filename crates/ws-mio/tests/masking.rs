@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use ws_mio::{Accept, Config, ControlledNetwork, Decision};
+use ws_mio::{Accept, Config, ControlledNetwork, Decision, Handler};
 
 mod common;
 
@@ -11,7 +11,7 @@ use common::{CLOSE, Probe, REQUEST, Running, closed, config, echo, expect, head,
 
 /// Connects, with the flag as the server's test chose it, sends a masked and
 /// an unmasked message, and returns the answer.
-fn converse(server: &Running, target: &str) -> Vec<u8> {
+fn converse<H: Handler + 'static>(server: &Running<H>, target: &str) -> Vec<u8> {
     let mut stream = server.dial();
     let request = String::from_utf8(REQUEST.into()).unwrap();
     stream

@@ -27,10 +27,10 @@ impl Handler for Through {
 
 /// Runs a server on this thread, and `talk` on another; returns the most bytes
 /// that the server had allocated at once, and the number of allocations.
-fn measure(
-    handler: impl Handler,
+fn measure<H: Handler + 'static>(
+    handler: H,
     max_message: u64,
-    talk: impl FnOnce(std::net::SocketAddr, &Remote) + Send + 'static,
+    talk: impl FnOnce(std::net::SocketAddr, &Remote<H>) + Send + 'static,
 ) -> (u64, u64) {
     let mut config = config();
     config.limits.max_message = max_message;

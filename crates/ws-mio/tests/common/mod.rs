@@ -29,6 +29,7 @@ pub(crate) enum Seen {
     /// A Pong, and whether it answers the loop's own Ping.
     Pong(Vec<u8>, bool),
     Drain,
+    Timer,
     /// The code, the reason and the cause.
     Close(u16, String, String),
 }
@@ -142,6 +143,10 @@ impl<const CHUNKS: bool, D: Default + 'static> Handler for Probe<CHUNKS, D> {
         self.note(peer, Seen::Drain);
     }
 
+    fn on_timer(&mut self, peer: &mut Peer<'_, D>) {
+        self.note(peer, Seen::Timer);
+    }
+
     fn on_close(&mut self, peer: &mut Peer<'_, D>, closed: Closed<'_>) {
         let cause = match closed.cause {
             Cause::Peer => "peer".into(),
@@ -183,17 +188,28 @@ pub(crate) fn config() -> Config {
 }
 
 /// A server on a thread of its own, which is stopped at the end of the test.
-pub(crate) struct Running {
+pub(crate) struct Running<H: Handler = Probe> {
     pub(crate) address: SocketAddr,
-    pub(crate) remote: Remote,
+    pub(crate) remote: Remote<H>,
     thread: Option<thread::JoinHandle<std::io::Result<()>>>,
 }
 
-impl Running {
-    pub(crate) fn start(handler: impl Handler + Send + 'static, config: Config) -> Self {
+impl<H: Handler + 'static> Running<H> {
+    pub(crate) fn start(handler: H, config: Config) -> Self
+    where
+        H: Send,
+    {
+        Self::start_with(config, move |server| server.run(handler))
+    }
+
+    /// Starts a server that is run in another way.
+    pub(crate) fn start_with(
+        config: Config,
+        run: impl FnOnce(Server<H>) -> std::io::Result<()> + Send + 'static,
+    ) -> Self {
         let server = Server::bind("127.0.0.1:0", config).unwrap();
         let (address, remote) = (server.local_addr().unwrap(), server.remote());
-        let thread = Some(thread::spawn(move || server.run(handler)));
+        let thread = Some(thread::spawn(move || run(server)));
         Self {
             address,
             remote,
@@ -219,16 +235,24 @@ impl Running {
 
     pub(crate) fn stop(&mut self) {
         self.remote.stop().unwrap();
+        self.join();
+    }
+}
+
+impl<H: Handler> Running<H> {
+    /// Waits until the server has ended.
+    pub(crate) fn join(&mut self) {
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap().unwrap();
         }
     }
 }
 
-impl Drop for Running {
+impl<H: Handler> Drop for Running<H> {
     fn drop(&mut self) {
         if !thread::panicking() {
-            self.stop();
+            self.remote.stop().unwrap();
+            self.join();
         }
     }
 }

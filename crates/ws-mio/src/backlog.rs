@@ -1,0 +1,456 @@
+//! Messages that wait for a peer that reads slowly, and may be dropped.
+
+use std::{collections::VecDeque, mem};
+
+use ws_proto::{OpCode, OutFrame, Outbox, OutboxFull};
+
+use crate::{Backpressure, SlowConsumer, Transport, outgoing::Outgoing};
+
+/// Whole messages, behind the outbox.
+///
+/// The outbox holds what the transport has begun to take, and what is never
+/// dropped; from here a message moves there when it is empty.
+///
+/// INVARIANT: nothing waits here while the outbox is empty.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    policy: SlowConsumer,
+    messages: VecDeque<Waiting>,
+    /// Bytes in all.
+    len: usize,
+    /// A message was one too many for [`SlowConsumer::Close`].
+    pub(crate) is_too_slow: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    key: Option<u64>,
+    frame: Vec<u8>,
+    /// Sent in answer to something.
+    is_answer: bool,
+}
+
+/// Messages move to the outbox together up to this size, for fewer writes.
+const BATCH: usize = 16 * 1024;
+
+impl Backlog {
+    pub(crate) const fn new(policy: SlowConsumer) -> Self {
+        Self {
+            policy,
+            messages: VecDeque::new(),
+            len: 0,
+            is_too_slow: false,
+        }
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Tells whether the policy is another than to refuse what is too much.
+    pub(crate) const fn is_used(&self) -> bool {
+        !matches!(self.policy, SlowConsumer::DropNewest)
+    }
+
+    /// Moves the oldest messages to an outbox that has become empty.
+    pub(crate) fn refill(&mut self, outbox: &mut Outbox) {
+        while let Some(next) = self.messages.front()
+            && (outbox.is_empty() || outbox.len() + next.frame.len() <= BATCH)
+        {
+            self.move_one(outbox);
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.messages = VecDeque::new();
+        self.len = 0;
+    }
+
+    fn move_one(&mut self, outbox: &mut Outbox) {
+        if let Some(next) = self.messages.pop_front() {
+            self.len -= next.frame.len();
+            outbox.push_bytes(&next.frame);
+        }
+        if self.messages.is_empty() {
+            self.messages = VecDeque::new();
+        }
+    }
+
+    fn move_all(&mut self, outbox: &mut Outbox) {
+        while !self.messages.is_empty() {
+            self.move_one(outbox);
+        }
+    }
+
+    /// Puts a message behind the others, or in the place of the one with its
+    /// key; drops the oldest until `room` bytes suffice, or there is none.
+    /// Returns how many bytes were dropped that answered nothing.
+    fn push(&mut self, mut message: Waiting, room: usize) -> usize {
+        let mut dropped = 0;
+        let mut drop_one = |message: &Waiting| {
+            if !message.is_answer {
+                dropped += message.frame.len();
+            }
+        };
+        self.len += message.frame.len();
+        let same = |waiting: &&mut Waiting| message.key.is_some() && waiting.key == message.key;
+        if let Some(waiting) = self.messages.iter_mut().find(same) {
+            mem::swap(waiting, &mut message);
+            self.len -= message.frame.len();
+            drop_one(&message);
+        } else {
+            self.messages.push_back(message);
+        }
+        while self.len > room && self.messages.len() > 1 {
+            if let Some(oldest) = self.messages.pop_front() {
+                self.len -= oldest.frame.len();
+                drop_one(&oldest);
+            }
+        }
+        dropped
+    }
+}
+
+impl Outgoing {
+    /// Returns how many bytes wait for the peer.
+    pub(crate) const fn pending(&self) -> usize {
+        self.outbox.len() + self.backlog.len()
+    }
+
+    /// Sends a message under a key: as others, unless it is to wait.
+    pub(crate) fn send_keyed(
+        &mut self,
+        key: u64,
+        frame: &OutFrame<'_>,
+        cork: &mut Vec<u8>,
+        transport: &mut dyn Transport,
+    ) -> Backpressure {
+        let conflates = self.backlog.policy == SlowConsumer::Conflate;
+        if conflates && !self.outbox.is_empty() && !self.is_over() {
+            return self.wait(Some(key), frame);
+        }
+        self.send(frame, cork, transport)
+    }
+
+    /// Has a frame wait, by the policy for slow consumers.
+    #[cold]
+    pub(crate) fn wait(&mut self, key: Option<u64>, frame: &OutFrame<'_>) -> Backpressure {
+        let pending = self.pending();
+        let mut dropped = 0;
+        match frame.opcode() {
+            OpCode::Close => {
+                self.backlog.move_all(&mut self.outbox);
+                self.outbox.append(frame, 0);
+            }
+            // These may overtake messages. Reading stops before there are
+            // many Pongs.
+            OpCode::Pong => self.outbox.append(frame, 0),
+            OpCode::Ping => {
+                if let Err(full) = self.outbox.push(frame, 0) {
+                    return full.into();
+                }
+            }
+            OpCode::Continuation | OpCode::Text | OpCode::Binary => {
+                let limit = self.outbox.limit();
+                let full = OutboxFull {
+                    pending,
+                    len: frame.len(),
+                    limit,
+                };
+                let may_drop = match self.backlog.policy {
+                    SlowConsumer::DropOldest | SlowConsumer::Conflate => {
+                        // A fragment is not dropped, nor overtaken.
+                        !self.sender.is_message_open() && frame.opcode() != OpCode::Continuation
+                    }
+                    SlowConsumer::DropNewest | SlowConsumer::Close => false,
+                };
+                if may_drop && self.outbox.len() < limit {
+                    let mut message = Waiting {
+                        key,
+                        frame: Vec::with_capacity(frame.len()),
+                        is_answer: self.answering,
+                    };
+                    frame.append_to(&mut message.frame, 0);
+                    dropped = self.backlog.push(message, limit - self.outbox.len());
+                } else if pending < limit {
+                    self.backlog.move_all(&mut self.outbox);
+                    self.outbox.append(frame, 0);
+                } else {
+                    if self.backlog.policy == SlowConsumer::Close {
+                        self.backlog.is_too_slow = true;
+                        self.aborted = true;
+                    }
+                    return full.into();
+                }
+            }
+        }
+        self.count_waiting(frame.len(), dropped);
+        Backpressure::Queued(self.pending())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeSet,
+        io::{self, IoSlice},
+    };
+
+    use ws_proto::{CloseCode, CloseFrame, Message, ServerMasking};
+
+    use super::*;
+    use crate::Refused;
+
+    /// A transport that takes as much as the test lets through.
+    #[derive(Debug, Default)]
+    struct Valve {
+        open: usize,
+        wire: Vec<u8>,
+    }
+
+    impl Transport for Valve {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+
+        fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            let before = self.wire.len();
+            for slice in slices {
+                let take = self.open.min(slice.len());
+                self.wire.extend_from_slice(&slice[..take]);
+                self.open -= take;
+            }
+            match self.wire.len() - before {
+                0 => Err(io::ErrorKind::WouldBlock.into()),
+                taken => Ok(taken),
+            }
+        }
+
+        fn shutdown(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const LIMIT: usize = 10_000;
+
+    struct Side {
+        outgoing: Outgoing,
+        transport: Valve,
+        cork: Vec<u8>,
+    }
+
+    impl Side {
+        /// A connection whose transport takes nothing of the first message.
+        fn stalled(policy: SlowConsumer) -> Self {
+            let mut side = Self {
+                outgoing: Outgoing::new(ServerMasking::new().into(), LIMIT, policy),
+                transport: Valve::default(),
+                cork: Vec::new(),
+            };
+            side.send(None, b"first");
+            side
+        }
+
+        fn send(&mut self, key: Option<u64>, payload: &[u8]) -> Backpressure {
+            let frame = self
+                .outgoing
+                .sender
+                .message(Message::Binary(payload))
+                .unwrap();
+            self.finish(|outgoing, cork, transport| match key {
+                Some(key) => outgoing.send_keyed(key, &frame, cork, transport),
+                None => outgoing.send(&frame, cork, transport),
+            })
+        }
+
+        fn send_fragment(&mut self, payload: &[u8], last: bool) -> Backpressure {
+            let before = self.outgoing.sender.clone();
+            let frame = self
+                .outgoing
+                .sender
+                .fragment(Message::Binary(payload), last)
+                .unwrap();
+            let sent =
+                self.finish(|outgoing, cork, transport| outgoing.send(&frame, cork, transport));
+            if let Backpressure::Refused(_) = sent {
+                self.outgoing.sender = before;
+            }
+            sent
+        }
+
+        fn ping(&mut self) -> Backpressure {
+            let frame = self.outgoing.sender.ping(b"ping").unwrap();
+            self.finish(|outgoing, cork, transport| outgoing.send(&frame, cork, transport))
+        }
+
+        fn close(&mut self) -> Backpressure {
+            let code = CloseCode::NORMAL;
+            let frame = Some(CloseFrame { code, reason: "" });
+            let frame = self.outgoing.sender.close(frame).unwrap();
+            self.finish(|outgoing, cork, transport| outgoing.send(&frame, cork, transport))
+        }
+
+        fn finish(
+            &mut self,
+            send: impl FnOnce(&mut Outgoing, &mut Vec<u8>, &mut Valve) -> Backpressure,
+        ) -> Backpressure {
+            let sent = send(&mut self.outgoing, &mut self.cork, &mut self.transport);
+            self.outgoing
+                .flush_cork(&mut self.cork, &mut self.transport);
+            // INVARIANT: nothing waits behind an empty outbox.
+            assert!(!self.outgoing.outbox.is_empty() || self.outgoing.backlog.len() == 0);
+            sent
+        }
+
+        fn let_through(&mut self, bytes: usize) {
+            self.transport.open = bytes;
+            self.outgoing.flush_outbox(&mut self.transport);
+            assert!(!self.outgoing.outbox.is_empty() || self.outgoing.backlog.len() == 0);
+        }
+
+        /// Returns the frames that have left, by first byte and payload.
+        fn frames(&mut self) -> Vec<(u8, Vec<u8>)> {
+            self.let_through(usize::MAX);
+            assert!(self.outgoing.sender.is_close_sent() || self.outgoing.is_idle());
+            let mut wire = &self.transport.wire[..];
+            let mut frames = Vec::new();
+            while let [first, len, rest @ ..] = wire {
+                let (len, rest) = match len {
+                    126 => (usize::from(rest[0]) << 8 | usize::from(rest[1]), &rest[2..]),
+                    len => (usize::from(*len), rest),
+                };
+                let (payload, rest) = rest.split_at(len);
+                frames.push((*first, payload.to_vec()));
+                wire = rest;
+            }
+            assert!(wire.is_empty(), "half a frame");
+            frames
+        }
+
+        fn messages(&mut self) -> Vec<String> {
+            let payloads = self.frames().into_iter();
+            payloads
+                .map(|(_, payload)| String::from_utf8(payload).unwrap())
+                .collect()
+        }
+    }
+
+    #[test]
+    fn oldest_messages_are_dropped_for_the_new_one() {
+        let mut side = Side::stalled(SlowConsumer::DropOldest);
+        for text in ["a", "b", "c"] {
+            side.send(None, text.repeat(4_000).as_bytes());
+        }
+        assert!(side.outgoing.pending() <= LIMIT);
+        let sizes = ["first".into(), "b".repeat(4_000), "c".repeat(4_000)];
+        assert_eq!(side.messages(), sizes);
+    }
+
+    #[test]
+    fn message_takes_the_place_of_the_one_with_its_key() {
+        let mut side = Side::stalled(SlowConsumer::Conflate);
+        for (key, text) in [(1, "a1"), (2, "b1"), (1, "a2"), (3, "c1"), (2, "b2")] {
+            side.send(Some(key), text.as_bytes());
+        }
+        side.send(None, b"none");
+        side.send(None, b"none");
+        let expected = ["first", "a2", "b2", "c1", "none", "none"];
+        assert_eq!(side.messages(), expected);
+    }
+
+    #[test]
+    fn close_drops_nothing_and_comes_last() {
+        let mut side = Side::stalled(SlowConsumer::DropOldest);
+        side.send(None, b"a");
+        side.ping();
+        side.send(None, b"b");
+        side.close();
+        let firsts: Vec<u8> = side.frames().iter().map(|(first, _)| *first).collect();
+        // A Ping need not wait for messages that may be dropped.
+        assert_eq!(firsts, [0x82, 0x89, 0x82, 0x82, 0x88]);
+    }
+
+    #[test]
+    fn one_message_too_many_ends_the_connection() {
+        let mut side = Side::stalled(SlowConsumer::Close);
+        assert!(matches!(
+            side.send(None, &[0; LIMIT]),
+            Backpressure::Queued(_)
+        ));
+        assert!(!side.outgoing.is_over());
+        assert!(matches!(
+            side.send(None, b"more"),
+            Backpressure::Refused(Refused::Full(_))
+        ));
+        assert!(side.outgoing.is_over() && side.outgoing.backlog.is_too_slow);
+    }
+
+    #[test]
+    fn what_leaves_is_whole_frames_in_order_without_those_that_were_dropped() {
+        //= RFC6455-6.1-7
+        for policy in [SlowConsumer::DropOldest, SlowConsumer::Conflate] {
+            let mut seed = 7u64;
+            let mut random = |below: u64| {
+                seed = seed
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                (seed >> 33) % below
+            };
+            for _ in 0..50 {
+                let mut side = Side::stalled(policy);
+                let (mut refused, mut fragments) = (BTreeSet::new(), BTreeSet::new());
+                let mut newest = None;
+                for number in 0..300u32 {
+                    let mut payload = number.to_be_bytes().to_vec();
+                    payload.resize(4 + random(3_000) as usize, 0);
+                    let sent = match random(8) {
+                        0 => {
+                            side.ping();
+                            continue;
+                        }
+                        1 => {
+                            side.let_through(random(6_000) as usize);
+                            continue;
+                        }
+                        2 => {
+                            fragments.insert(number);
+                            let sent = side.send_fragment(&payload, false);
+                            if !matches!(sent, Backpressure::Refused(_)) {
+                                let waits = |sent| matches!(sent, Backpressure::Refused(_));
+                                while waits(side.send_fragment(b"", true)) {
+                                    side.let_through(1_000);
+                                }
+                            }
+                            sent
+                        }
+                        // Keys change nothing but for one policy.
+                        3 => side.send(Some(random(3)), &payload),
+                        _ => side.send(None, &payload),
+                    };
+                    match sent {
+                        Backpressure::Refused(_) => drop(refused.insert(number)),
+                        _ => newest = Some(number),
+                    }
+                    // A message beyond the limit, and some control frames.
+                    assert!(side.outgoing.pending() <= LIMIT + 3_008 + 1_200);
+                }
+                let data = |(first, _): &(u8, Vec<u8>)| matches!(first, 0x82 | 0x02);
+                let numbers: Vec<u32> = side
+                    .frames()
+                    .into_iter()
+                    .filter(data)
+                    .skip(1)
+                    .map(|(_, payload)| u32::from_be_bytes(payload[..4].try_into().unwrap()))
+                    .collect();
+                if policy == SlowConsumer::DropOldest {
+                    assert!(numbers.is_sorted());
+                }
+                let left: BTreeSet<u32> = numbers.iter().copied().collect();
+                assert_eq!(left.len(), numbers.len(), "a message left twice");
+                assert!(left.is_disjoint(&refused));
+                assert!(left.is_superset(&(&fragments - &refused)));
+                assert!(newest.is_none_or(|number| left.contains(&number)));
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! A loop, lent to a task that came to it.
+
+use std::{fmt, sync::Arc};
+
+use ws_proto::Prepared;
+
+use crate::{
+    Handler, Peer, PeerId,
+    event_loop::EventLoop,
+    order::{Order, Publication},
+};
+
+/// A loop of a server, lent to a closure that
+/// [`Remote::run`](crate::Remote::run) brought to it.
+pub struct Loop<'a, H: Handler> {
+    inner: &'a mut EventLoop<H>,
+}
+
+impl<'a, H: Handler> Loop<'a, H> {
+    pub(crate) const fn new(inner: &'a mut EventLoop<H>) -> Self {
+        Self { inner }
+    }
+
+    /// Lends the loop's handler.
+    pub const fn handler(&mut self) -> &mut H {
+        self.inner.handler()
+    }
+
+    /// Does something with an open connection; `None` if it is not open any
+    /// more. What is sent leaves when `act` returns.
+    pub fn with_peer<T>(
+        &mut self,
+        peer: PeerId,
+        act: impl FnOnce(&mut H, &mut Peer<'_, H::Data>) -> T,
+    ) -> Option<T> {
+        self.inner.with_peer(peer, act)
+    }
+
+    /// Sends a message to all subscribers of a topic, of all loops, at the end
+    /// of this turn.
+    pub fn publish(&mut self, topic: impl Into<Arc<str>>, message: &Prepared) {
+        self.publish_to(Some(topic.into()), message);
+    }
+
+    /// Sends a message to every peer of all loops, at the end of this turn.
+    pub fn broadcast(&mut self, message: &Prepared) {
+        self.publish_to(None, message);
+    }
+
+    fn publish_to(&mut self, topic: Option<Arc<str>>, message: &Prepared) {
+        self.inner.order(Order::Publish(Publication {
+            topic,
+            message: message.clone(),
+            except: None,
+        }));
+    }
+
+    /// Returns the names of the open connections, in no order.
+    pub fn peers(&self) -> impl Iterator<Item = PeerId> {
+        self.inner.peers()
+    }
+
+    /// Returns how many connections there are: open ones, and those whose
+    /// opening or closing is under way.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.inner.connections()
+    }
+
+    /// Returns which of the server's loops this is, from 0.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.inner.index()
+    }
+}
+
+impl<H: Handler> fmt::Debug for Loop<'_, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loop")
+            .field("index", &self.index())
+            .field("connections", &self.connections())
+            .finish_non_exhaustive()
+    }
+}

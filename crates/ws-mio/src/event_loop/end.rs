@@ -1,0 +1,116 @@
+//! Connections end.
+
+use std::io;
+
+use super::EventLoop;
+use crate::{
+    Cause, Handler, Transport,
+    connection::{NOWHERE, Phase, Turn},
+    wheel::tick_at,
+};
+
+impl<H: Handler> EventLoop<H> {
+    /// Writes the last of a connection that is over.
+    pub(super) fn flush(&mut self, key: usize, linger: bool) {
+        let slot = &mut self.slots[key];
+        let is_flushed = match slot.state {
+            NOWHERE => true,
+            state => {
+                let outgoing = &mut self.links[state as usize].outgoing;
+                outgoing.flush_outbox(&mut slot.transport);
+                outgoing.outbox.is_empty()
+            }
+        };
+        let until = tick_at(self.now.saturating_add(self.config.close_timeout));
+        if !is_flushed {
+            if !matches!(slot.phase, Phase::Flushing { .. }) {
+                slot.phase = Phase::Flushing { until, linger };
+                self.arm(key, until);
+                self.want_writable(key);
+            }
+        //= RFC6455-7.1.1-1
+        } else if linger && Transport::shutdown(&mut slot.transport).is_ok() {
+            slot.phase = Phase::Lingering { until };
+            self.arm(key, until);
+            self.linger(key);
+        } else {
+            //= RFC6455-5.5.1-11, RFC6455-5.5.1-12, RFC6455-7.1.1-3, RFC6455-7.1.1-5
+            self.remove(key);
+        }
+    }
+
+    /// Reads what a peer still sends, until it has read that it is over.
+    pub(super) fn linger(&mut self, key: usize) {
+        let buffer = self.scratch.as_mut_slice();
+        let slot = &mut self.slots[key];
+        // Bounded within a turn by the count, and in all by the deadline.
+        for _ in 0..4 {
+            match Transport::read(&mut slot.transport, buffer) {
+                Ok(0) => return self.remove(key),
+                Ok(_) => {}
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return,
+                    io::ErrorKind::Interrupted => {}
+                    _ => return self.remove(key),
+                },
+            }
+        }
+        self.go_on(key);
+    }
+
+    /// Ends an open connection at once.
+    pub(super) fn abort(&mut self, key: usize, cause: Cause<'_>) {
+        let id = self.id(key);
+        let slot = &mut self.slots[key];
+        if slot.phase == Phase::Open {
+            let link = match slot.state {
+                NOWHERE => &mut self.spares[usize::from(slot.accept_unmasked_frame)],
+                state => &mut self.links[state as usize],
+            };
+            link.outgoing.aborted = true;
+            Turn {
+                handler: &mut self.handler,
+                id,
+                slot,
+                link,
+                cork: &mut self.cork,
+                pool: &mut self.pool,
+                orders: Some(&mut self.orders),
+                counters: Some(&self.counters),
+                high_water: self.config.high_water,
+                now: self.now,
+            }
+            .closed(cause);
+            self.store(key);
+        }
+        self.remove(key);
+    }
+
+    /// Drops a connection and what was kept for it.
+    pub(super) fn remove(&mut self, key: usize) {
+        let id = self.id(key);
+        let mut slot = self.slots.remove(key);
+        if slot.state != NOWHERE {
+            match slot.phase {
+                Phase::Upgrading { .. } => drop(self.requests.remove(slot.state as usize)),
+                _ => {
+                    let link = self.links.remove(slot.state as usize);
+                    if let Some(gather) = link.gather {
+                        self.pool.give(gather.scratch);
+                    }
+                }
+            }
+        }
+        // Dropping the socket would do on epoll and kqueue; not everywhere.
+        let _ = self.poll.registry().deregister(&mut slot.transport);
+        if !self.spans.is_empty() {
+            self.spans.remove(&id);
+        }
+        if !self.topics.is_empty() {
+            self.topics.remove(id.key);
+        }
+        if !self.timers.is_empty() {
+            self.timers.remove(&id.key);
+        }
+    }
+}

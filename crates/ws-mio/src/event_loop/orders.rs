@@ -1,0 +1,99 @@
+//! What a loop is asked to do from elsewhere.
+
+use std::mem;
+
+use ws_proto::CloseCode;
+
+use super::EventLoop;
+use crate::{
+    Handler, Loop, Peer, PeerId,
+    connection::{Phase, Ready},
+    remote::Task,
+};
+
+impl<H: Handler> EventLoop<H> {
+    /// Does what came through the mailbox.
+    pub(super) fn obey(&mut self) {
+        // A peer that was told of its subscription gets what is published on
+        // another loop thereupon.
+        self.carry_out();
+        let mut tasks = mem::take(&mut self.tasks);
+        self.mailbox().swap(&mut tasks);
+        for task in tasks.drain(..) {
+            if !matches!(task, Task::Publish(_)) {
+                self.deliver();
+            }
+            match task {
+                Task::Publish(publication) => self.publish(publication),
+                Task::Stop => self.stop(),
+                Task::Admit(transport, peer) => self.admit(transport, peer),
+                Task::Send(to, message) => {
+                    self.with_peer(to, |_, peer| peer.send_prepared(&message));
+                }
+                Task::Close(id, code, reason) => {
+                    self.with_peer(id, |_, peer| peer.close(code, &reason));
+                }
+                Task::Run(task) => task(&mut Loop::new(self)),
+            }
+        }
+        self.deliver();
+        self.tasks = tasks;
+    }
+
+    pub(super) fn stop(&mut self) {
+        if self.stop_by.is_some() {
+            return;
+        }
+        self.stop_by = Some(self.tick_after(self.config.close_timeout));
+        if let Some(mut listener) = self.listener.take() {
+            let _ = self.poll.registry().deregister(&mut listener);
+        }
+        let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            let _entered = self.enter(key);
+            match self.slots[key].phase {
+                Phase::Open => self.turn(key, Ready::default(), 0..0, |_, peer| {
+                    peer.close(CloseCode::GOING_AWAY, "");
+                }),
+                Phase::Upgrading { .. } => self.remove(key),
+                Phase::Flushing { .. } | Phase::Lingering { .. } => {}
+            }
+        }
+    }
+
+    // --- what a task may do ---
+
+    pub(crate) const fn handler(&mut self) -> &mut H {
+        &mut self.handler
+    }
+
+    pub(crate) fn with_peer<T>(
+        &mut self,
+        id: PeerId,
+        act: impl FnOnce(&mut H, &mut Peer<'_, H::Data>) -> T,
+    ) -> Option<T> {
+        if !self.is_open_still(id) {
+            return None;
+        }
+        let key = id.key as usize;
+        let _entered = self.enter(key);
+        let mut result = None;
+        self.turn(key, Ready::default(), 0..0, |handler, peer| {
+            result = Some(act(handler, peer));
+        });
+        result
+    }
+
+    pub(crate) fn peers(&self) -> impl Iterator<Item = PeerId> {
+        let open = |(_, slot): &(usize, &_)| Self::is_open(slot);
+        self.slots.iter().filter(open).map(|(key, _)| self.id(key))
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index.into()
+    }
+}

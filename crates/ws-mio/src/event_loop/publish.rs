@@ -1,0 +1,124 @@
+//! One message to many.
+
+use std::mem;
+
+use tracing::warn;
+
+use super::EventLoop;
+use crate::{
+    Handler,
+    connection::Ready,
+    order::{Order, Publication},
+    remote::Task,
+};
+
+impl<H: Handler> EventLoop<H> {
+    /// Keeps an order for the end of the turn.
+    pub(crate) fn order(&mut self, order: Order) {
+        self.orders.push(order);
+    }
+
+    /// Does what handlers have asked for in this turn. What they ask for
+    /// meanwhile is for the next, so that no turn goes on for ever.
+    pub(super) fn carry_out(&mut self) {
+        if self.orders.is_empty() {
+            return;
+        }
+        let mut orders = mem::take(&mut self.orders);
+        let mut elsewhere = Vec::new();
+        for order in orders.drain(..) {
+            match order {
+                Order::Publish(publication) => {
+                    if self.remote.loops() > 1 {
+                        elsewhere.push(publication.clone());
+                    }
+                    self.publish(publication);
+                    continue;
+                }
+                // In order: who subscribes now gets nothing from before.
+                _ => self.deliver(),
+            }
+            match order {
+                Order::Subscribe(id, topic) if self.is_open_still(id) => {
+                    self.topics.subscribe(id.key, &topic);
+                }
+                Order::Unsubscribe(id, topic) if self.is_open_still(id) => {
+                    self.topics.unsubscribe(id.key, &topic);
+                }
+                Order::Timer(id, wait) if self.is_open_still(id) => {
+                    self.set_timer(id.key as usize, wait);
+                }
+                _ => {}
+            }
+        }
+        self.deliver();
+        if !elsewhere.is_empty() {
+            self.publish_elsewhere(&elsewhere);
+        }
+        if self.orders.is_empty() {
+            // For its memory.
+            self.orders = orders;
+        }
+    }
+
+    /// Puts a message with those before to the same topic, which are
+    /// [delivered](Self::deliver) together.
+    pub(super) fn publish(&mut self, publication: Publication) {
+        if let Some(other) = self.run.first()
+            && other.topic != publication.topic
+        {
+            self.deliver();
+        }
+        self.run.push(publication);
+    }
+
+    /// Gives each subscriber all that was published, in one turn and one
+    /// write.
+    pub(super) fn deliver(&mut self) {
+        let Some(first) = self.run.first() else {
+            return;
+        };
+        let mut audience = mem::take(&mut self.audience);
+        match &first.topic {
+            Some(topic) => audience.extend_from_slice(self.topics.subscribers(topic)),
+            None => audience.extend(self.slots.iter().map(|(key, _)| key as u32)),
+        }
+        let mut run = mem::take(&mut self.run);
+        for key in audience.drain(..) {
+            self.deliver_to(key as usize, &run);
+        }
+        run.clear();
+        (self.run, self.audience) = (run, audience);
+    }
+
+    fn deliver_to(&mut self, key: usize, run: &[Publication]) {
+        // It may have ended since it was counted among the audience.
+        if !self.slots.get(key).is_some_and(Self::is_open) {
+            return;
+        }
+        let is_for = Some(self.id(key));
+        if run.iter().all(|publication| publication.except == is_for) {
+            return;
+        }
+        let _entered = self.enter(key);
+        self.turn(key, Ready::default(), 0..0, |_, peer| {
+            for publication in run {
+                if publication.except != is_for {
+                    peer.send_prepared(&publication.message);
+                }
+            }
+        });
+    }
+
+    /// Hands publications to the other loops.
+    fn publish_elsewhere(&self, publications: &[Publication]) {
+        for (index, mailbox) in self.remote.mailboxes().iter().enumerate() {
+            let tasks = publications.iter().cloned().map(Task::Publish);
+            if index != self.index()
+                && let Err(error) = mailbox.push(tasks)
+            {
+                warn!(%error, "cannot publish on another loop");
+            }
+        }
+    }
+}

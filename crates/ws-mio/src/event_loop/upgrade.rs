@@ -1,0 +1,112 @@
+//! Requests become connections, or are answered otherwise.
+
+use std::{io, ops::Range};
+
+use tracing::debug;
+use ws_handshake::Response;
+use ws_proto::Keepalive;
+
+use super::{EventLoop, new_link};
+use crate::{
+    Handler, Transport,
+    connection::{NOWHERE, Phase, Ready},
+    opening::{Admitted, decide},
+    transport::SHORT_IS_ALL,
+    wheel::tick_at,
+};
+
+impl<H: Handler> EventLoop<H> {
+    pub(super) fn upgrade(&mut self, key: usize, ready: Ready) {
+        let slot = &mut self.slots[key];
+        let mut reader = match slot.state {
+            NOWHERE => self.config.handshake.head_reader(),
+            state => self.requests.remove(state as usize),
+        };
+        slot.state = NOWHERE;
+        slot.read_closed |= ready.read_closed;
+        loop {
+            let buffer = self.scratch.as_mut_slice();
+            let len = match Transport::read(&mut self.slots[key].transport, buffer) {
+                Ok(0) => return self.abandon(key),
+                Ok(len) => len.min(buffer.len()),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => break,
+                    io::ErrorKind::Interrupted => continue,
+                    _ => return self.abandon(key),
+                },
+            };
+            let is_full = len == buffer.len() || !SHORT_IS_ALL;
+            let peer = self.slots[key].transport.peer_addr().ok();
+            let decision = match reader.receive(&buffer[..len]) {
+                Ok(None) if is_full || self.slots[key].read_closed => continue,
+                Ok(None) => break,
+                Ok(Some(head)) => {
+                    decide(&head, peer, &self.config, &mut self.handler, &mut self.cork)
+                        .map(|admitted| (admitted, head.consumed()))
+                }
+                Err(error) => Err(error.rejection()),
+            };
+            return match decision {
+                Ok((admitted, consumed)) => {
+                    self.open(key, admitted, consumed..len, is_full);
+                }
+                Err(response) => self.refuse(key, &response),
+            };
+        }
+        self.slots[key].state = self.requests.insert(reader) as u32;
+    }
+
+    /// Drops a transport that ended before its request was whole.
+    fn abandon(&mut self, key: usize) {
+        self.counters.abandoned.add(1);
+        self.remove(key);
+    }
+
+    /// The 101 is in the cork: the connection is open.
+    pub(super) fn open(
+        &mut self,
+        key: usize,
+        admitted: Admitted<H::Data>,
+        rest: Range<usize>,
+        is_full: bool,
+    ) {
+        let slot = &mut self.slots[key];
+        slot.phase = Phase::Open;
+        slot.data = admitted.data;
+        slot.accept_unmasked_frame = admitted.accept_unmasked_frame;
+        slot.keepalive = Keepalive::new(self.now);
+        slot.readable = is_full || slot.read_closed;
+        debug!("open");
+        self.counters.opened.add(1);
+        self.counters.bytes_received.add(rest.len() as u64);
+        if let Some((at, _)) = slot.keepalive.poll_timeout(&self.config.keepalive) {
+            self.arm(key, tick_at(at));
+        }
+        self.turn(key, Ready::default(), rest, |handler, peer| {
+            handler.on_open(peer)
+        });
+    }
+
+    /// Answers a request that does not become a connection.
+    pub(super) fn refuse(&mut self, key: usize, response: &Response) {
+        debug!(status = response.status(), "refused");
+        self.counters.count_refused(response.status());
+        let slot = &mut self.slots[key];
+        let mut link = new_link(false, &self.config);
+        response.write_to(&mut self.cork);
+        link.outgoing
+            .flush_cork(&mut self.cork, &mut slot.transport);
+        slot.phase = Phase::Open;
+        slot.state = self.links.insert(link) as u32;
+        self.flush(key, true);
+    }
+
+    pub(super) fn refuse_late(&mut self, key: usize) {
+        let slot = &mut self.slots[key];
+        if slot.state != NOWHERE {
+            self.requests.remove(slot.state as usize);
+            slot.state = NOWHERE;
+        }
+        self.refuse(key, &Response::new(408));
+    }
+}

@@ -1,0 +1,299 @@
+//! Counters of what loops do.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use ws_proto::{FrameCounts, Masking, OpCode, OutFrame};
+
+use crate::{Backpressure, Cause, Refused};
+
+/// A number that one loop changes and any thread reads.
+///
+/// One writer needs no atomic addition: a load and a store compile to the
+/// same as for a plain number.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    #[inline]
+    pub(crate) fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// The counters of one loop, changed by it alone.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: Counter,)+
+            frames_received: [Counter; 11],
+            frames_sent: [Counter; 11],
+            closed: [Counter; CAUSES.len()],
+            refused_requests: Mutex<BTreeMap<u16, u64>>,
+        }
+
+        /// What a server has done since it began, over all of its loops.
+        ///
+        /// Read by [`Remote::metrics`](crate::Remote::metrics), from any
+        /// thread and without stopping a loop: each number is right as of the
+        /// end of the loop's last turn, and numbers only grow.
+        ///
+        /// ```
+        /// # use ws_mio::{Config, Handler, Message, OriginPolicy, Peer, Server};
+        /// # struct Echo;
+        /// # impl Handler for Echo {
+        /// #     type Data = ();
+        /// #     fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
+        /// #         peer.send(message);
+        /// #     }
+        /// # }
+        /// let server: Server<Echo> = Server::bind("127.0.0.1:0", Config::new(OriginPolicy::Any))?;
+        /// let remote = server.remote();
+        /// // On another thread, while the server runs:
+        /// let metrics = remote.metrics();
+        /// assert_eq!((metrics.opened, metrics.open()), (0, 0));
+        /// assert!(metrics.to_prometheus().contains("\nwebsocket_opened_total 0\n"));
+        /// # Ok::<(), std::io::Error>(())
+        /// ```
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Metrics {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+            /// Frames received, by opcode: the value at
+            /// [`OpCode::bits`](ws_proto::OpCode::bits).
+            pub frames_received: [u64; 11],
+            /// Frames sent or queued, as [`frames_received`](Self::frames_received).
+            pub frames_sent: [u64; 11],
+            /// Connections that are over, by cause: see [`Cause::name`].
+            pub closed: BTreeMap<&'static str, u64>,
+            /// Requests that did not become connections, by the status of the
+            /// answer.
+            pub refused_requests: BTreeMap<u16, u64>,
+        }
+
+        impl Metrics {
+            pub(crate) fn add(&mut self, counters: &Counters) {
+                $(self.$name += counters.$name.get();)+
+                for (sum, counter) in self.frames_received.iter_mut().zip(&counters.frames_received) {
+                    *sum += counter.get();
+                }
+                for (sum, counter) in self.frames_sent.iter_mut().zip(&counters.frames_sent) {
+                    *sum += counter.get();
+                }
+                for (name, counter) in CAUSES.iter().zip(&counters.closed) {
+                    *self.closed.entry(name).or_default() += counter.get();
+                }
+                let refused = counters.refused_requests.lock();
+                for (status, count) in refused.unwrap_or_else(PoisonError::into_inner).iter() {
+                    *self.refused_requests.entry(*status).or_default() += count;
+                }
+            }
+
+            /// Returns how many connections are open.
+            #[must_use]
+            pub fn open(&self) -> u64 {
+                self.opened.saturating_sub(self.closed.values().sum())
+            }
+
+            /// Renders the counters in the text format of Prometheus, every
+            /// name beginning with `websocket_`.
+            #[must_use]
+            pub fn to_prometheus(&self) -> String {
+                use std::fmt::Write as _;
+                let mut out = String::new();
+                // Writing to a string does not fail.
+                $(
+                    let help = concat!($($doc),+).trim();
+                    let _ = write!(
+                        out,
+                        "# HELP websocket_{name}_total {help}\n# TYPE websocket_{name}_total counter\n\
+                        websocket_{name}_total {}\n",
+                        self.$name,
+                        name = stringify!($name),
+                    );
+                )+
+                let _ = write!(
+                    out,
+                    "# HELP websocket_open_connections Connections that are open.\n\
+                    # TYPE websocket_open_connections gauge\n\
+                    websocket_open_connections {}\n",
+                    self.open(),
+                );
+                for (way, frames) in
+                    [("received", &self.frames_received), ("sent", &self.frames_sent)]
+                {
+                    let _ = writeln!(out, "# TYPE websocket_frames_{way}_total counter");
+                    for (bits, count) in frames.iter().enumerate() {
+                        if let Some(opcode) = OpCode::from_bits(bits as u8) {
+                            let opcode = format!("{opcode:?}").to_lowercase();
+                            let _ = writeln!(
+                                out,
+                                "websocket_frames_{way}_total{{opcode=\"{opcode}\"}} {count}"
+                            );
+                        }
+                    }
+                }
+                let _ = out.write_str("# TYPE websocket_closed_total counter\n");
+                for (cause, count) in &self.closed {
+                    let _ = writeln!(out, "websocket_closed_total{{cause=\"{cause}\"}} {count}");
+                }
+                let _ = out.write_str("# TYPE websocket_refused_requests_total counter\n");
+                for (status, count) in &self.refused_requests {
+                    let _ = writeln!(
+                        out,
+                        "websocket_refused_requests_total{{status=\"{status}\"}} {count}"
+                    );
+                }
+                out
+            }
+        }
+    };
+}
+
+counters! {
+    /// Transports that were accepted.
+    accepted,
+    /// Transports that were dropped at once, over max_connections.
+    over_max_connections,
+    /// Transports that ended before their request was whole.
+    abandoned,
+    /// Connections that were opened.
+    opened,
+    /// Bytes received on open connections.
+    bytes_received,
+    /// Messages received; whole ones, or the last piece of one.
+    messages_received,
+    /// Bytes of frames sent or queued.
+    bytes_sent,
+    /// Frames received with the MASK bit clear.
+    unmasked_frames_received,
+    /// Frames received with the key 00 00 00 00.
+    zero_key_frames_received,
+    /// Frames sent or queued with the MASK bit clear.
+    unmasked_frames_sent,
+    /// Frames sent or queued with the key 00 00 00 00, by the flag.
+    zero_key_frames_sent,
+    /// Frames that had to wait for a slow peer.
+    queued,
+    /// Frames that were refused for a slow peer.
+    refused,
+}
+
+/// The names of [`Cause`]s.
+const CAUSES: [&str; 10] = [
+    "peer",
+    "local",
+    "aborted",
+    "slow_consumer",
+    "protocol",
+    "lost",
+    "io",
+    "pong_timeout",
+    "idle_timeout",
+    "close_timeout",
+];
+
+impl Counters {
+    pub(crate) fn count_received(&self, counts: &FrameCounts) {
+        for (counter, count) in self.frames_received.iter().zip(counts.by_opcode) {
+            if count > 0 {
+                counter.add(count.into());
+            }
+        }
+        if counts.unmasked > 0 {
+            self.unmasked_frames_received.add(counts.unmasked.into());
+        }
+        if counts.zero_key > 0 {
+            self.zero_key_frames_received.add(counts.zero_key.into());
+        }
+    }
+
+    /// Counts a frame by what became of it.
+    #[inline]
+    pub(crate) fn count_sent(&self, frame: &OutFrame<'_>, sent: Backpressure, masking: &Masking) {
+        match sent {
+            Backpressure::Sent => {}
+            Backpressure::Queued(_) => self.queued.add(1),
+            Backpressure::Refused(Refused::Full(_)) => return self.refused.add(1),
+            Backpressure::Refused(_) => return,
+        }
+        self.bytes_sent.add(frame.len() as u64);
+        self.frames_sent[usize::from(frame.opcode().bits())].add(1);
+        match masking {
+            Masking::Server(_) => self.unmasked_frames_sent.add(1),
+            Masking::Client(client) if client.set_mask_to_zero() => {
+                self.zero_key_frames_sent.add(1);
+            }
+            Masking::Client(_) => {}
+        }
+    }
+
+    pub(crate) fn count_closed(&self, cause: &Cause<'_>) {
+        let name = cause.name();
+        if let Some(index) = CAUSES.iter().position(|cause| *cause == name) {
+            self.closed[index].add(1);
+        }
+    }
+
+    pub(crate) fn count_refused(&self, status: u16) {
+        let refused = self.refused_requests.lock();
+        *refused
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(status)
+            .or_default() += 1;
+    }
+}
+
+impl Cause<'_> {
+    /// Returns a short, stable name in `snake_case`, for logs and metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        use crate::Timeout;
+        match self {
+            Self::Peer => "peer",
+            Self::Local => "local",
+            Self::Aborted => "aborted",
+            Self::SlowConsumer => "slow_consumer",
+            Self::Protocol(_) => "protocol",
+            Self::Lost => "lost",
+            Self::Io(_) => "io",
+            Self::Timeout(Timeout::Pong) => "pong_timeout",
+            Self::Timeout(Timeout::Idle) => "idle_timeout",
+            Self::Timeout(Timeout::Close) => "close_timeout",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loops_are_added_up_and_rendered() {
+        let counters = [Counters::default(), Counters::default()];
+        counters[0].opened.add(2);
+        counters[1].opened.add(3);
+        counters[1].count_closed(&Cause::Lost);
+        counters[0].count_refused(403);
+        let mut metrics = Metrics::default();
+        counters.iter().for_each(|counters| metrics.add(counters));
+        assert_eq!(metrics.opened, 5);
+        assert_eq!(metrics.closed["lost"], 1);
+        assert_eq!(metrics.open(), 4);
+        let text = metrics.to_prometheus();
+        assert!(text.contains("\nwebsocket_opened_total 5\n"), "{text}");
+        assert!(text.contains("websocket_closed_total{cause=\"lost\"} 1\n"));
+        assert!(text.contains("websocket_refused_requests_total{status=\"403\"} 1\n"));
+        assert!(text.contains("websocket_frames_received_total{opcode=\"ping\"} 0\n"));
+    }
+}

@@ -1,0 +1,68 @@
+//! What a connection is opened with, in a loop of ours or of somebody else.
+
+use std::{net::SocketAddr, sync::Once};
+
+use tracing::warn;
+use ws_handshake::{HandshakeError, Head, Response};
+
+use crate::{Accept, Config, Decision, Handler, Incoming};
+
+/// What is kept of a request that was accepted.
+pub(crate) struct Admitted<D> {
+    pub(crate) data: D,
+    pub(crate) accept_unmasked_frame: bool,
+}
+
+/// Asks the application, and writes the 101 to `out` if it accepts.
+pub(crate) fn decide<H: Handler>(
+    head: &Head<'_>,
+    peer: Option<SocketAddr>,
+    config: &Config,
+    handler: &mut H,
+    out: &mut Vec<u8>,
+) -> Result<Admitted<H::Data>, Response> {
+    let request = head
+        .request()
+        .map_err(|error: HandshakeError| error.rejection())?;
+    match handler.on_request(Incoming::new(&request, peer, config)) {
+        Decision::Respond(response) => Err(response),
+        Decision::Accept(Accept {
+            acceptance,
+            data,
+            accept_unmasked_frame,
+        }) => {
+            acceptance.write_to(out);
+            //= MSWS-1.5-1, MSWS-1.6-3, MSWS-3.2.3-1, MSWS-4-1
+            let accept_unmasked_frame = accept_unmasked_frame.unwrap_or_else(|| {
+                // A peer that is gone has no address either, and is not taken
+                // for one that never leaves the machine.
+                peer.is_some_and(|peer| config.accept_unmasked_frame.allows(Some(peer.ip()), false))
+            });
+            if accept_unmasked_frame {
+                warn_of_flag("accept_unmasked_frame", peer);
+            }
+            Ok(Admitted {
+                data,
+                accept_unmasked_frame,
+            })
+        }
+    }
+}
+
+/// Says once that a flag of [MS-WSPE] is used in plaintext with another
+/// machine.
+pub(crate) fn warn_of_flag(flag: &str, peer: Option<SocketAddr>) {
+    static ONCE: Once = Once::new();
+    //= MSWS-1.6-2, MSWS-5.1-2, MSWS-5.2-1
+    if let Some(peer) = peer
+        && !peer.ip().to_canonical().is_loopback()
+    {
+        ONCE.call_once(|| {
+            warn!(
+                %peer,
+                "{flag} is set for a peer on another machine without TLS: \
+                 make sure that no intermediary is on the path"
+            );
+        });
+    }
+}

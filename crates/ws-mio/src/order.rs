@@ -1,0 +1,26 @@
+//! What a handler asks of the loop beyond its own peer.
+
+use std::{sync::Arc, time::Duration};
+
+use ws_proto::Prepared;
+
+use crate::PeerId;
+
+/// Done after the turn in which it was asked for, in order.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Subscribe(PeerId, Arc<str>),
+    Unsubscribe(PeerId, Arc<str>),
+    Publish(Publication),
+    /// A call of `on_timer` after this time; `None` takes it back.
+    Timer(PeerId, Option<Duration>),
+}
+
+/// A message to the subscribers of a topic, or to everybody, but not to one
+/// peer. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Publication {
+    pub(crate) topic: Option<Arc<str>>,
+    pub(crate) message: Prepared,
+    pub(crate) except: Option<PeerId>,
+}
