@@ -27,8 +27,8 @@ pub struct Config {
     /// frames are accepted whether masked or not. Nobody by default.
     ///
     /// `true.into()` is the flag for every connection; an allow-list sets it
-    /// per connection, when that is initialized. A handler can also decide by
-    /// what the handshake shows; see
+    /// per connection, when that is initialized. Among those peers a handler
+    /// may choose by what else the handshake shows; see
     /// [`Accept::accept_unmasked_frame`](crate::Accept::accept_unmasked_frame).
     /// See [`ws_proto::MaskingPolicy`] for what the flag gives up.
     pub accept_unmasked_frame: ControlledNetwork,

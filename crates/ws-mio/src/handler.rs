@@ -60,10 +60,9 @@ pub trait Handler {
     ///             return Response::new(404).into();
     ///         };
     ///         let guest = Guest { room: room.to_owned() };
-    ///         // A browser names the page's origin. What comes from this machine,
-    ///         // and from no browser, may leave out masking: [MS-WSPE].
-    ///         let is_local = incoming.peer_address().is_some_and(|peer| peer.ip().is_loopback());
-    ///         let flag = is_local && request.header("Origin").is_none();
+    ///         // Of the peers that may leave out masking, those that are no
+    ///         // browser, which names the page's origin: [MS-WSPE].
+    ///         let flag = request.header("Origin").is_none();
     ///         let acceptance = match incoming.negotiate() {
     ///             Ok(acceptance) => acceptance,
     ///             Err(error) => return error.rejection().into(),
@@ -220,8 +219,9 @@ impl<'r, D> Accept<'r, D> {
         }
     }
 
-    /// Sets the flag `accept-unmasked-frame` of [MS-WSPE] for this connection,
-    /// instead of what [`Config::accept_unmasked_frame`] says of the peer.
+    /// Chooses the flag `accept-unmasked-frame` of [MS-WSPE] for this
+    /// connection, among the peers that
+    /// [`Config::accept_unmasked_frame`] names; for any other it stays off.
     #[must_use]
     pub const fn accept_unmasked_frame(mut self, flag: bool) -> Self {
         self.accept_unmasked_frame = Some(flag);

@@ -33,11 +33,12 @@ pub(crate) fn decide<H: Handler>(
         }) => {
             acceptance.write_to(out);
             //= MSWS-1.5-1, MSWS-1.6-3, MSWS-3.2.3-1, MSWS-4-1
-            let accept_unmasked_frame = accept_unmasked_frame.unwrap_or_else(|| {
-                // A peer that is gone has no address either, and is not taken
-                // for one that never leaves the machine.
-                peer.is_some_and(|peer| config.accept_unmasked_frame.allows(Some(peer.ip()), false))
-            });
+            // A peer that is gone has no address, and is not taken for one
+            // that never leaves the machine.
+            let accept_unmasked_frame = accept_unmasked_frame.unwrap_or(true)
+                && peer.is_some_and(|peer| {
+                    config.accept_unmasked_frame.allows(Some(peer.ip()), false)
+                });
             if accept_unmasked_frame {
                 warn_of_flag("accept_unmasked_frame", peer);
             }
