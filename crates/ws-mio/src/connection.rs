@@ -589,23 +589,31 @@ impl<H: Handler> Turn<'_, H> {
     #[inline]
     fn parse_whole(&mut self, input: &mut &mut [u8], start: usize) -> Result<(), ProtocolError> {
         let before = input.len();
+        let mut messages = 0;
+        let mut parsed = Ok(());
         while !H::CHUNKS && !self.is_stopped() {
-            let Some(message) = self.link.receiver.receive_whole(input)? else {
-                break;
+            let message = match self.link.receiver.receive_whole(input) {
+                Ok(Some(message)) => message,
+                Ok(None) => break,
+                Err(error) => {
+                    parsed = Err(error);
+                    break;
+                }
             };
+            messages += 1;
             let bytes = message.as_bytes();
             self.link
                 .outgoing
                 .lend(bytes, bytes.as_ptr().addr() - start);
-            if let Some(counters) = self.counters {
-                counters.messages_received.add(1);
-            }
             call!(self, |handler, peer| handler.on_message(peer, message));
+        }
+        if let Some(counters) = self.counters {
+            counters.messages_received.add(messages);
         }
         if input.len() < before {
             self.slot.keepalive.handle_data(self.now);
         }
-        Ok(())
+        parsed
     }
 
     /// Tells whether nothing more is to be parsed for now.
