@@ -41,7 +41,7 @@ fn xor(c: &mut Criterion) {
         });
         add("fastwebsockets", fastwebsockets::unmask);
         add("sockudo-ws", sockudo_ws::simd::apply_mask);
-        add("yawc", |data, key| yawc::mask::apply_mask(data, key));
+        add("yawc", yawc::mask::apply_mask);
     }
     group.finish();
 }

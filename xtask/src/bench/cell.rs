@@ -28,6 +28,8 @@ pub(super) enum Load {
     Broadcast { size: usize, connections: usize },
     /// Open connections, and an echo of 1 KiB over each.
     Memory { connections: usize },
+    /// Echoes under `strace`, which counts system calls.
+    Calls { size: usize, connections: usize },
     /// A client sends to a sink as fast as it can.
     Client { size: usize, masks: Masks },
 }
@@ -69,6 +71,9 @@ impl Cell {
             ["latency", size, connections] => number(size)
                 .zip(number(connections))
                 .map(|(size, connections)| Load::Latency { size, connections }),
+            ["calls", size, connections] => number(size)
+                .zip(number(connections))
+                .map(|(size, connections)| Load::Calls { size, connections }),
             ["client", size, masks] => number(size)
                 .zip(Masks::parse(masks))
                 .map(|(size, masks)| Load::Client { size, masks }),
@@ -94,7 +99,9 @@ impl Cell {
     /// What its messages are called.
     pub(super) fn unit(&self) -> &'static str {
         match self.load {
-            Load::Echo { .. } | Load::Latency { .. } | Load::Client { .. } => "message",
+            Load::Echo { .. } | Load::Latency { .. } | Load::Calls { .. } | Load::Client { .. } => {
+                "message"
+            }
             Load::Churn | Load::Memory { .. } => "connection",
             Load::Broadcast { .. } => "delivery",
         }
@@ -134,6 +141,10 @@ impl Cell {
             Load::Memory { connections } => {
                 format!("resident memory of {connections} connections, per connection")
             }
+            Load::Calls { size, connections } => format!(
+                "system calls a message, echo of {}, {connections} connections",
+                bytes(size)
+            ),
             Load::Client { size, masks } => format!(
                 "client that sends {}{} to a sink",
                 bytes(size),
@@ -184,6 +195,7 @@ pub(super) const FULL: &[&str] = &[
     "broadcast/1K/200",
     "latency/125/64",
     "memory/9000",
+    "calls/125/64",
     "client/16K/random",
     "client/16K/zero",
     "client/1M/random",

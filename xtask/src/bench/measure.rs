@@ -2,7 +2,7 @@
 
 use std::cell::Cell as Remembered;
 use std::fmt;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -51,9 +51,17 @@ impl Rig {
     }
 
     pub(super) fn measure(&self, cell: &Cell, subject: &Subject) -> Result<Measurement, Failure> {
-        if let Load::Client { size, masks } = cell.load {
-            return self.measure_client(subject, size, masks);
+        match cell.load {
+            Load::Client { size, masks } => return self.measure_client(subject, size, masks),
+            Load::Calls { .. } => return self.count_calls(cell, subject),
+            _ => {}
         }
+        let generator = self.arguments(cell, subject)?;
+        self.run(cell, subject, &generator)
+    }
+
+    /// What the generator is to do in a cell of servers.
+    fn arguments(&self, cell: &Cell, subject: &Subject) -> Result<Vec<String>, Failure> {
         let mut generator = vec!["--masks".to_owned()];
         let mut push = |name: &str, value: usize| {
             generator.extend([format!("--{name}"), value.to_string()]);
@@ -90,6 +98,11 @@ impl Rig {
                 push("connections", connections);
                 ("--memory".to_owned(), Masks::Random)
             }
+            Load::Calls { size, connections } => {
+                push("size", size);
+                push("connections", connections);
+                ("--load".to_owned(), Masks::Random)
+            }
             Load::Client { .. } => return Err(Failure::new("a cell of clients")),
         };
         generator.insert(1, masks.name().to_owned());
@@ -97,7 +110,60 @@ impl Rig {
             Some((name, value)) => generator.extend([name.to_owned(), value.to_owned()]),
             None => generator.push(mode),
         }
-        self.run(cell, subject, &generator)
+        Ok(generator)
+    }
+
+    /// Counts with `strace` in a short and in a longer run: what every run has once, such as
+    /// accepting, is in both, and so in neither.
+    fn count_calls(&self, cell: &Cell, subject: &Subject) -> Result<Measurement, Failure> {
+        if !tool::is_installed("strace") {
+            return Err(Failure::new("strace is not installed"));
+        }
+        let [(calls, messages), (more_calls, more_messages)] = [
+            self.calls_and_messages(cell, subject, 0.3)?,
+            self.calls_and_messages(cell, subject, 1.3)?,
+        ];
+        Ok(Measurement(serde_json::json!({
+            "mode": "calls",
+            "messages": more_messages - messages,
+            "calls": more_calls - calls,
+        })))
+    }
+
+    fn calls_and_messages(
+        &self,
+        cell: &Cell,
+        subject: &Subject,
+        seconds: f64,
+    ) -> Result<(f64, f64), Failure> {
+        let server = self.start(cell, subject)?;
+        let mut strace = Command::new("strace")
+            .args(["-qq", "-f", "-c", "-p", &server.child.id().to_string()])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        thread::sleep(ATTACHING);
+        let pace = Pace {
+            warm_up: 0.0,
+            measured: seconds,
+        };
+        let measurement = self.generate(&server, subject, pace, &self.arguments(cell, subject)?);
+        drop(server);
+        let mut summary = String::new();
+        if let Some(mut stderr) = strace.stderr.take() {
+            stderr.read_to_string(&mut summary)?;
+        }
+        strace.wait()?;
+        // The last line of the table: share, seconds, time a call, calls, errors, "total".
+        let calls = summary
+            .lines()
+            .find(|line| line.ends_with(" total"))
+            .and_then(|line| line.split_whitespace().nth(3)?.parse().ok())
+            .ok_or_else(|| Failure::new(format!("strace tells no total: {summary}")))?;
+        let messages = measurement?
+            .number("messages_in_all")
+            .ok_or_else(|| Failure::new("the generator tells no messages"))?;
+        Ok((calls, messages))
     }
 
     /// Has the generator check every payload.
@@ -123,15 +189,29 @@ impl Rig {
         subject: &Subject,
         arguments: &[String],
     ) -> Result<Measurement, Failure> {
+        let server = self.start(cell, subject)?;
+        self.generate(&server, subject, self.pace, arguments)
+    }
+
+    fn start(&self, cell: &Cell, subject: &Subject) -> Result<Server, Failure> {
         let line = subject
             .server(cell)
             .ok_or_else(|| Failure::new(format!("{} is no server", subject.name)))?;
-        let server = Server::start(self.command(subject.cores, &line))?;
+        Server::start(self.command(subject.cores, &line))
+    }
+
+    fn generate(
+        &self,
+        server: &Server,
+        subject: &Subject,
+        pace: Pace,
+        arguments: &[String],
+    ) -> Result<Measurement, Failure> {
         let mut line = vec![our_program("generator").display().to_string()];
         line.extend(["--port".to_owned(), server.port.to_string()]);
         line.extend(["--pid".to_owned(), server.child.id().to_string()]);
-        line.extend(["--seconds".to_owned(), self.pace.measured.to_string()]);
-        line.extend(["--warm-up".to_owned(), self.pace.warm_up.to_string()]);
+        line.extend(["--seconds".to_owned(), pace.measured.to_string()]);
+        line.extend(["--warm-up".to_owned(), pace.warm_up.to_string()]);
         line.extend_from_slice(arguments);
         if subject.is_raw() {
             line.push("--raw".to_owned());
@@ -223,6 +303,11 @@ impl Measurement {
         Some(self.number("messages")? / self.number("seconds")?)
     }
 
+    /// System calls a message.
+    pub(super) fn calls(&self) -> Option<f64> {
+        Some(self.number("calls")? / self.number("messages")?)
+    }
+
     /// Resident bytes a connection: after the opening handshakes, and after an echo over each.
     pub(super) fn memory(&self) -> Option<[f64; 2]> {
         let before = self.number("rss_before")?;
@@ -236,6 +321,9 @@ impl fmt::Display for Measurement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some([open, echoed]) = self.memory() {
             return write!(f, "{open:.0} B, after an echo {echoed:.0} B");
+        }
+        if let Some(calls) = self.calls() {
+            return write!(f, "{calls:.3} system calls");
         }
         let (Some(cpu), Some(per_second)) = (self.cpu(), self.per_second()) else {
             return write!(f, "{}", self.0);
@@ -293,3 +381,5 @@ fn cores() -> usize {
 }
 
 const START_LIMIT: Duration = Duration::from_secs(10);
+/// How long strace is given to attach.
+const ATTACHING: Duration = Duration::from_millis(300);

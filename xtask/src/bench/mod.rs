@@ -39,7 +39,8 @@ beside a raw TCP echo and other WebSocket servers. See benches/README.md.
   --repeats N        how often each                                     [3]
   --seconds S        how long each                                      [1]
   --name NAME        writes benches/results/NAME.md, .svg and .jsonl    [full, scale]
-                     (--quick writes to the folder bench of the target folder)
+                     (without it, --quick and what is only a part of the cells or servers
+                     goes to the folder bench of the target folder)
   --list             shows the cells and the servers
   --verify           only checks that the servers echo rightly
 
@@ -203,10 +204,13 @@ impl Plan {
     }
 
     fn folder(&self) -> PathBuf {
-        match self.preset {
-            // Too brief to be kept.
-            Preset::Quick if self.name.is_none() => tool::target_dir().join("bench"),
-            _ => tool::root().join("benches/results"),
+        let is_whole =
+            self.preset != Preset::Quick && self.cells.is_none() && self.subjects.is_none();
+        if is_whole || self.name.is_some() {
+            tool::root().join("benches/results")
+        } else {
+            // Too brief, or too little, to be kept.
+            tool::target_dir().join("bench")
         }
     }
 }

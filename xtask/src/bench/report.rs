@@ -121,6 +121,10 @@ impl<'a> Report<'a> {
             .subjects
             .iter()
             .filter(|subject| !subject.is_raw())
+            .filter(|subject| {
+                let mut cells = self.cells.iter();
+                cells.any(|cell| self.ratios(cell, subject).is_some())
+            })
             .collect();
         let cells: Vec<_> = self
             .cells
@@ -175,6 +179,15 @@ impl<'a> Report<'a> {
                 };
                 if let Some((open, echoed)) = each(0).zip(each(1)) {
                     let _ = writeln!(out, "| {} | {open:.0} | {echoed:.0} |", subject.name);
+                }
+            }
+            return;
+        }
+        if let Load::Calls { .. } = cell.load {
+            out.push_str("| server | system calls a message |\n|---|---:|\n");
+            for subject in self.subjects {
+                if let Some(calls) = median(self.numbers(cell, subject, Measurement::calls)) {
+                    let _ = writeln!(out, "| {} | {calls:.3} |", subject.name);
                 }
             }
             return;

@@ -89,7 +89,9 @@ impl Subject {
                     && (masks != Masks::None || self.unmasked.is_some() || self.is_raw())
             }
             Load::Broadcast { .. } => self.server.is_some() && self.broadcasts,
-            Load::Memory { .. } | Load::Latency { .. } => self.server.is_some(),
+            Load::Memory { .. } | Load::Latency { .. } | Load::Calls { .. } => {
+                self.server.is_some()
+            }
             Load::Churn => self.server.is_some(),
         }
     }

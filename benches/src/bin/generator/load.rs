@@ -258,6 +258,8 @@ impl Connection {
 struct Measured {
     pid: Option<u32>,
     messages: u64,
+    /// Messages before the begin.
+    before: u64,
     latencies: Histogram,
     begin: Instant,
     end: Instant,
@@ -279,6 +281,7 @@ impl Measured {
         Self {
             pid: options.pid,
             messages: 0,
+            before: 0,
             latencies: Histogram::new(),
             begin,
             end: begin + options.measured,
@@ -297,7 +300,7 @@ impl Measured {
         let own = Usage::of(std::process::id())?;
         let Some((server_then, own_then)) = self.usages else {
             self.usages = Some((server, own));
-            self.messages = 0;
+            self.before = std::mem::take(&mut self.messages);
             self.latencies.clear();
             self.begin = Instant::now();
             return Ok(true);
@@ -327,8 +330,9 @@ impl Measured {
             )
         });
         println!(
-            r#"{{"mode":"{mode}","messages":{},"seconds":{:.6},{server}"generator_busy":{:.4},"p50_ns":{},"p99_ns":{},"p999_ns":{}}}"#,
+            r#"{{"mode":"{mode}","messages":{},"messages_in_all":{},"seconds":{:.6},{server}"generator_busy":{:.4},"p50_ns":{},"p99_ns":{},"p999_ns":{}}}"#,
             self.messages,
+            self.before + self.messages,
             outcome.seconds,
             outcome.generator_busy,
             self.latencies.quantile(0.5),
