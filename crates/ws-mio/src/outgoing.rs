@@ -103,6 +103,8 @@ const COPY_MAX: usize = 16 * 1024;
 const IN_PLACE_MIN: usize = 4096;
 /// How many frames may be written from the read buffer in one turn.
 const IN_PLACE_MAX: usize = 1024;
+/// A longer frame with a key is masked and written in blocks of this size.
+const BLOCK: usize = 128 * 1024;
 /// The cork is written once it holds this much.
 const CORK_MAX: usize = 64 * 1024;
 
@@ -197,6 +199,9 @@ impl Outgoing {
                 }
                 cork.clear();
             }
+            _ if frame.len() > BLOCK && self.in_place.is_empty() => {
+                self.send_in_blocks(frame, cork, transport);
+            }
             _ => {
                 frame.append_to(cork, 0);
                 if cork.len() >= CORK_MAX && self.in_place.is_empty() {
@@ -210,6 +215,26 @@ impl Outgoing {
                 self.count_unasked(0);
                 Backpressure::Queued(pending)
             }
+        }
+    }
+
+    /// Masks and writes a long frame in blocks that stay in the cache between
+    /// the two; what the transport refuses waits.
+    fn send_in_blocks(
+        &mut self,
+        frame: &OutFrame<'_>,
+        cork: &mut Vec<u8>,
+        transport: &mut dyn Transport,
+    ) {
+        let mut sent = 0;
+        while sent < frame.len() && self.outbox.is_empty() && !self.is_over() {
+            let part = sent..frame.len().min(sent + BLOCK);
+            sent = part.end;
+            frame.append_part(cork, part);
+            self.flush_cork(cork, transport);
+        }
+        if sent < frame.len() && !self.is_over() {
+            self.outbox.append(frame, sent);
         }
     }
 
@@ -398,7 +423,9 @@ fn write(transport: &mut dyn Transport, slices: &[IoSlice<'_>]) -> io::Result<us
 mod tests {
     use std::collections::VecDeque;
 
-    use ws_proto::{ClientMasking, CloseCode, CloseFrame, Message, ServerMasking};
+    use ws_proto::{
+        ClientMasking, CloseCode, CloseFrame, Inbound, Limits, Message, Receiver, ServerMasking,
+    };
 
     use super::*;
 
@@ -704,5 +731,48 @@ mod tests {
         echo(&mut outgoing, &mut transport);
         assert!(outgoing.is_over() && outgoing.outbox.is_empty());
         assert!(outgoing.in_place.is_empty());
+    }
+
+    #[test]
+    fn long_masked_frame_leaves_in_blocks_and_whole() {
+        //= RFC6455-5.1-1
+        let payload: Vec<u8> = (0..3 * BLOCK as u32 + 77)
+            .map(|i| ((i * 31) >> 3) as u8)
+            .collect();
+        for cut in [
+            1,
+            13,
+            BLOCK - 1,
+            BLOCK,
+            BLOCK + 1,
+            2 * BLOCK + 5,
+            usize::MAX,
+        ] {
+            let mut transport = Script::new([Take(cut), Fail(WouldBlock), Take(BLOCK)]);
+            let masking = ClientMasking::new().into();
+            let mut outgoing = Outgoing::new(masking, usize::MAX, SlowConsumer::default());
+            let mut cork = Vec::new();
+            for message in [Message::Text("before"), Message::Binary(&payload)] {
+                let frame = outgoing.sender.message(message).unwrap();
+                outgoing.send(&frame, &mut cork, &mut transport);
+            }
+            outgoing.flush_cork(&mut cork, &mut transport);
+            while !outgoing.outbox.is_empty() {
+                outgoing.flush_outbox(&mut transport);
+            }
+            let mut receiver = Receiver::new(Inbound::RequireMasked, Limits::default());
+            let mut wire = &mut transport.wire[..];
+            assert_eq!(
+                receiver.receive_whole(&mut wire),
+                Ok(Some(Message::Text("before")))
+            );
+            let received = receiver.receive_whole(&mut wire);
+            assert!(
+                received == Ok(Some(Message::Binary(&payload))),
+                "cut at {cut}"
+            );
+            assert!(wire.is_empty());
+            assert!(cork.capacity() <= 4 * CORK_MAX);
+        }
     }
 }

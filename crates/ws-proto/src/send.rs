@@ -1,7 +1,7 @@
 //! Sending: messages in, frames out (RFC 6455 sections 5 and 6.1).
 
 use alloc::vec::Vec;
-use core::mem;
+use core::{mem, ops::Range};
 
 use crate::{
     CloseCode, CloseFrame, Event, Header, Inbound, MaskKey, MaskingPolicy, Message, MessageKind,
@@ -372,9 +372,20 @@ impl<'a> OutFrame<'a> {
             out.truncate(end);
             return append_xored(out, self.payload, self.key);
         }
-        out.extend_from_slice(&self.head()[skip.min(head_len)..]);
-        let skip = skip.saturating_sub(head_len).min(self.payload.len());
-        append_xored(out, &self.payload[skip..], self.key.rotated(skip));
+        self.append_part(out, skip..usize::MAX);
+    }
+
+    /// Appends the bytes of the frame at `part`, counted from its first byte;
+    /// for a frame so long that it is better masked and written in parts.
+    pub fn append_part(&self, out: &mut Vec<u8>, part: Range<usize>) {
+        let head = self.head();
+        let in_head = |at: usize| at.min(head.len());
+        let in_payload = |at: usize| at.saturating_sub(head.len()).min(self.payload.len());
+        let Range { start, end } = part;
+        out.extend_from_slice(&head[in_head(start)..in_head(end.max(start))]);
+        let skip = in_payload(start);
+        let payload = &self.payload[skip..in_payload(end.max(start))];
+        append_xored(out, payload, self.key.rotated(skip));
     }
 
     #[inline]

@@ -474,3 +474,34 @@ fn text_fragment_that_is_not_utf8_is_refused_and_changes_nothing() {
     assert_eq!(wire(&last), unmasked(0x80, b"\xac"));
     assert!(tx.is_idle());
 }
+
+#[test]
+fn parts_of_a_frame_put_together_are_the_frame() {
+    //= RFC6455-5.3-5
+    let payload: Vec<u8> = (0..40_000u32).map(|i| (i * 7) as u8).collect();
+    let close = CloseFrame {
+        code: CloseCode::NORMAL,
+        reason: "that is all",
+    };
+    let mut tx = client();
+    for frame in [
+        tx.message(Message::Binary(&payload)).unwrap(),
+        tx.message(Message::Binary(b"")).unwrap(),
+        tx.close(Some(close)).unwrap(),
+    ] {
+        let whole = wire(&frame);
+        for size in [1, 3, 7, 4096, usize::MAX] {
+            let mut joined = Vec::new();
+            while joined.len() < whole.len() {
+                let start = joined.len();
+                frame.append_part(&mut joined, start..start.saturating_add(size));
+                assert_eq!(joined.len(), start.saturating_add(size).min(whole.len()));
+            }
+            assert!(joined == whole, "{size} bytes at a time");
+        }
+        let mut nothing = Vec::new();
+        frame.append_part(&mut nothing, whole.len()..usize::MAX);
+        frame.append_part(&mut nothing, 3..3);
+        assert!(nothing.is_empty());
+    }
+}
