@@ -6,8 +6,8 @@ use std::{io, mem, ops::Range, time::Duration};
 use mio::net::TcpStream;
 use tracing::debug;
 use ws_proto::{
-    Assembler, Chunk, CloseFrame, Event, FrameCounts, Keepalive, Limits, MAX_HEADER_LEN, Masking,
-    MaskingPolicy, Message, OutFrame, ProtocolError, Receiver,
+    Assembler, Chunk, CloseFrame, Event, FrameCounts, Keepalive, Limits, Masking, MaskingPolicy,
+    Message, OutFrame, ProtocolError, Receiver,
 };
 
 use crate::{
@@ -570,8 +570,10 @@ impl<H: Handler> Turn<'_, H> {
         let buffer = scratch.as_mut_slice();
         let message = &buffer[payload.clone()];
         let answering = mem::replace(&mut self.link.outgoing.answering, true);
-        if lend && payload.start >= MAX_HEADER_LEN {
-            self.link.outgoing.lend(message, payload.start);
+        if lend {
+            // What lay in front of it was dealt with before.
+            let room = payload.start;
+            self.link.outgoing.lend(message, payload.start, room);
         }
         call!(self, |handler, peer| handler
             .on_message(peer, message.into()));
@@ -592,6 +594,7 @@ impl<H: Handler> Turn<'_, H> {
         let mut messages = 0;
         let mut parsed = Ok(());
         while !H::CHUNKS && !self.is_stopped() {
+            let frame = input.as_ptr().addr();
             let message = match self.link.receiver.receive_whole(input) {
                 Ok(Some(message)) => message,
                 Ok(None) => break,
@@ -602,9 +605,10 @@ impl<H: Handler> Turn<'_, H> {
             };
             messages += 1;
             let bytes = message.as_bytes();
+            let payload = bytes.as_ptr().addr();
             self.link
                 .outgoing
-                .lend(bytes, bytes.as_ptr().addr() - start);
+                .lend(bytes, payload - start, payload - frame);
             call!(self, |handler, peer| handler.on_message(peer, message));
         }
         if let Some(counters) = self.counters {

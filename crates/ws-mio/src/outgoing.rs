@@ -73,14 +73,16 @@ struct Lent {
     address: usize,
     len: usize,
     offset: usize,
+    room: usize,
 }
 
 impl Lent {
-    fn new(message: &[u8], offset: usize) -> Self {
+    fn new(message: &[u8], offset: usize, room: usize) -> Self {
         Self {
             address: message.as_ptr().addr(),
             len: message.len(),
             offset,
+            room,
         }
     }
 }
@@ -177,7 +179,7 @@ impl Outgoing {
             return Backpressure::Queued(self.outbox.len());
         }
         match frame.as_slices() {
-            Some([head, payload]) if self.is_lent(payload) => self.echo(head, cork.len()),
+            Some([head, payload]) if self.is_lent(head, payload) => self.echo(head, cork.len()),
             // With frames to write from the read buffer before it, it waits
             // in the cork for its turn.
             Some([head, payload]) if payload.len() > COPY_MAX && self.in_place.is_empty() => {
@@ -239,18 +241,21 @@ impl Outgoing {
     }
 
     /// Lends a message that lies in the read buffer, `offset` bytes from the
-    /// start of it, for as long as the handler is called for it.
+    /// start of it, for as long as the handler is called for it. In front of
+    /// it, `room` bytes may be overwritten: those of its own head.
     #[inline]
-    pub(crate) fn lend(&mut self, message: &[u8], offset: usize) {
+    pub(crate) fn lend(&mut self, message: &[u8], offset: usize, room: usize) {
         self.lent = (message.len() >= IN_PLACE_MIN && self.in_place.len() < IN_PLACE_MAX)
-            .then(|| Lent::new(message, offset));
+            .then(|| Lent::new(message, offset, room));
     }
 
-    /// Tells whether a payload is the message that was lent, whole.
+    /// Tells whether a payload is the message that was lent, whole, and there
+    /// is room for its new head: a client's is longer than a server's.
     #[inline]
-    fn is_lent(&self, payload: &[u8]) -> bool {
-        self.lent
-            .is_some_and(|lent| lent == Lent::new(payload, lent.offset))
+    fn is_lent(&self, head: &[u8], payload: &[u8]) -> bool {
+        self.lent.is_some_and(|lent| {
+            lent == Lent::new(payload, lent.offset, lent.room) && head.len() <= lent.room
+        })
     }
 
     /// Has the message that was lent written from where it lies.
@@ -281,8 +286,8 @@ impl Outgoing {
         }
         let mut frames = mem::take(&mut self.in_place);
         for frame in &frames {
-            // In front of the payload was the head of the frame that it came
-            // in, which is as long or, by the key, longer.
+            // INVARIANT: in front of the payload is the head of the frame that
+            // it came in, and that is not shorter: see `is_lent`.
             let head = &frame.head[..usize::from(frame.head_len)];
             let start = frame.payload.start - head.len();
             buffer[start..frame.payload.start].copy_from_slice(head);
@@ -694,7 +699,8 @@ mod tests {
         for range in ranges {
             let message = &buffer[range.clone()];
             send(outgoing, b"before");
-            outgoing.lend(message, range.start);
+            let room = if message.len() > 0xffff { 14 } else { 8 };
+            outgoing.lend(message, range.start, room);
             send(outgoing, message);
             // Again, a part of it, and something long: none of them in place.
             send(outgoing, message);
@@ -774,5 +780,34 @@ mod tests {
             assert!(wire.is_empty());
             assert!(cork.capacity() <= 4 * CORK_MAX);
         }
+    }
+
+    #[test]
+    fn message_goes_back_by_a_copy_where_its_new_head_is_longer() {
+        //= MSWS-3.1.4-4
+        // A client's frame has a key where the server's that it echoes had
+        // none, and in front of that lies another message.
+        let (first, second) = (vec![b'1'; IN_PLACE_MIN], vec![b'2'; IN_PLACE_MIN]);
+        let mut buffer = [
+            &b"\x82\x7e\x10\x00"[..],
+            &first,
+            b"\x82\x7e\x10\x00",
+            &second,
+        ]
+        .concat();
+        let masking = ClientMasking::with_set_mask_to_zero(true).into();
+        let mut outgoing = Outgoing::new(masking, usize::MAX, SlowConsumer::default());
+        let (mut cork, mut transport) = (Vec::new(), Script::default());
+        for start in [4, 8 + IN_PLACE_MIN] {
+            let message = &buffer[start..start + IN_PLACE_MIN];
+            outgoing.lend(message, start, 4);
+            let frame = outgoing.sender.message(Message::Binary(message)).unwrap();
+            outgoing.send(&frame, &mut cork, &mut transport);
+        }
+        outgoing.flush_in_place(&mut cork, &mut buffer, &mut transport);
+        outgoing.flush_cork(&mut cork, &mut transport);
+        let head = b"\x82\xfe\x10\x00\x00\x00\x00\x00";
+        let expected = [&head[..], &first, head, &second].concat();
+        assert!(transport.wire == expected);
     }
 }

@@ -266,6 +266,39 @@ fn client_sends_zero_keys_with_the_flag_and_random_ones_without() {
     }
 }
 
+#[test]
+fn client_with_the_flag_echoes_what_came_in_one_read() {
+    //= MSWS-3.1.4-3, MSWS-3.1.4-4, MSWS-3.1.4-6
+    let payloads = [4_000, 4_096, 10_000, 70_000].map(pattern);
+    let expected: Vec<u8> = payloads
+        .iter()
+        .flat_map(|payload| {
+            // As a server would send it, with the MASK bit and a key of zeros.
+            let mut frame = unmasked(0x82, payload);
+            let head = frame.len() - payload.len();
+            frame[1] |= 0x80;
+            frame.splice(head..head, [0; 4]);
+            frame
+        })
+        .collect();
+    let (address, server) = script(move |stream| {
+        let wire: Vec<u8> = payloads
+            .iter()
+            .flat_map(|payload| unmasked(0x82, payload))
+            .collect();
+        upgrade(stream);
+        stream.write_all(&wire).unwrap();
+        expect(stream, &expected);
+    });
+    let mut config = ClientConfig::default();
+    config.set_mask_to_zero = true.into();
+    let mut sockets = Loop::new();
+    sockets.add(connect(address, &config));
+    let mut handlers = [Echo];
+    sockets.run(&mut handlers);
+    server.join().unwrap();
+}
+
 /// Sends "ping" at the start and for every message.
 struct Pinger;
 
