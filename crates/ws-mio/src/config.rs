@@ -166,7 +166,13 @@ pub struct ClientConfig {
 
 impl Default for ClientConfig {
     fn default() -> Self {
-        let server = Config::new(OriginPolicy::Any);
+        Self::like(&Config::new(OriginPolicy::Any))
+    }
+}
+
+impl ClientConfig {
+    /// Takes over from a server what holds for both roles.
+    pub(crate) fn like(server: &Config) -> Self {
         Self {
             set_mask_to_zero: ControlledNetwork::new(),
             limits: server.limits,

@@ -413,23 +413,17 @@ impl<H: Handler> Turn<'_, H> {
                     let offset = bytes.as_ptr().addr() - start;
                     begun = Some(offset..offset + bytes.len());
                 }
-                Event::Data(chunk) if self.link.gather.is_some() => {
-                    let last = chunk.last;
-                    if let Some(mut gather) = self.link.gather.take() {
-                        match gather.extend(chunk.data.as_bytes(), self.pool) {
-                            true if last => self.deliver(gather, false),
-                            true => self.link.gather = Some(gather),
-                            false => {
-                                self.link.assembler.push(gather.as_chunk());
-                                self.pool.give(gather.scratch);
-                                if let Some(message) = self.link.assembler.push(chunk) {
-                                    call!(self, |handler, peer| handler.on_message(peer, message));
-                                }
-                            }
-                        }
-                    }
-                }
                 Event::Data(chunk) => {
+                    if let Some(mut gather) = self.link.gather.take() {
+                        if gather.extend(chunk.data.as_bytes(), self.pool) {
+                            match chunk.last {
+                                true => self.deliver(gather, false),
+                                false => self.link.gather = Some(gather),
+                            }
+                            continue;
+                        }
+                        gather.spill(&mut self.link.assembler, self.pool);
+                    }
                     if let Some(message) = self.link.assembler.push(chunk) {
                         call!(self, |handler, peer| handler.on_message(peer, message));
                     }
@@ -525,8 +519,7 @@ impl<H: Handler> Turn<'_, H> {
             self.link.gather = Some(gather);
             return true;
         }
-        self.link.assembler.push(gather.as_chunk());
-        self.pool.give(gather.scratch);
+        gather.spill(&mut self.link.assembler, self.pool);
         false
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ws_proto::{Chunk, Message};
+use ws_proto::{Assembler, Chunk, Message};
 
 use crate::scratch::Scratch;
 
@@ -104,13 +104,15 @@ impl Gather {
         true
     }
 
-    /// Returns what has come as the first piece of the message.
-    pub(crate) fn as_chunk(&mut self) -> Chunk<'_> {
-        Chunk {
-            data: Message::Binary(&self.scratch.as_mut_slice()[self.payload.clone()]),
+    /// Gives the buffer back; what has come goes on where all other messages
+    /// are gathered.
+    pub(crate) fn spill(mut self, assembler: &mut Assembler, pool: &mut Pool) {
+        assembler.push(Chunk {
+            data: Message::Binary(&self.scratch.as_mut_slice()[self.payload]),
             first: true,
             last: false,
-        }
+        });
+        pool.give(self.scratch);
     }
 }
 

@@ -229,31 +229,9 @@ impl<D: Default> Socket<D> {
             warn_of_flag("set_mask_to_zero", address);
         }
         let masking = ClientMasking::with_set_mask_to_zero(set_mask_to_zero).into();
-        let until = tick_at(config.handshake_timeout);
         let span = info_span!("websocket", role = "client", peer = address.map(display));
-        Self {
-            slot: Slot::new(stream, 0, Duration::ZERO, until, D::default()),
-            link: Link::new(
-                masking,
-                config.limits,
-                config.max_backpressure,
-                config.slow_consumer,
-            ),
-            cork: Vec::new(),
-            pool: Pool::new(READ_BUFFER, 0),
-            opening: Opening::Connecting(Box::new(request.start_random())),
-            agreed: None,
-            refused: None,
-            span,
-            keepalive: config.keepalive,
-            close_timeout: config.close_timeout,
-            high_water: high_water(config.high_water, config.max_backpressure),
-            limits: config.limits,
-            max_backpressure: config.max_backpressure,
-            slow_consumer: config.slow_consumer,
-            started: Instant::now(),
-            now: Duration::ZERO,
-        }
+        let opening = Opening::Connecting(Box::new(request.start_random()));
+        Self::new(stream, masking, opening, span, config)
     }
 
     /// Waits for a client's opening handshake over a stream that was accepted.
@@ -261,13 +239,26 @@ impl<D: Default> Socket<D> {
     pub fn accept(stream: TcpStream, config: Arc<Config>) -> Self {
         // A small frame is not to wait for the acknowledgement of the last.
         let _ = stream.set_nodelay(true);
-        let masking = ServerMasking::new().into();
-        let until = tick_at(config.handshake_timeout);
         let span = info_span!(
             "websocket",
             role = "server",
             peer = stream.peer_addr().ok().map(display)
         );
+        let common = ClientConfig::like(&config);
+        let opening = Opening::Server(Box::new((config.handshake.head_reader(), config)));
+        let masking = ServerMasking::new().into();
+        Self::new(stream, masking, opening, span, &common)
+    }
+
+    /// Starts in either role.
+    fn new(
+        stream: TcpStream,
+        masking: Masking,
+        opening: Opening,
+        span: Span,
+        config: &ClientConfig,
+    ) -> Self {
+        let until = tick_at(config.handshake_timeout);
         Self {
             slot: Slot::new(stream, 0, Duration::ZERO, until, D::default()),
             link: Link::new(
@@ -278,6 +269,7 @@ impl<D: Default> Socket<D> {
             ),
             cork: Vec::new(),
             pool: Pool::new(READ_BUFFER, 0),
+            opening,
             agreed: None,
             refused: None,
             span,
@@ -287,7 +279,6 @@ impl<D: Default> Socket<D> {
             limits: config.limits,
             max_backpressure: config.max_backpressure,
             slow_consumer: config.slow_consumer,
-            opening: Opening::Server(Box::new((config.handshake.head_reader(), config))),
             started: Instant::now(),
             now: Duration::ZERO,
         }
