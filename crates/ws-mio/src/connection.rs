@@ -6,15 +6,15 @@ use std::{io, mem, ops::Range, time::Duration};
 use mio::net::TcpStream;
 use tracing::debug;
 use ws_proto::{
-    Assembler, Chunk, CloseFrame, Event, FrameCounts, Keepalive, Limits, Masking, MaskingPolicy,
-    Message, OutFrame, ProtocolError, Receiver,
+    Assembler, Chunk, CloseFrame, Event, Keepalive, Limits, Masking, MaskingPolicy, Message,
+    ProtocolError, Receiver,
 };
 
 use crate::{
-    Backpressure, Cause, Closed, Handler, Peer, PeerId, SlowConsumer, Transport,
+    Cause, Closed, Handler, Peer, PeerId, SlowConsumer, Transport,
     metrics::Counters,
     order::Order,
-    outgoing::Outgoing,
+    outgoing::{IN_PLACE_MIN, Outgoing},
     pool::{Gather, Pool},
     scratch::Scratch,
     transport::SHORT_IS_ALL,
@@ -126,14 +126,10 @@ impl Link {
         self.receiver.is_idle() && self.outgoing.is_idle() && self.unread.is_empty()
     }
 
-    /// Returns how many frames began since this was last asked.
-    pub(crate) const fn take_counts(&mut self) -> FrameCounts {
-        self.receiver.take_counts()
-    }
-
-    /// Tells whether nothing more is to be parsed for now.
-    fn is_stalled(&self, high_water: usize) -> bool {
-        self.outgoing.paused || self.outgoing.is_behind(high_water)
+    /// Adds what was received and sent since this was last asked.
+    pub(crate) fn add_counts_to(&mut self, counters: &Counters) {
+        counters.count_received(&self.receiver.take_counts());
+        counters.count_sent(&self.outgoing.take_counts(), self.outgoing.sender.masking());
     }
 }
 
@@ -227,7 +223,6 @@ macro_rules! call {
             outgoing: &mut $turn.link.outgoing,
             cork: &mut *$turn.cork,
             orders: $turn.orders.as_deref_mut(),
-            counters: $turn.counters,
             accept_unmasked_frame: $turn.slot.accept_unmasked_frame,
         };
         $body
@@ -276,7 +271,7 @@ impl<H: Handler> Turn<'_, H> {
             if self.link.outgoing.is_over() {
                 return Fate::Keep;
             }
-            if self.link.is_stalled(self.high_water) {
+            if !self.link.outgoing.goes_on(self.high_water) {
                 self.link
                     .unread
                     .extend_from_slice(&scratch.as_mut_slice()[have]);
@@ -301,7 +296,7 @@ impl<H: Handler> Turn<'_, H> {
             } else if share == 0 {
                 return Fate::Again;
             } else if self.has_room_to_gather() {
-                match self.gather() {
+                match self.gather(scratch) {
                     Ok(0) if self.slot.readable => return self.end_of_input(),
                     Ok(len) => share = share.saturating_sub(len),
                     Err(error) => self.link.outgoing.broken = Some(error),
@@ -386,7 +381,7 @@ impl<H: Handler> Turn<'_, H> {
             if let Err(error) = self.parse_whole(&mut input, start) {
                 break Some(self.fail(error));
             }
-            if self.is_stopped() {
+            if !self.link.outgoing.goes_on(self.high_water) {
                 break None;
             }
             let event = match self.link.receiver.receive(&mut input) {
@@ -417,7 +412,10 @@ impl<H: Handler> Turn<'_, H> {
                     if let Some(mut gather) = self.link.gather.take() {
                         if gather.extend(chunk.data.as_bytes(), self.pool) {
                             match chunk.last {
-                                true => self.deliver(gather, false),
+                                true => {
+                                    let scratch = self.deliver(gather, false);
+                                    self.pool.give(scratch);
+                                }
                                 false => self.link.gather = Some(gather),
                             }
                             continue;
@@ -434,9 +432,9 @@ impl<H: Handler> Turn<'_, H> {
                 }
                 Event::Ping(payload) => {
                     if let Some(pong) = self.link.outgoing.sender.respond(&event) {
-                        let outgoing = &mut self.link.outgoing;
-                        let sent = outgoing.send(&pong, self.cork, &mut self.slot.transport);
-                        count_sent(self.counters, &pong, sent, outgoing);
+                        self.link
+                            .outgoing
+                            .send(pong, self.cork, &mut self.slot.transport);
                     }
                     call!(self, |handler, peer| handler.on_ping(peer, payload));
                 }
@@ -450,9 +448,9 @@ impl<H: Handler> Turn<'_, H> {
                     let cause = match self.link.outgoing.sender.respond(&event) {
                         None => Cause::Local,
                         Some(reply) => {
-                            let outgoing = &mut self.link.outgoing;
-                            let sent = outgoing.send(&reply, self.cork, &mut self.slot.transport);
-                            count_sent(self.counters, &reply, sent, outgoing);
+                            self.link
+                                .outgoing
+                                .send(reply, self.cork, &mut self.slot.transport);
                             Cause::Peer
                         }
                     };
@@ -524,7 +522,7 @@ impl<H: Handler> Turn<'_, H> {
     }
 
     /// Reads the rest of a frame, or a part of it, to where it belongs.
-    fn gather(&mut self) -> io::Result<usize> {
+    fn gather(&mut self, scratch: &mut Scratch) -> io::Result<usize> {
         let Some(mut gather) = self.link.gather.take() else {
             return Ok(0);
         };
@@ -547,15 +545,19 @@ impl<H: Handler> Turn<'_, H> {
             counters.messages_received.add(last.into());
         }
         match last {
-            true => self.deliver(gather, true),
+            true => {
+                // The loop goes on with the buffer that the caches know best.
+                let warm = self.deliver(gather, true);
+                self.pool.give(mem::replace(scratch, warm));
+            }
             false => self.link.gather = Some(gather),
         }
         read
     }
 
-    /// Hands out a message that was gathered; `lend` says that no frames are
-    /// to be written from another buffer.
-    fn deliver(&mut self, gather: Gather, lend: bool) {
+    /// Hands out a message that was gathered, and returns its buffer; `lend`
+    /// says that no frames are to be written from another one.
+    fn deliver(&mut self, gather: Gather, lend: bool) -> Scratch {
         let Gather {
             mut scratch,
             payload,
@@ -576,47 +578,55 @@ impl<H: Handler> Turn<'_, H> {
                 .flush_in_place(self.cork, buffer, &mut self.slot.transport);
         }
         self.link.outgoing.answering = answering;
-        self.pool.give(scratch);
+        scratch
     }
 
     /// Parses and dispatches messages that lie whole in the input, for as long
     /// as there are any. `start` is the address of the buffer it is part of.
     #[inline]
     fn parse_whole(&mut self, input: &mut &mut [u8], start: usize) -> Result<(), ProtocolError> {
-        let before = input.len();
+        if H::CHUNKS {
+            return Ok(());
+        }
         let mut messages = 0;
-        let mut parsed = Ok(());
-        while !H::CHUNKS && !self.is_stopped() {
+        let Link {
+            receiver, outgoing, ..
+        } = &mut *self.link;
+        // One for all of them.
+        let peer = &mut Peer {
+            id: self.id,
+            data: &mut self.slot.data,
+            transport: &mut self.slot.transport,
+            outgoing,
+            cork: &mut *self.cork,
+            orders: self.orders.as_deref_mut(),
+            accept_unmasked_frame: self.slot.accept_unmasked_frame,
+        };
+        let parsed = loop {
+            if !peer.outgoing.goes_on(self.high_water) {
+                break Ok(());
+            }
             let frame = input.as_ptr().addr();
-            let message = match self.link.receiver.receive_whole(input) {
+            let message = match receiver.receive_whole(input) {
                 Ok(Some(message)) => message,
-                Ok(None) => break,
-                Err(error) => {
-                    parsed = Err(error);
-                    break;
-                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
             };
             messages += 1;
             let bytes = message.as_bytes();
-            let payload = bytes.as_ptr().addr();
-            self.link
-                .outgoing
-                .lend(bytes, payload - start, payload - frame);
-            call!(self, |handler, peer| handler.on_message(peer, message));
-        }
-        if let Some(counters) = self.counters {
-            counters.messages_received.add(messages);
-        }
-        if input.len() < before {
+            if bytes.len() >= IN_PLACE_MIN {
+                let payload = bytes.as_ptr().addr();
+                peer.outgoing.lend(bytes, payload - start, payload - frame);
+            }
+            self.handler.on_message(peer, message);
+        };
+        if messages > 0 {
             self.slot.keepalive.handle_data(self.now);
+            if let Some(counters) = self.counters {
+                counters.messages_received.add(messages);
+            }
         }
         parsed
-    }
-
-    /// Tells whether nothing more is to be parsed for now.
-    #[inline]
-    fn is_stopped(&self) -> bool {
-        self.link.is_stalled(self.high_water) || self.link.outgoing.is_over()
     }
 
     /// Tells the peer what it did wrong, and the application.
@@ -626,9 +636,9 @@ impl<H: Handler> Turn<'_, H> {
         debug!(%error, "the peer broke the protocol");
         //= RFC6455-7.1.7-1, RFC6455-7.1.7-3, RFC6455-7.1.7-5
         if let Some(close) = self.link.outgoing.sender.fail(&error) {
-            let outgoing = &mut self.link.outgoing;
-            let sent = outgoing.send(&close, self.cork, &mut self.slot.transport);
-            count_sent(self.counters, &close, sent, outgoing);
+            self.link
+                .outgoing
+                .send(close, self.cork, &mut self.slot.transport);
         }
         self.closed(Cause::Protocol(error));
         Fate::End { linger: true }
@@ -667,16 +677,5 @@ impl<H: Handler> Turn<'_, H> {
         }
         call!(self, |handler, peer| handler
             .on_close(peer, Closed::abnormal(cause)));
-    }
-}
-
-fn count_sent(
-    counters: Option<&Counters>,
-    frame: &OutFrame<'_>,
-    sent: Backpressure,
-    outgoing: &Outgoing,
-) {
-    if let Some(counters) = counters {
-        counters.count_sent(frame, sent, outgoing.sender.masking());
     }
 }

@@ -65,6 +65,34 @@ pub(crate) struct Outgoing {
     lent: Option<Lent>,
     /// Frames that are to be written from the read buffer.
     in_place: Vec<InPlace>,
+    counts: SentCounts,
+}
+
+/// What was sent since this was last asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SentCounts {
+    pub(crate) bytes: u64,
+    /// Frames by opcode: the value at [`OpCode::bits`].
+    pub(crate) frames: [u64; 11],
+    pub(crate) queued: u64,
+    pub(crate) refused: u64,
+    pub(crate) dropped: u64,
+}
+
+impl SentCounts {
+    const NONE: Self = Self {
+        bytes: 0,
+        frames: [0; 11],
+        queued: 0,
+        refused: 0,
+        dropped: 0,
+    };
+
+    #[inline]
+    fn count(&mut self, frame: &OutFrame<'_>) {
+        self.bytes += frame.len() as u64;
+        self.frames[usize::from(frame.opcode().bits())] += 1;
+    }
 }
 
 /// Where a message lies, in memory and in the read buffer.
@@ -102,7 +130,7 @@ struct InPlace {
 const COPY_MAX: usize = 16 * 1024;
 /// A message of at least this size that is sent back just as it came is
 /// written from the read buffer, with its head in front of it there.
-const IN_PLACE_MIN: usize = 4096;
+pub(crate) const IN_PLACE_MIN: usize = 4096;
 /// How many frames may be written from the read buffer in one turn.
 const IN_PLACE_MAX: usize = 1024;
 /// A longer frame with a key is masked and written in blocks of this size.
@@ -127,6 +155,7 @@ impl Outgoing {
             unasked: 0,
             lent: None,
             in_place: Vec::new(),
+            counts: SentCounts::NONE,
         }
     }
 
@@ -139,66 +168,134 @@ impl Outgoing {
             && !self.aborted
     }
 
-    /// Tells whether more answers wait for the peer than `high_water`.
-    pub(crate) const fn is_behind(&self, high_water: usize) -> bool {
+    /// Tells whether more is to be parsed: no more answers wait for the peer
+    /// than `high_water`, and nobody paused or ended the connection.
+    #[inline]
+    pub(crate) const fn goes_on(&self, high_water: usize) -> bool {
+        !self.paused && !self.is_over() && (self.outbox.is_empty() || !self.is_behind(high_water))
+    }
+
+    const fn is_behind(&self, high_water: usize) -> bool {
         self.pending() >= self.unasked.saturating_add(high_water)
     }
 
+    /// Returns what was sent since this was last asked.
+    pub(crate) fn take_counts(&mut self) -> SentCounts {
+        self.counts.dropped = mem::take(&mut self.backlog.dropped);
+        mem::replace(&mut self.counts, SentCounts::NONE)
+    }
+
     /// Sends a frame: behind what waits, else with the cork, else at once.
-    #[inline]
+    ///
+    /// The frame comes by value, so that the short way keeps it in registers.
+    #[inline(always)]
     pub(crate) fn send(
         &mut self,
-        frame: &OutFrame<'_>,
+        frame: OutFrame<'_>,
+        cork: &mut Vec<u8>,
+        transport: &mut dyn Transport,
+    ) -> Backpressure {
+        // What most frames are: short, and with nothing in the way.
+        if self.outbox.is_empty() && !self.is_over() && frame.len() < IN_PLACE_MIN {
+            self.counts.count(&frame);
+            frame.append_to(cork, 0);
+            if cork.len() < CORK_MAX {
+                return Backpressure::Sent;
+            }
+            return self.relieve(cork, transport);
+        }
+        self.send_keyed(None, frame, cork, transport)
+    }
+
+    /// Writes a cork that has grown long.
+    #[cold]
+    fn relieve(&mut self, cork: &mut Vec<u8>, transport: &mut dyn Transport) -> Backpressure {
+        if self.in_place.is_empty() {
+            self.flush_cork(cork, transport);
+        }
+        self.count_unasked(0);
+        self.verdict()
+    }
+
+    /// Tells what became of what was just sent.
+    const fn verdict(&self) -> Backpressure {
+        match self.pending() {
+            0 => Backpressure::Sent,
+            pending => Backpressure::Queued(pending),
+        }
+    }
+
+    /// Sends a frame as [`send`](Self::send): under a key, if it may take the
+    /// place of another that waits.
+    pub(crate) fn send_keyed(
+        &mut self,
+        key: Option<u64>,
+        frame: OutFrame<'_>,
         cork: &mut Vec<u8>,
         transport: &mut dyn Transport,
     ) -> Backpressure {
         if self.is_over() {
             return Refused::Over.into();
         }
-        if !self.outbox.is_empty() {
-            if self.backlog.is_used() {
-                return self.wait(None, frame);
+        let sent = match self.outbox.is_empty() {
+            true => {
+                self.write_frame(&frame, cork, transport);
+                self.count_unasked(0);
+                Ok(())
             }
-            let pending = self.outbox.len();
-            let has_room = match frame.opcode() {
-                // There is one in a connection.
-                OpCode::Close => true,
-                // Reading stops before there are many.
-                OpCode::Pong => true,
-                OpCode::Ping => false,
-                // However long it is: an answer to what was read below high
-                // water is never lost.
-                _ => pending < self.outbox.limit(),
-            };
-            if has_room {
-                self.outbox.append(frame, 0);
-            } else if let Err(full) = self.outbox.push(frame, 0) {
-                return full.into();
-            }
-            self.count_unasked(pending);
-            return Backpressure::Queued(self.outbox.len());
+            false if self.backlog.is_used() => self.wait(key, &frame),
+            false => self.queue(&frame),
+        };
+        if let Err(full) = sent {
+            self.counts.refused += 1;
+            return full.into();
         }
+        let verdict = self.verdict();
+        self.counts.count(&frame);
+        self.counts.queued += u64::from(verdict != Backpressure::Sent);
+        verdict
+    }
+
+    /// Puts a frame behind what waits.
+    fn queue(&mut self, frame: &OutFrame<'_>) -> Result<(), OutboxFull> {
+        let pending = self.outbox.len();
+        let has_room = match frame.opcode() {
+            // There is one in a connection.
+            OpCode::Close => true,
+            // Reading stops before there are many.
+            OpCode::Pong => true,
+            OpCode::Ping => false,
+            // However long it is: an answer to what was read below high
+            // water is never lost.
+            _ => pending < self.outbox.limit(),
+        };
+        if has_room {
+            self.outbox.append(frame, 0);
+        } else {
+            self.outbox.push(frame, 0)?;
+        }
+        self.count_unasked(pending);
+        Ok(())
+    }
+
+    /// Writes a frame, with the cork or at once.
+    fn write_frame(
+        &mut self,
+        frame: &OutFrame<'_>,
+        cork: &mut Vec<u8>,
+        transport: &mut dyn Transport,
+    ) {
         match frame.as_slices() {
             Some([head, payload]) if self.is_lent(head, payload) => self.echo(head, cork.len()),
             // With frames to write from the read buffer before it, it waits
             // in the cork for its turn.
             Some([head, payload]) if payload.len() > COPY_MAX && self.in_place.is_empty() => {
-                let corked = cork.len();
                 let slices = [
                     IoSlice::new(cork),
                     IoSlice::new(head),
                     IoSlice::new(payload),
                 ];
-                let slices = if corked == 0 { &slices[1..] } else { &slices };
-                let written = write(transport, slices);
-                if let Some(written) = self.note(written) {
-                    if written < corked {
-                        self.outbox.push_bytes(&cork[written..]);
-                    }
-                    if written < corked + frame.len() {
-                        self.outbox.append(frame, written.saturating_sub(corked));
-                    }
-                }
+                self.write_or_queue(&slices, transport);
                 cork.clear();
             }
             _ if frame.len() > BLOCK && self.in_place.is_empty() => {
@@ -209,13 +306,6 @@ impl Outgoing {
                 if cork.len() >= CORK_MAX && self.in_place.is_empty() {
                     self.flush_cork(cork, transport);
                 }
-            }
-        }
-        match self.outbox.len() {
-            0 => Backpressure::Sent,
-            pending => {
-                self.count_unasked(0);
-                Backpressure::Queued(pending)
             }
         }
     }
@@ -319,6 +409,11 @@ impl Outgoing {
 
     /// Writes slices, behind what waits; what the transport refuses waits.
     fn write_or_queue(&mut self, slices: &[IoSlice<'_>], transport: &mut dyn Transport) {
+        // Often there is no cork.
+        let slices = match slices {
+            [first, rest @ ..] if first.is_empty() => rest,
+            _ => slices,
+        };
         let written = match self.outbox.is_empty() {
             true => write(transport, slices),
             false => Ok(0),
@@ -518,7 +613,7 @@ mod tests {
             for payload in payloads {
                 let frame = outgoing.sender.message(Message::Binary(payload)).unwrap();
                 frame.append_to(&mut expected, 0);
-                let sent = outgoing.send(&frame, &mut cork, transport);
+                let sent = outgoing.send(frame, &mut cork, transport);
                 assert!(!matches!(sent, Backpressure::Refused(_)), "{sent:?}");
                 // INVARIANT: what waits is in one place only.
                 assert!(cork.is_empty() || outgoing.outbox.is_empty());
@@ -589,7 +684,7 @@ mod tests {
                 let (mut outgoing, mut cork) = (server(1 << 20), Vec::new());
                 for payload in PAYLOADS {
                     let frame = outgoing.sender.message(Message::Binary(payload)).unwrap();
-                    outgoing.send(&frame, &mut cork, &mut transport);
+                    outgoing.send(frame, &mut cork, &mut transport);
                     outgoing.flush_cork(&mut cork, &mut transport);
                     outgoing.flush_outbox(&mut transport);
                 }
@@ -598,7 +693,7 @@ mod tests {
                 let writes = transport.writes;
                 let frame = outgoing.sender.message(Message::Text("late")).unwrap();
                 assert_eq!(
-                    outgoing.send(&frame, &mut cork, &mut transport),
+                    outgoing.send(frame, &mut cork, &mut transport),
                     Backpressure::Refused(Refused::Over)
                 );
                 outgoing.flush_cork(&mut cork, &mut transport);
@@ -613,7 +708,7 @@ mod tests {
         let (mut outgoing, mut cork) = (server(1 << 20), Vec::new());
         let mut transport = Script::new([Take(1), Fail(WouldBlock)]);
         let frame = outgoing.sender.message(Message::Text("waits")).unwrap();
-        outgoing.send(&frame, &mut cork, &mut transport);
+        outgoing.send(frame, &mut cork, &mut transport);
         outgoing.flush_cork(&mut cork, &mut transport);
         outgoing.aborted = true;
         outgoing.flush_outbox(&mut transport);
@@ -629,18 +724,18 @@ mod tests {
         // A single message may be longer, and there is room for some Pings.
         let long = [7; 1000];
         let frame = outgoing.sender.message(Message::Binary(&long)).unwrap();
-        outgoing.send(&frame, &mut cork, &mut transport);
+        outgoing.send(frame, &mut cork, &mut transport);
         outgoing.flush_cork(&mut cork, &mut transport);
         assert_eq!(outgoing.outbox.len(), 1004);
         let frame = outgoing.sender.message(Message::Text("")).unwrap();
         let Backpressure::Refused(Refused::Full(full)) =
-            outgoing.send(&frame, &mut cork, &mut transport)
+            outgoing.send(frame, &mut cork, &mut transport)
         else {
             panic!("it was not refused")
         };
         assert_eq!((full.pending, full.len, full.limit), (1004, 2, 10));
         let ping = outgoing.sender.ping(&[0; 125]).unwrap();
-        while outgoing.send(&ping, &mut cork, &mut transport)
+        while outgoing.send(ping.clone(), &mut cork, &mut transport)
             != Backpressure::Refused(Refused::Full(OutboxFull {
                 len: 127,
                 pending: outgoing.outbox.len(),
@@ -654,7 +749,7 @@ mod tests {
         });
         let close = outgoing.sender.close(close).unwrap();
         assert_eq!(
-            outgoing.send(&close, &mut cork, &mut transport),
+            outgoing.send(close, &mut cork, &mut transport),
             Backpressure::Queued(pending + 4)
         );
     }
@@ -669,7 +764,7 @@ mod tests {
             let (mut transport, mut cork) = (Script::default(), Vec::new());
             let payload = [9; COPY_MAX + 1];
             let frame = outgoing.sender.message(Message::Binary(&payload)).unwrap();
-            outgoing.send(&frame, &mut cork, &mut transport);
+            outgoing.send(frame, &mut cork, &mut transport);
             assert_eq!(transport.writes, writes);
             outgoing.flush_cork(&mut cork, &mut transport);
             assert_eq!(transport.wire.len(), 8 + payload.len());
@@ -694,7 +789,7 @@ mod tests {
         let mut send = |outgoing: &mut Outgoing, payload: &[u8]| {
             let frame = outgoing.sender.message(Message::Binary(payload)).unwrap();
             frame.append_to(&mut expected, 0);
-            outgoing.send(&frame, &mut cork, transport);
+            outgoing.send(frame, &mut cork, transport);
         };
         for range in ranges {
             let message = &buffer[range.clone()];
@@ -760,7 +855,7 @@ mod tests {
             let mut cork = Vec::new();
             for message in [Message::Text("before"), Message::Binary(&payload)] {
                 let frame = outgoing.sender.message(message).unwrap();
-                outgoing.send(&frame, &mut cork, &mut transport);
+                outgoing.send(frame, &mut cork, &mut transport);
             }
             outgoing.flush_cork(&mut cork, &mut transport);
             while !outgoing.outbox.is_empty() {
@@ -802,7 +897,7 @@ mod tests {
             let message = &buffer[start..start + IN_PLACE_MIN];
             outgoing.lend(message, start, 4);
             let frame = outgoing.sender.message(Message::Binary(message)).unwrap();
-            outgoing.send(&frame, &mut cork, &mut transport);
+            outgoing.send(frame, &mut cork, &mut transport);
         }
         outgoing.flush_in_place(&mut cork, &mut buffer, &mut transport);
         outgoing.flush_cork(&mut cork, &mut transport);

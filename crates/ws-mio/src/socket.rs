@@ -314,7 +314,6 @@ impl<D: Default> Socket<D> {
             outgoing: &mut self.link.outgoing,
             cork: &mut self.cork,
             orders: None,
-            counters: None,
             accept_unmasked_frame: self.slot.accept_unmasked_frame,
         })
     }
