@@ -102,6 +102,8 @@ pub(crate) struct Link {
     unread: Vec<u8>,
     /// When the peer's Close is due, after ours.
     pub(crate) close_by: Option<Tick>,
+    /// It had a turn since its frames were counted.
+    is_used: bool,
 }
 
 impl Link {
@@ -118,6 +120,7 @@ impl Link {
             outgoing: Outgoing::new(masking, max_backpressure, slow_consumer),
             unread: Vec::new(),
             close_by: None,
+            is_used: false,
         }
     }
 
@@ -128,8 +131,11 @@ impl Link {
 
     /// Adds what was received and sent since this was last asked.
     pub(crate) fn add_counts_to(&mut self, counters: &Counters) {
-        counters.count_received(&self.receiver.take_counts());
-        counters.count_sent(&self.outgoing.take_counts(), self.outgoing.sender.masking());
+        if mem::take(&mut self.is_used) {
+            counters.count_received(&self.receiver.take_counts());
+            let sent = self.outgoing.take_counts();
+            counters.count_sent(&sent, self.outgoing.sender.masking());
+        }
     }
 }
 
@@ -238,6 +244,7 @@ impl<H: Handler> Turn<'_, H> {
     /// Writes what waits, parses what was read before, in `buffer[have]`, and
     /// then reads and parses what the transport has.
     pub(crate) fn run(&mut self, scratch: &mut Scratch, have: Range<usize>, ready: Ready) -> Fate {
+        self.link.is_used = true;
         let fate = self.converse(scratch, have, ready);
         self.link
             .outgoing
@@ -378,8 +385,11 @@ impl<H: Handler> Turn<'_, H> {
         let mut begun = None;
         self.link.outgoing.answering = true;
         let over = loop {
-            if let Err(error) = self.parse_whole(&mut input, start) {
-                break Some(self.fail(error));
+            match self.parse_whole(&mut input, start) {
+                // What most reads are.
+                Ok(1..) if input.is_empty() => break None,
+                Ok(_) => {}
+                Err(error) => break Some(self.fail(error)),
             }
             if !self.link.outgoing.goes_on(self.high_water) {
                 break None;
@@ -582,11 +592,12 @@ impl<H: Handler> Turn<'_, H> {
     }
 
     /// Parses and dispatches messages that lie whole in the input, for as long
-    /// as there are any. `start` is the address of the buffer it is part of.
+    /// as there are any, and returns how many there were. `start` is the
+    /// address of the buffer that the input is part of.
     #[inline]
-    fn parse_whole(&mut self, input: &mut &mut [u8], start: usize) -> Result<(), ProtocolError> {
+    fn parse_whole(&mut self, input: &mut &mut [u8], start: usize) -> Result<u64, ProtocolError> {
         if H::CHUNKS {
-            return Ok(());
+            return Ok(0);
         }
         let mut messages = 0;
         let Link {
@@ -626,7 +637,7 @@ impl<H: Handler> Turn<'_, H> {
                 counters.messages_received.add(messages);
             }
         }
-        parsed
+        parsed.map(|()| messages)
     }
 
     /// Tells the peer what it did wrong, and the application.

@@ -223,15 +223,14 @@ impl Counters {
 
     /// Counts what a connection has sent, with its masking policy.
     pub(crate) fn count_sent(&self, counts: &SentCounts, masking: &Masking) {
-        if counts.bytes == 0 && counts.refused == 0 {
-            return;
-        }
         self.bytes_sent.add(counts.bytes);
         self.queued.add(counts.queued);
         self.refused.add(counts.refused);
         self.dropped.add(counts.dropped);
         for (counter, count) in self.frames_sent.iter().zip(counts.frames) {
-            counter.add(count);
+            if count > 0 {
+                counter.add(count);
+            }
         }
         let frames = counts.frames.iter().sum();
         match masking {

@@ -364,6 +364,7 @@ impl Outgoing {
 
     /// Writes the messages that are to be written from `buffer`, with what is
     /// corked before, between and after them.
+    #[inline]
     pub(crate) fn flush_in_place(
         &mut self,
         cork: &mut Vec<u8>,
@@ -371,9 +372,17 @@ impl Outgoing {
         transport: &mut dyn Transport,
     ) {
         self.lent = None;
-        if self.in_place.is_empty() {
-            return;
+        if !self.in_place.is_empty() {
+            self.write_in_place(cork, buffer, transport);
         }
+    }
+
+    fn write_in_place(
+        &mut self,
+        cork: &mut Vec<u8>,
+        buffer: &mut [u8],
+        transport: &mut dyn Transport,
+    ) {
         let mut frames = mem::take(&mut self.in_place);
         for frame in &frames {
             // INVARIANT: in front of the payload is the head of the frame that

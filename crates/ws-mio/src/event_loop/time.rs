@@ -14,7 +14,8 @@ use crate::{
 
 impl<H: Handler> EventLoop<H> {
     pub(super) fn tick(&self) -> Tick {
-        (self.now.as_millis() / TICK.as_millis()) as Tick
+        // In 64 bits: this is asked in every turn.
+        (self.now.as_millis() as u64 / TICK.as_millis() as u64) as Tick
     }
 
     pub(super) fn tick_after(&self, wait: Duration) -> Tick {
@@ -29,7 +30,9 @@ impl<H: Handler> EventLoop<H> {
             .into_iter()
             .flatten()
             .min()?;
-        Some((TICK * next).saturating_sub(self.started.elapsed()))
+        // As of the start of the turn: what falls due within a turn may be late
+        // by the length of that.
+        Some((TICK * next).saturating_sub(self.now))
     }
 
     /// Makes the wheel ask for a connection at a tick, if it would not before.
