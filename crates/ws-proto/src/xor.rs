@@ -23,51 +23,94 @@ pub fn xor(data: &mut [u8], key: MaskKey) {
         return;
     }
     //= RFC6455-5.3-5
-    #[cfg(feature = "std")]
-    if data.len() >= wide::WORTH_IT {
-        return wide::xor(data, key);
+    match data.len() {
+        LONG.. => long(data, key),
+        16.. => blocks::<16>(data, key),
+        8.. => blocks::<8>(data, key),
+        4.. => blocks::<4>(data, key),
+        _ => {
+            for (byte, key) in data.iter_mut().zip(key.bytes()) {
+                *byte ^= key;
+            }
+        }
     }
-    narrow(data, key);
 }
 
-/// Does what the baseline of the target does in its registers.
+/// XORs at least `N` bytes, block by block.
+///
+/// The last block ends where the data ends, and so overlaps the one before it;
+/// its bytes are taken before that. A rest that is done in ever smaller steps
+/// has a branch for each of them, and lengths are what no processor foresees.
 #[inline(always)]
-fn narrow(data: &mut [u8], key: MaskKey) {
-    let key = u64::from(u32::from_ne_bytes(key.bytes()));
-    let key = key << 32 | key;
-    let (words, rest) = data.as_chunks_mut::<8>();
-    for word in words {
-        *word = (u64::from_ne_bytes(*word) ^ key).to_ne_bytes();
+fn blocks<const N: usize>(data: &mut [u8], key: MaskKey) {
+    let Some(last) = data.last_chunk::<N>() else {
+        return;
+    };
+    let last = xored(*last, key.rotated(data.len()));
+    for block in data.as_chunks_mut().0 {
+        *block = xored::<N>(*block, key);
     }
-    for (byte, key) in rest.iter_mut().zip(key.to_ne_bytes()) {
-        *byte ^= key;
+    if let Some(end) = data.last_chunk_mut() {
+        *end = last;
     }
 }
 
-/// The same loop in the widest registers that the machine turns out to have.
+/// XORs at least [`LINE`] bytes, from one aligned address to another; both
+/// ends overlap what is between them, as in [`blocks`].
+///
+/// Stores that straddle cache lines cost twice as much.
+#[inline(always)]
+fn aligned(data: &mut [u8], key: MaskKey) {
+    let (Some(first), Some(last)) = (data.first_chunk(), data.last_chunk()) else {
+        return;
+    };
+    let first: [u8; LINE] = xored(*first, key);
+    let last: [u8; LINE] = xored(*last, key.rotated(data.len()));
+    let start = data.as_ptr().addr().wrapping_neg() % LINE;
+    let lines = (data.len() - start) / LINE * LINE;
+    xor_words(&mut data[start..start + lines], key.rotated(start));
+    if let Some(begin) = data.first_chunk_mut() {
+        *begin = first;
+    }
+    if let Some(end) = data.last_chunk_mut() {
+        *end = last;
+    }
+}
+
+#[inline(always)]
+fn xored<const N: usize>(mut block: [u8; N], key: MaskKey) -> [u8; N] {
+    xor_words(&mut block, key);
+    block
+}
+
+/// A loop that the compiler makes wide: as wide as the registers that it may
+/// use where this is inlined.
+#[inline(always)]
+fn xor_words(data: &mut [u8], key: MaskKey) {
+    let key = u32::from_ne_bytes(key.bytes());
+    for word in data.as_chunks_mut().0 {
+        *word = (u32::from_ne_bytes(*word) ^ key).to_ne_bytes();
+    }
+}
+
+/// A cache line, in bytes; no register is longer.
+const LINE: usize = 64;
+
+/// From this length on, in bytes, wide registers pay for asking which of them
+/// the machine has.
+const LONG: usize = 2 * LINE;
+
+#[cfg(not(feature = "std"))]
+use aligned as long;
+
 #[cfg(feature = "std")]
-mod wide {
+fn long(data: &mut [u8], key: MaskKey) {
+    use std::sync::LazyLock;
+
     use pulp::{Arch, Simd, WithSimd};
 
-    use super::narrow;
-    use crate::MaskKey;
-
-    /// From this length on, in bytes, wide registers pay for asking what the
-    /// machine has and for going to an aligned start: stores that straddle
-    /// cache lines cost a third.
-    pub(super) const WORTH_IT: usize = 1024;
-
-    const REGISTER: usize = 32;
-
-    pub(super) fn xor(data: &mut [u8], key: MaskKey) {
-        let misaligned = data.as_ptr().addr().wrapping_neg() % REGISTER;
-        let (start, data) = data.split_at_mut(misaligned.min(data.len()));
-        narrow(start, key);
-        Arch::new().dispatch(Xor {
-            data,
-            key: key.rotated(start.len()),
-        });
-    }
+    /// What the machine turned out to have; a dozen questions if asked anew.
+    static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
 
     struct Xor<'a> {
         data: &'a mut [u8],
@@ -79,9 +122,11 @@ mod wide {
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, _: S) {
-            narrow(self.data, self.key);
+            aligned(self.data, self.key);
         }
     }
+
+    ARCH.dispatch(Xor { data, key });
 }
 
 /// Appends `data` XORed with `key` to `out`.
@@ -119,16 +164,30 @@ mod tests {
         //= RFC6455-5.3-5
         let key = MaskKey::new([0x11, 0x22, 0x44, 0x88]);
         let bytes: Vec<u8> = (0..1200u32).map(|i| (i * 7) as u8).collect();
-        for start in 0..9 {
-            for len in (0..200).chain([1023, 1024, 1025, 1055, 1100]) {
-                for offset in 0..4 {
-                    let mut data = bytes.clone();
-                    let piece = &mut data[start..start + len];
-                    xor(piece, key.rotated(offset));
-                    assert_eq!(piece, naive(&bytes[start..start + len], key, offset));
-                    assert_eq!(data[..start], bytes[..start]);
-                    assert_eq!(data[start + len..], bytes[start + len..]);
-                }
+        for start in 0..=LINE {
+            for len in (0..2 * LONG + 10).chain([511, 512, 513, 1023, 1024, 1025, 1100]) {
+                // Every offset comes with every start and with every length.
+                let offset = (start + len) % 4;
+                let mut data = bytes.clone();
+                let piece = &mut data[start..start + len];
+                xor(piece, key.rotated(offset));
+                assert_eq!(piece, naive(&bytes[start..start + len], key, offset));
+                assert_eq!(data[..start], bytes[..start]);
+                assert_eq!(data[start + len..], bytes[start + len..]);
+            }
+        }
+    }
+
+    #[test]
+    fn baseline_registers_give_the_same_as_the_widest() {
+        let key = MaskKey::new([0x11, 0x22, 0x44, 0x88]);
+        for start in 0..LINE {
+            for len in (LONG..2 * LONG).chain([1023, 1024, 1025]) {
+                let mut wide: Vec<u8> = (0..start + len).map(|i| i as u8).collect();
+                let mut baseline = wide.clone();
+                long(&mut wide[start..], key);
+                aligned(&mut baseline[start..], key);
+                assert_eq!(wide, baseline);
             }
         }
     }
