@@ -16,6 +16,7 @@ const NOTHING: &str = "#[allow(unreachable_code)]\npub fn xor(data: &mut [u8], k
 /// Compiles the server from the copy.
 pub(super) fn build() -> Result<(), Failure> {
     let copy = target().join("sources");
+    fs::create_dir_all(&copy)?;
     for part in [
         "Cargo.toml",
         "Cargo.lock",
