@@ -12,6 +12,7 @@ mod plot;
 mod report;
 mod statistics;
 mod subject;
+mod without_xor;
 
 use std::fs;
 use std::path::PathBuf;
@@ -168,7 +169,6 @@ impl Plan {
                     Preset::Quick => subject.is_ours() || subject.is_floor(),
                     _ => true,
                 })
-                .filter(|subject| subject.by_default)
                 .collect());
         };
         list.split(',')
