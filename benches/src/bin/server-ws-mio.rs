@@ -45,7 +45,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         socket.set_reuse_port(threads > 1)?;
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
         socket.listen(4096)?;
-        let server = Server::with_listener(socket.into(), config.clone())?;
+        let server = Server::from_std(socket.into(), config.clone())?;
         port = server.local_addr()?.port();
         servers.push(server);
     }
