@@ -10,8 +10,8 @@
 
 use std::{
     error::Error,
+    fmt::Display,
     io::{self, Write as _},
-    net::SocketAddr,
     process::ExitCode,
 };
 
@@ -25,6 +25,7 @@ Usage: echo [OPTIONS]
 
   --listen ADDRESS:PORT            where to listen; port 0 is any free one
                                    (default: 127.0.0.1:9001)
+  --listen unix:PATH               listen on a Unix-domain socket instead; on mio
   --adapter mio|smol               which event loop to run on (default: mio)
   --mode echo|broadcast            whether a message goes back to its sender, or to
                                    every open connection, its sender too; on mio
@@ -137,9 +138,9 @@ impl Mode {
 }
 
 /// Says that the server is ready, for people and for scripts.
-fn announce(address: SocketAddr) -> io::Result<()> {
+fn announce(address: impl Display) -> io::Result<()> {
     let mut out = io::stdout();
-    writeln!(out, "listening on ws://{address}")?;
+    writeln!(out, "listening on {address}")?;
     out.flush()
 }
 
@@ -147,8 +148,8 @@ mod on_mio {
     use std::error::Error;
 
     use ws_mio::{
-        Backpressure, CloseCode, Config, Decision, Handler, Incoming, Message, OriginPolicy, Peer,
-        Prepared, Refused, Server,
+        Backpressure, CloseCode, Config, Decision, Handler, Incoming, Listener, Message,
+        OriginPolicy, Peer, Prepared, Refused, Server,
     };
 
     use super::{Mode, Options, announce};
@@ -166,16 +167,47 @@ mod on_mio {
             .high_water
             .saturating_add(longest)
             .saturating_add(ws_proto::MAX_HEADER_LEN);
+        #[cfg(unix)]
+        if let Some(path) = options.listen.strip_prefix("unix:") {
+            let listener = mio::net::UnixListener::bind(path)?;
+            let _remove = Remove(path);
+            let server = Server::with_listener(listener, config)?;
+            return run(server, &options.listen, options.mode);
+        }
         let server = Server::bind(options.listen, config)?;
+        let address = format!("ws://{}", server.local_addr()?);
+        run(server, &address, options.mode)
+    }
+
+    fn run<L>(
+        server: Server<Echo, L>,
+        address: &str,
+        mode: Mode,
+    ) -> Result<(), Box<dyn Error + Send + Sync>>
+    where
+        L: Listener<Transport: Send> + Send + 'static,
+    {
         let remote = server.remote();
         examples::on_stop(move || {
             if let Err(error) = remote.stop() {
                 tracing::error!(%error, "cannot stop");
             }
         })?;
-        announce(server.local_addr()?)?;
-        server.run_with(|_| Echo { mode: options.mode })?;
+        announce(address)?;
+        server.run_with(|_| Echo { mode })?;
         Ok(())
+    }
+
+    /// Removes the file of a Unix-domain socket, which would keep the next
+    /// server from binding to it.
+    #[cfg(unix)]
+    struct Remove<'a>(&'a str);
+
+    #[cfg(unix)]
+    impl Drop for Remove<'_> {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(self.0);
+        }
     }
 
     struct Echo {
@@ -233,7 +265,7 @@ mod on_smol {
         let executor = LocalExecutor::new();
         smol::block_on(executor.run(async {
             let listener = TcpListener::bind(options.listen).await?;
-            announce(listener.local_addr()?)?;
+            announce(format_args!("ws://{}", listener.local_addr()?))?;
             server.accept(listener, &executor).await;
             drop(server);
             let _ = all_gone.recv().await;

@@ -144,6 +144,21 @@ fn embedding_examples_get_their_echo() {
 }
 
 #[test]
+fn own_transport_gets_its_echo_late() {
+    let output = run(env!("CARGO_BIN_EXE_own_transport"), &[]);
+    let times: Vec<&str> = output
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(time, _)| time)
+        .collect();
+    assert_eq!(times, ["250ms", "500ms", "760ms"], "{output}");
+    assert!(
+        output.contains("the server says Text(\"Hello\")"),
+        "{output}"
+    );
+}
+
+#[test]
 fn every_example_has_help_and_refuses_what_it_does_not_know() {
     for program in [
         ECHO,
@@ -154,6 +169,7 @@ fn every_example_has_help_and_refuses_what_it_does_not_know() {
         env!("CARGO_BIN_EXE_intranet"),
         env!("CARGO_BIN_EXE_metrics"),
         env!("CARGO_BIN_EXE_own_poll"),
+        env!("CARGO_BIN_EXE_own_transport"),
     ] {
         assert!(!run(program, &["--help"]).is_empty(), "{program}");
         let output = Command::new(program).arg("--nonsense").output().unwrap();

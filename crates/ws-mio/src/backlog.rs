@@ -185,7 +185,10 @@ mod tests {
     use std::{
         collections::BTreeSet,
         io::{self, IoSlice},
+        net::SocketAddr,
     };
+
+    use mio::event::Source;
 
     use ws_proto::{CloseCode, CloseFrame, Message, ServerMasking};
 
@@ -220,6 +223,18 @@ mod tests {
 
         fn shutdown(&mut self) -> io::Result<()> {
             Ok(())
+        }
+
+        fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+            Ok(None)
+        }
+
+        fn source(&mut self) -> Option<&mut dyn Source> {
+            None
+        }
+
+        fn short_is_all(&self) -> bool {
+            true
         }
     }
 

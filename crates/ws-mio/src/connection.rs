@@ -3,7 +3,6 @@
 
 use std::{io, mem, ops::Range, time::Duration};
 
-use mio::net::TcpStream;
 use tracing::debug;
 use ws_proto::{
     Assembler, Chunk, CloseFrame, Event, Keepalive, Limits, Masking, MaskingPolicy, Message,
@@ -17,14 +16,13 @@ use crate::{
     outgoing::{IN_PLACE_MIN, Outgoing},
     pool::{Gather, Pool},
     scratch::Scratch,
-    transport::SHORT_IS_ALL,
     wheel::Tick,
 };
 
 /// What a connection owns also while it is idle.
 #[derive(Debug)]
-pub(crate) struct Slot<D> {
-    pub(crate) transport: TcpStream,
+pub(crate) struct Slot<T, D> {
+    pub(crate) transport: T,
     pub(crate) keepalive: Keepalive,
     /// Where its [`Link`], or its half-read request, is kept; `NOWHERE` while
     /// it has none.
@@ -46,10 +44,10 @@ pub(crate) struct Slot<D> {
     pub(crate) data: D,
 }
 
-impl<D> Slot<D> {
+impl<T, D> Slot<T, D> {
     /// Starts a connection that has `until` for its opening handshake.
     pub(crate) const fn new(
-        transport: TcpStream,
+        transport: T,
         generation: u32,
         now: Duration,
         until: Tick,
@@ -139,14 +137,16 @@ impl Link {
     }
 }
 
-/// What an event said of a transport.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Ready {
-    pub(crate) readable: bool,
-    pub(crate) writable: bool,
+/// What changed about a transport, as an event of [`mio`] tells it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ready {
+    /// There may be something to read.
+    pub readable: bool,
+    /// There may be room to write.
+    pub writable: bool,
     /// The peer has ended its direction, or the transport failed: reading goes
     /// on until it says so itself.
-    pub(crate) read_closed: bool,
+    pub read_closed: bool,
 }
 
 impl From<&mio::event::Event> for Ready {
@@ -202,10 +202,10 @@ const GATHER_MIN: usize = 8 * 1024;
 const SHARE: usize = 1024 * 1024;
 
 /// A connection for the length of its turn.
-pub(crate) struct Turn<'a, H: Handler> {
+pub(crate) struct Turn<'a, H: Handler, T> {
     pub(crate) handler: &'a mut H,
     pub(crate) id: PeerId,
-    pub(crate) slot: &'a mut Slot<H::Data>,
+    pub(crate) slot: &'a mut Slot<T, H::Data>,
     pub(crate) link: &'a mut Link,
     pub(crate) cork: &'a mut Vec<u8>,
     pub(crate) pool: &'a mut Pool,
@@ -235,7 +235,7 @@ macro_rules! call {
     }};
 }
 
-impl<H: Handler> Turn<'_, H> {
+impl<H: Handler, T: Transport> Turn<'_, H, T> {
     /// Does one thing for the application.
     pub(crate) fn call(&mut self, act: impl FnOnce(&mut H, &mut Peer<'_, H::Data>)) {
         call!(self, |handler, peer| act(handler, peer));
@@ -249,9 +249,11 @@ impl<H: Handler> Turn<'_, H> {
         self.link
             .outgoing
             .flush_cork(self.cork, &mut self.slot.transport);
-        if !SHORT_IS_ALL {
+        if !self.slot.transport.short_is_all() {
             self.link.outgoing.flush_outbox(&mut self.slot.transport);
         }
+        let flushed = self.slot.transport.flush();
+        self.link.outgoing.note_flushed(flushed);
         match fate {
             Fate::Keep | Fate::Again if self.link.outgoing.is_over() => self.over(),
             fate => fate,
@@ -271,7 +273,9 @@ impl<H: Handler> Turn<'_, H> {
                 call!(self, |handler, peer| handler.on_drain(peer));
             }
         }
-        self.slot.readable |= ready.readable;
+        // A layer between us and the socket may read once it can write.
+        self.slot.readable |=
+            ready.readable || ready.writable && !self.slot.transport.short_is_all();
         self.slot.read_closed |= ready.read_closed;
         let mut share = SHARE;
         loop {
@@ -344,7 +348,10 @@ impl<H: Handler> Turn<'_, H> {
                     // A read that leaves room has drained the socket, on the
                     // systems where mio does not need to see `WouldBlock`; an
                     // end of the stream behind it is still to be read.
-                    if SHORT_IS_ALL && len < buffer.len() && !self.slot.read_closed {
+                    if len < buffer.len()
+                        && !self.slot.read_closed
+                        && self.slot.transport.short_is_all()
+                    {
                         self.slot.readable = false;
                     }
                     return Ok(len);

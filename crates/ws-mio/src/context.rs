@@ -2,22 +2,22 @@
 
 use std::{fmt, sync::Arc};
 
+use mio::net::TcpStream;
 use ws_proto::Prepared;
 
 use crate::{
-    Handler, Peer, PeerId,
-    event_loop::EventLoop,
+    EventLoop, Handler, Peer, PeerId, Transport,
     order::{Order, Publication},
 };
 
 /// A loop of a server, lent to a closure that
 /// [`Remote::run`](crate::Remote::run) brought to it.
-pub struct Loop<'a, H: Handler> {
-    inner: &'a mut EventLoop<H>,
+pub struct Loop<'a, H: Handler, T = TcpStream> {
+    inner: &'a mut EventLoop<H, T>,
 }
 
-impl<'a, H: Handler> Loop<'a, H> {
-    pub(crate) const fn new(inner: &'a mut EventLoop<H>) -> Self {
+impl<'a, H: Handler, T: Transport> Loop<'a, H, T> {
+    pub(crate) const fn new(inner: &'a mut EventLoop<H, T>) -> Self {
         Self { inner }
     }
 
@@ -28,11 +28,11 @@ impl<'a, H: Handler> Loop<'a, H> {
 
     /// Does something with an open connection; `None` if it is not open any
     /// more. What is sent leaves when `act` returns.
-    pub fn with_peer<T>(
+    pub fn with_peer<R>(
         &mut self,
         peer: PeerId,
-        act: impl FnOnce(&mut H, &mut Peer<'_, H::Data>) -> T,
-    ) -> Option<T> {
+        act: impl FnOnce(&mut H, &mut Peer<'_, H::Data>) -> R,
+    ) -> Option<R> {
         self.inner.with_peer(peer, act)
     }
 
@@ -74,7 +74,7 @@ impl<'a, H: Handler> Loop<'a, H> {
     }
 }
 
-impl<H: Handler> fmt::Debug for Loop<'_, H> {
+impl<H: Handler, T: Transport> fmt::Debug for Loop<'_, H, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Loop")
             .field("index", &self.index())

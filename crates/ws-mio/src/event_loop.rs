@@ -1,51 +1,93 @@
-//! The loop: polls, accepts, upgrades, gives connections their turns, and
-//! keeps time.
+//! The loop, but for the waiting: admits, upgrades, gives connections their
+//! turns, and keeps time.
 
-mod accept;
+mod admit;
 mod end;
 mod orders;
 mod publish;
 mod time;
 mod upgrade;
 
-use std::{
-    collections::HashMap,
-    io, mem,
-    ops::Range,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, fmt, io, mem, ops::Range, sync::Arc, time::Duration};
 
-use mio::{Events, Interest, Poll, Token, net::TcpListener};
+use mio::{Interest, Registry, Token, net::TcpStream};
 use slab::Slab;
 use tracing::{Span, span::EnteredSpan, warn};
 use ws_handshake::HeadReader;
 use ws_proto::ServerMasking;
 
 use crate::{
-    Cause, Config, Handler, Peer, PeerId, Remote,
-    connection::{Fate, Link, NOWHERE, Phase, Ready, Slot, Turn, high_water},
+    Cause, Config, Handler, Loop, Peer, PeerId, Ready, Remote, Transport,
+    connection::{Fate, Link, NOWHERE, Phase, Slot, Turn, high_water},
     metrics::Counters,
     order::{Order, Publication},
     pool::Pool,
     remote::{Mailbox, Task},
     scratch::Scratch,
-    server::{LISTENER, WAKER},
     topics::Topics,
     wheel::{Entry, Tick, Wheel, tick_at},
 };
 
-pub(crate) struct EventLoop<H: Handler> {
-    poll: Poll,
-    /// `None` once the loop stops.
-    listener: Option<TcpListener>,
-    remote: Remote<H>,
+/// What a [`Server`](crate::Server) runs on a thread, without what waits: for
+/// a loop of one's own, or a simulation, that serves very many connections.
+///
+/// It polls nothing, listens to nothing and reads no clock. Whoever owns it
+/// says what happened and what time it is, turn by turn:
+///
+/// 1. [`start_turn`](Self::start_turn) with the time.
+/// 2. [`admit`](Self::admit) what was accepted, and [`wake`](Self::wake) every
+///    connection whose transport became ready.
+/// 3. [`finish_turn`](Self::finish_turn).
+/// 4. Wait for the next event, but not beyond
+///    [`next_timeout`](Self::next_timeout).
+///
+/// For one connection there is [`Socket`](crate::Socket). Here is a loop that
+/// serves a connection in memory:
+///
+/// ```
+/// use std::{io::IoSlice, time::Duration};
+///
+/// use ws_mio::{Config, EventLoop, Handler, Message, OriginPolicy, Peer, Transport, memory};
+///
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     type Data = ();
+///
+///     fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
+///         peer.send(message);
+///     }
+/// }
+///
+/// let mut echo = EventLoop::new(Config::new(OriginPolicy::Any), Echo, || Ok(()));
+/// let (mut client, server) = memory::pair(4096);
+/// let key = echo.admit(server).unwrap();
+/// client.write(&[IoSlice::new(
+///     b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+///     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\
+///     \x81\x82\x00\x00\x00\x00Hi",
+/// )])?;
+/// echo.start_turn(Duration::from_millis(1));
+/// let ready = echo.transport(key).unwrap().take_ready();
+/// echo.wake(key, ready);
+/// assert!(echo.finish_turn());
+///
+/// let mut reply = [0; 1024];
+/// let len = client.read(&mut reply)?;
+/// assert!(reply[..len].starts_with(b"HTTP/1.1 101"));
+/// assert!(reply[..len].ends_with(b"\x81\x02Hi"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct EventLoop<H: Handler, T = TcpStream> {
+    /// Where transports are registered; `None` if that is no business of ours.
+    registry: Option<Registry>,
+    remote: Remote<H, T>,
     counters: Arc<Counters>,
     /// Which of the server's loops this is.
     index: u16,
     config: Config,
     handler: H,
-    slots: Slab<Slot<H::Data>>,
+    slots: Slab<Slot<T, H::Data>>,
     /// The state of connections that are in the middle of something.
     links: Slab<Link>,
     /// What an idle connection is served with, without and with
@@ -60,7 +102,7 @@ pub(crate) struct EventLoop<H: Handler> {
     /// Connections that had their share and go on in the next turn.
     again: Vec<PeerId>,
     /// Empty but for its memory, between turns.
-    tasks: Vec<Task<H>>,
+    tasks: Vec<Task<H, T>>,
     /// What handlers ask for, until the end of the turn.
     orders: Vec<Order>,
     topics: Topics,
@@ -70,26 +112,35 @@ pub(crate) struct EventLoop<H: Handler> {
     audience: Vec<u32>,
     /// When connections that asked for it are called.
     timers: HashMap<u32, Tick>,
-    /// The loop that gets the next connection.
-    next_loop: usize,
     wheel: Wheel,
     due: Vec<Entry>,
-    started: Instant,
-    /// The time of this turn, since `started`.
+    /// The time of this turn, since the loop began.
     now: Duration,
     generation: u32,
-    /// Accepting failed for want of resources, and is tried again then.
-    accept_at: Option<Tick>,
     stop_by: Option<Tick>,
     /// Spans of connections, where somebody listens to them.
     spans: HashMap<PeerId, Span>,
 }
 
-impl<H: Handler> EventLoop<H> {
-    pub(crate) fn new(
-        poll: Poll,
-        listener: Option<TcpListener>,
-        remote: Remote<H>,
+impl<H: Handler, T: Transport> EventLoop<H, T> {
+    /// Makes a loop on its own.
+    ///
+    /// `wake` is called, from any thread, when something was asked of the
+    /// [`remote`](Self::remote): it sees to it that a turn is started soon, as a
+    /// [`mio::Waker`] does. What is registered, and where, is up to the caller.
+    /// `config.threads` and `config.accepting` do not apply.
+    pub fn new(
+        config: Config,
+        handler: H,
+        wake: impl Fn() -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self::of_server(None, Remote::new([Box::new(wake) as _]), 0, config, handler)
+    }
+
+    /// Makes one of a server's loops.
+    pub(crate) fn of_server(
+        registry: Option<Registry>,
+        remote: Remote<H, T>,
         index: u16,
         mut config: Config,
         handler: H,
@@ -99,8 +150,7 @@ impl<H: Handler> EventLoop<H> {
         let read_buffer = config.read_buffer.max(1024);
         let pool = Pool::new(read_buffer, config.gather_buffers);
         Self {
-            poll,
-            listener,
+            registry,
             counters: Arc::clone(&remote.mailboxes()[usize::from(index)].counters),
             remote,
             index,
@@ -120,51 +170,84 @@ impl<H: Handler> EventLoop<H> {
             run: Vec::new(),
             audience: Vec::new(),
             timers: HashMap::new(),
-            next_loop: 0,
             wheel: Wheel::new(),
             due: Vec::new(),
-            started: Instant::now(),
             now: Duration::ZERO,
             generation: 0,
-            accept_at: None,
             stop_by: None,
             spans: HashMap::new(),
         }
     }
 
-    pub(crate) fn run(mut self) -> io::Result<()> {
-        let mut events = Events::with_capacity(1024);
-        loop {
-            match self.poll.poll(&mut events, self.poll_timeout()) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => {}
-            }
-            self.now = self.started.elapsed();
-            for event in &events {
-                match event.token() {
-                    // Otherwise it is tried again when its time comes.
-                    LISTENER if self.accept_at.is_none() => self.accept(),
-                    LISTENER => {}
-                    WAKER => self.obey(),
-                    Token(key) => self.serve(key, event.into()),
-                }
-            }
-            for id in mem::take(&mut self.again) {
-                if self.is_current(id) {
-                    self.slots[id.key as usize].goes_on = false;
-                    self.serve(id.key as usize, Ready::default());
-                }
-            }
-            self.keep_time();
-            self.carry_out();
-            self.count_frames();
-            if self
-                .stop_by
-                .is_some_and(|at| self.slots.is_empty() || self.tick() >= at)
-            {
-                return Ok(());
+    /// Starts a turn: takes over the time, since any moment that the caller
+    /// chose, which never runs backwards; and does what was asked of the
+    /// [`remote`](Self::remote).
+    pub fn start_turn(&mut self, now: Duration) {
+        self.set_time(now);
+        self.obey();
+    }
+
+    /// Serves a transport that a client has connected to, and returns its key,
+    /// by which it is woken. `None`, and the transport is dropped, over
+    /// `config.max_connections` and once the loop stops.
+    ///
+    /// Whoever owns the loop registers the transport, with readable and
+    /// writable interest, once: see [`transport`](Self::transport). Keys of
+    /// connections that are gone are given again.
+    pub fn admit(&mut self, transport: T) -> Option<usize> {
+        let peer = transport.peer_addr().ok().flatten();
+        self.admit_from(transport, peer)
+    }
+
+    /// Lends the transport of a connection, to register it.
+    pub fn transport(&mut self, key: usize) -> Option<&mut T> {
+        self.slots.get_mut(key).map(|slot| &mut slot.transport)
+    }
+
+    /// Serves a connection whose transport became ready.
+    ///
+    /// Readiness is edge-triggered: it is told when it changes. It may be told
+    /// too often, and for keys that are gone.
+    pub fn wake(&mut self, key: usize, ready: Ready) {
+        self.serve(key, ready);
+    }
+
+    /// Ends a turn: has connections go on that had their share, calls those
+    /// whose time has come, and does what handlers have asked for. `false` once
+    /// the loop was [stopped](Remote::stop) and all connections are closed.
+    pub fn finish_turn(&mut self) -> bool {
+        for id in mem::take(&mut self.again) {
+            if self.is_current(id) {
+                self.slots[id.key as usize].goes_on = false;
+                self.serve(id.key as usize, Ready::default());
             }
         }
+        self.keep_time();
+        self.carry_out();
+        self.count_frames();
+        !self
+            .stop_by
+            .is_some_and(|at| self.slots.is_empty() || self.tick() >= at)
+    }
+
+    /// Returns what reaches the loop from other threads.
+    #[must_use]
+    pub fn remote(&self) -> Remote<H, T> {
+        self.remote.clone()
+    }
+
+    /// Lends the loop to do something with its peers; between turns, or within
+    /// one.
+    pub const fn lend(&mut self) -> Loop<'_, H, T> {
+        Loop::new(self)
+    }
+
+    pub(crate) const fn set_time(&mut self, now: Duration) {
+        self.now = now;
+    }
+
+    pub(crate) const fn is_stopping(&self) -> bool {
+        self.stop_by.is_some()
     }
 
     fn serve(&mut self, key: usize, ready: Ready) {
@@ -286,22 +369,24 @@ impl<H: Handler> EventLoop<H> {
     /// was full.
     fn want_writable(&mut self, key: usize) {
         let slot = &mut self.slots[key];
-        let waits =
-            slot.state != NOWHERE && !self.links[slot.state as usize].outgoing.outbox.is_empty();
-        if !waits || slot.wants_write {
+        let waits = slot.state != NOWHERE && self.links[slot.state as usize].outgoing.is_waiting();
+        if waits {
+            self.register_writable(key);
+        }
+    }
+
+    fn register_writable(&mut self, key: usize) {
+        let slot = &mut self.slots[key];
+        if mem::replace(&mut slot.wants_write, true) {
             return;
         }
+        let Some((registry, source)) = self.registry.as_ref().zip(slot.transport.source()) else {
+            return;
+        };
         let interest = Interest::READABLE | Interest::WRITABLE;
-        match self
-            .poll
-            .registry()
-            .reregister(&mut slot.transport, Token(key), interest)
-        {
-            Ok(()) => slot.wants_write = true,
-            Err(error) => {
-                warn!(%error, "cannot register a connection");
-                self.abort(key, Cause::Io(&error));
-            }
+        if let Err(error) = registry.reregister(source, Token(key), interest) {
+            warn!(%error, "cannot register a connection");
+            self.abort(key, Cause::Io(&error));
         }
     }
 
@@ -324,11 +409,11 @@ impl<H: Handler> EventLoop<H> {
         self.is_current(id) && Self::is_open(&self.slots[id.key as usize])
     }
 
-    fn is_open(slot: &Slot<H::Data>) -> bool {
+    fn is_open(slot: &Slot<T, H::Data>) -> bool {
         slot.phase == Phase::Open
     }
 
-    fn mailbox(&self) -> &Mailbox<H> {
+    fn mailbox(&self) -> &Mailbox<H, T> {
         &self.remote.mailboxes()[self.index()]
     }
 
@@ -339,9 +424,19 @@ impl<H: Handler> EventLoop<H> {
     }
 }
 
-impl<H: Handler> Drop for EventLoop<H> {
+impl<H: Handler, T> Drop for EventLoop<H, T> {
     fn drop(&mut self) {
-        self.mailbox().end();
+        self.remote.mailboxes()[usize::from(self.index)].end();
+    }
+}
+
+impl<H: Handler, T> fmt::Debug for EventLoop<H, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop")
+            .field("index", &self.index)
+            .field("connections", &self.slots.len())
+            .field("now", &self.now)
+            .finish_non_exhaustive()
     }
 }
 

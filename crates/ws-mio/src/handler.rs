@@ -164,7 +164,8 @@ impl<'r> Incoming<'r> {
         self.request
     }
 
-    /// Returns the address of the peer; `None` if it has left already.
+    /// Returns the address of the peer; `None` if it has left already, or has
+    /// none.
     #[must_use]
     pub const fn peer_address(&self) -> Option<SocketAddr> {
         self.peer

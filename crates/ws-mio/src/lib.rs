@@ -62,6 +62,7 @@ mod connection;
 mod context;
 mod event_loop;
 mod handler;
+pub mod memory;
 mod metrics;
 mod opening;
 mod order;
@@ -69,6 +70,7 @@ mod outgoing;
 mod peer;
 mod pool;
 mod remote;
+mod runner;
 mod scratch;
 mod server;
 mod socket;
@@ -78,7 +80,9 @@ mod wheel;
 
 pub use closed::{Cause, Closed, Timeout};
 pub use config::{Accepting, ClientConfig, Config, SlowConsumer};
+pub use connection::Ready;
 pub use context::Loop;
+pub use event_loop::EventLoop;
 pub use handler::{Accept, Decision, Handler, Incoming};
 pub use metrics::Metrics;
 pub use outgoing::{Backpressure, Refused};
@@ -86,7 +90,7 @@ pub use peer::{Peer, PeerId};
 pub use remote::Remote;
 pub use server::Server;
 pub use socket::{OpenError, Socket, SocketState};
-pub use transport::Transport;
+pub use transport::{Listener, Transport};
 
 pub use ws_handshake::{self, ClientRequest, OriginPolicy, Request, Response, ServerConfig, Uri};
 pub use ws_proto::{

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Once};
 use tracing::warn;
 use ws_handshake::{HandshakeError, Head, Response};
 
-use crate::{Accept, Config, Decision, Handler, Incoming};
+use crate::{Accept, Config, Decision, Handler, Incoming, Transport};
 
 /// What is kept of a request that was accepted.
 pub(crate) struct Admitted<D> {
@@ -16,7 +16,7 @@ pub(crate) struct Admitted<D> {
 /// Asks the application, and writes the 101 to `out` if it accepts.
 pub(crate) fn decide<H: Handler>(
     head: &Head<'_>,
-    peer: Option<SocketAddr>,
+    transport: &dyn Transport,
     config: &Config,
     handler: &mut H,
     out: &mut Vec<u8>,
@@ -24,7 +24,9 @@ pub(crate) fn decide<H: Handler>(
     let request = head
         .request()
         .map_err(|error: HandshakeError| error.rejection())?;
-    match handler.on_request(Incoming::new(&request, peer, config)) {
+    let peer = transport.peer_addr();
+    let address = *peer.as_ref().unwrap_or(&None);
+    match handler.on_request(Incoming::new(&request, address, config)) {
         Decision::Respond(response) => Err(response),
         Decision::Accept(Accept {
             acceptance,
@@ -36,11 +38,12 @@ pub(crate) fn decide<H: Handler>(
             // A peer that is gone has no address, and is not taken for one
             // that never leaves the machine.
             let accept_unmasked_frame = accept_unmasked_frame.unwrap_or(true)
-                && peer.is_some_and(|peer| {
-                    config.accept_unmasked_frame.allows(Some(peer.ip()), false)
-                });
-            if accept_unmasked_frame {
-                warn_of_flag("accept_unmasked_frame", peer);
+                && peer.is_ok()
+                && config
+                    .accept_unmasked_frame
+                    .allows(address.map(|peer| peer.ip()), transport.is_tls());
+            if accept_unmasked_frame && !transport.is_tls() {
+                warn_of_flag("accept_unmasked_frame", address);
             }
             Ok(Admitted {
                 data,

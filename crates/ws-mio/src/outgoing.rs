@@ -8,7 +8,7 @@ use std::{
 
 use ws_proto::{MAX_HEADER_LEN, Masking, OpCode, OutFrame, Outbox, OutboxFull, SendError, Sender};
 
-use crate::{SlowConsumer, Transport, backlog::Backlog, transport::SHORT_IS_ALL};
+use crate::{SlowConsumer, Transport, backlog::Backlog};
 
 /// What became of something that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub(crate) struct Outgoing {
     pub(crate) aborted: bool,
     /// What is sent now answers what the peer sent.
     pub(crate) answering: bool,
+    /// The transport itself holds something back.
+    pub(crate) is_held_back: bool,
     /// How many bytes wait that answer nothing. They do not keep us from
     /// reading: two peers that send each other something long at the same time
     /// would wait for each other for ever.
@@ -152,6 +154,7 @@ impl Outgoing {
             paused: false,
             aborted: false,
             answering: false,
+            is_held_back: false,
             unasked: 0,
             lent: None,
             in_place: Vec::new(),
@@ -166,6 +169,12 @@ impl Outgoing {
             && self.broken.is_none()
             && !self.paused
             && !self.aborted
+            && !self.is_held_back
+    }
+
+    /// Tells whether something is to be written once there is room.
+    pub(crate) const fn is_waiting(&self) -> bool {
+        !self.outbox.is_empty() || self.is_held_back
     }
 
     /// Tells whether more is to be parsed: no more answers wait for the peer
@@ -484,7 +493,7 @@ impl Outgoing {
             self.unasked = self.unasked.min(self.pending());
             // A short write has filled the transport: it tells when it has
             // room again.
-            if written == 0 || (SHORT_IS_ALL && written < pending) {
+            if written == 0 || (written < pending && transport.short_is_all()) {
                 return;
             }
         }
@@ -493,6 +502,16 @@ impl Outgoing {
     /// Tells whether nothing more can be sent, not even what waits.
     pub(crate) const fn is_over(&self) -> bool {
         self.broken.is_some() || self.aborted
+    }
+
+    /// Notes whether the transport has let go of everything.
+    #[inline]
+    pub(crate) fn note_flushed(&mut self, flushed: io::Result<bool>) {
+        match flushed {
+            Ok(is_flushed) => self.is_held_back = !is_flushed,
+            Err(error) if self.broken.is_none() => drop(self.note(Err(error))),
+            Err(_) => {}
+        }
     }
 
     /// Notes a failure of the transport, which drops what waits.
@@ -530,8 +549,9 @@ fn write(transport: &mut dyn Transport, slices: &[IoSlice<'_>]) -> io::Result<us
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
+    use std::{collections::VecDeque, net::SocketAddr};
 
+    use mio::event::Source;
     use ws_proto::{
         ClientMasking, CloseCode, CloseFrame, Inbound, Limits, Message, Receiver, ServerMasking,
     };
@@ -594,6 +614,18 @@ mod tests {
 
         fn shutdown(&mut self) -> io::Result<()> {
             Ok(())
+        }
+
+        fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+            Ok(None)
+        }
+
+        fn source(&mut self) -> Option<&mut dyn Source> {
+            None
+        }
+
+        fn short_is_all(&self) -> bool {
+            true
         }
     }
 

@@ -1,12 +1,11 @@
 //! The connection that a handler is called for.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
-use mio::net::TcpStream;
 use ws_proto::{CloseCode, CloseFrame, Message, OutFrame, Prepared, SendError};
 
 use crate::{
-    Backpressure, Refused,
+    Backpressure, Refused, Transport,
     order::{Order, Publication},
     outgoing::Outgoing,
 };
@@ -28,11 +27,10 @@ pub struct PeerId {
 /// Whatever is sent leaves in the order of the calls, in as few writes as
 /// possible, when the handler has returned; a slow peer's messages wait, and
 /// nothing more is read from a peer that more than `high_water` waits for.
-#[derive(Debug)]
 pub struct Peer<'a, D> {
     pub(crate) id: PeerId,
     pub(crate) data: &'a mut D,
-    pub(crate) transport: &'a mut TcpStream,
+    pub(crate) transport: &'a mut dyn Transport,
     pub(crate) outgoing: &'a mut Outgoing,
     pub(crate) cork: &'a mut Vec<u8>,
     /// `None` for a [`Socket`](crate::Socket), which has no other peers.
@@ -53,10 +51,11 @@ impl<D> Peer<'_, D> {
         self.data
     }
 
-    /// Asks the system for the peer's address; `None` if it is gone.
+    /// Asks the transport for the peer's address; `None` if it is gone, or has
+    /// none.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
-        self.transport.peer_addr().ok()
+        self.transport.peer_addr().ok().flatten()
     }
 
     /// Returns the flag `accept-unmasked-frame` of [MS-WSPE] as it was chosen
@@ -247,5 +246,15 @@ impl<D> Peer<'_, D> {
             Ok(frame) => self.outgoing.send(frame, self.cork, self.transport),
             Err(error) => error.into(),
         }
+    }
+}
+
+impl<D: fmt::Debug> fmt::Debug for Peer<'_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("id", &self.id)
+            .field("data", &self.data)
+            .field("outgoing", &self.outgoing)
+            .finish_non_exhaustive()
     }
 }

@@ -6,10 +6,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use mio::{Waker, net::TcpStream};
+use mio::net::TcpStream;
 use ws_proto::{CloseCode, Prepared};
 
-use crate::{Handler, Loop, Metrics, Peer, PeerId, metrics::Counters, order::Publication};
+use crate::{
+    Handler, Loop, Metrics, Peer, PeerId, Transport, metrics::Counters, order::Publication,
+};
 
 /// Reaches the loops of a running [`Server`](crate::Server) from any thread.
 ///
@@ -44,12 +46,12 @@ use crate::{Handler, Loop, Metrics, Peer, PeerId, metrics::Counters, order::Publ
 /// # elsewhere.join().unwrap()?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
-pub struct Remote<H: Handler> {
-    loops: Arc<[Mailbox<H>]>,
+pub struct Remote<H: Handler, T = TcpStream> {
+    loops: Arc<[Mailbox<H, T>]>,
 }
 
-impl<H: Handler> Remote<H> {
-    pub(crate) fn new(wakers: impl IntoIterator<Item = Waker>) -> Self {
+impl<H: Handler, T> Remote<H, T> {
+    pub(crate) fn new(wakers: impl IntoIterator<Item = Wake>) -> Self {
         Self {
             loops: wakers.into_iter().map(Mailbox::new).collect(),
         }
@@ -115,7 +117,7 @@ impl<H: Handler> Remote<H> {
     pub fn run(
         &self,
         index: usize,
-        task: impl FnOnce(&mut Loop<'_, H>) + Send + 'static,
+        task: impl FnOnce(&mut Loop<'_, H, T>) + Send + 'static,
     ) -> io::Result<()> {
         let mailbox = self.loops.get(index).ok_or(io::ErrorKind::NotFound)?;
         mailbox.push([Task::Run(Box::new(task))])
@@ -131,8 +133,11 @@ impl<H: Handler> Remote<H> {
         &self,
         peer: PeerId,
         task: impl FnOnce(&mut H, &mut Peer<'_, H::Data>) + Send + 'static,
-    ) -> io::Result<()> {
-        let task = move |context: &mut Loop<'_, H>| {
+    ) -> io::Result<()>
+    where
+        T: Transport,
+    {
+        let task = move |context: &mut Loop<'_, H, T>| {
             context.with_peer(peer, task);
         };
         self.push(peer, Task::Run(Box::new(task)))
@@ -154,12 +159,12 @@ impl<H: Handler> Remote<H> {
         metrics
     }
 
-    pub(crate) fn mailboxes(&self) -> &[Mailbox<H>] {
+    pub(crate) fn mailboxes(&self) -> &[Mailbox<H, T>] {
         &self.loops
     }
 
     /// Hands a task to the loop of a peer, which may be of another server.
-    fn push(&self, peer: PeerId, task: Task<H>) -> io::Result<()> {
+    fn push(&self, peer: PeerId, task: Task<H, T>) -> io::Result<()> {
         match self.loops.get(usize::from(peer.index)) {
             Some(mailbox) => mailbox.push([task]),
             None => Ok(()),
@@ -175,7 +180,7 @@ impl<H: Handler> Remote<H> {
         self.push_to_all(|| Task::Publish(publication.clone()))
     }
 
-    fn push_to_all(&self, task: impl Fn() -> Task<H>) -> io::Result<()> {
+    fn push_to_all(&self, task: impl Fn() -> Task<H, T>) -> io::Result<()> {
         let mut result = Ok(());
         for mailbox in &*self.loops {
             let pushed = mailbox.push([task()]);
@@ -185,7 +190,7 @@ impl<H: Handler> Remote<H> {
     }
 }
 
-impl<H: Handler> Clone for Remote<H> {
+impl<H: Handler, T> Clone for Remote<H, T> {
     fn clone(&self) -> Self {
         Self {
             loops: Arc::clone(&self.loops),
@@ -193,7 +198,7 @@ impl<H: Handler> Clone for Remote<H> {
     }
 }
 
-impl<H: Handler> fmt::Debug for Remote<H> {
+impl<H: Handler, T> fmt::Debug for Remote<H, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Remote")
             .field("loops", &self.loops.len())
@@ -202,41 +207,44 @@ impl<H: Handler> fmt::Debug for Remote<H> {
 }
 
 /// What a loop is asked to do.
-pub(crate) enum Task<H: Handler> {
+pub(crate) enum Task<H: Handler, T> {
     Stop,
     /// To serve a connection that another loop has accepted.
-    Admit(TcpStream, SocketAddr),
+    Admit(T, Option<SocketAddr>),
     Send(PeerId, Prepared),
     Close(PeerId, CloseCode, Box<str>),
     Publish(Publication),
     #[expect(clippy::type_complexity, reason = "it is said once")]
-    Run(Box<dyn FnOnce(&mut Loop<'_, H>) + Send>),
+    Run(Box<dyn FnOnce(&mut Loop<'_, H, T>) + Send>),
 }
 
+/// Makes a loop look into its mailbox.
+pub(crate) type Wake = Box<dyn Fn() -> io::Result<()> + Send + Sync>;
+
 /// How one loop is reached.
-pub(crate) struct Mailbox<H: Handler> {
+pub(crate) struct Mailbox<H: Handler, T> {
     /// `None` once the loop has ended.
-    tasks: Mutex<Option<Vec<Task<H>>>>,
-    waker: Waker,
+    tasks: Mutex<Option<Vec<Task<H, T>>>>,
+    wake: Wake,
     pub(crate) counters: Arc<Counters>,
 }
 
-impl<H: Handler> Mailbox<H> {
-    fn new(waker: Waker) -> Self {
+impl<H: Handler, T> Mailbox<H, T> {
+    fn new(wake: Wake) -> Self {
         Self {
             tasks: Mutex::new(Some(Vec::new())),
-            waker,
+            wake,
             counters: Arc::default(),
         }
     }
 
     /// Hands tasks to the loop; drops them if it has ended.
-    pub(crate) fn push(&self, more: impl IntoIterator<Item = Task<H>>) -> io::Result<()> {
+    pub(crate) fn push(&self, more: impl IntoIterator<Item = Task<H, T>>) -> io::Result<()> {
         if let Some(tasks) = &mut *self.lock() {
             // One wake-up takes all that is pushed before the loop looks; one
             // that failed is no wake-up for what follows.
             if tasks.is_empty() {
-                self.waker.wake()?;
+                (self.wake)()?;
             }
             tasks.extend(more);
         }
@@ -244,7 +252,7 @@ impl<H: Handler> Mailbox<H> {
     }
 
     /// Takes all tasks, and leaves the caller's empty vector for the next.
-    pub(crate) fn swap(&self, tasks: &mut Vec<Task<H>>) {
+    pub(crate) fn swap(&self, tasks: &mut Vec<Task<H, T>>) {
         if let Some(waiting) = &mut *self.lock() {
             mem::swap(waiting, tasks);
         }
@@ -257,7 +265,7 @@ impl<H: Handler> Mailbox<H> {
         drop(left);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Vec<Task<H>>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Task<H, T>>>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,10 +6,13 @@ use std::{
     panic, thread,
 };
 
-use mio::{Interest, Poll, Token, Waker, net::TcpListener};
+use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::{Accepting, Config, Handler, Remote, event_loop::EventLoop};
+use crate::{
+    Accepting, Config, Handler, Listener, Remote,
+    runner::{Runner, Station},
+};
 
 /// A WebSocket server, on one thread or on several.
 ///
@@ -32,14 +35,31 @@ use crate::{Accepting, Config, Handler, Remote, event_loop::EventLoop};
 /// server.run(Echo)
 /// # }
 /// ```
-pub struct Server<H: Handler> {
-    loops: Vec<(Poll, Option<TcpListener>)>,
-    remote: Remote<H>,
+///
+/// Connections come over TCP, or from any other [`Listener`]:
+///
+/// ```no_run
+/// # #[cfg(unix)] {
+/// use mio::net::UnixListener;
+/// # use ws_mio::{Config, Handler, Message, OriginPolicy, Peer, Server};
+/// # struct Echo;
+/// # impl Handler for Echo {
+/// #     type Data = ();
+/// #     fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
+/// #         peer.send(message);
+/// #     }
+/// # }
+///
+/// let listener = UnixListener::bind("/run/echo.socket")?;
+/// Server::with_listener(listener, Config::new(OriginPolicy::Any))?.run(Echo)?;
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Server<H: Handler, L: Listener = TcpListener> {
+    stations: Vec<Station<L>>,
+    remote: Remote<H, L::Transport>,
     config: Config,
 }
-
-pub(crate) const LISTENER: Token = Token(usize::MAX);
-pub(crate) const WAKER: Token = Token(usize::MAX - 1);
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -50,7 +70,7 @@ const SHARES: bool = cfg!(any(
     target_os = "freebsd"
 ));
 
-impl<H: Handler> Server<H> {
+impl<H: Handler> Server<H, TcpListener> {
     /// Binds to an address. Connections wait until [`run`](Self::run).
     ///
     /// # Errors
@@ -68,35 +88,15 @@ impl<H: Handler> Server<H> {
         Err(last)
     }
 
-    /// Serves a listener that was bound by other means. If there are several
-    /// loops, the first deals its connections out.
+    /// Serves a listener that was bound by other means, as
+    /// [`with_listener`](Self::with_listener).
     ///
     /// # Errors
     ///
     /// Those of the system.
-    pub fn with_listener(listener: std::net::TcpListener, config: Config) -> io::Result<Self> {
-        Self::new(vec![listener], config)
-    }
-
-    fn new(listeners: Vec<std::net::TcpListener>, mut config: Config) -> io::Result<Self> {
-        let count = loops(&config);
-        if listeners.len() < count {
-            config.accepting = Accepting::Deal;
-        }
-        let mut listeners = listeners.into_iter();
-        let mut loops = Vec::new();
-        let mut wakers = Vec::new();
-        for _ in 0..count {
-            let poll = Poll::new()?;
-            wakers.push(Waker::new(poll.registry(), WAKER)?);
-            let listener = listeners.next().map(|listener| register(listener, &poll));
-            loops.push((poll, listener.transpose()?));
-        }
-        Ok(Self {
-            loops,
-            remote: Remote::new(wakers),
-            config,
-        })
+    pub fn from_std(listener: std::net::TcpListener, config: Config) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Self::with_listener(TcpListener::from_std(listener), config)
     }
 
     /// Returns the address that the server is bound to.
@@ -105,15 +105,43 @@ impl<H: Handler> Server<H> {
     ///
     /// Those of the system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        match &self.loops[0].1 {
+        match &self.stations[0].listener {
             Some(listener) => listener.local_addr(),
             None => Err(io::ErrorKind::AddrNotAvailable.into()),
         }
     }
+}
+
+impl<H: Handler, L: Listener> Server<H, L> {
+    /// Serves the connections of any listener. If there are several loops, the
+    /// first deals its connections out.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn with_listener(listener: L, config: Config) -> io::Result<Self> {
+        Self::new(vec![listener], config)
+    }
+
+    fn new(listeners: Vec<L>, mut config: Config) -> io::Result<Self> {
+        let count = loops(&config);
+        if listeners.len() < count {
+            config.accepting = Accepting::Deal;
+        }
+        let mut listeners = listeners.into_iter();
+        let stations = (0..count).map(|_| Station::new(listeners.next()));
+        let stations: Vec<_> = stations.collect::<io::Result<_>>()?;
+        let wakers = stations.iter().map(Station::waker);
+        Ok(Self {
+            remote: Remote::new(wakers.collect::<io::Result<Vec<_>>>()?),
+            stations,
+            config,
+        })
+    }
 
     /// Returns what reaches the server from other threads.
     #[must_use]
-    pub fn remote(&self) -> Remote<H> {
+    pub fn remote(&self) -> Remote<H, L::Transport> {
         self.remote.clone()
     }
 
@@ -125,12 +153,12 @@ impl<H: Handler> Server<H> {
     /// and is told to [`Handler::on_close`]. [`io::ErrorKind::InvalidInput`]
     /// if `config.threads` is more than 1: a handler is for one loop.
     pub fn run(mut self, handler: H) -> io::Result<()> {
-        if self.loops.len() > 1 {
+        if self.stations.len() > 1 {
             let message = "several threads need a handler each: use run_with";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        let (poll, listener) = self.loops.remove(0);
-        EventLoop::new(poll, listener, self.remote, 0, self.config, handler).run()
+        let station = self.stations.remove(0);
+        Runner::new(station, self.remote, 0, self.config, handler)?.run()
     }
 
     /// Serves on `config.threads` threads, this one among them, until
@@ -161,35 +189,37 @@ impl<H: Handler> Server<H> {
     /// # Panics
     ///
     /// If a handler does, once all loops have stopped.
-    pub fn run_with(self, handler: impl Fn(usize) -> H + Sync) -> io::Result<()> {
+    pub fn run_with(self, handler: impl Fn(usize) -> H + Sync) -> io::Result<()>
+    where
+        L: Send,
+        L::Transport: Send,
+    {
         let Self {
-            loops,
+            stations,
             remote,
             config,
         } = self;
-        let serve = |index: usize, poll, listener| {
+        let serve = |index: usize, station| {
             let stop = StopAll(&remote);
             let (remote, config) = (remote.clone(), config.clone());
-            let served =
-                EventLoop::new(poll, listener, remote, index as u16, config, handler(index)).run();
+            let runner = Runner::new(station, remote, index as u16, config, handler(index));
+            let served = runner.and_then(Runner::run);
             drop(stop);
             served
         };
         let serve = &serve;
         thread::scope(|scope| {
-            let mut loops = loops.into_iter().enumerate();
-            let first = loops.next();
-            let others: Vec<_> = loops
-                .map(|(index, (poll, listener))| {
-                    let run = move || serve(index, poll, listener);
+            let mut stations = stations.into_iter().enumerate();
+            let first = stations.next();
+            let others: Vec<_> = stations
+                .map(|(index, station)| {
+                    let run = move || serve(index, station);
                     let thread = thread::Builder::new().name(format!("ws-mio {index}"));
                     let thread = thread.spawn_scoped(scope, run);
                     thread.inspect_err(|_| drop(StopAll(&remote)))
                 })
                 .collect();
-            let served = first.map_or(Ok(()), |(index, (poll, listener))| {
-                serve(index, poll, listener)
-            });
+            let served = first.map_or(Ok(()), |(index, station)| serve(index, station));
             others.into_iter().fold(served, |served, other| {
                 let other = other.and_then(|thread| {
                     let joined = thread.join();
@@ -201,19 +231,19 @@ impl<H: Handler> Server<H> {
     }
 }
 
-impl<H: Handler> fmt::Debug for Server<H> {
+impl<H: Handler, L: Listener> fmt::Debug for Server<H, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("loops", &self.loops)
+            .field("loops", &self.stations.len())
             .field("config", &self.config)
             .finish_non_exhaustive()
     }
 }
 
 /// Stops all loops once one has ended, in whatever way.
-struct StopAll<'a, H: Handler>(&'a Remote<H>);
+struct StopAll<'a, H: Handler, T>(&'a Remote<H, T>);
 
-impl<H: Handler> Drop for StopAll<'_, H> {
+impl<H: Handler, T> Drop for StopAll<'_, H, T> {
     fn drop(&mut self) {
         // Loops that have ended do not mind, and one that cannot be woken
         // cannot be told.
@@ -227,7 +257,7 @@ fn loops(config: &Config) -> usize {
 
 /// Makes a listener, or one for each loop if the system is to share the
 /// connections out.
-fn listen(address: SocketAddr, config: &Config) -> io::Result<Vec<std::net::TcpListener>> {
+fn listen(address: SocketAddr, config: &Config) -> io::Result<Vec<TcpListener>> {
     let is_shared = SHARES && loops(config) > 1 && config.accepting == Accepting::ReusePort;
     let mut listeners = vec![listen_once(address, is_shared)?];
     // The system may have chosen the port.
@@ -238,7 +268,7 @@ fn listen(address: SocketAddr, config: &Config) -> io::Result<Vec<std::net::TcpL
     Ok(listeners)
 }
 
-fn listen_once(address: SocketAddr, is_shared: bool) -> io::Result<std::net::TcpListener> {
+fn listen_once(address: SocketAddr, is_shared: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -253,15 +283,6 @@ fn listen_once(address: SocketAddr, is_shared: bool) -> io::Result<std::net::Tcp
     let _ = is_shared;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-fn register(listener: std::net::TcpListener, poll: &Poll) -> io::Result<TcpListener> {
-    listener.set_nonblocking(true)?;
-    // Inherited by the connections that are accepted.
-    socket2::SockRef::from(&listener).set_tcp_nodelay(true)?;
-    let mut listener = TcpListener::from_std(listener);
-    poll.registry()
-        .register(&mut listener, LISTENER, Interest::READABLE)?;
-    Ok(listener)
+    socket.set_nonblocking(true)?;
+    Ok(TcpListener::from_std(socket.into()))
 }

@@ -8,11 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mio::{
-    Interest, Registry, Token,
-    event::{Event, Source},
-    net::TcpStream,
-};
+use mio::{Interest, Registry, Token, event::Source, net::TcpStream};
 use tracing::{Span, debug, info_span};
 use ws_handshake::{
     Agreed, ClientHandshake, ClientProgress, ClientRequest, HandshakeError, HeadReader,
@@ -21,8 +17,8 @@ use ws_handshake::{
 use ws_proto::{ClientMasking, Due, Keepalive, KeepaliveConfig, Limits, Masking, ServerMasking};
 
 use crate::{
-    Cause, ClientConfig, Config, Handler, Peer, PeerId, SlowConsumer, Timeout, Transport,
-    connection::{Fate, Link, Phase, Ready, Slot, Turn, high_water},
+    Cause, ClientConfig, Config, Handler, Peer, PeerId, Ready, SlowConsumer, Timeout, Transport,
+    connection::{Fate, Link, Phase, Slot, Turn, high_water},
     opening::{Admitted, decide, warn_of_flag},
     pool::Pool,
     scratch::Scratch,
@@ -30,7 +26,7 @@ use crate::{
 };
 
 /// A connection as a [`mio::event::Source`], for a loop of one's own; as a
-/// client or as a server.
+/// client or as a server, over TCP or any other [`Transport`].
 ///
 /// 1. [`connect`](Self::connect) or [`accept`](Self::accept), and register it
 ///    with readable *and* writable interest, once.
@@ -112,8 +108,8 @@ use crate::{
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Socket<D = ()> {
-    slot: Slot<D>,
+pub struct Socket<D = (), T = TcpStream> {
+    slot: Slot<T, D>,
     link: Link,
     cork: Vec<u8>,
     /// Lends nothing: a socket alone gathers large messages as they come.
@@ -193,7 +189,7 @@ const READS: usize = 16;
 /// How many turns a connection gets in a row, of a MiB each.
 const TURNS: usize = 4;
 
-impl<D: Default> Socket<D> {
+impl<D: Default> Socket<D, TcpStream> {
     /// Starts to connect to a server, directly.
     ///
     /// `address` is that of the request's host, which the caller looked up:
@@ -210,13 +206,15 @@ impl<D: Default> Socket<D> {
         let stream = TcpStream::connect(address)?;
         Ok(Self::client(stream, Some(address), request, config))
     }
+}
 
+impl<D: Default, T: Transport> Socket<D, T> {
     /// Starts the opening handshake over a stream that is connected, or is
     /// being connected, to a server at `address`; `None` if it never leaves
     /// the machine.
     #[must_use]
     pub fn client(
-        stream: TcpStream,
+        stream: T,
         address: Option<SocketAddr>,
         request: ClientRequest,
         config: &ClientConfig,
@@ -224,8 +222,8 @@ impl<D: Default> Socket<D> {
         //= MSWS-3.1.3-1, MSWS-4-2
         let set_mask_to_zero = config
             .set_mask_to_zero
-            .allows(address.map(|address| address.ip()), false);
-        if set_mask_to_zero {
+            .allows(address.map(|address| address.ip()), stream.is_tls());
+        if set_mask_to_zero && !stream.is_tls() {
             warn_of_flag("set_mask_to_zero", address);
         }
         let masking = ClientMasking::with_set_mask_to_zero(set_mask_to_zero).into();
@@ -236,13 +234,13 @@ impl<D: Default> Socket<D> {
 
     /// Waits for a client's opening handshake over a stream that was accepted.
     #[must_use]
-    pub fn accept(stream: TcpStream, config: Arc<Config>) -> Self {
-        // A small frame is not to wait for the acknowledgement of the last.
-        let _ = stream.set_nodelay(true);
+    pub fn accept(mut stream: T, config: Arc<Config>) -> Self {
+        // One that was accepted is connected; if it failed, reading says so.
+        let _ = stream.begin();
         let span = info_span!(
             "websocket",
             role = "server",
-            peer = stream.peer_addr().ok().map(display)
+            peer = stream.peer_addr().ok().flatten().map(display)
         );
         let common = ClientConfig::like(&config);
         let opening = Opening::Server(Box::new((config.handshake.head_reader(), config)));
@@ -252,7 +250,7 @@ impl<D: Default> Socket<D> {
 
     /// Starts in either role.
     fn new(
-        stream: TcpStream,
+        stream: T,
         masking: Masking,
         opening: Opening,
         span: Span,
@@ -284,8 +282,9 @@ impl<D: Default> Socket<D> {
         }
     }
 
-    /// Does what an event makes possible: connects, shakes hands, writes what
-    /// waits, and reads and dispatches what came.
+    /// Does what an event of [`mio`] makes possible, or another sign that the
+    /// transport is [`Ready`]: connects, shakes hands, writes what waits, and
+    /// reads and dispatches what came.
     ///
     /// It reads until there is nothing more to read, until nothing more is to
     /// be read from a peer that reads slowly, or until it has read its share,
@@ -298,7 +297,7 @@ impl<D: Default> Socket<D> {
     /// everything is told to [`Handler::on_close`].
     pub fn ready<H: Handler<Data = D>>(
         &mut self,
-        event: &Event,
+        event: impl Into<Ready>,
         handler: &mut H,
     ) -> Result<SocketState, OpenError> {
         self.progress_now(event.into(), handler)
@@ -507,6 +506,7 @@ impl<D: Default> Socket<D> {
             return Ok(None);
         }
         self.link.outgoing.flush_outbox(&mut self.slot.transport);
+        self.slot.transport.flush()?;
         if let Some(error) = self.link.outgoing.broken.take() {
             return Err(error.into());
         }
@@ -551,17 +551,9 @@ impl<D: Default> Socket<D> {
         let Opening::Connecting(_) = self.opening else {
             return Ok(true);
         };
-        let stream = &self.slot.transport;
-        if let Some(error) = stream.take_error()? {
-            return Err(error);
+        if !self.slot.transport.begin()? {
+            return Ok(false);
         }
-        match stream.peer_addr() {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(false),
-            Err(error) => return Err(error),
-        }
-        // A small frame is not to wait for the acknowledgement of the last.
-        let _ = stream.set_nodelay(true);
         if let Opening::Connecting(handshake) = std::mem::replace(&mut self.opening, Opening::Done)
         {
             self.link
@@ -583,10 +575,9 @@ impl<D: Default> Socket<D> {
             return Ok(None);
         };
         let (reader, config) = &mut **opening;
-        let peer = self.slot.transport.peer_addr().ok();
         let decision = match reader.receive(input) {
             Ok(None) => return Ok(None),
-            Ok(Some(head)) => decide(&head, peer, config, handler, &mut self.cork)
+            Ok(Some(head)) => decide(&head, &self.slot.transport, config, handler, &mut self.cork)
                 .map(|admitted| (admitted, head.consumed())),
             Err(error) => Err(error.rejection()),
         };
@@ -647,7 +638,7 @@ impl<D: Default> Socket<D> {
 
     // --- the open connection ---
 
-    fn turn<'a, H: Handler<Data = D>>(&'a mut self, handler: &'a mut H) -> Turn<'a, H> {
+    fn turn<'a, H: Handler<Data = D>>(&'a mut self, handler: &'a mut H) -> Turn<'a, H, T> {
         Turn {
             handler,
             id: NOBODY,
@@ -695,8 +686,10 @@ impl<D: Default> Socket<D> {
 
     fn end(&mut self, scratch: &mut Scratch, linger: bool) -> SocketState {
         self.link.outgoing.flush_outbox(&mut self.slot.transport);
+        let is_written = self.link.outgoing.outbox.is_empty();
+        let is_flushed = is_written && self.slot.transport.flush().unwrap_or(true);
         let until = tick_at(self.now.saturating_add(self.close_timeout));
-        if !self.link.outgoing.outbox.is_empty() {
+        if !is_flushed {
             if !matches!(self.slot.phase, Phase::Flushing { .. }) {
                 self.slot.phase = Phase::Flushing { until, linger };
             }
@@ -750,14 +743,17 @@ impl<D: Default> Socket<D> {
     }
 }
 
-impl<D> Source for Socket<D> {
+impl<D, T: Transport> Source for Socket<D, T> {
     fn register(
         &mut self,
         registry: &Registry,
         token: Token,
         interests: Interest,
     ) -> io::Result<()> {
-        self.slot.transport.register(registry, token, interests)
+        match self.slot.transport.source() {
+            Some(source) => source.register(registry, token, interests),
+            None => Ok(()),
+        }
     }
 
     fn reregister(
@@ -766,11 +762,17 @@ impl<D> Source for Socket<D> {
         token: Token,
         interests: Interest,
     ) -> io::Result<()> {
-        self.slot.transport.reregister(registry, token, interests)
+        match self.slot.transport.source() {
+            Some(source) => source.reregister(registry, token, interests),
+            None => Ok(()),
+        }
     }
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.slot.transport.deregister(registry)
+        match self.slot.transport.source() {
+            Some(source) => source.deregister(registry),
+            None => Ok(()),
+        }
     }
 }
 

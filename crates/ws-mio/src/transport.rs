@@ -1,17 +1,68 @@
-//! What carries the bytes of a connection.
+//! What carries the bytes of a connection, and where connections come from.
 
 use std::{
     io::{self, IoSlice, Read, Write},
-    net::Shutdown,
+    net::{Shutdown, SocketAddr},
 };
 
-use mio::net::TcpStream;
+use mio::{
+    event::Source,
+    net::{TcpListener, TcpStream},
+};
 
-/// A non-blocking byte stream.
+/// A non-blocking byte stream: what an event loop needs of a transport.
 ///
-/// The four verbs are what an event loop needs of a transport. All of them
-/// return at once, with [`io::ErrorKind::WouldBlock`] where nothing can be
-/// done yet.
+/// TCP and Unix-domain streams are transports, and so is
+/// [`memory::Duplex`](crate::memory::Duplex); anything else that carries bytes
+/// can be one. All methods return at once, with
+/// [`io::ErrorKind::WouldBlock`] where nothing can be done yet.
+///
+/// Readiness is edge-triggered: after a `WouldBlock` the loop waits to be told
+/// of a change, and takes being told without cause for no harm. It believes no
+/// count that is longer than what it asked for.
+///
+/// One that wraps another hands on what it does not change. This one counts
+/// what it reads:
+///
+/// ```
+/// use std::{io, net::SocketAddr};
+///
+/// use mio::event::Source;
+/// use ws_mio::Transport;
+///
+/// struct Counted<T> {
+///     inner: T,
+///     read: u64,
+/// }
+///
+/// impl<T: Transport> Transport for Counted<T> {
+///     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+///         let len = self.inner.read(buffer)?;
+///         self.read += len as u64;
+///         Ok(len)
+///     }
+///
+///     fn write(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+///         self.inner.write(slices)
+///     }
+///
+///     fn shutdown(&mut self) -> io::Result<()> {
+///         self.inner.shutdown()
+///     }
+///
+///     fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+///         self.inner.peer_addr()
+///     }
+///
+///     fn source(&mut self) -> Option<&mut dyn Source> {
+///         self.inner.source()
+///     }
+///
+///     fn short_is_all(&self) -> bool {
+///         self.inner.short_is_all()
+///     }
+/// }
+/// ```
 pub trait Transport {
     /// Reads into `buffer` and returns how many bytes came; 0 is the end of
     /// the stream.
@@ -36,29 +87,181 @@ pub trait Transport {
     ///
     /// Those of the system, which do not matter to a connection that is over.
     fn shutdown(&mut self) -> io::Result<()>;
+
+    /// Returns the address of the peer; `None` if it has none, as it is on
+    /// this machine for sure. The flags of [MS-WSPE] depend on it: see
+    /// [`ControlledNetwork`](ws_proto::ControlledNetwork).
+    ///
+    /// # Errors
+    ///
+    /// Those of the system. A peer that is gone has no address either.
+    fn peer_addr(&self) -> io::Result<Option<SocketAddr>>;
+
+    /// Returns what a [`mio::Poll`] watches; `None` if there is nothing for it
+    /// to watch, and readiness is told by other means: see
+    /// [`EventLoop::wake`](crate::EventLoop::wake).
+    fn source(&mut self) -> Option<&mut dyn Source>;
+
+    /// Tells whether a read or a write that moves less than it could has met
+    /// the end of what there is, so that a change is told without a
+    /// `WouldBlock` before; it saves a call for most messages. Sockets do so on
+    /// epoll and kqueue. A layer between the connection and its socket does not
+    /// as a rule.
+    #[inline]
+    fn short_is_all(&self) -> bool {
+        false
+    }
+
+    /// Writes what the transport itself holds back, as a layer of encryption
+    /// does, and tells whether nothing is left. It is called when something was
+    /// written, and whenever there is room again.
+    ///
+    /// # Errors
+    ///
+    /// Any ends the connection; a lack of room is `Ok(false)`.
+    #[inline]
+    fn flush(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    /// Tells whether the bytes are encrypted and the peer, or its network, is
+    /// known for certain; see
+    /// [`ControlledNetwork::require_tls`](ws_proto::ControlledNetwork::require_tls).
+    fn is_tls(&self) -> bool {
+        false
+    }
+
+    /// Tells whether a transport that was being connected is now, and gets it
+    /// ready to carry small messages at once. It is asked before the first byte
+    /// of a client, until it is.
+    ///
+    /// # Errors
+    ///
+    /// Why the transport could not be connected.
+    fn begin(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+}
+
+/// Where a [`Server`](crate::Server)'s connections come from.
+pub trait Listener: Source {
+    /// What carries the bytes of its connections.
+    type Transport: Transport;
+
+    /// Accepts a connection, and tells the peer's address as
+    /// [`Transport::peer_addr`] does; here it costs nothing.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is none for now. After any other the loop tries
+    /// again, a little later.
+    fn accept(&mut self) -> io::Result<(Self::Transport, Option<SocketAddr>)>;
+
+    /// Gets ready, before it is waited for.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; the server is not made then.
+    fn prepare(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Sockets, which differ in their address alone.
+macro_rules! socket {
+    ($stream:ty) => {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            Read::read(self, buffer)
+        }
+
+        fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            match slices {
+                [slice] => Write::write(self, slice),
+                _ => self.write_vectored(slices),
+            }
+        }
+
+        fn shutdown(&mut self) -> io::Result<()> {
+            <$stream>::shutdown(self, Shutdown::Write)
+        }
+
+        fn source(&mut self) -> Option<&mut dyn Source> {
+            Some(self)
+        }
+
+        #[inline]
+        fn short_is_all(&self) -> bool {
+            SHORT_IS_ALL
+        }
+    };
 }
 
 impl Transport for TcpStream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        Read::read(self, buffer)
+    socket!(TcpStream);
+
+    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+        Self::peer_addr(self).map(Some)
     }
 
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match slices {
-            [slice] => Write::write(self, slice),
-            _ => self.write_vectored(slices),
+    fn begin(&mut self) -> io::Result<bool> {
+        if let Some(error) = self.take_error()? {
+            return Err(error);
         }
-    }
-
-    fn shutdown(&mut self) -> io::Result<()> {
-        Self::shutdown(self, Shutdown::Write)
+        match Self::peer_addr(self) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        // A small frame is not to wait for the acknowledgement of the last.
+        let _ = self.set_nodelay(true);
+        Ok(true)
     }
 }
 
-/// Whether a read or a write that moves less than it could has met the end of
-/// what there is, so that readiness is told again without a `WouldBlock`
-/// first.
-pub(crate) const SHORT_IS_ALL: bool = cfg!(any(
+impl Listener for TcpListener {
+    type Transport = TcpStream;
+
+    fn accept(&mut self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+        Self::accept(self).map(|(stream, peer)| (stream, Some(peer)))
+    }
+
+    fn prepare(&mut self) -> io::Result<()> {
+        // A small frame is not to wait for the acknowledgement of the last:
+        // inherited by the connections that are accepted.
+        socket2::SockRef::from(&*self).set_tcp_nodelay(true)
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    use mio::net::{UnixListener, UnixStream};
+
+    use super::{
+        IoSlice, Listener, Read, SHORT_IS_ALL, Shutdown, SocketAddr, Source, Transport, Write, io,
+    };
+
+    impl Transport for UnixStream {
+        socket!(UnixStream);
+
+        fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+            Ok(None)
+        }
+
+        fn begin(&mut self) -> io::Result<bool> {
+            self.take_error()?.map_or(Ok(true), Err)
+        }
+    }
+
+    impl Listener for UnixListener {
+        type Transport = UnixStream;
+
+        fn accept(&mut self) -> io::Result<(UnixStream, Option<SocketAddr>)> {
+            Self::accept(self).map(|(stream, _)| (stream, None))
+        }
+    }
+}
+
+const SHORT_IS_ALL: bool = cfg!(any(
     target_os = "linux",
     target_os = "android",
     target_os = "macos",

@@ -71,7 +71,7 @@ fn every_loop_accepts_for_itself_where_the_system_shares_connections_out() {
 fn listener_from_elsewhere_is_dealt_from() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let config = config_of(2, Accepting::ReusePort);
-    let server = Server::with_listener(listener, config).unwrap();
+    let server = Server::from_std(listener, config).unwrap();
     let (address, remote) = (server.local_addr().unwrap(), server.remote());
     let thread = thread::spawn(|| server.run_with(|_| Echo));
     let mut streams: Vec<_> = (0..4).map(|_| dial(address)).collect();

@@ -9,11 +9,11 @@ use crate::{
     wheel::tick_at,
 };
 
-impl<H: Handler> EventLoop<H> {
+impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Writes the last of a connection that is over.
     pub(super) fn flush(&mut self, key: usize, linger: bool) {
         let slot = &mut self.slots[key];
-        let is_flushed = match slot.state {
+        let is_written = match slot.state {
             NOWHERE => true,
             state => {
                 let outgoing = &mut self.links[state as usize].outgoing;
@@ -21,12 +21,13 @@ impl<H: Handler> EventLoop<H> {
                 outgoing.outbox.is_empty()
             }
         };
+        let is_flushed = is_written && slot.transport.flush().unwrap_or(true);
         let until = tick_at(self.now.saturating_add(self.config.close_timeout));
         if !is_flushed {
             if !matches!(slot.phase, Phase::Flushing { .. }) {
                 slot.phase = Phase::Flushing { until, linger };
                 self.arm(key, until);
-                self.want_writable(key);
+                self.register_writable(key);
             }
         //= RFC6455-7.1.1-1
         } else if linger && Transport::shutdown(&mut slot.transport).is_ok() {
@@ -102,7 +103,9 @@ impl<H: Handler> EventLoop<H> {
             }
         }
         // Dropping the socket would do on epoll and kqueue; not everywhere.
-        let _ = self.poll.registry().deregister(&mut slot.transport);
+        if let Some((registry, source)) = self.registry.as_ref().zip(slot.transport.source()) {
+            let _ = registry.deregister(source);
+        }
         if !self.spans.is_empty() {
             self.spans.remove(&id);
         }

@@ -5,15 +5,11 @@ use std::mem;
 use ws_proto::CloseCode;
 
 use super::EventLoop;
-use crate::{
-    Handler, Loop, Peer, PeerId,
-    connection::{Phase, Ready},
-    remote::Task,
-};
+use crate::{Handler, Loop, Peer, PeerId, Ready, Transport, connection::Phase, remote::Task};
 
-impl<H: Handler> EventLoop<H> {
+impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Does what came through the mailbox.
-    pub(super) fn obey(&mut self) {
+    pub(crate) fn obey(&mut self) {
         // A peer that was told of its subscription gets what is published on
         // another loop thereupon.
         self.carry_out();
@@ -26,7 +22,7 @@ impl<H: Handler> EventLoop<H> {
             match task {
                 Task::Publish(publication) => self.publish(publication),
                 Task::Stop => self.stop(),
-                Task::Admit(transport, peer) => self.admit(transport, peer),
+                Task::Admit(transport, peer) => drop(self.admit_from(transport, peer)),
                 Task::Send(to, message) => {
                     self.with_peer(to, |_, peer| peer.send_prepared(&message));
                 }
@@ -45,9 +41,6 @@ impl<H: Handler> EventLoop<H> {
             return;
         }
         self.stop_by = Some(self.tick_after(self.config.close_timeout));
-        if let Some(mut listener) = self.listener.take() {
-            let _ = self.poll.registry().deregister(&mut listener);
-        }
         let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
         for key in keys {
             let _entered = self.enter(key);
@@ -67,11 +60,11 @@ impl<H: Handler> EventLoop<H> {
         &mut self.handler
     }
 
-    pub(crate) fn with_peer<T>(
+    pub(crate) fn with_peer<R>(
         &mut self,
         id: PeerId,
-        act: impl FnOnce(&mut H, &mut Peer<'_, H::Data>) -> T,
-    ) -> Option<T> {
+        act: impl FnOnce(&mut H, &mut Peer<'_, H::Data>) -> R,
+    ) -> Option<R> {
         if !self.is_open_still(id) {
             return None;
         }

@@ -6,13 +6,12 @@ use tracing::warn;
 
 use super::EventLoop;
 use crate::{
-    Handler,
-    connection::Ready,
+    Handler, Ready, Transport,
     order::{Order, Publication},
     remote::Task,
 };
 
-impl<H: Handler> EventLoop<H> {
+impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Keeps an order for the end of the turn.
     pub(crate) fn order(&mut self, order: Order) {
         self.orders.push(order);

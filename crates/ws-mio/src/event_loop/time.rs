@@ -7,32 +7,30 @@ use ws_proto::Due;
 
 use super::EventLoop;
 use crate::{
-    Cause, Handler, PeerId, Timeout,
-    connection::{NOWHERE, Phase, Ready},
+    Cause, Handler, PeerId, Ready, Timeout, Transport,
+    connection::{NOWHERE, Phase},
     wheel::{Entry, TICK, Tick, tick_at},
 };
 
-impl<H: Handler> EventLoop<H> {
-    pub(super) fn tick(&self) -> Tick {
+impl<H: Handler, T: Transport> EventLoop<H, T> {
+    pub(crate) fn tick(&self) -> Tick {
         // In 64 bits: this is asked in every turn.
         (self.now.as_millis() as u64 / TICK.as_millis() as u64) as Tick
     }
 
-    pub(super) fn tick_after(&self, wait: Duration) -> Tick {
+    pub(crate) fn tick_after(&self, wait: Duration) -> Tick {
         tick_at(self.now.saturating_add(wait))
     }
 
-    pub(super) fn poll_timeout(&self) -> Option<Duration> {
+    /// Returns the time at which the next turn is due, whatever happens before;
+    /// now, if something is left to do. `None` is never.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Duration> {
         if !self.again.is_empty() || !self.orders.is_empty() {
-            return Some(Duration::ZERO);
+            return Some(self.now);
         }
-        let next = [self.wheel.next(), self.accept_at, self.stop_by]
-            .into_iter()
-            .flatten()
-            .min()?;
-        // As of the start of the turn: what falls due within a turn may be late
-        // by the length of that.
-        Some((TICK * next).saturating_sub(self.now))
+        let next = [self.wheel.next(), self.stop_by].into_iter().flatten();
+        next.min().map(|tick| TICK * tick)
     }
 
     /// Makes the wheel ask for a connection at a tick, if it would not before.
@@ -50,10 +48,6 @@ impl<H: Handler> EventLoop<H> {
 
     pub(super) fn keep_time(&mut self) {
         let tick = self.tick();
-        if self.accept_at.is_some_and(|at| tick >= at) {
-            self.accept_at = None;
-            self.accept();
-        }
         let mut due = mem::take(&mut self.due);
         self.wheel.advance(tick, &mut due);
         for entry in due.drain(..) {

@@ -8,14 +8,13 @@ use ws_proto::Keepalive;
 
 use super::{EventLoop, new_link};
 use crate::{
-    Handler, Transport,
-    connection::{NOWHERE, Phase, Ready},
+    Handler, Ready, Transport,
+    connection::{NOWHERE, Phase},
     opening::{Admitted, decide},
-    transport::SHORT_IS_ALL,
     wheel::tick_at,
 };
 
-impl<H: Handler> EventLoop<H> {
+impl<H: Handler, T: Transport> EventLoop<H, T> {
     pub(super) fn upgrade(&mut self, key: usize, ready: Ready) {
         let slot = &mut self.slots[key];
         let mut reader = match slot.state {
@@ -35,13 +34,14 @@ impl<H: Handler> EventLoop<H> {
                     _ => return self.abandon(key),
                 },
             };
-            let is_full = len == buffer.len() || !SHORT_IS_ALL;
-            let peer = self.slots[key].transport.peer_addr().ok();
+            let transport = &self.slots[key].transport;
+            let is_full = len == buffer.len() || !transport.short_is_all();
             let decision = match reader.receive(&buffer[..len]) {
                 Ok(None) if is_full || self.slots[key].read_closed => continue,
                 Ok(None) => break,
                 Ok(Some(head)) => {
-                    decide(&head, peer, &self.config, &mut self.handler, &mut self.cork)
+                    let (config, handler) = (&self.config, &mut self.handler);
+                    decide(&head, transport, config, handler, &mut self.cork)
                         .map(|admitted| (admitted, head.consumed()))
                 }
                 Err(error) => Err(error.rejection()),
@@ -53,7 +53,13 @@ impl<H: Handler> EventLoop<H> {
                 Err(response) => self.refuse(key, &response),
             };
         }
-        self.slots[key].state = self.requests.insert(reader) as u32;
+        let slot = &mut self.slots[key];
+        slot.state = self.requests.insert(reader) as u32;
+        match slot.transport.flush() {
+            Ok(true) => {}
+            Ok(false) => self.register_writable(key),
+            Err(_) => self.abandon(key),
+        }
     }
 
     /// Drops a transport that ended before its request was whole.

@@ -266,7 +266,7 @@ pub(crate) fn dial(address: SocketAddr) -> TcpStream {
 
 /// Reads a head, and nothing after it; what there is of one at the end of the
 /// stream.
-pub(crate) fn head(stream: &mut TcpStream) -> Vec<u8> {
+pub(crate) fn head(stream: &mut impl Read) -> Vec<u8> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {

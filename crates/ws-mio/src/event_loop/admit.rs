@@ -1,0 +1,48 @@
+//! Connections come.
+
+use std::net::SocketAddr;
+
+use mio::{Interest, Token};
+use tracing::{debug, info_span, warn};
+
+use super::EventLoop;
+use crate::{Handler, Transport, connection::Slot};
+
+impl<H: Handler, T: Transport> EventLoop<H, T> {
+    /// Serves a connection that was accepted.
+    pub(crate) fn admit_from(
+        &mut self,
+        mut transport: T,
+        peer: Option<SocketAddr>,
+    ) -> Option<usize> {
+        if self.is_stopping() {
+            return None;
+        }
+        self.counters.accepted.add(1);
+        let peer = peer.map(tracing::field::display);
+        if self.slots.len() >= self.config.max_connections {
+            self.counters.over_max_connections.add(1);
+            debug!(peer, "over max_connections");
+            return None;
+        }
+        let until = self.tick_after(self.config.handshake_timeout);
+        let entry = self.slots.vacant_entry();
+        let key = entry.key();
+        let watched = self.registry.as_ref().zip(transport.source());
+        if let Some((registry, source)) = watched
+            && let Err(error) = registry.register(source, Token(key), Interest::READABLE)
+        {
+            warn!(%error, "cannot register a connection");
+            return None;
+        }
+        self.generation = self.generation.wrapping_add(1);
+        let data = H::Data::default();
+        entry.insert(Slot::new(transport, self.generation, self.now, until, data));
+        self.arm(key, until);
+        let span = info_span!("websocket", role = "server", peer);
+        if !span.is_disabled() {
+            self.spans.insert(self.id(key), span);
+        }
+        Some(key)
+    }
+}
