@@ -132,7 +132,7 @@ struct InPlace {
 const COPY_MAX: usize = 16 * 1024;
 /// A message of at least this size that is sent back just as it came is
 /// written from the read buffer, with its head in front of it there.
-pub(crate) const IN_PLACE_MIN: usize = 4096;
+pub(crate) const IN_PLACE_MIN: usize = 2048;
 /// How many frames may be written from the read buffer in one turn.
 const IN_PLACE_MAX: usize = 1024;
 /// A longer frame with a key is masked and written in blocks of this size.
@@ -400,6 +400,16 @@ impl Outgoing {
             let start = frame.payload.start - head.len();
             buffer[start..frame.payload.start].copy_from_slice(head);
         }
+        // Short ones close up to those before them, to be written as one.
+        frames.dedup_by(|frame, run| {
+            let joins = frame.cork_end == run.cork_end && frame.payload.len() < COPY_MAX;
+            if joins {
+                let start = frame.payload.start - usize::from(frame.head_len);
+                buffer.copy_within(start..frame.payload.end, run.payload.end);
+                run.payload.end += frame.payload.end - start;
+            }
+            joins
+        });
         let mut corked = 0;
         let mut slices = frames.iter().flat_map(|frame| {
             let before = mem::replace(&mut corked, frame.cork_end)..frame.cork_end;
@@ -919,11 +929,48 @@ mod tests {
     }
 
     #[test]
+    fn messages_in_a_row_go_back_in_place_whatever_is_sent_between_them() {
+        let lens = [IN_PLACE_MIN, 3000, 2 * COPY_MAX, 5000, 125, 70_000, 4000];
+        // After which of them something short is sent.
+        for between in 0..1 << lens.len() {
+            let mut outgoing = server(1 << 20);
+            let (mut cork, mut transport) = (Vec::new(), Script::default());
+            let mut buffer = Vec::new();
+            let payloads = lens.iter().zip(0..).map(|(&len, n)| {
+                // As long a head as a client's frame has.
+                buffer.extend_from_slice(&[0xee; 14]);
+                buffer.extend(std::iter::repeat_n(n, len));
+                buffer.len() - len..buffer.len()
+            });
+            let payloads: Vec<_> = payloads.collect();
+            let mut expected = Vec::new();
+            for (n, payload) in payloads.into_iter().enumerate() {
+                let message = &buffer[payload.clone()];
+                if message.len() >= IN_PLACE_MIN {
+                    outgoing.lend(message, payload.start, 14);
+                }
+                let frame = outgoing.sender.message(Message::Binary(message)).unwrap();
+                frame.append_to(&mut expected, 0);
+                outgoing.send(frame, &mut cork, &mut transport);
+                if between & 1 << n != 0 {
+                    let frame = outgoing.sender.message(Message::Text("between")).unwrap();
+                    frame.append_to(&mut expected, 0);
+                    outgoing.send(frame, &mut cork, &mut transport);
+                }
+            }
+            outgoing.flush_in_place(&mut cork, &mut buffer, &mut transport);
+            outgoing.flush_cork(&mut cork, &mut transport);
+            assert!(transport.wire == expected, "{between:b}");
+        }
+    }
+
+    #[test]
     fn message_goes_back_by_a_copy_where_its_new_head_is_longer() {
         //= MSWS-3.1.4-4
         // A client's frame has a key where the server's that it echoes had
         // none, and in front of that lies another message.
-        let (first, second) = (vec![b'1'; IN_PLACE_MIN], vec![b'2'; IN_PLACE_MIN]);
+        const LEN: usize = 0x1000;
+        let (first, second) = (vec![b'1'; LEN], vec![b'2'; LEN]);
         let mut buffer = [
             &b"\x82\x7e\x10\x00"[..],
             &first,
@@ -934,8 +981,8 @@ mod tests {
         let masking = ClientMasking::with_set_mask_to_zero(true).into();
         let mut outgoing = Outgoing::new(masking, usize::MAX, SlowConsumer::default());
         let (mut cork, mut transport) = (Vec::new(), Script::default());
-        for start in [4, 8 + IN_PLACE_MIN] {
-            let message = &buffer[start..start + IN_PLACE_MIN];
+        for start in [4, 8 + LEN] {
+            let message = &buffer[start..start + LEN];
             outgoing.lend(message, start, 4);
             let frame = outgoing.sender.message(Message::Binary(message)).unwrap();
             outgoing.send(frame, &mut cork, &mut transport);
