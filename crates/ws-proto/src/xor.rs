@@ -101,7 +101,6 @@ const LINE: usize = 64;
 const LONG: usize = 2 * LINE;
 
 /// Appends `data` XORed with `key` to `out`, in one pass.
-#[inline]
 pub(crate) fn append_xored(out: &mut Vec<u8>, data: &[u8], key: MaskKey) {
     if key.is_zero() {
         out.extend_from_slice(data);
