@@ -100,24 +100,102 @@ const LINE: usize = 64;
 /// the machine has.
 const LONG: usize = 2 * LINE;
 
+/// Appends `data` XORed with `key` to `out`, in one pass.
+pub(crate) fn append_xored(out: &mut Vec<u8>, data: &[u8], key: MaskKey) {
+    if key.is_zero() {
+        out.extend_from_slice(data);
+    } else {
+        append_masked(out, data, key);
+    }
+}
+
+fn append_masked(out: &mut Vec<u8>, data: &[u8], key: MaskKey) {
+    out.reserve(data.len());
+    match data.len() {
+        LONG.. => append_long(out, data, key),
+        16.. => append_blocks::<16>(out, data, data, key),
+        8.. => append_blocks::<8>(out, data, data, key),
+        4.. => append_blocks::<4>(out, data, data, key),
+        _ => out.extend(data.iter().zip(key.bytes()).map(|(byte, key)| byte ^ key)),
+    }
+}
+
+/// Appends the `rest` of at least `N` bytes of `data`, as [`blocks`] would
+/// leave them.
+#[inline(always)]
+fn append_blocks<const N: usize>(out: &mut Vec<u8>, data: &[u8], rest: &[u8], key: MaskKey) {
+    let Some(last) = data.last_chunk::<N>() else {
+        return;
+    };
+    let end = out.len() + rest.len();
+    for block in rest.as_chunks().0 {
+        out.extend_from_slice(&xored::<N>(*block, key));
+    }
+    out.truncate(end - N);
+    out.extend_from_slice(&xored(*last, key.rotated(data.len())));
+}
+
+/// Appends at least [`LINE`] bytes, to aligned addresses as [`aligned`] does.
+#[inline(always)]
+fn append_aligned(out: &mut Vec<u8>, data: &[u8], key: MaskKey) {
+    /// One block costs an update of the vector's length; of many lines, less
+    /// of it each.
+    const LINES: usize = 8 * LINE;
+
+    let (Some(first), begin) = (data.first_chunk::<LINE>(), out.len()) else {
+        return;
+    };
+    let start = (out.as_ptr().addr() + begin).wrapping_neg() % LINE;
+    out.extend_from_slice(&xored(*first, key));
+    out.truncate(begin + start);
+    let (data, key) = (&data[start..], key.rotated(start));
+    let (blocks, rest) = data.as_chunks::<LINES>();
+    for block in blocks {
+        out.extend_from_slice(&xored(*block, key));
+    }
+    append_blocks::<LINE>(out, data, rest, key);
+}
+
 #[cfg(not(feature = "std"))]
-use aligned as long;
+use {aligned as long, append_aligned as append_long};
 
 #[cfg(feature = "std")]
-fn long(data: &mut [u8], key: MaskKey) {
-    use std::sync::LazyLock;
+use wide::{append_long, long};
+
+/// The same, compiled for the widest registers that the machine may have.
+#[cfg(feature = "std")]
+mod wide {
+    use std::{sync::LazyLock, vec::Vec};
 
     use pulp::{Arch, Simd, WithSimd};
+
+    use super::{aligned, append_aligned};
+    use crate::MaskKey;
 
     /// What the machine turned out to have; a dozen questions if asked anew.
     static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
 
-    struct Xor<'a> {
+    pub(super) fn long(data: &mut [u8], key: MaskKey) {
+        ARCH.dispatch(InPlace { data, key });
+    }
+
+    pub(super) fn append_long(out: &mut Vec<u8>, data: &[u8], key: MaskKey) {
+        ARCH.dispatch(Append { out, data, key });
+    }
+
+    // Not closures: those are compiled on their own, for the baseline.
+    struct InPlace<'a> {
         data: &'a mut [u8],
         key: MaskKey,
     }
 
-    impl WithSimd for Xor<'_> {
+    struct Append<'a> {
+        out: &'a mut Vec<u8>,
+        data: &'a [u8],
+        key: MaskKey,
+    }
+
+    impl WithSimd for InPlace<'_> {
         type Output = ();
 
         #[inline(always)]
@@ -126,23 +204,13 @@ fn long(data: &mut [u8], key: MaskKey) {
         }
     }
 
-    ARCH.dispatch(Xor { data, key });
-}
+    impl WithSimd for Append<'_> {
+        type Output = ();
 
-/// Appends `data` XORed with `key` to `out`.
-///
-/// In blocks that stay in the first-level cache between copy and XOR.
-pub(crate) fn append_xored(out: &mut Vec<u8>, data: &[u8], key: MaskKey) {
-    if key.is_zero() {
-        out.extend_from_slice(data);
-        return;
-    }
-    out.reserve(data.len());
-    // A multiple of the key's length, so that the key need not be rotated.
-    for block in data.chunks(16 * 1024) {
-        let start = out.len();
-        out.extend_from_slice(block);
-        xor(&mut out[start..], key);
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) {
+            append_aligned(self.out, self.data, self.key);
+        }
     }
 }
 
@@ -196,11 +264,13 @@ mod tests {
     fn appending_equals_the_naive_twin_over_block_borders() {
         let bytes: Vec<u8> = (0..40_000u32).map(|i| (i * 13) as u8).collect();
         for key in [MaskKey::ZERO, MaskKey::new([9, 8, 7, 6])] {
-            for len in [0, 1, 5, 16_383, 16_384, 16_385, 32_771] {
-                let mut out = Vec::from(*b"before");
+            for len in (0..2 * LONG).chain([511, 512, 513, 16_385, 32_771]) {
+                // Any length before puts the copy at another address.
+                let mut out = bytes[..len % 67].to_vec();
                 append_xored(&mut out, &bytes[..len], key);
-                assert_eq!(&out[..6], b"before");
-                assert_eq!(out[6..], naive(&bytes[..len], key, 0));
+                let (before, appended) = out.split_at(len % 67);
+                assert_eq!(before, &bytes[..len % 67]);
+                assert_eq!(appended, naive(&bytes[..len], key, 0));
             }
         }
     }
