@@ -4,6 +4,8 @@ use std::fmt;
 
 use crate::tool::Failure;
 
+use super::statistics::Figure;
+
 /// A load, as `--cells` names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cell {
@@ -108,14 +110,31 @@ impl Cell {
         }
     }
 
-    /// What its messages are called.
-    pub(super) fn unit(&self) -> &'static str {
+    /// By what servers are compared; the first is that of the table and the plot.
+    pub(super) fn figures(&self) -> &'static [Figure] {
+        match self.load {
+            Load::Echo { .. } | Load::Churn | Load::Broadcast { .. } | Load::Client { .. } => {
+                &[Figure::CPU]
+            }
+            Load::Latency { .. } => &[Figure::P99],
+            Load::Memory { .. } => &[Figure::OPEN, Figure::ECHOED],
+            Load::Calls { .. } => &[Figure::CALLS],
+        }
+    }
+
+    /// Whether the raw server is a measure: what it keeps for a connection is a few bytes.
+    pub(super) fn has_floor(&self) -> bool {
+        !matches!(self.load, Load::Memory { .. })
+    }
+
+    /// What its messages are called: one, and several.
+    pub(super) fn unit(&self) -> (&'static str, &'static str) {
         match self.load {
             Load::Echo { .. } | Load::Latency { .. } | Load::Calls { .. } | Load::Client { .. } => {
-                "message"
+                ("message", "messages")
             }
-            Load::Churn | Load::Memory { .. } => "connection",
-            Load::Broadcast { .. } => "delivery",
+            Load::Churn | Load::Memory { .. } => ("connection", "connections"),
+            Load::Broadcast { .. } => ("delivery", "deliveries"),
         }
     }
 

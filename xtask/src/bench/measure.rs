@@ -205,8 +205,12 @@ impl Rig {
         subject: &Subject,
         arguments: &[String],
     ) -> Result<Measurement, Failure> {
-        let server = self.start(cell, subject)?;
+        let mut server = self.start(cell, subject)?;
         self.generate(&server, subject, self.pace, arguments)
+            .map_err(|failure| match server.child.try_wait() {
+                Ok(Some(status)) => Failure::new(format!("{failure}; the server ended: {status}")),
+                _ => failure,
+            })
     }
 
     fn start(&self, cell: &Cell, subject: &Subject) -> Result<Server, Failure> {

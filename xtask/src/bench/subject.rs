@@ -66,6 +66,11 @@ impl Subject {
         self.origin == Origin::Ours
     }
 
+    /// As the others have one.
+    pub(super) fn is_ours_on_one_core(&self) -> bool {
+        self.is_ours() && self.cores == Self::NONE.cores
+    }
+
     pub(super) fn is_raw(&self) -> bool {
         self.origin == Origin::Floor
     }
@@ -363,6 +368,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
                  through a channel for each connection",
         origin: Origin::Ours,
         server: Some("server-ws-smol"),
+        client: Some("client-ws-smol"),
         broadcasts: true,
         unmasked: Some(&["--accept-unmasked-frame"]),
         ..Subject::NONE
@@ -389,7 +395,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
         name: "tokio-websockets",
         package: "tokio-websockets",
         driven: "reads all that is ready, feeds, then one flush; broadcasts through a channel for \
-                 each connection",
+                 each connection; as a client with keys of `fastrand`",
         server: Some("server-tokio-websockets"),
         client: Some("client-tokio-websockets"),
         broadcasts: true,
@@ -431,8 +437,10 @@ pub(super) const SUBJECTS: &[Subject] = &[
     Subject {
         name: "wtx",
         package: "wtx",
-        driven: "as its examples: a write a frame",
+        driven: "as its examples: a write a frame; as a client it masks a message where it lies, \
+                 without a copy, with keys of a xorshift",
         server: Some("server-wtx"),
+        client: Some("client-wtx"),
         ..Subject::NONE
     },
     Subject {

@@ -10,7 +10,7 @@ use crate::tool::{self, Failure};
 
 /// The one function through which all masking goes, and what it becomes.
 const XOR: &str = "pub fn xor(data: &mut [u8], key: MaskKey) {\n";
-const NOTHING: &str = "#[allow(unreachable_code)]\npub fn xor(data: &mut [u8], key: MaskKey) {\n    \
+const NOTHING: &str = "#[allow(unreachable_code, unused_variables)]\npub fn xor(data: &mut [u8], key: MaskKey) {\n    \
                        return;\n";
 
 /// Compiles the server from the copy.
