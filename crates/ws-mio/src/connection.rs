@@ -11,12 +11,13 @@ use ws_proto::{
 
 use crate::{
     Cause, Closed, Handler, Peer, PeerId, SlowConsumer, Transport,
+    arena::NOWHERE,
     metrics::Counters,
     order::Order,
     outgoing::{IN_PLACE_MIN, Outgoing},
     pool::{Gather, Pool},
     scratch::Scratch,
-    wheel::Tick,
+    wheel::{Tick, Timer},
 };
 
 /// What a connection owns also while it is idle.
@@ -28,8 +29,7 @@ pub(crate) struct Slot<T, D> {
     /// it has none.
     pub(crate) state: u32,
     pub(crate) generation: u32,
-    /// When the wheel will ask; 0 if it will not.
-    pub(crate) armed_at: Tick,
+    pub(crate) timer: Timer,
     pub(crate) phase: Phase,
     pub(crate) accept_unmasked_frame: bool,
     /// The transport may have bytes that were not read: with edge-triggered
@@ -58,7 +58,7 @@ impl<T, D> Slot<T, D> {
             keepalive: Keepalive::new(now),
             state: NOWHERE,
             generation,
-            armed_at: 0,
+            timer: Timer::new(),
             phase: Phase::Upgrading { until },
             accept_unmasked_frame: false,
             readable: false,
@@ -70,8 +70,11 @@ impl<T, D> Slot<T, D> {
     }
 }
 
-/// No index of a slab.
-pub(crate) const NOWHERE: u32 = u32::MAX;
+impl<T, D> AsMut<Timer> for Slot<T, D> {
+    fn as_mut(&mut self) -> &mut Timer {
+        &mut self.timer
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {

@@ -18,14 +18,15 @@ use ws_proto::ServerMasking;
 
 use crate::{
     Cause, Config, Handler, Loop, Peer, PeerId, Ready, Remote, Transport,
-    connection::{Fate, Link, NOWHERE, Phase, Slot, Turn, high_water},
+    arena::{Arena, NOWHERE},
+    connection::{Fate, Link, Phase, Slot, Turn, high_water},
     metrics::Counters,
     order::{Order, Publication},
     pool::Pool,
     remote::{Mailbox, Task},
     scratch::Scratch,
     topics::Topics,
-    wheel::{Entry, Tick, Wheel, tick_at},
+    wheel::{Tick, Wheel, tick_at},
 };
 
 /// What a [`Server`](crate::Server) runs on a thread, without what waits: for
@@ -87,7 +88,7 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     index: u16,
     config: Config,
     handler: H,
-    slots: Slab<Slot<T, H::Data>>,
+    slots: Arena<Slot<T, H::Data>>,
     /// The state of connections that are in the middle of something.
     links: Slab<Link>,
     /// What an idle connection is served with, without and with
@@ -113,7 +114,6 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     /// When connections that asked for it are called.
     timers: HashMap<u32, Tick>,
     wheel: Wheel,
-    due: Vec<Entry>,
     /// The time of this turn, since the loop began.
     now: Duration,
     generation: u32,
@@ -156,7 +156,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             index,
             config,
             handler,
-            slots: Slab::new(),
+            slots: Arena::new(),
             links: Slab::new(),
             spares,
             requests: Slab::new(),
@@ -171,7 +171,6 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             audience: Vec::new(),
             timers: HashMap::new(),
             wheel: Wheel::new(),
-            due: Vec::new(),
             now: Duration::ZERO,
             generation: 0,
             stop_by: None,

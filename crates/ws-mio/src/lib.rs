@@ -55,6 +55,7 @@
 //! With a `tracing` subscriber every connection has a span `websocket` with the
 //! peer's address, in which the handler's calls happen too.
 
+mod arena;
 mod backlog;
 mod closed;
 mod config;

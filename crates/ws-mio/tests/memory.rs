@@ -1,11 +1,15 @@
 //! What a connection holds, counted by an allocator.
 
 use std::{
-    io::{Read, Write},
+    cell::RefCell,
+    io::{self, IoSlice, Read, Write},
+    net::SocketAddr,
     thread,
+    time::Duration,
 };
 
-use ws_mio::{Chunk, Handler, Message, Peer, Remote, Server};
+use mio::event::Source;
+use ws_mio::{Chunk, EventLoop, Handler, Message, Peer, Ready, Remote, Server, Transport};
 
 mod common;
 
@@ -30,7 +34,7 @@ impl Handler for Through {
 fn measure<H: Handler + 'static>(
     handler: H,
     max_message: u64,
-    talk: impl FnOnce(std::net::SocketAddr, &Remote<H>) + Send + 'static,
+    talk: impl FnOnce(SocketAddr, &Remote<H>) + Send + 'static,
 ) -> (u64, u64) {
     let mut config = config();
     config.limits.max_message = max_message;
@@ -63,7 +67,7 @@ fn streamed_message_of_100_mib_is_never_held() {
             }
         });
         // The same payload, in whatever frames.
-        let mut stream = std::io::BufReader::with_capacity(1 << 20, stream);
+        let mut stream = io::BufReader::with_capacity(1 << 20, stream);
         let mut got = 0;
         let mut frames = 0;
         while got < len {
@@ -84,7 +88,7 @@ fn streamed_message_of_100_mib_is_never_held() {
                 len => len.into(),
             };
             let mut payload = (&mut stream).take(payload_len);
-            got += std::io::copy(&mut payload, &mut std::io::sink()).unwrap();
+            got += io::copy(&mut payload, &mut io::sink()).unwrap();
             frames += 1;
             // The last one may be empty.
             assert!(head[0] & 0x80 == 0 || got == len);
@@ -165,4 +169,90 @@ fn connections_that_come_and_go_leave_nothing() {
     let (few, many) = (run(100), run(2000));
     // Entries on the timer wheel stay until their time comes.
     assert!(many < few + 200_000, "{few} and then {many} bytes");
+}
+
+thread_local! {
+    /// What the connection that is woken reads, and what it has written.
+    static WIRE: RefCell<(Vec<u8>, Vec<u8>)> =
+        RefCell::new((Vec::with_capacity(4096), Vec::with_capacity(1 << 20)));
+}
+
+/// A transport of the size of a descriptor.
+struct Handle(#[expect(dead_code, reason = "it is there for its size")] u32);
+
+impl Transport for Handle {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        WIRE.with_borrow_mut(|(there, _)| match there.len() {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            len => {
+                buffer[..len].copy_from_slice(there);
+                there.clear();
+                Ok(len)
+            }
+        })
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        WIRE.with_borrow_mut(|(_, back)| {
+            let before = back.len();
+            for slice in slices {
+                back.extend_from_slice(slice);
+            }
+            Ok(back.len() - before)
+        })
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+        Ok(None)
+    }
+
+    fn source(&mut self) -> Option<&mut dyn Source> {
+        None
+    }
+}
+
+#[test]
+fn idle_connection_holds_less_than_96_bytes_all_counted() {
+    let mut inner = EventLoop::new(config(), common::Echo, || Ok(()));
+    let mut keys = Vec::with_capacity(20_000);
+    let exchange = |inner: &mut EventLoop<_, _>, key, bytes: &[u8]| {
+        WIRE.with_borrow_mut(|(there, back)| {
+            there.extend_from_slice(bytes);
+            back.clear();
+        });
+        let readable = Ready {
+            readable: true,
+            ..Ready::default()
+        };
+        inner.wake(key, readable);
+    };
+    let mut open = |inner: &mut EventLoop<_, _>, count: usize| {
+        for _ in 0..count {
+            inner.start_turn(Duration::ZERO);
+            let key = inner.admit(Handle(0)).unwrap();
+            keys.push(key);
+            exchange(inner, key, REQUEST);
+            exchange(inner, key, &masked(0x81, b"Hi"));
+            WIRE.with_borrow(|(_, back)| assert_eq!(back, b"\x81\x02Hi"));
+            inner.finish_turn();
+        }
+    };
+    // What the loop itself holds is there with the first.
+    open(&mut inner, 1);
+    let info = allocation_counter::measure(|| open(&mut inner, 10_000));
+    let each = info.bytes_current as f64 / 10_000.0;
+    assert!(each <= 96.0, "{each} bytes");
+    // Nor does time make more of it: all are asked with a Ping, and then gone.
+    let info = allocation_counter::measure(|| {
+        inner.start_turn(Duration::from_secs(30));
+        inner.finish_turn();
+        inner.start_turn(Duration::from_secs(50));
+        inner.finish_turn();
+    });
+    assert_eq!(inner.lend().connections(), 0);
+    assert!(info.bytes_current <= 4096, "{info:?}");
 }

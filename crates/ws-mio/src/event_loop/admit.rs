@@ -26,8 +26,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             return None;
         }
         let until = self.tick_after(self.config.handshake_timeout);
-        let entry = self.slots.vacant_entry();
-        let key = entry.key();
+        let key = self.slots.next_key();
         let watched = self.registry.as_ref().zip(transport.source());
         if let Some((registry, source)) = watched
             && let Err(error) = registry.register(source, Token(key), Interest::READABLE)
@@ -37,7 +36,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
         self.generation = self.generation.wrapping_add(1);
         let data = H::Data::default();
-        entry.insert(Slot::new(transport, self.generation, self.now, until, data));
+        let slot = Slot::new(transport, self.generation, self.now, until, data);
+        self.slots.insert(slot);
         self.arm(key, until);
         let span = info_span!("websocket", role = "server", peer);
         if !span.is_disabled() {

@@ -5,7 +5,8 @@ use std::io;
 use super::EventLoop;
 use crate::{
     Cause, Handler, Transport,
-    connection::{NOWHERE, Phase, Turn},
+    arena::NOWHERE,
+    connection::{Phase, Turn},
     wheel::tick_at,
 };
 
@@ -90,7 +91,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Drops a connection and what was kept for it.
     pub(super) fn remove(&mut self, key: usize) {
         let id = self.id(key);
-        let mut slot = self.slots.remove(key);
+        self.wheel.take(&mut self.slots, key);
+        let Some(mut slot) = self.slots.remove(key) else {
+            return;
+        };
         if slot.state != NOWHERE {
             match slot.phase {
                 Phase::Upgrading { .. } => drop(self.requests.remove(slot.state as usize)),

@@ -1,15 +1,16 @@
 //! What a loop does when the time has come.
 
-use std::{mem, time::Duration};
+use std::time::Duration;
 
 use tracing::debug;
 use ws_proto::Due;
 
 use super::EventLoop;
 use crate::{
-    Cause, Handler, PeerId, Ready, Timeout, Transport,
-    connection::{NOWHERE, Phase},
-    wheel::{Entry, TICK, Tick, tick_at},
+    Cause, Handler, Ready, Timeout, Transport,
+    arena::NOWHERE,
+    connection::Phase,
+    wheel::{TICK, Tick, tick_at},
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
@@ -35,34 +36,16 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
     /// Makes the wheel ask for a connection at a tick, if it would not before.
     pub(super) fn arm(&mut self, key: usize, at: Tick) {
-        let slot = &mut self.slots[key];
-        if slot.armed_at == 0 || at < slot.armed_at {
-            let entry = Entry {
-                key: key as u32,
-                generation: slot.generation,
-                at,
-            };
-            slot.armed_at = self.wheel.insert(entry);
+        if !self.slots[key].timer.is_set_for(at) {
+            self.wheel.set(&mut self.slots, key, at);
         }
     }
 
     pub(super) fn keep_time(&mut self) {
         let tick = self.tick();
-        let mut due = mem::take(&mut self.due);
-        self.wheel.advance(tick, &mut due);
-        for entry in due.drain(..) {
-            let id = PeerId {
-                index: self.index,
-                key: entry.key,
-                generation: entry.generation,
-            };
-            let key = entry.key as usize;
-            if self.is_current(id) && self.slots[key].armed_at == entry.at {
-                self.slots[key].armed_at = 0;
-                self.time_out(key);
-            }
+        while let Some(key) = self.wheel.take_due(&mut self.slots, tick) {
+            self.time_out(key);
         }
-        self.due = due;
     }
 
     /// Looks at what a connection waits for, and gives it up or asks again.

@@ -9,7 +9,8 @@ use ws_proto::Keepalive;
 use super::{EventLoop, new_link};
 use crate::{
     Handler, Ready, Transport,
-    connection::{NOWHERE, Phase},
+    arena::NOWHERE,
+    connection::Phase,
     opening::{Admitted, decide},
     wheel::tick_at,
 };
