@@ -432,6 +432,8 @@ impl<H: Handler> Turn<'_, H> {
                         self.link.assembler = Assembler::new();
                     }
                 }
+                // Its receiver does not accept them.
+                Event::Compressed(_) => {}
                 Event::Ping(payload) => {
                     if let Some(pong) = self.link.outgoing.sender.respond(&event) {
                         let outgoing = &mut self.link.outgoing;

@@ -73,6 +73,8 @@ extern crate std;
 mod close;
 mod connection;
 mod controlled_network;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod error;
 mod header;
 mod keepalive;
@@ -90,6 +92,11 @@ mod xor;
 pub use close::{CloseCode, CloseFrame};
 pub use connection::{Connection, ConnectionState};
 pub use controlled_network::ControlledNetwork;
+#[cfg(feature = "deflate")]
+pub use deflate::{
+    Budget, DeflateConfig, DeflatePool, DeflateWindow, Deflater, InflateConfig, InflatePool,
+    Inflater,
+};
 pub use error::{ProtocolError, SendError};
 pub use header::{Header, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN};
 pub use keepalive::{Due, Keepalive, KeepaliveConfig, Timer};
@@ -97,7 +104,7 @@ pub use limits::Limits;
 pub use masking::{
     ClientMasking, Inbound, MaskKey, Masking, MaskingPolicy, ServerMasking, ThreadEntropy,
 };
-pub use message::{Assembler, Chunk, Message, MessageKind};
+pub use message::{Assembler, Chunk, CompressedChunk, Message, MessageKind};
 pub use opcode::OpCode;
 pub use outbox::{Outbox, OutboxFull};
 pub use prepared::Prepared;

@@ -104,6 +104,20 @@ pub struct Chunk<'a> {
     pub last: bool,
 }
 
+/// A piece of the compressed payload of a message (RFC 7692 section 6), as much
+/// of it as one read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompressedChunk<'a> {
+    /// The type of the message that was compressed.
+    pub kind: MessageKind,
+    /// The compressed bytes; their borders say nothing.
+    pub data: &'a [u8],
+    /// Whether the piece is the first of its message.
+    pub first: bool,
+    /// Whether the piece is the last of its message.
+    pub last: bool,
+}
+
 /// Joins [`Chunk`]s to messages.
 ///
 /// A message that comes as one chunk is passed through where it lies. Any
