@@ -58,7 +58,19 @@
 //! declared length; and a [`Receiver`] that [is idle](Receiver::is_idle) may be
 //! dropped and made anew.
 //!
+//! # Compression
+//!
+//! With the feature `deflate`, an `Inflater` makes chunks of the compressed
+//! pieces that a [`Receiver`] hands out once it was told of the negotiation
+//! ([`Receiver::accept_compressed`]), and a `Deflater` stands where the
+//! [`Sender`] does for plain messages. Both are small, and borrow what the work
+//! takes from an `InflatePool` and a `DeflatePool` of the loop. Without the
+//! feature the same places are open to a codec of one's own.
+//!
 //! # Features
+//!
+//! `deflate` brings permessage-deflate (RFC 7692), with flate2 and zlib-rs. It
+//! works without `std`, on targets that have a standard library.
 //!
 //! `std` (default) brings masking keys from the thread's generator and faster
 //! validation of text. Without it the crate is `no_std` and needs `alloc`.

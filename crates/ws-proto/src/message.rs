@@ -165,8 +165,14 @@ impl Assembler {
             self.start(chunk.data.kind());
         }
         match (&mut self.buffer, chunk.data) {
-            (Buffer::Text(text), Message::Text(piece)) => text.push_str(piece),
-            (Buffer::Binary(bytes), piece) => bytes.extend_from_slice(piece.as_bytes()),
+            (Buffer::Text(text), Message::Text(piece)) => {
+                text.reserve_exact(growth(text.len(), text.capacity(), piece.len()));
+                text.push_str(piece);
+            }
+            (Buffer::Binary(bytes), piece) => {
+                bytes.reserve_exact(growth(bytes.len(), bytes.capacity(), piece.len()));
+                bytes.extend_from_slice(piece.as_bytes());
+            }
             // A receiver never changes the type within a message.
             (Buffer::Text(_), Message::Binary(_)) => return None,
         }
@@ -241,6 +247,16 @@ impl Buffer {
             Self::Text(text) => text.into_bytes(),
             Self::Binary(bytes) => bytes,
         }
+    }
+}
+
+/// Returns by how much to grow for `more` bytes: to a power of two, so that the
+/// buffer of a message at such a limit is no larger than the limit.
+const fn growth(len: usize, capacity: usize, more: usize) -> usize {
+    if more <= capacity - len {
+        0
+    } else {
+        (len + more).next_power_of_two() - len
     }
 }
 

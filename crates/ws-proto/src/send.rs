@@ -357,6 +357,7 @@ impl<P: MaskingPolicy> Sender<P> {
     /// Takes a key only once the frame is certain: what is refused changes
     /// nothing.
     fn control_header(&mut self, opcode: OpCode, len: usize) -> Result<Header, SendError> {
+        //= RFC7692-6-4
         //= RFC6455-5.5-1
         if len > MAX_CONTROL_PAYLOAD {
             return Err(SendError::ControlTooLong { len });

@@ -354,7 +354,7 @@ impl Stream {
         len: &mut usize,
     ) -> Result<Status, ProtocolError> {
         let (used, given) = (self.inflate.total_in(), self.inflate.total_out());
-        //= RFC7692-7.2.2-1
+        //= RFC7692-7.2.2-1, RFC7692-7.2.3-1
         let in_tail = piece.data.is_empty() && piece.last;
         let input = if in_tail {
             &TAIL[self.tail..]
