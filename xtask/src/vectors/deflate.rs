@@ -2,9 +2,12 @@
 //!
 //! Compressors differ, so the outbound vectors name properties and not bytes.
 
+use miniz_oxide::inflate::{
+    TINFLStatus,
+    core::{DecompressorOxide, decompress, inflate_flags},
+};
 use serde_json::Value;
 use ws_proto::{DeflateWindow, Header};
-use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::bytes::show;
 use super::json::Object;
@@ -194,30 +197,36 @@ impl Frame {
     }
 }
 
-/// Inflates byte by byte, so that nothing outside the window can be referred to.
-struct Judge(Inflate);
+/// Inflates in a ring that is as long as the window, so that nothing outside of it can be referred to.
+struct Judge {
+    inflate: Box<DecompressorOxide>,
+    window: Vec<u8>,
+    at: usize,
+}
 
 impl Judge {
     fn new(bits: u8) -> Self {
-        Self(Inflate::new(false, bits))
+        Self {
+            inflate: Box::default(),
+            window: vec![0; 1 << bits],
+            at: 0,
+        }
     }
 
     fn inflate(&mut self, payload: &[u8]) -> Result<Vec<u8>, String> {
         let source = [payload, &[0x00, 0x00, 0xff, 0xff]].concat();
-        let (mut out, mut used) = (Vec::new(), 0);
+        let (mut rest, mut out) = (&source[..], Vec::new());
         loop {
-            let mut byte = [0];
-            let (fed, given) = (self.0.total_in(), self.0.total_out());
-            let status = self
-                .0
-                .decompress(&source[used..], &mut byte, InflateFlush::NoFlush)
-                .map_err(|error| format!("does not inflate: {}", error.as_str()))?;
-            used += (self.0.total_in() - fed) as usize;
-            match self.0.total_out() - given {
-                _ if status == Status::StreamEnd => return Err("ends the stream".to_owned()),
-                0 if used == source.len() => return Ok(out),
-                0 => return Err(format!("inflates to {} bytes only", out.len())),
-                _ => out.push(byte[0]),
+            let flags = inflate_flags::TINFL_FLAG_HAS_MORE_INPUT;
+            let (status, used, given) =
+                decompress(&mut self.inflate, rest, &mut self.window, self.at, flags);
+            rest = &rest[used..];
+            out.extend_from_slice(&self.window[self.at..self.at + given]);
+            self.at = (self.at + given) % self.window.len();
+            match status {
+                TINFLStatus::HasMoreOutput => {}
+                TINFLStatus::NeedsMoreInput => return Ok(out),
+                other => return Err(format!("does not inflate: {other:?}")),
             }
         }
     }
@@ -238,27 +247,48 @@ const RSV1: u8 = 0b100;
 
 #[cfg(test)]
 mod tests {
+    use ws_proto::{DeflateConfig, DeflatePool, Deflater};
+
     use super::*;
 
     #[test]
     fn reference_beyond_the_window_is_noticed() {
-        // A byte that is in its place 300 bytes before, in blocks without and with compression.
-        let mut payload = vec![0x00, 0x2c, 0x01, 0xd3, 0xfe];
-        payload.extend((0..300u16).map(|n| (n % 251) as u8));
-        let far = flate(&payload[5..]);
-        assert!(Judge::new(9).inflate(&far).is_ok());
-        assert!(Judge::new(8).inflate(&far).is_err());
+        // 300 bytes like no others before them, and again.
+        let once: Vec<u8> = (1..=300_u32).map(|n| (n.pow(3) % 257) as u8).collect();
+        let twice = once.repeat(2);
+        let mut pool = DeflatePool::default();
+        let mut deflater = Deflater::new(DeflateWindow::new(true, 15));
+        let payload = deflater.deflate(&twice, true, &mut pool);
+        let payload = payload.expect("any bytes can be compressed");
+        assert_eq!(Judge::new(9).inflate(payload).as_ref(), Ok(&twice));
+        assert!(Judge::new(8).inflate(payload).is_err());
     }
 
-    /// Twice the same 300 bytes; the second time by reference.
-    fn flate(bytes: &[u8]) -> Vec<u8> {
-        let mut deflate = zlib_rs::Deflate::new(6, false, 10);
-        let mut out = vec![0; 2000];
-        let twice = [bytes, bytes].concat();
-        let flush = zlib_rs::DeflateFlush::SyncFlush;
-        assert!(deflate.compress(&twice, &mut out, flush).is_ok());
-        out.truncate(deflate.total_out() as usize - 4);
-        assert!(out.len() < 400);
-        out
+    #[test]
+    fn every_level_stays_within_every_window() {
+        //= RFC7692-7.2.1-10, RFC7692-7.2.1-11
+        // Something to refer to at any distance up to 40,000.
+        let mut data = Vec::new();
+        for n in 0..40_000_u32 {
+            data.push((n.wrapping_mul(2_654_435_761) >> 27) as u8 % 5);
+        }
+        for level in 0..=9 {
+            for bits in 8..=15 {
+                let mut config = DeflateConfig::default();
+                config.level = level;
+                let mut pool = DeflatePool::new(config);
+                let mut deflater = Deflater::new(DeflateWindow::new(false, bits));
+                let mut judge = Judge::new(bits);
+                for message in data.chunks(13_000) {
+                    let payload = deflater.deflate(message, true, &mut pool);
+                    let payload = payload.expect("any bytes can be compressed");
+                    let inflated = judge.inflate(payload);
+                    assert!(
+                        inflated.as_deref() == Ok(message),
+                        "level {level}, {bits} bits"
+                    );
+                }
+            }
+        }
     }
 }

@@ -88,8 +88,8 @@ impl Endpoint {
 pub fn any_chunking_inflates_alike(limits: Limits, wire: &[u8], seed: u8) {
     let seed = usize::from(seed);
     let small = if wire.len() > 4096 { 512 } else { 1 };
+    let mut pool = InflatePool::default();
     for window in [DeflateWindow::new(false, 15), DeflateWindow::new(true, 8)] {
-        let mut pool = InflatePool::default();
         let mut whole = Endpoint::new(window, limits);
         whole.receive(wire, &mut pool);
         let mut split = [(); 2].map(|()| Endpoint::new(window, limits));
