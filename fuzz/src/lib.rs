@@ -3,6 +3,8 @@
 //! Those of `ws-proto` are the same code that its tests run with generated
 //! inputs: they lie beside those tests.
 
+#[path = "../../crates/ws-proto/tests/properties/deflate.rs"]
+pub mod deflate;
 #[path = "../../crates/ws-proto/tests/properties/header.rs"]
 pub mod header;
 #[path = "../../crates/ws-proto/tests/properties/mask.rs"]

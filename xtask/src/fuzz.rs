@@ -347,6 +347,18 @@ const RECIPES: &[Recipe] = &[
         take: |input| (input.receiver == Receiver::Response).then(|| input.bytes.clone()),
     },
     Recipe {
+        target: "inflate_stream",
+        take: |input| stream_to(input, Receiver::Inflating),
+    },
+    Recipe {
+        target: "inflate_differential",
+        // The payload of the first frame, of a client's peer: it is not masked.
+        take: |input| {
+            let is_plain = input.receiver == Receiver::Inflating && input.bytes.get(1)? < &126;
+            is_plain.then(|| input.bytes[2..].to_vec())
+        },
+    },
+    Recipe {
         target: "utf8",
         // The payload of the first frame; a client gets it unmasked.
         take: |input| {

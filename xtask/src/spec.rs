@@ -18,7 +18,7 @@ cargo xtask spec [--table]
 
 Matches spec/requirements.toml with the citations (`//= ID, ID`) in crates/*/src, crates/*/tests,
 examples and xtask, and with the conformance vectors that are run. Fails when a MUST or MUST NOT of
-the layers proto and handshake, or of [MS-WSPE], has no code or no test, and when an unknown
+the layers proto, handshake and deflate, or of [MS-WSPE], has no code or no test, and when an unknown
 requirement is cited.
 
   --table    print every requirement with its code and its tests as a Markdown table
@@ -51,10 +51,6 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
 
 /// Requirements that later work obeys, and why they may be without code today.
 const WAITING: &[Waiting] = &[
-    Waiting {
-        is: |requirement| requirement.layer == "deflate",
-        reason: "permessage-deflate: the codec is not there yet, only its negotiation",
-    },
     Waiting {
         is: |requirement| requirement.source == "RFC8441",
         reason: "WebSockets over HTTP/2",
@@ -124,7 +120,9 @@ impl Requirement {
             Duty::Optional
         } else if self.waits_for().is_some() {
             Duty::Waiting
-        } else if self.layer == "proto" || self.layer == "handshake" || self.source == "MSWS" {
+        } else if ["proto", "handshake", "deflate"].contains(&self.layer.as_str())
+            || self.source == "MSWS"
+        {
             Duty::Required
         } else {
             Duty::Listed
@@ -315,7 +313,7 @@ impl fmt::Display for Report<'_> {
         writeln!(
             f,
             "{} requirements; MUST and MUST NOT:\n  \
-             {:>3} required (layers proto and handshake, [MS-WSPE]), {obeyed} with code and test\n  \
+             {:>3} required (layers proto, handshake and deflate, [MS-WSPE]), {obeyed} with code and test\n  \
              {:>3} of other layers, {} with code and test",
             self.rows.len(),
             required.count(),

@@ -15,7 +15,7 @@ pub(crate) const HELP: &str = "
 cargo xtask wasm
 
 Builds ws-proto and ws-handshake without default features for thumbv7em-none-eabihf and
-wasm32-unknown-unknown, adding the targets with rustup when they are missing. Then compiles probe
+wasm32-unknown-unknown, there with deflate too, adding the targets with rustup when they are missing. Then compiles probe
 crates for wasm32: one with the default policies, which must compile, and one for each constructor
 that sets a masking flag, which must compile for the host and not for wasm32, for the reason that
 there is no such function.
@@ -27,13 +27,14 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
     }
     for target in [EMBEDDED, SANDBOX] {
         add_target(target)?;
-        for package in ["ws-proto", "ws-handshake"] {
-            tool::run(
-                tool::cargo()
-                    .args(["build", "--quiet", "--package", package])
-                    .args(["--no-default-features", "--target", target]),
-            )?;
-        }
+    }
+    for (target, package, features) in BUILDS {
+        tool::run(
+            tool::cargo()
+                .args(["build", "--quiet", "--package", package])
+                .args(["--no-default-features", "--features", features])
+                .args(["--target", target]),
+        )?;
     }
     let mut passed = true;
     for probe in PROBES {
@@ -46,6 +47,16 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
 
 const EMBEDDED: &str = "thumbv7em-none-eabihf";
 const SANDBOX: &str = "wasm32-unknown-unknown";
+
+/// What is built: target, crate and features.
+const BUILDS: [(&str, &str, &str); 5] = [
+    (EMBEDDED, "ws-proto", ""),
+    (EMBEDDED, "ws-handshake", ""),
+    (SANDBOX, "ws-proto", ""),
+    // zlib-rs needs a target with a standard library.
+    (SANDBOX, "ws-proto", "deflate"),
+    (SANDBOX, "ws-handshake", ""),
+];
 
 const PROBES: &[Probe] = &[
     Probe {

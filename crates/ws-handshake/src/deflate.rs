@@ -155,6 +155,7 @@ impl DeflateOffer {
     /// Reads the parameters of an offer, `None` if one is unknown, repeated or out of its range.
     fn read(extension: &Extension<'_>) -> Option<Self> {
         //= RFC6455-9.1-4
+        //= RFC7692-7-1, RFC7692-7-2
         let named = NamedParams::read(extension)?;
         Some(Self {
             server_no_context_takeover: named.flag(SERVER_NO_CONTEXT)?,
@@ -173,6 +174,7 @@ impl DeflateOffer {
 
     /// Whether a server that agreed to `named` answered this offer.
     fn is_answered_by(&self, agreed: &DeflateParams, named: &NamedParams<'_>) -> bool {
+        //= RFC7692-7.1.2.1-5, RFC7692-7.1.2.2-4
         (!self.server_no_context_takeover || agreed.server_no_context_takeover)
             && self.server_max_window_bits.is_none_or(|bits| {
                 named.0[SERVER_BITS].is_some() && agreed.server_max_window_bits <= bits
@@ -258,21 +260,25 @@ pub fn answer<'a>(
 ) -> Option<DeflateAnswer> {
     //= RFC6455-9.1-6
     //= RFC6455-4.2.2-13
+    //= RFC7692-5-1, RFC7692-5-2, RFC7692-5-3, RFC7692-5-4, RFC7692-6-1, RFC7692-7-4
     let mut offers = offers
         .into_iter()
         .filter(|extension| extension.name == NAME);
     let offer = offers.find_map(|extension| DeflateOffer::read(&extension))?;
     let limits = policy.limits;
+    //= RFC7692-7.1.2.1-3
     let server_bits = limits
         .server_max_window_bits
         .min(offer.server_max_window_bits.unwrap_or(MAX_BITS));
     let client_bits = match offer.client_max_window_bits {
         Some(hint) => limits.client_max_window_bits.min(hint.unwrap_or(MAX_BITS)),
         // A client that does not offer the parameter cannot be limited (RFC 7692 section 7.1.2.2).
+        //= RFC7692-7.1.2.2-4
         None => MAX_BITS,
     };
     Some(DeflateAnswer {
         params: DeflateParams {
+            //= RFC7692-7.1.1.1-2, RFC7692-7.1.1.1-3
             server_no_context_takeover: limits.server_no_context_takeover
                 || offer.server_no_context_takeover,
             // What the client says it does anyway is told back: then neither side keeps the window.
@@ -291,6 +297,7 @@ pub fn answer<'a>(
 pub fn agree(reply: &Extension<'_>, offers: &[DeflateOffer]) -> Option<DeflateParams> {
     //= RFC6455-9-4
     //= RFC6455-9.1-4
+    //= RFC7692-5-5, RFC7692-7-6, RFC7692-7-8
     let named = NamedParams::read(reply)?;
     let bits = |index: usize| {
         named.0[index].map_or(Some(MAX_BITS), |param: Param<'_>| window_bits(&param))
@@ -343,6 +350,7 @@ pub(crate) fn agree_all<'h>(
             offered: Offered::new(other.name.as_bytes()),
         });
     }
+    //= RFC7692-6-2
     if replies.len() > 1 {
         return Err(HandshakeError::DuplicateExtension);
     }
@@ -358,6 +366,7 @@ struct NamedParams<'a>([Option<Param<'a>>; 4]);
 impl<'a> NamedParams<'a> {
     /// `None` if a parameter is unknown or repeated.
     fn read(extension: &Extension<'a>) -> Option<Self> {
+        //= RFC7692-7-3, RFC7692-7-5, RFC7692-7-7
         let mut named = [None; 4];
         for param in extension.params() {
             let index = PARAMS.iter().position(|name| *name == param.name)?;
@@ -390,6 +399,7 @@ fn write_flags(f: &mut fmt::Formatter<'_>, server: bool, client: bool) -> fmt::R
 /// The value of a parameter as a window size in bits.
 fn window_bits(param: &Param<'_>) -> Option<u8> {
     //= RFC6455-9-4
+    //= RFC7692-7.1.2.1-2, RFC7692-7.1.2.2-2, RFC7692-7.1.2.2-6
     const SIZES: [(&str, u8); 8] = [
         ("8", 8),
         ("9", 9),
@@ -457,8 +467,13 @@ mod tests {
         //= RFC6455-9-4
         //= RFC6455-9.1-4
         //= RFC6455-9.1-3
+        //= RFC7692-6-1, RFC7692-7-4, RFC7692-7.1.1.1-2
         let default = DeflatePolicy::new();
         for (offers, expected) in [
+            (
+                "permessage-deflate, permessage-deflate; server_no_context_takeover",
+                Some("permessage-deflate"),
+            ),
             ("permessage-deflate", Some("permessage-deflate")),
             (
                 "permessage-deflate; client_max_window_bits",
@@ -559,6 +574,7 @@ mod tests {
     fn a_reply_must_answer_one_of_the_offers() {
         //= RFC6455-9-4
         //= RFC6455-9.1-4
+        //= RFC7692-7-8, RFC7692-7.1.2.2-6
         let offers = |text: &str| DeflateOffer::parse_list(text).expect("offers");
         let fits = |text: &str, list: &str| agree(&reply(text), &offers(list)).is_some();
         assert!(fits(

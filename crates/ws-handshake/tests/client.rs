@@ -453,6 +453,7 @@ fn an_extension_must_have_been_offered() {
     let twice = with(
         "Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Extensions: permessage-deflate",
     );
+    //= RFC7692-6-2
     assert_fails(offer(), twice, "duplicate_extension");
     for params in [
         "unknown",

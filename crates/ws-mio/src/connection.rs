@@ -450,6 +450,8 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                         self.link.assembler = Assembler::new();
                     }
                 }
+                // Its receiver does not accept them.
+                Event::Compressed(_) => {}
                 Event::Ping(payload) => {
                     if let Some(pong) = self.link.outgoing.sender.respond(&event) {
                         self.link

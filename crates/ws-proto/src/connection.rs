@@ -40,6 +40,14 @@ impl<P: MaskingPolicy> Connection<P> {
         }
     }
 
+    /// Whether a per-message compression extension was negotiated. See
+    /// [`Receiver::accept_compressed`].
+    #[must_use]
+    pub fn accept_compressed(mut self, negotiated: bool) -> Self {
+        self.receiver = self.receiver.accept_compressed(negotiated);
+        self
+    }
+
     /// Lends the parts: what receives, what joins chunks to messages, and what
     /// sends.
     pub const fn parts(&mut self) -> (&mut Receiver, &mut Assembler, &mut Sender<P>) {

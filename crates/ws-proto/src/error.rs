@@ -13,7 +13,9 @@ use crate::CloseCode;
 #[non_exhaustive]
 pub enum ProtocolError {
     /// A reserved bit is set and no extension gave it a meaning (section 5.2).
-    #[error("reserved bits {bits:03b} are set, but no extension was negotiated that uses them")]
+    #[error(
+        "reserved bits {bits:03b} are set, but no extension was negotiated that uses them here"
+    )]
     ReservedBits {
         /// RSV1, RSV2 and RSV3, RSV1 first.
         bits: u8,
@@ -89,6 +91,23 @@ pub enum ProtocolError {
         /// `Limits::max_fragments`.
         limit: u32,
     },
+    /// A compressed message does not inflate (RFC 7692 section 7.2.2).
+    #[error("a compressed message is no DEFLATE data")]
+    DeflateData,
+    /// A compressed message expands by more than `InflateConfig::max_ratio`
+    /// (section 10.4).
+    #[error("a compressed message expands by more than max_ratio = {limit}")]
+    ExpansionTooBig {
+        /// `InflateConfig::max_ratio`.
+        limit: u32,
+    },
+    /// Inflating would hold more memory than `InflateConfig::budget`, in all
+    /// connections that share it (section 10.4).
+    #[error("inflating would hold more than the budget of {limit} bytes")]
+    InflateBudget {
+        /// The limit of the `Budget`, in bytes.
+        limit: usize,
+    },
     /// The transport ended before the peer sent a Close frame (section 7.1.5).
     #[error("the connection ended without a Close frame")]
     ConnectionLost,
@@ -113,9 +132,14 @@ impl ProtocolError {
             | Self::LengthTopBitSet
             | Self::ClosePayloadShort
             | Self::CloseCodeInvalid { .. } => CloseCode::PROTOCOL_ERROR,
-            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 => CloseCode::INVALID_PAYLOAD,
-            Self::FrameTooBig { .. } | Self::MessageTooBig { .. } => CloseCode::MESSAGE_TOO_BIG,
+            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 | Self::DeflateData => {
+                CloseCode::INVALID_PAYLOAD
+            }
+            Self::FrameTooBig { .. }
+            | Self::MessageTooBig { .. }
+            | Self::ExpansionTooBig { .. } => CloseCode::MESSAGE_TOO_BIG,
             Self::TooManyFragments { .. } => CloseCode::POLICY_VIOLATION,
+            Self::InflateBudget { .. } => CloseCode::TRY_AGAIN_LATER,
             Self::ConnectionLost => return None,
         })
     }
@@ -142,6 +166,9 @@ impl ProtocolError {
             Self::FrameTooBig { .. } => "frame_too_big",
             Self::MessageTooBig { .. } => "message_too_big",
             Self::TooManyFragments { .. } => "too_many_fragments",
+            Self::DeflateData => "deflate_data",
+            Self::ExpansionTooBig { .. } => "expansion_too_big",
+            Self::InflateBudget { .. } => "inflate_budget",
             Self::ConnectionLost => "connection_lost",
         }
     }
@@ -162,6 +189,13 @@ pub enum SendError {
     /// (section 5.4).
     #[error("a fragment is of another type than its message")]
     MessageTypeChanged,
+    /// A fragment is compressed and the message it belongs to is not, or the
+    /// other way round (RFC 7692 section 6.1).
+    #[error("a fragment is compressed and its message is not, or the other way round")]
+    CompressionChanged,
+    /// The compressor reported an error, which it does of no input.
+    #[error("the message cannot be compressed")]
+    CannotCompress,
     /// The bytes of a text fragment are not UTF-8 (section 5.6).
     #[error("the text is not UTF-8")]
     TextNotUtf8,
@@ -184,6 +218,8 @@ impl SendError {
             Self::Closing => "closing",
             Self::MessageUnfinished => "message_unfinished",
             Self::MessageTypeChanged => "message_type_changed",
+            Self::CompressionChanged => "compression_changed",
+            Self::CannotCompress => "cannot_compress",
             Self::TextNotUtf8 => "text_not_utf8",
             Self::ControlTooLong { .. } => "control_too_long",
             Self::CloseCodeNotForServer => "close_code_invalid",

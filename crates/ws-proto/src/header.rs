@@ -8,6 +8,9 @@ pub const MAX_HEADER_LEN: usize = 14;
 /// The most payload that a control frame can carry, in bytes (section 5.5).
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
 
+/// The reserved bit that says "Per-Message Compressed" (RFC 7692 section 6).
+const RSV1: u8 = 0b100;
+
 /// The head of a frame: everything before the payload.
 ///
 /// A header is legal by the rules that hold for both roles and without
@@ -34,6 +37,20 @@ pub struct Header {
 }
 
 impl Header {
+    /// Tells whether this is the first frame of a compressed message (RFC 7692
+    /// section 6): RSV1 alone is set, on a text or binary frame.
+    #[must_use]
+    #[inline]
+    pub const fn is_compressed(&self) -> bool {
+        self.reserved == RSV1 && matches!(self.opcode, OpCode::Text | OpCode::Binary)
+    }
+
+    /// Marks the first frame of a compressed message.
+    pub(crate) const fn compressed(mut self) -> Self {
+        self.reserved = RSV1;
+        self
+    }
+
     /// Makes the header of a frame to send; the reserved bits are clear.
     ///
     /// # Errors

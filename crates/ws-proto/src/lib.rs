@@ -58,7 +58,19 @@
 //! declared length; and a [`Receiver`] that [is idle](Receiver::is_idle) may be
 //! dropped and made anew.
 //!
+//! # Compression
+//!
+//! With the feature `deflate`, an `Inflater` makes chunks of the compressed
+//! pieces that a [`Receiver`] hands out once it was told of the negotiation
+//! ([`Receiver::accept_compressed`]), and a `Deflater` stands where the
+//! [`Sender`] does for plain messages. Both are small, and borrow what the work
+//! takes from an `InflatePool` and a `DeflatePool` of the loop. Without the
+//! feature the same places are open to a codec of one's own.
+//!
 //! # Features
+//!
+//! `deflate` brings permessage-deflate (RFC 7692), with flate2 and zlib-rs. It
+//! works without `std`, on targets that have a standard library.
 //!
 //! `std` (default) brings masking keys from the thread's generator and faster
 //! validation of text. Without it the crate is `no_std` and needs `alloc`.
@@ -73,6 +85,8 @@ extern crate std;
 mod close;
 mod connection;
 mod controlled_network;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod error;
 mod header;
 mod keepalive;
@@ -90,6 +104,11 @@ mod xor;
 pub use close::{CloseCode, CloseFrame};
 pub use connection::{Connection, ConnectionState};
 pub use controlled_network::ControlledNetwork;
+#[cfg(feature = "deflate")]
+pub use deflate::{
+    Budget, DeflateConfig, DeflatePool, DeflateWindow, Deflater, InflateConfig, InflatePool,
+    Inflater,
+};
 pub use error::{ProtocolError, SendError};
 pub use header::{Header, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN};
 pub use keepalive::{Due, Keepalive, KeepaliveConfig, Timer};
@@ -97,7 +116,7 @@ pub use limits::Limits;
 pub use masking::{
     ClientMasking, Inbound, MaskKey, Masking, MaskingPolicy, ServerMasking, ThreadEntropy,
 };
-pub use message::{Assembler, Chunk, Message, MessageKind};
+pub use message::{Assembler, Chunk, CompressedChunk, Message, MessageKind};
 pub use opcode::OpCode;
 pub use outbox::{Outbox, OutboxFull};
 pub use prepared::Prepared;

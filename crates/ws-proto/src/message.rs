@@ -104,6 +104,20 @@ pub struct Chunk<'a> {
     pub last: bool,
 }
 
+/// A piece of the compressed payload of a message (RFC 7692 section 6), as much
+/// of it as one read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompressedChunk<'a> {
+    /// The type of the message that was compressed.
+    pub kind: MessageKind,
+    /// The compressed bytes; their borders say nothing.
+    pub data: &'a [u8],
+    /// Whether the piece is the first of its message.
+    pub first: bool,
+    /// Whether the piece is the last of its message.
+    pub last: bool,
+}
+
 /// Joins [`Chunk`]s to messages.
 ///
 /// A message that comes as one chunk is passed through where it lies. Any
@@ -151,8 +165,14 @@ impl Assembler {
             self.start(chunk.data.kind());
         }
         match (&mut self.buffer, chunk.data) {
-            (Buffer::Text(text), Message::Text(piece)) => text.push_str(piece),
-            (Buffer::Binary(bytes), piece) => bytes.extend_from_slice(piece.as_bytes()),
+            (Buffer::Text(text), Message::Text(piece)) => {
+                text.reserve_exact(growth(text.len(), text.capacity(), piece.len()));
+                text.push_str(piece);
+            }
+            (Buffer::Binary(bytes), piece) => {
+                bytes.reserve_exact(growth(bytes.len(), bytes.capacity(), piece.len()));
+                bytes.extend_from_slice(piece.as_bytes());
+            }
             // A receiver never changes the type within a message.
             (Buffer::Text(_), Message::Binary(_)) => return None,
         }
@@ -227,6 +247,16 @@ impl Buffer {
             Self::Text(text) => text.into_bytes(),
             Self::Binary(bytes) => bytes,
         }
+    }
+}
+
+/// Returns by how much to grow for `more` bytes: to a power of two, so that the
+/// buffer of a message at such a limit is no larger than the limit.
+const fn growth(len: usize, capacity: usize, more: usize) -> usize {
+    if more <= capacity - len {
+        0
+    } else {
+        (len + more).next_power_of_two() - len
     }
 }
 

@@ -4,6 +4,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+#[cfg(feature = "deflate")]
+use crate::deflate::DeflatedFrame;
 use crate::{Header, Message, MessageKind, OpCode, header::MAX_HEADER_LEN};
 
 /// A message with its frame encoded, to be sent to any number of peers.
@@ -26,27 +28,22 @@ pub struct Prepared {
     frame: Bytes,
     head_len: u8,
     kind: MessageKind,
+    /// The compressed forms that were needed so far.
+    #[cfg(feature = "deflate")]
+    pub(crate) deflated: Vec<DeflatedFrame>,
 }
 
 impl Prepared {
     /// Encodes a message as one frame of a server; copies its payload once.
     #[must_use]
     pub fn new(message: Message<'_>) -> Self {
-        let payload = message.as_bytes();
-        let opcode = match message.kind() {
-            MessageKind::Text => OpCode::Text,
-            MessageKind::Binary => OpCode::Binary,
-        };
-        let mut head = [0; MAX_HEADER_LEN];
-        let head_len =
-            Header::of_payload(true, opcode, None, payload.len() as u64).encode(&mut head);
-        let mut frame = Vec::with_capacity(head_len + payload.len());
-        frame.extend_from_slice(&head[..head_len]);
-        frame.extend_from_slice(payload);
+        let (frame, head_len) = encode(message.kind(), message.as_bytes(), false);
         Self {
-            frame: frame.into(),
-            head_len: head_len as u8,
+            frame,
+            head_len,
             kind: message.kind(),
+            #[cfg(feature = "deflate")]
+            deflated: Vec::new(),
         }
     }
 
@@ -67,6 +64,25 @@ impl Prepared {
     pub const fn kind(&self) -> MessageKind {
         self.kind
     }
+}
+
+/// Encodes a whole message as one frame of a server; returns the length of its
+/// head, too.
+pub(crate) fn encode(kind: MessageKind, payload: &[u8], compressed: bool) -> (Bytes, u8) {
+    let opcode = match kind {
+        MessageKind::Text => OpCode::Text,
+        MessageKind::Binary => OpCode::Binary,
+    };
+    let mut header = Header::of_payload(true, opcode, None, payload.len() as u64);
+    if compressed {
+        header = header.compressed();
+    }
+    let mut head = [0; MAX_HEADER_LEN];
+    let head_len = header.encode(&mut head);
+    let mut frame = Vec::with_capacity(head_len + payload.len());
+    frame.extend_from_slice(&head[..head_len]);
+    frame.extend_from_slice(payload);
+    (frame.into(), head_len as u8)
 }
 
 #[cfg(test)]

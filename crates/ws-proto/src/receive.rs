@@ -4,8 +4,8 @@ use alloc::boxed::Box;
 use core::mem;
 
 use crate::{
-    Chunk, CloseCode, CloseFrame, Header, Inbound, Limits, MaskKey, Message, MessageKind, OpCode,
-    ProtocolError, Utf8Stream,
+    Chunk, CloseCode, CloseFrame, CompressedChunk, Header, Inbound, Limits, MaskKey, Message,
+    MessageKind, OpCode, ProtocolError, Utf8Stream,
     header::{MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN},
     utf8::validate,
     xor,
@@ -44,6 +44,10 @@ pub struct Receiver {
     fin: bool,
     /// Whether a chunk of the open message was handed out.
     begun: bool,
+    /// Whether compressed messages were negotiated.
+    accepts_compressed: bool,
+    /// Whether the open message is compressed.
+    compressed: bool,
 }
 
 /// What the next byte belongs to.
@@ -51,6 +55,8 @@ pub struct Receiver {
 enum Phase {
     Header,
     Data,
+    /// Payload of a compressed message.
+    Compressed,
     Control {
         opcode: OpCode,
     },
@@ -71,6 +77,9 @@ struct ControlPayload {
 pub enum Event<'a> {
     /// A piece of a message.
     Data(Chunk<'a>),
+    /// A piece of a compressed message, for whoever inflates it; only from a
+    /// receiver that [accepts them](Receiver::accept_compressed).
+    Compressed(CompressedChunk<'a>),
     /// A Ping; [`Sender::respond`](crate::Sender::respond) makes the Pong.
     Ping(&'a [u8]),
     /// A Pong, which needs no reply.
@@ -103,7 +112,22 @@ impl Receiver {
             message: None,
             fin: false,
             begun: false,
+            accepts_compressed: false,
+            compressed: false,
         }
+    }
+
+    /// Whether a per-message compression extension was negotiated (RFC 7692
+    /// section 6): then RSV1 on the first frame of a message says that it is
+    /// compressed, and its payload comes as [`Event::Compressed`].
+    ///
+    /// `Limits::max_message` counts inflated bytes, so of a compressed message
+    /// it is left to whoever inflates it; the other limits hold here.
+    #[must_use]
+    #[inline]
+    pub const fn accept_compressed(mut self, negotiated: bool) -> Self {
+        self.accepts_compressed = negotiated;
+        self
     }
 
     /// Parses the next event off the front of `input`, which are the next
@@ -154,6 +178,11 @@ impl Receiver {
                         }
                     }
                 }
+                Phase::Compressed => match self.compressed_piece(input) {
+                    Some(piece) => return Ok(Some(Event::Compressed(piece))),
+                    None if self.phase == Phase::Compressed => return Ok(None),
+                    None => {}
+                },
                 Phase::Control { .. } if input.is_empty() && self.remaining > 0 => {
                     return Ok(None);
                 }
@@ -251,6 +280,13 @@ impl Receiver {
         }
     }
 
+    /// Tells that what it returned was refused, as a compressed message that
+    /// does not inflate is: the connection failed, and nothing more is
+    /// received.
+    pub const fn refuse(&mut self) {
+        self.phase = Phase::Failed;
+    }
+
     /// Tells whether nothing is held but the counts: a receiver that is made
     /// anew from the same policy and limits would go on just the same.
     #[must_use]
@@ -290,7 +326,7 @@ impl Receiver {
     #[must_use]
     pub const fn frame_remaining(&self) -> u64 {
         match self.phase {
-            Phase::Data => self.remaining,
+            Phase::Data | Phase::Compressed => self.remaining,
             _ => 0,
         }
     }
@@ -361,7 +397,9 @@ impl Receiver {
     fn begin_frame(&mut self, header: &Header) -> Result<(), ProtocolError> {
         let opcode = header.opcode();
         //= RFC6455-5.2-3, RFC6455-5.2-10, RFC6455-5.2-11, MSWS-3.2.5-5
-        if header.reserved() != 0 {
+        //= RFC7692-6.1-4
+        let compressed = self.accepts_compressed && header.is_compressed();
+        if header.reserved() != 0 && !compressed {
             return Err(ProtocolError::ReservedBits {
                 bits: header.reserved(),
             });
@@ -390,8 +428,16 @@ impl Receiver {
             //= RFC6455-5.4-4, RFC6455-5.4-8
             self.phase = Phase::Control { opcode };
         } else {
+            //= RFC7692-6-3, RFC7692-6.2-2
+            if opcode != OpCode::Continuation {
+                self.compressed = compressed;
+            }
             self.begin_data_frame(header)?;
-            self.phase = Phase::Data;
+            self.phase = if self.compressed {
+                Phase::Compressed
+            } else {
+                Phase::Data
+            };
         }
         self.remaining = header.payload_len();
         self.counts.count(header);
@@ -424,6 +470,23 @@ impl Receiver {
         }
         let first = self.hand_out(last);
         Ok(Some(Chunk { data, first, last }))
+    }
+
+    /// Takes what is there of a compressed payload, if that says anything.
+    #[cold]
+    fn compressed_piece<'input>(
+        &mut self,
+        input: &mut &'input mut [u8],
+    ) -> Option<CompressedChunk<'input>> {
+        //= RFC7692-6.1-5, RFC7692-6.1-6, RFC7692-6.2-1
+        let kind = self.message?;
+        let (data, last) = self.take_payload(input, usize::MAX);
+        (last || !data.is_empty()).then(|| CompressedChunk {
+            kind,
+            data,
+            first: self.hand_out(last),
+            last,
+        })
     }
 
     /// Takes bytes of the payload that belong to a character which earlier
@@ -546,7 +609,7 @@ impl Receiver {
             });
         }
         self.message_len = self.message_len.saturating_add(len);
-        if self.message_len > max_message {
+        if self.message_len > max_message && !self.compressed {
             let len = self.message_len;
             return Err(ProtocolError::MessageTooBig {
                 len,

@@ -17,10 +17,17 @@ use crate::{
 pub struct Sender<P> {
     masking: P,
     /// The message that is sent in fragments and whose last one is owed.
-    open: Option<MessageKind>,
+    open: Option<Open>,
     /// Of that message, if it is text: the character that is split.
     utf8: Utf8Stream,
     close_sent: bool,
+}
+
+/// A message that is sent in fragments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Open {
+    kind: MessageKind,
+    compressed: bool,
 }
 
 impl<P: MaskingPolicy> Sender<P> {
@@ -65,10 +72,11 @@ impl<P: MaskingPolicy> Sender<P> {
         fragment: Message<'a>,
         last: bool,
     ) -> Result<OutFrame<'a>, SendError> {
-        let opcode = self.fragment_opcode(fragment.kind())?;
+        let open = Open::plain(fragment.kind());
+        let opcode = self.fragment_opcode(open)?;
         // Text that starts between characters cannot follow half of one.
         self.utf8.finish().map_err(|_| SendError::TextNotUtf8)?;
-        self.open = (!last).then_some(fragment.kind());
+        self.open = (!last).then_some(open);
         Ok(self.data_frame(opcode, last, fragment.as_bytes()))
     }
 
@@ -86,16 +94,48 @@ impl<P: MaskingPolicy> Sender<P> {
         bytes: &'a [u8],
         last: bool,
     ) -> Result<OutFrame<'a>, SendError> {
-        let opcode = self.fragment_opcode(kind)?;
-        let mut utf8 = self.utf8.clone();
-        if kind == MessageKind::Text {
-            //= RFC6455-5.6-1, RFC6455-5.6-2
-            utf8.check(bytes, last)
-                .map_err(|_| SendError::TextNotUtf8)?;
-        }
-        self.utf8 = utf8;
-        self.open = (!last).then_some(kind);
+        let open = Open::plain(kind);
+        let opcode = self.fragment_opcode(open)?;
+        self.check_text(kind, bytes, last)?;
+        self.open = (!last).then_some(open);
         Ok(self.data_frame(opcode, last, bytes))
+    }
+
+    /// Makes the frame of a whole message that a per-message compression
+    /// extension has compressed to `payload` (RFC 7692 section 6.1).
+    ///
+    /// [`Deflater`](crate::Deflater) does both at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`message`](Self::message).
+    pub fn compressed<'a>(
+        &mut self,
+        kind: MessageKind,
+        payload: &'a [u8],
+    ) -> Result<OutFrame<'a>, SendError> {
+        self.check_message()?;
+        //= RFC7692-6.1-1, RFC7692-6.1-5
+        Ok(self.compressed_frame(opcode(kind), true, payload))
+    }
+
+    /// Makes the frame of the next fragment of a compressed message, as
+    /// [`fragment`](Self::fragment) does of a plain one.
+    ///
+    /// # Errors
+    ///
+    /// As [`fragment`](Self::fragment), and [`SendError::CompressionChanged`]
+    /// if the message was begun without compression.
+    pub fn compressed_fragment<'a>(
+        &mut self,
+        kind: MessageKind,
+        payload: &'a [u8],
+        last: bool,
+    ) -> Result<OutFrame<'a>, SendError> {
+        let open = Open::compressed(kind);
+        let opcode = self.fragment_opcode(open)?;
+        self.open = (!last).then_some(open);
+        Ok(self.compressed_frame(opcode, last, payload))
     }
 
     /// Makes the frame of a message that was encoded before.
@@ -168,7 +208,7 @@ impl<P: MaskingPolicy> Sender<P> {
     #[inline]
     pub fn respond<'a>(&mut self, event: &Event<'a>) -> Option<OutFrame<'a>> {
         match *event {
-            Event::Data(_) | Event::Pong(_) => None,
+            Event::Data(_) | Event::Compressed(_) | Event::Pong(_) => None,
             //= RFC6455-5.5.2-2, RFC6455-5.5.2-3, RFC6455-5.5.3-1
             Event::Ping(payload) => self.control_frame(OpCode::Pong, payload).ok(),
             //= RFC6455-5.5.1-7, RFC6455-5.5.1-8, RFC6455-5.5.1-9, RFC6455-5.5.1-15
@@ -232,19 +272,43 @@ impl<P: MaskingPolicy> Sender<P> {
     }
 
     #[inline]
-    const fn check_message(&self) -> Result<(), SendError> {
+    pub(crate) const fn check_message(&self) -> Result<(), SendError> {
         if self.open.is_some() && !self.close_sent {
             return Err(SendError::MessageUnfinished);
         }
         self.check_open()
     }
 
-    fn fragment_opcode(&self, kind: MessageKind) -> Result<OpCode, SendError> {
+    /// Judges the plain bytes of a fragment, which may end inside a character.
+    pub(crate) fn check_text(
+        &mut self,
+        kind: MessageKind,
+        bytes: &[u8],
+        last: bool,
+    ) -> Result<(), SendError> {
+        if kind == MessageKind::Text {
+            //= RFC6455-5.6-1, RFC6455-5.6-2
+            let mut utf8 = self.utf8.clone();
+            utf8.check(bytes, last)
+                .map_err(|_| SendError::TextNotUtf8)?;
+            self.utf8 = utf8;
+        }
+        Ok(())
+    }
+
+    /// Judges whether a fragment of a compressed message may be sent now.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn check_compressed_fragment(&self, kind: MessageKind) -> Result<(), SendError> {
+        self.fragment_opcode(Open::compressed(kind)).map(|_| ())
+    }
+
+    fn fragment_opcode(&self, next: Open) -> Result<OpCode, SendError> {
         self.check_open()?;
         //= RFC6455-5.4-3, RFC6455-5.4-6, RFC6455-5.4-9, RFC6455-5.4-14, RFC6455-6.1-3
         match self.open {
-            None => Ok(opcode(kind)),
-            Some(open) if open == kind => Ok(OpCode::Continuation),
+            None => Ok(opcode(next.kind)),
+            Some(open) if open == next => Ok(OpCode::Continuation),
+            Some(open) if open.kind == next.kind => Err(SendError::CompressionChanged),
             Some(_) => Err(SendError::MessageTypeChanged),
         }
     }
@@ -254,6 +318,22 @@ impl<P: MaskingPolicy> Sender<P> {
         let mask = self.masking.next_key();
         let len = payload.len() as u64;
         OutFrame::new(Header::of_payload(fin, opcode, mask, len), payload)
+    }
+
+    fn compressed_frame<'a>(
+        &mut self,
+        opcode: OpCode,
+        fin: bool,
+        payload: &'a [u8],
+    ) -> OutFrame<'a> {
+        let mask = self.masking.next_key();
+        let header = Header::of_payload(fin, opcode, mask, payload.len() as u64);
+        //= RFC7692-6.1-3
+        let header = match opcode {
+            OpCode::Continuation => header,
+            _ => header.compressed(),
+        };
+        OutFrame::new(header, payload)
     }
 
     fn control_frame<'a>(
@@ -277,12 +357,29 @@ impl<P: MaskingPolicy> Sender<P> {
     /// Takes a key only once the frame is certain: what is refused changes
     /// nothing.
     fn control_header(&mut self, opcode: OpCode, len: usize) -> Result<Header, SendError> {
+        //= RFC7692-6-4
         //= RFC6455-5.5-1
         if len > MAX_CONTROL_PAYLOAD {
             return Err(SendError::ControlTooLong { len });
         }
         let mask = self.masking.next_key();
         Ok(Header::of_payload(true, opcode, mask, len as u64))
+    }
+}
+
+impl Open {
+    const fn plain(kind: MessageKind) -> Self {
+        Self {
+            kind,
+            compressed: false,
+        }
+    }
+
+    const fn compressed(kind: MessageKind) -> Self {
+        Self {
+            kind,
+            compressed: true,
+        }
     }
 }
 

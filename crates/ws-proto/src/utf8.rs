@@ -98,6 +98,15 @@ impl Utf8Stream {
         }
     }
 
+    /// Moves the start of a character that is split to the front of `buffer`,
+    /// and returns its length: the text goes on there, without a split.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn take_split(&mut self, buffer: &mut [u8]) -> usize {
+        let len = usize::from(core::mem::take(&mut self.split_len));
+        buffer[..len].copy_from_slice(&self.split[..len]);
+        len
+    }
+
     /// Returns how many bytes the character that is split lacks; 0 if none is.
     #[inline]
     pub(crate) fn missing(&self) -> usize {

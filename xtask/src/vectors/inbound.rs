@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Receiver;
 use super::bytes::{self, show};
+use super::deflate::Deflate;
 use super::json::Object;
 use super::proto::{Config, Endpoint, Role, Seen, State};
 use crate::tool::Failure;
@@ -70,6 +71,7 @@ impl Inbound {
             accept_unmasked_frame: settings.flag("accept_unmasked_frame")?,
             max_frame: settings.number_or_none("max_frame")?,
             max_message: settings.number_or_none("max_message")?,
+            deflate: Deflate::parse(settings)?,
             close_sent: vector.flag("close_sent")?,
         };
         let chunks = vector
@@ -116,6 +118,7 @@ impl Inbound {
 
     pub(super) fn into_input(self) -> (Receiver, Vec<u8>) {
         let receiver = match self.config.role {
+            _ if self.config.deflate.is_some() => Receiver::Inflating,
             Role::Client => Receiver::Client,
             Role::Server if self.config.accept_unmasked_frame => Receiver::AcceptingServer,
             Role::Server => Receiver::StrictServer,

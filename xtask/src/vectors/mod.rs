@@ -3,6 +3,7 @@
 //! The format is described in `spec/README.md`. Any folder laid out like `spec/` can be run.
 
 mod bytes;
+mod deflate;
 mod handshake;
 mod inbound;
 mod json;
@@ -24,7 +25,6 @@ use crate::spec::{Citation, Kind};
 use crate::tool::{self, Failure, Outcome};
 use inbound::Inbound;
 use json::Object;
-use matrix::Matrix;
 use outbound::Outbound;
 
 pub(crate) const HELP: &str = "
@@ -51,7 +51,6 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
 }
 
 /// What waits for later work; counted, never taken for passed.
-const DEFLATE: &str = "needs the permessage-deflate codec";
 const EXTENDED_CONNECT: &str = "needs WebSockets over HTTP/2 and HTTP/3";
 
 /// Advised outcomes (`"strict": false`) that the crates do not give, and why.
@@ -117,6 +116,8 @@ pub(crate) enum Receiver {
     Client,
     Request,
     Response,
+    /// An endpoint of any role that agreed to permessage-deflate.
+    Inflating,
     /// Written by an endpoint rather than read.
     Nobody,
 }
@@ -142,6 +143,7 @@ struct Case {
 enum Test {
     Inbound(Inbound),
     Outbound(Outbound),
+    OutboundDeflate(deflate::Outbound),
     Header(matrix::Cell),
     Handshake(handshake::Test),
 }
@@ -185,13 +187,16 @@ impl Suite {
         for value in document.list("vectors")? {
             let vector = Object::new(value, class);
             let name = vector.text("name")?;
-            if let Some(reason) = waits_for(kind, Object::new(value, name))? {
+            if let Some(reason) = waits_for(kind) {
                 *self.waiting.entry((class.to_owned(), reason)).or_default() += 1;
                 continue;
             }
             let test = match kind {
                 "inbound" => Test::Inbound(Inbound::parse(value, name)?),
                 "outbound" => Test::Outbound(Outbound::parse(value, name)?),
+                "outbound-properties" => {
+                    Test::OutboundDeflate(deflate::Outbound::parse(value, name)?)
+                }
                 _ => Test::Handshake(handshake::Test::parse(kind, value, name)?),
             };
             self.cases.push(Case {
@@ -210,8 +215,7 @@ impl Suite {
     }
 
     fn add_matrix(&mut self, class: &str, text: &str) -> Result<(), Failure> {
-        let Matrix { cells, others } = matrix::parse(text)?;
-        for cell in cells {
+        for cell in matrix::parse(text)? {
             self.cases.push(Case {
                 class: format!("{class} {}", cell.column()),
                 name: cell.name.clone(),
@@ -219,15 +223,6 @@ impl Suite {
                 is_strict: true,
                 test: Test::Header(cell),
             });
-        }
-        for (column, count) in others {
-            if !column.ends_with("_deflate") {
-                return Err(Failure::new(format!(
-                    "{class}: no endpoint is called {column}"
-                )));
-            }
-            self.waiting
-                .insert((format!("{class} {column}"), DEFLATE), count);
         }
         Ok(())
     }
@@ -271,20 +266,15 @@ fn class_of(dir: &Path, file: &Path) -> String {
 }
 
 /// Why a vector cannot be run yet, if so.
-fn waits_for(kind: &str, vector: Object<'_>) -> Result<Option<&'static str>, Failure> {
-    Ok(match kind {
-        "inbound" if vector.object("config")?.get("deflate").is_some() => Some(DEFLATE),
-        "outbound-properties" => Some(DEFLATE),
-        "extended-connect" => Some(EXTENDED_CONNECT),
-        _ => None,
-    })
+fn waits_for(kind: &str) -> Option<&'static str> {
+    (kind == "extended-connect").then_some(EXTENDED_CONNECT)
 }
 
 impl Case {
     fn len(&self) -> usize {
         match &self.test {
             Test::Inbound(vector) => vector.len(),
-            Test::Outbound(_) | Test::Header(_) => 0,
+            Test::Outbound(_) | Test::OutboundDeflate(_) | Test::Header(_) => 0,
             Test::Handshake(test) => test.len(),
         }
     }
@@ -293,6 +283,7 @@ impl Case {
         match &self.test {
             Test::Inbound(vector) => vector.check(cuts(vector.len())),
             Test::Outbound(vector) => vector.check(),
+            Test::OutboundDeflate(vector) => vector.check(),
             Test::Header(cell) => cell.check(),
             Test::Handshake(test) => test.check(cuts(test.len())),
         }
@@ -302,6 +293,7 @@ impl Case {
         let (receiver, bytes) = match self.test {
             Test::Inbound(vector) => vector.into_input(),
             Test::Outbound(vector) => (Receiver::Nobody, vector.into_bytes()),
+            Test::OutboundDeflate(_) => return None,
             Test::Header(cell) => cell.into_input(),
             Test::Handshake(test) => test.into_input()?,
         };

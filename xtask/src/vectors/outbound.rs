@@ -34,25 +34,10 @@ pub(super) enum Action {
 impl Outbound {
     pub(super) fn parse(vector: &Value, name: &str) -> Result<Self, Failure> {
         let vector = Object::new(vector, name);
-        let masking = match vector.text("masking")? {
-            "none" => Masking::None,
-            "zero" => Masking::Zero,
-            "fixed" => Masking::Fixed(
-                vector
-                    .texts("keys")?
-                    .into_iter()
-                    .map(|key| {
-                        <[u8; 4]>::try_from(super::bytes::decode(key)?)
-                            .map_err(|_| vector.wrong("keys", "a list of four bytes each"))
-                    })
-                    .collect::<Result<_, _>>()?,
-            ),
-            _ => return Err(vector.wrong("masking", "none, zero or fixed")),
-        };
         let expect = vector.object("expect")?;
         Ok(Self {
             role: Role::parse(vector.text("role")?)?,
-            masking,
+            masking: Masking::parse(vector)?,
             actions: vector
                 .objects("actions")?
                 .into_iter()
@@ -93,8 +78,28 @@ impl Outbound {
     }
 }
 
+impl Masking {
+    pub(super) fn parse(vector: Object<'_>) -> Result<Self, Failure> {
+        Ok(match vector.text("masking")? {
+            "none" => Self::None,
+            "zero" => Self::Zero,
+            "fixed" => Self::Fixed(
+                vector
+                    .texts("keys")?
+                    .into_iter()
+                    .map(|key| {
+                        <[u8; 4]>::try_from(super::bytes::decode(key)?)
+                            .map_err(|_| vector.wrong("keys", "a list of four bytes each"))
+                    })
+                    .collect::<Result<_, _>>()?,
+            ),
+            _ => return Err(vector.wrong("masking", "none, zero or fixed")),
+        })
+    }
+}
+
 impl Action {
-    fn parse(action: Object<'_>) -> Result<Self, Failure> {
+    pub(super) fn parse(action: Object<'_>) -> Result<Self, Failure> {
         let kind = action.text("send")?;
         Ok(match kind {
             "text" | "binary" => Self::Message {

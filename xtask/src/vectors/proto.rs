@@ -5,12 +5,13 @@ use std::fmt;
 
 use rand::{TryCryptoRng, TryRng};
 use ws_proto::{
-    ClientMasking, CloseCode, CloseFrame, Connection, ConnectionState, Event, Limits,
-    Masking as Policy, MaskingPolicy, Message, OutFrame, ProtocolError, SendError, Sender,
-    ServerMasking,
+    ClientMasking, CloseCode, CloseFrame, Connection, ConnectionState, DeflatePool, DeflateWindow,
+    Deflater, Event, InflatePool, Inflater, Limits, Masking as Policy, MaskingPolicy, Message,
+    OutFrame, ProtocolError, SendError, Sender, ServerMasking,
 };
 
 use super::bytes::show;
+use super::deflate::Deflate;
 use super::inbound::{Fault, Sent};
 use super::outbound::Action;
 use crate::tool::Failure;
@@ -29,6 +30,13 @@ impl Role {
             _ => Err(Failure::new(format!("{name:?} is no role"))),
         }
     }
+
+    pub(super) const fn peer(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
 }
 
 /// How the endpoint under test is built.
@@ -40,6 +48,8 @@ pub(super) struct Config {
     pub(super) max_frame: Option<u64>,
     /// `None` is no limit.
     pub(super) max_message: Option<u64>,
+    /// What was agreed, if permessage-deflate was.
+    pub(super) deflate: Option<Deflate>,
     /// Close 1000 was sent before the input.
     pub(super) close_sent: bool,
 }
@@ -77,6 +87,15 @@ pub(super) enum Seen<'e> {
     Close { code: u16, reason: &'e [u8] },
 }
 
+impl<'e> From<Message<'e>> for Seen<'e> {
+    fn from(message: Message<'e>) -> Self {
+        match message {
+            Message::Text(text) => Self::Text(text.as_bytes()),
+            Message::Binary(data) => Self::Binary(data),
+        }
+    }
+}
+
 impl fmt::Display for Seen<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -94,6 +113,9 @@ impl fmt::Display for Seen<'_> {
 pub(super) struct Endpoint {
     role: Role,
     connection: Connection<Policy>,
+    inflater: Option<Inflater>,
+    pool: InflatePool,
+    max_message: u64,
     /// What it wrote in answer.
     out: Vec<u8>,
     is_lost: bool,
@@ -112,7 +134,12 @@ impl Endpoint {
         limits.max_message = config.max_message.unwrap_or(limits.max_message);
         let mut endpoint = Self {
             role: config.role,
-            connection: Connection::new(policy, limits),
+            connection: Connection::new(policy, limits).accept_compressed(config.deflate.is_some()),
+            inflater: config
+                .deflate
+                .map(|deflate| Inflater::new(deflate.sent_by(config.role.peer()))),
+            pool: InflatePool::default(),
+            max_message: limits.max_message,
             out: Vec::new(),
             is_lost: false,
         };
@@ -135,16 +162,17 @@ impl Endpoint {
         on_event: &mut dyn FnMut(Seen<'_>) -> Result<(), String>,
     ) -> Result<(), Fault> {
         let (receiver, messages, sender) = self.connection.parts();
+        let failed = |error: ProtocolError, out: &mut Vec<u8>, sender: &mut Sender<Policy>| {
+            if let Some(reply) = sender.fail(&error) {
+                reply.append_to(out, 0);
+            }
+            fault(&error)
+        };
         loop {
             let event = match receiver.receive(&mut input) {
                 Ok(Some(event)) => event,
                 Ok(None) => return Ok(()),
-                Err(error) => {
-                    if let Some(reply) = sender.fail(&error) {
-                        reply.append_to(&mut self.out, 0);
-                    }
-                    return Err(fault(&error));
-                }
+                Err(error) => return Err(failed(error, &mut self.out, sender)),
             };
             if let Some(reply) = sender.respond(&event) {
                 reply.append_to(&mut self.out, 0);
@@ -152,9 +180,28 @@ impl Endpoint {
             let seen = match event {
                 Event::Data(chunk) => match messages.push(chunk) {
                     None => continue,
-                    Some(Message::Text(text)) => Seen::Text(text.as_bytes()),
-                    Some(Message::Binary(data)) => Seen::Binary(data),
+                    Some(message) => Seen::from(message),
                 },
+                Event::Compressed(mut piece) => {
+                    let Some(inflater) = &mut self.inflater else {
+                        return Err(Fault::Check("inflates what nobody agreed to".to_owned()));
+                    };
+                    loop {
+                        match inflater.inflate(&mut piece, self.max_message, &mut self.pool) {
+                            Ok(Some(chunk)) => {
+                                if let Some(message) = messages.push(chunk) {
+                                    on_event(message.into()).map_err(Fault::Check)?;
+                                }
+                            }
+                            Ok(None) => break,
+                            Err(error) => {
+                                receiver.refuse();
+                                return Err(failed(error, &mut self.out, sender));
+                            }
+                        }
+                    }
+                    continue;
+                }
                 Event::Ping(data) => Seen::Ping(data),
                 Event::Pong(data) => Seen::Pong(data),
                 Event::Close(None) => Seen::Close {
@@ -213,6 +260,7 @@ pub(super) enum Masking {
 #[derive(Debug)]
 pub(super) struct Transmitter {
     sender: AnySender,
+    deflater: Option<(Deflater, DeflatePool)>,
     wire: Vec<u8>,
 }
 
@@ -237,15 +285,21 @@ impl Transmitter {
         };
         Ok(Self {
             sender,
+            deflater: None,
             wire: Vec::new(),
         })
+    }
+
+    /// Compresses every message from now on.
+    pub(super) fn compress(&mut self, window: DeflateWindow) {
+        self.deflater = Some((Deflater::new(window), DeflatePool::default()));
     }
 
     /// Sends; an error is the name of the rule that forbids it.
     pub(super) fn send(&mut self, action: &Action) -> Result<(), &'static str> {
         match &mut self.sender {
-            AnySender::Server(sender) => send(sender, action, &mut self.wire),
-            AnySender::Client(sender) => send(sender, action, &mut self.wire),
+            AnySender::Server(sender) => send(sender, &mut self.deflater, action, &mut self.wire),
+            AnySender::Client(sender) => send(sender, &mut self.deflater, action, &mut self.wire),
         }
     }
 
@@ -258,6 +312,7 @@ impl Transmitter {
 /// here under the name that the vectors have for it.
 fn send<P: MaskingPolicy>(
     sender: &mut Sender<P>,
+    deflater: &mut Option<(Deflater, DeflatePool)>,
     action: &Action,
     wire: &mut Vec<u8>,
 ) -> Result<(), &'static str> {
@@ -274,7 +329,14 @@ fn send<P: MaskingPolicy>(
         } => {
             let whole = message(*is_text, data)?;
             if fragments.is_empty() {
-                write(sender.message(whole).map_err(|error| error.kind())?);
+                let frame = match deflater {
+                    None => sender.message(whole),
+                    // Whatever its length, as the vectors want it.
+                    Some((deflater, pool)) => deflater
+                        .deflate(data, true, pool)
+                        .and_then(|payload| sender.compressed(whole.kind(), payload)),
+                };
+                write(frame.map_err(|error| error.kind())?);
                 return Ok(());
             }
             let mut rest = data.as_slice();
@@ -283,7 +345,12 @@ fn send<P: MaskingPolicy>(
                 rest = behind;
                 let is_last = index + 1 == fragments.len();
                 // As bytes: text may be cut inside a character.
-                let frame = sender.fragment_bytes(whole.kind(), piece, is_last);
+                let frame = match deflater {
+                    None => sender.fragment_bytes(whole.kind(), piece, is_last),
+                    Some((deflater, pool)) => {
+                        deflater.fragment_bytes(sender, whole.kind(), piece, is_last, pool)
+                    }
+                };
                 write(frame.map_err(|error| error.kind())?);
             }
             Ok(())

@@ -195,6 +195,7 @@ fn receive_piece<P: MaskingPolicy>(
                 Message::Text(text) => Got::Text(text.into()),
                 Message::Binary(bytes) => Got::Binary(bytes.into()),
             }),
+            Event::Compressed(_) => unreachable!("it was not negotiated"),
             Event::Ping(payload) => Some(ping(payload)),
             Event::Pong(payload) => Some(pong(payload)),
             Event::Close(None) => Some(close(1005, "")),

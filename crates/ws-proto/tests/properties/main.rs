@@ -9,6 +9,8 @@
     reason = "the modules are also part of a library, for the fuzz targets"
 )]
 
+#[cfg(feature = "deflate")]
+mod deflate;
 mod header;
 mod mask;
 mod model;
@@ -180,6 +182,81 @@ fn what_is_sent_is_what_is_received() {
             .collect();
         roundtrip::what_is_sent_is_what_is_received(&actions, rng.random());
     });
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn compressed_wire_inflates_alike_in_any_chunking() {
+    //= RFC7692-6.2-1, RFC7692-6.1-6, RFC6455-10.7-1
+    for_seeds(200, |rng| {
+        let wire = deflated_wire(rng);
+        let mut limits = limits(rng);
+        limits.max_fragments = u32::MAX;
+        deflate::any_chunking_inflates_alike(limits, &wire, rng.random());
+    });
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn payload_inflates_as_others_inflate_it() {
+    //= RFC7692-7.2.2-1
+    for_seeds(800, |rng| {
+        let message = payload(rng, false);
+        let mut payload = deflate::deflated(&message, rng.random_range(0..=9));
+        for _ in 0..rng.random_range(0..3) {
+            let at = rng.random_range(0..payload.len());
+            payload[at] = rng.random();
+        }
+        if rng.random_ratio(1, 4) {
+            payload.truncate(rng.random_range(0..payload.len()));
+        }
+        deflate::inflates_as_others_do(&payload);
+    });
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn what_is_deflated_is_what_is_inflated() {
+    //= RFC7692-7.2.1-1, RFC7692-7.2.1-5, RFC7692-7.2.2-1, RFC7692-6.1-2
+    for_seeds(200, |rng| {
+        let actions: Vec<_> = (0..rng.random_range(1..10))
+            .map(|_| deflate::Action {
+                data: payload(rng, false),
+                connection: rng.random_range(0..3),
+                way: rng.random_range(0..6),
+                cut: rng.random(),
+            })
+            .collect();
+        deflate::what_is_deflated_is_what_is_inflated(&actions, rng.random());
+    });
+}
+
+/// Messages of which some are compressed, and now and then a byte that is not
+/// what it was.
+#[cfg(feature = "deflate")]
+fn deflated_wire(rng: &mut StdRng) -> Vec<u8> {
+    let mut wire = Vec::new();
+    for _ in 0..rng.random_range(1..6) {
+        let message = payload(rng, false);
+        let opcode = rng.random_range(1..=2);
+        let mut payload = deflate::deflated(&message, rng.random_range(0..=9));
+        if rng.random_ratio(1, 6) {
+            let at = rng.random_range(0..payload.len());
+            payload[at] = rng.random();
+        }
+        let at = rng.random_range(0..=payload.len());
+        wire.extend(match rng.random_range(0..3) {
+            0 => frame(true, opcode, None, &message),
+            1 => frame(true, 0x40 | opcode, None, &payload),
+            _ => [
+                frame(false, 0x40 | opcode, Some(rng.random()), &payload[..at]),
+                frame(true, 0x9, None, b"ping"),
+                frame(true, 0x0, None, &payload[at..]),
+            ]
+            .concat(),
+        });
+    }
+    wire
 }
 
 #[test]

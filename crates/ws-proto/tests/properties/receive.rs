@@ -123,6 +123,7 @@ impl Endpoint {
                         }
                     }
                 }
+                Event::Compressed(_) => unreachable!("it was not negotiated"),
                 Event::Ping(payload) => Got::Ping(payload.into()),
                 Event::Pong(payload) => Got::Pong(payload.into()),
                 Event::Close(frame) => {

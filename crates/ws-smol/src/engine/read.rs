@@ -218,6 +218,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                         break Ok(found);
                     }
                 }
+                // Its receiver does not accept them.
+                Event::Compressed(_) => {}
                 Event::Ping(payload) if !output.has_room(payload.len() + 6, true) => {
                     // Of the Pings that wait, the last is answered.
                     //= RFC6455-5.5.3-2

@@ -1,0 +1,622 @@
+//! permessage-deflate on the wire (RFC 7692): limits, takeover, and what does
+//! not inflate.
+
+#![cfg(all(feature = "std", feature = "deflate"))]
+
+use allocation_counter::measure;
+use ws_proto::{
+    Assembler, Budget, Chunk, ClientMasking, CloseCode, CompressedChunk, DeflateConfig,
+    DeflatePool, DeflateWindow, Deflater, Event, Inbound, InflateConfig, InflatePool, Inflater,
+    Limits, Message, MessageKind, OutFrame, Prepared, ProtocolError, Receiver, SendError, Sender,
+    ServerMasking,
+};
+
+const TAKEOVER: DeflateWindow = DeflateWindow::new(false, 15);
+const NO_TAKEOVER: DeflateWindow = DeflateWindow::new(true, 15);
+
+/// What inflates the messages of a connection.
+struct Peer {
+    inflater: Inflater,
+    pool: InflatePool,
+    messages: Assembler,
+    max_message: u64,
+}
+
+impl Peer {
+    fn new(window: DeflateWindow) -> Self {
+        Self {
+            inflater: Inflater::new(window),
+            pool: InflatePool::default(),
+            messages: Assembler::new(),
+            max_message: u64::MAX,
+        }
+    }
+
+    fn with_max_message(max_message: u64) -> Self {
+        Self {
+            max_message,
+            ..Self::new(TAKEOVER)
+        }
+    }
+
+    /// Inflates a message that comes in pieces.
+    fn inflate<'a>(
+        &mut self,
+        kind: MessageKind,
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Vec<u8>, ProtocolError> {
+        let mut pieces = pieces.into_iter().peekable();
+        let mut first = true;
+        while let Some(data) = pieces.next() {
+            let last = pieces.peek().is_none();
+            let mut piece = CompressedChunk {
+                kind,
+                data,
+                first,
+                last,
+            };
+            first = false;
+            while let Some(chunk) =
+                self.inflater
+                    .inflate(&mut piece, self.max_message, &mut self.pool)?
+            {
+                if let Some(message) = self.messages.push(chunk) {
+                    assert_eq!(message.kind(), kind);
+                    return Ok(message.as_bytes().to_vec());
+                }
+            }
+        }
+        panic!("the last piece makes the last chunk")
+    }
+
+    fn binary(&mut self, payload: &[u8]) -> Result<Vec<u8>, ProtocolError> {
+        self.inflate(MessageKind::Binary, [payload])
+    }
+
+    fn text(&mut self, payload: &[u8]) -> Result<Vec<u8>, ProtocolError> {
+        self.inflate(MessageKind::Text, [payload])
+    }
+}
+
+fn pool(level: u32, min_len: usize, max_live: usize) -> DeflatePool {
+    let mut config = DeflateConfig::default();
+    config.level = level;
+    config.min_len = min_len;
+    config.max_live = max_live;
+    DeflatePool::new(config)
+}
+
+fn deflated(bytes: &[u8]) -> Vec<u8> {
+    let mut deflater = Deflater::new(NO_TAKEOVER);
+    let mut pool = DeflatePool::default();
+    deflater.deflate(bytes, true, &mut pool).unwrap().to_vec()
+}
+
+fn bytes(frame: Result<OutFrame<'_>, SendError>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame.unwrap().append_to(&mut bytes, 0);
+    bytes
+}
+
+/// What no compressor makes shorter.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 1u64;
+    let next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(len).collect()
+}
+
+#[test]
+fn message_of_the_rfc_inflates_at_every_split() {
+    //= RFC7692-7.2.3-1, RFC7692-6.2-1
+    let hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
+    let mut peer = Peer::new(TAKEOVER);
+    for at in 0..=hello.len() {
+        let (start, end) = hello.split_at(at);
+        let inflated = peer.inflate(MessageKind::Text, [start, end]);
+        assert_eq!(inflated.as_deref(), Ok(&b"Hello"[..]));
+    }
+    // It may refer to the message before it.
+    assert_eq!(
+        peer.text(b"\xf2\x00\x11\x00\x00").as_deref(),
+        Ok(&b"Hello"[..])
+    );
+    let alone = Peer::new(NO_TAKEOVER).text(b"\xf2\x00\x11\x00\x00");
+    assert_eq!(alone, Err(ProtocolError::DeflateData));
+}
+
+#[test]
+fn empty_message_is_one_byte() {
+    //= RFC7692-7.2.3.6-1
+    let mut peer = Peer::new(TAKEOVER);
+    assert_eq!(deflated(b""), [0]);
+    assert_eq!(peer.text(&[0]).as_deref(), Ok(&b""[..]));
+    assert_eq!(peer.binary(b""), Err(ProtocolError::DeflateData));
+}
+
+#[test]
+fn block_of_the_last_kind_ends_neither_message_nor_window() {
+    //= RFC7692-7.2.1-3
+    let mut peer = Peer::new(TAKEOVER);
+    // As the RFC has it, and without the byte that follows the block.
+    assert_eq!(
+        peer.text(b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00").as_deref(),
+        Ok(&b"Hello"[..])
+    );
+    assert_eq!(
+        peer.text(b"\xf3\x48\xcd\xc9\xc9\x07\x00").as_deref(),
+        Ok(&b"Hello"[..])
+    );
+    // Two such blocks, then one that refers to them, in one message.
+    let two = b"\xf3\x48\xcd\xc9\xc9\x07\x00\xf3\x48\xcd\xc9\xc9\x07\x00\xf2\x00\x11\x00\x00";
+    for at in 0..=two.len() {
+        let (start, end) = two.split_at(at);
+        let inflated = peer.inflate(MessageKind::Text, [start, end]);
+        assert_eq!(inflated.as_deref(), Ok(&b"HelloHelloHello"[..]));
+    }
+}
+
+#[test]
+fn what_does_not_inflate_has_one_error() {
+    //= RFC6455-10.7-1
+    let text = deflated(b"I wish I wish he'd go away");
+    let mut bad: Vec<&[u8]> = vec![
+        b"",
+        b"\x07",                             // a block of no type
+        b"\x00\x05\x00\xfb\xff",             // a length that is not the other's complement
+        b"\xf2\x48\xcd\xc9\xc9\x07\x00\xff", // a second block, broken
+    ];
+    // Cut off anywhere.
+    bad.extend((0..text.len()).map(|len| &text[..len]));
+    for payload in bad {
+        let whole = Peer::new(TAKEOVER).binary(payload);
+        assert_eq!(whole, Err(ProtocolError::DeflateData), "{payload:x?}");
+        if !payload.is_empty() {
+            let split = Peer::new(NO_TAKEOVER).inflate(MessageKind::Binary, payload.chunks(1));
+            assert_eq!(split, whole);
+        }
+    }
+    assert_eq!(
+        ProtocolError::DeflateData.close_code(),
+        Some(CloseCode::INVALID_PAYLOAD)
+    );
+}
+
+#[test]
+fn text_fails_at_the_first_bad_byte_that_comes_out() {
+    //= RFC7692-6.1-6
+    let mut text = "ä".repeat(100).into_bytes();
+    text.push(0xff);
+    let payload = deflated(&text);
+    assert_eq!(
+        Peer::new(TAKEOVER).text(&payload),
+        Err(ProtocolError::TextNotUtf8)
+    );
+    // Long before the message ends.
+    text.resize(1_000_000, b'a');
+    let payload = deflated(&text);
+    let mut inflater = Inflater::new(TAKEOVER);
+    let mut piece = CompressedChunk {
+        kind: MessageKind::Text,
+        data: &payload[..payload.len() / 2],
+        first: true,
+        last: false,
+    };
+    let mut pool = InflatePool::default();
+    let inflated = inflater.inflate(&mut piece, u64::MAX, &mut pool);
+    assert_eq!(inflated, Err(ProtocolError::TextNotUtf8));
+    // Compressed, it is any bytes; and binary stays what it is.
+    assert!(Peer::new(TAKEOVER).binary(&payload).is_ok());
+    let cut = deflated("ab€".as_bytes().split_last().unwrap().1);
+    assert_eq!(
+        Peer::new(TAKEOVER).text(&cut),
+        Err(ProtocolError::TextNotUtf8)
+    );
+}
+
+#[test]
+fn characters_that_are_split_between_chunks_stay_whole() {
+    let text = "€".repeat(100_000);
+    let payload = deflated(text.as_bytes());
+    let inflated = Peer::new(TAKEOVER).inflate(MessageKind::Text, payload.chunks(1));
+    assert_eq!(inflated.as_deref(), Ok(text.as_bytes()));
+    assert_eq!(
+        Peer::new(TAKEOVER).text(&payload).as_deref(),
+        Ok(text.as_bytes())
+    );
+}
+
+#[test]
+fn limit_passes_and_one_byte_more_does_not() {
+    //= RFC6455-10.4-1, RFC6455-10.4-2
+    for limit in [0, 1, 1000, 67_583, 67_584, 67_585, 200_000] {
+        for len in [limit, limit + 1] {
+            for message in [vec![b'x'; len], noise(len)] {
+                let payload = deflated(&message);
+                let mut peer = Peer::with_max_message(limit as u64);
+                let whole = peer.binary(&payload);
+                if len == limit {
+                    assert_eq!(whole.as_deref(), Ok(&message[..]));
+                } else {
+                    let (limit, len) = (limit as u64, len as u64);
+                    assert_eq!(whole, Err(ProtocolError::MessageTooBig { len, limit }));
+                }
+                let mut peer = Peer::with_max_message(limit as u64);
+                let split = peer.inflate(MessageKind::Binary, payload.chunks(1));
+                assert_eq!(split.is_ok(), len == limit);
+            }
+        }
+    }
+}
+
+#[test]
+fn bomb_costs_no_more_than_the_limit() {
+    //= RFC6455-10.4-1
+    const LIMIT: u64 = 1024 * 1024;
+    let bomb = deflated(&vec![b'a'; 64 * 1024 * 1024]);
+    assert!(bomb.len() < 70_000);
+    let too_big = |len| ProtocolError::MessageTooBig { len, limit: LIMIT };
+    for kind in [MessageKind::Text, MessageKind::Binary] {
+        for size in [usize::MAX, 1] {
+            let info = measure(|| {
+                let mut peer = Peer::with_max_message(LIMIT);
+                let failed = peer.inflate(kind, bomb.chunks(size.min(bomb.len())));
+                assert_eq!(failed, Err(too_big(LIMIT + 1)));
+                assert_eq!(
+                    failed.unwrap_err().close_code(),
+                    Some(CloseCode::MESSAGE_TOO_BIG)
+                );
+            });
+            assert!(
+                info.bytes_max < 2 * LIMIT,
+                "{kind:?} {size} {}",
+                info.bytes_max
+            );
+        }
+    }
+    // Whoever takes chunks holds none of it.
+    let info = measure(|| {
+        let mut pool = InflatePool::default();
+        let mut inflater = Inflater::new(TAKEOVER);
+        let mut piece = whole(&bomb);
+        let mut len = 0;
+        let failed = loop {
+            match inflater.inflate(&mut piece, LIMIT, &mut pool) {
+                Ok(chunk) => len += chunk.map_or(0, |chunk| chunk.data.len()),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(failed, too_big(LIMIT + 1));
+        assert!(len <= LIMIT as usize);
+    });
+    assert!(info.bytes_max < 200_000, "{}", info.bytes_max);
+}
+
+fn whole(payload: &[u8]) -> CompressedChunk<'_> {
+    CompressedChunk {
+        kind: MessageKind::Binary,
+        data: payload,
+        first: true,
+        last: true,
+    }
+}
+
+#[test]
+fn expansion_is_refused_above_its_ratio() {
+    //= RFC6455-10.4-1
+    let mut config = InflateConfig::default();
+    config.max_ratio = 100;
+    let dense = deflated(&vec![0; 1_000_000]);
+    let mut peer = Peer {
+        pool: InflatePool::new(config),
+        ..Peer::new(TAKEOVER)
+    };
+    let refused = ProtocolError::ExpansionTooBig { limit: 100 };
+    assert_eq!(peer.binary(&dense), Err(refused));
+    assert_eq!(refused.close_code(), Some(CloseCode::MESSAGE_TOO_BIG));
+    // What is short passes however dense it is, and what is sparse passes.
+    assert!(peer.binary(&deflated(&[0; 60_000])).is_ok());
+    assert!(peer.binary(&deflated(&noise(1_000_000))).is_ok());
+}
+
+#[test]
+fn budget_is_kept_over_all_connections_and_comes_back() {
+    let mut config = InflateConfig::default();
+    config.budget = Budget::new(150_000);
+    let budget = config.budget.clone();
+    let mut pool = InflatePool::new(config);
+    let start = deflated(&noise(1000));
+    let open = |pool: &mut InflatePool| {
+        let mut inflater = Inflater::new(NO_TAKEOVER);
+        let mut piece = CompressedChunk {
+            last: false,
+            ..whole(&start[..500])
+        };
+        inflater
+            .inflate(&mut piece, u64::MAX, pool)
+            .map(|_| inflater)
+    };
+    let begun: Vec<_> = (0..3).map(|_| open(&mut pool).unwrap()).collect();
+    let refused = ProtocolError::InflateBudget { limit: 150_000 };
+    assert_eq!(open(&mut pool).err(), Some(refused));
+    assert_eq!(refused.close_code(), Some(CloseCode::TRY_AGAIN_LATER));
+    drop(begun);
+    assert_eq!(budget.held(), 0);
+    assert!(open(&mut pool).is_ok());
+}
+
+#[test]
+fn idle_connection_holds_what_it_saw_and_no_more() {
+    //= RFC7692-7.2.2-3, RFC7692-7.2.2-5
+    const CONNECTIONS: usize = 100;
+    let message = noise(1024);
+    let payload = deflated(&message);
+    for (window, most) in [(TAKEOVER, 1024 + 100), (NO_TAKEOVER, 0)] {
+        let (mut inflate, mut deflate) = (InflatePool::default(), pool(6, 0, 4));
+        let mut connections: Vec<_> = (0..CONNECTIONS)
+            .map(|_| (Inflater::new(window), Deflater::new(window)))
+            .collect();
+        let mut exchange = |(rx, tx): &mut (Inflater, Deflater)| {
+            let mut piece = whole(&payload);
+            while rx
+                .inflate(&mut piece, u64::MAX, &mut inflate)
+                .unwrap()
+                .is_some()
+            {}
+            tx.deflate(&message, true, &mut deflate).unwrap();
+        };
+        // The first five fill the pools.
+        connections.iter_mut().take(5).for_each(&mut exchange);
+        let info = measure(|| connections.iter_mut().skip(5).for_each(&mut exchange));
+        let held = info.bytes_current / (CONNECTIONS as i64 - 5);
+        assert!(held <= most, "{held}");
+    }
+    assert!(size_of::<Inflater>() <= 24 && size_of::<Deflater>() <= 24);
+}
+
+#[test]
+fn small_window_is_never_left() {
+    //= RFC7692-7.2.1-10, RFC7692-7.2.1-11, RFC7692-7.3-1
+    let text = noise(200).repeat(20);
+    for bits in 8..=15 {
+        for level in 0..=9 {
+            let window = DeflateWindow::new(false, bits);
+            let mut pool = pool(level, 0, 4);
+            let mut deflater = Deflater::new(window);
+            // Each message alone is inflated with what a small window holds of
+            // those before it.
+            let mut peer = Peer::new(window);
+            for part in text.chunks(33) {
+                let payload = deflater.deflate(part, true, &mut pool).unwrap();
+                assert_eq!(peer.binary(payload).as_deref(), Ok(part), "{bits} {level}");
+            }
+        }
+    }
+}
+
+#[test]
+fn window_is_taken_over_or_not() {
+    //= RFC7692-7.2.1-6, RFC7692-7.2.1-8, RFC7692-7.2.1-7, RFC7692-7.2.1-9
+    let message = noise(500);
+    for window in [TAKEOVER, NO_TAKEOVER] {
+        let mut pool = pool(6, 0, 2);
+        let mut deflater = Deflater::new(window);
+        let mut peer = Peer::new(window);
+        let mut lens = Vec::new();
+        let mut others = [Deflater::new(TAKEOVER), Deflater::new(TAKEOVER)];
+        for round in 0..4 {
+            let payload = deflater.deflate(&message, true, &mut pool).unwrap();
+            lens.push(payload.len());
+            assert_eq!(peer.binary(payload).as_deref(), Ok(&message[..]));
+            match round {
+                1 => deflater.forget(),
+                // Who was away too long starts anew.
+                2 => others
+                    .iter_mut()
+                    .for_each(|other| assert!(other.deflate(b"other", true, &mut pool).is_ok())),
+                _ => {}
+            }
+        }
+        let fresh = lens[0];
+        match window.takes_over() {
+            true => assert!(lens[1] < 20 && lens[2..] == [fresh; 2], "{lens:?}"),
+            false => assert_eq!(lens, [fresh; 4]),
+        }
+    }
+}
+
+#[test]
+fn sweep_drops_who_was_idle() {
+    let mut pool = DeflatePool::default();
+    let mut deflater = Deflater::new(TAKEOVER);
+    let message = noise(500);
+    let mut len = |pool: &mut DeflatePool| deflater.deflate(&message, true, pool).unwrap().len();
+    let fresh = len(&mut pool);
+    pool.sweep();
+    assert!(len(&mut pool) < 20);
+    pool.sweep();
+    pool.sweep();
+    assert_eq!(len(&mut pool), fresh);
+}
+
+#[test]
+fn what_would_not_become_shorter_goes_out_plain() {
+    //= RFC7692-6.1-2, RFC7692-6-3
+    let (text, noise) = ("so it goes, ".repeat(20), noise(1000));
+    let mut pool = DeflatePool::default();
+    let mut tx = Sender::new(ServerMasking::new());
+    let mut first = |window, message| {
+        let mut deflater = Deflater::new(window);
+        bytes(deflater.message(&mut tx, message, &mut pool))[0]
+    };
+    assert_eq!(first(NO_TAKEOVER, Message::Text(&text)), 0xc1);
+    assert_eq!(first(TAKEOVER, Message::Text(&text)), 0xc1);
+    assert_eq!(first(TAKEOVER, Message::Text("short")), 0x81);
+    assert_eq!(first(NO_TAKEOVER, Message::Binary(&noise)), 0x82);
+    // To leave it out would cost the window.
+    assert_eq!(first(TAKEOVER, Message::Binary(&noise)), 0xc2);
+}
+
+#[test]
+fn fragments_say_compressed_once_and_keep_their_tails() {
+    //= RFC7692-6.1-1, RFC7692-6.1-3, RFC7692-7.2.1-4
+    let mut pool = DeflatePool::default();
+    let mut tx = Sender::new(ServerMasking::new());
+    let mut deflater = Deflater::new(TAKEOVER);
+    let mut peer = Peer::new(TAKEOVER);
+    let euro = "€uro".as_bytes();
+    let mut payloads = Vec::new();
+    for (first, piece, last) in [
+        (0x41, &euro[..2], false),
+        (0x00, &euro[2..], false),
+        (0x00, b"", false),
+        (0x80, b"", true),
+    ] {
+        let kind = MessageKind::Text;
+        let frame = deflater.fragment_bytes(&mut tx, kind, piece, last, &mut pool);
+        let frame = bytes(frame);
+        assert_eq!(frame[0], first);
+        let payload = frame[2..].to_vec();
+        assert_eq!(payload.ends_with(b"\0\0\xff\xff"), !piece.is_empty());
+        payloads.push(payload);
+    }
+    assert!(deflater.is_idle());
+    let pieces = payloads.iter().map(Vec::as_slice);
+    let inflated = peer.inflate(MessageKind::Text, pieces);
+    assert_eq!(inflated.as_deref(), Ok(euro));
+    // The next one may refer to it.
+    let payload = deflater.deflate(euro, true, &mut pool).unwrap();
+    assert_eq!(peer.text(payload).as_deref(), Ok(euro));
+}
+
+#[test]
+fn refused_message_is_not_compressed() {
+    let mut pool = pool(6, 0, 4);
+    let mut tx = Sender::new(ServerMasking::new());
+    let mut deflater = Deflater::new(TAKEOVER);
+    let mut peer = Peer::new(TAKEOVER);
+    let (text, bad) = (Message::Text("so it goes"), b"\xff");
+    let kind = MessageKind::Text;
+    let refused = deflater.fragment_bytes(&mut tx, kind, bad, true, &mut pool);
+    assert_eq!(refused.err(), Some(SendError::TextNotUtf8));
+    let first = bytes(deflater.fragment(&mut tx, text, false, &mut pool));
+    let refused = [
+        deflater.message(&mut tx, text, &mut pool).err(),
+        tx.fragment(text, true).err(),
+        deflater
+            .fragment(&mut tx, Message::Binary(b""), true, &mut pool)
+            .err(),
+        tx.compressed(kind, b"").err(),
+    ];
+    assert_eq!(
+        refused,
+        [
+            Some(SendError::MessageUnfinished),
+            Some(SendError::CompressionChanged),
+            Some(SendError::MessageTypeChanged),
+            Some(SendError::MessageUnfinished),
+        ]
+    );
+    let last = bytes(deflater.fragment(&mut tx, text, true, &mut pool));
+    let pieces = [&first[2..], &last[2..]];
+    let inflated = peer.inflate(kind, pieces);
+    assert_eq!(inflated.as_deref(), Ok(&b"so it goesso it goes"[..]));
+    let _ = tx.fragment(text, false).unwrap();
+    let refused = deflater.fragment(&mut tx, text, true, &mut pool).err();
+    assert_eq!(refused, Some(SendError::CompressionChanged));
+    let _ = tx.close(None).unwrap();
+    let refused = deflater.message(&mut tx, text, &mut pool).err();
+    assert_eq!(refused, Some(SendError::Closing));
+}
+
+#[test]
+fn prepared_message_is_compressed_once_for_each_size_of_window() {
+    let text = "so it goes, ".repeat(100);
+    let mut pool = DeflatePool::default();
+    let mut prepared = Prepared::new(Message::Text(&text));
+    for (bits, takes_over) in [(15, false), (15, true), (10, false), (8, true)] {
+        let window = DeflateWindow::new(!takes_over, bits);
+        let known = prepared.deflated_frame(window).cloned();
+        let mut tx = Sender::new(ServerMasking::new());
+        let mut deflater = Deflater::new(window);
+        let mut peer = Peer::new(window);
+        let mut say = |deflater: &mut Deflater, pool: &mut DeflatePool| {
+            let frame = bytes(deflater.message(&mut tx, Message::Text(&text), pool));
+            assert_eq!(peer.text(&frame[2..]).as_deref(), Ok(text.as_bytes()));
+        };
+        say(&mut deflater, &mut pool);
+        let mut other = Sender::new(ServerMasking::new());
+        let frame = bytes(deflater.prepared(&mut other, &mut prepared, &mut pool));
+        let frame_of_all = prepared.deflated_frame(window).unwrap();
+        assert_eq!(frame_of_all, &frame);
+        if let Some(known) = known {
+            assert_eq!(known.as_ptr(), frame_of_all.as_ptr());
+        }
+        let _ = peer.text(&frame[2..]);
+        let frame = bytes(deflater.message(&mut other, Message::Text(&text), &mut pool));
+        assert_eq!(peer.text(&frame[2..]).as_deref(), Ok(text.as_bytes()));
+    }
+    // A client masks it, and what is short has no such form.
+    let mut client = Sender::new(ClientMasking::new());
+    let mut deflater = Deflater::new(TAKEOVER);
+    let frame = bytes(deflater.prepared(&mut client, &mut prepared, &mut pool));
+    assert_eq!((frame[0], frame[1] & 0x80), (0xc1, 0x80));
+    let mut short = Prepared::new(Message::Text("short"));
+    assert!(
+        deflater
+            .prepared(&mut client, &mut short, &mut pool)
+            .is_ok()
+    );
+    assert_eq!(short.deflated_frame(TAKEOVER), None);
+}
+
+#[test]
+fn compressed_bit_is_for_first_frames_of_who_agreed() {
+    //= RFC7692-6.1-4, RFC7692-6-4, RFC7692-6.2-2
+    let receive = |agreed: bool, wire: &[u8]| {
+        let mut memory = wire.to_vec();
+        let mut input = &mut memory[..];
+        let mut rx = Receiver::new(Inbound::RequireUnmasked, Limits::default());
+        rx = rx.accept_compressed(agreed);
+        let mut count = 0;
+        loop {
+            match rx.receive(&mut input) {
+                Ok(Some(Event::Compressed(_))) => count += 1,
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(count),
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    let reserved = |bits| Err(ProtocolError::ReservedBits { bits });
+    assert_eq!(receive(true, b"\xc1\x01\x00\x81\x00\xc2\x01\x00"), Ok(2));
+    assert_eq!(receive(false, b"\xc1\x01\x00"), reserved(4));
+    assert_eq!(receive(true, b"\x41\x01\x00\xc0\x01\x00"), reserved(4));
+    assert_eq!(receive(true, b"\x41\x01\x00\x89\x00\x80\x01\x00"), Ok(2));
+    assert_eq!(receive(true, b"\xc9\x00"), reserved(4));
+    assert_eq!(receive(true, b"\xc8\x00"), reserved(4));
+    assert_eq!(receive(true, b"\xe1\x01\x00"), reserved(6));
+    assert_eq!(receive(true, b"\xa1\x01\x00"), reserved(2));
+}
+
+#[test]
+fn message_in_one_piece_is_one_chunk() {
+    let message = noise(65_536);
+    let payload = deflated(&message);
+    let mut pool = InflatePool::default();
+    let mut inflater = Inflater::new(NO_TAKEOVER);
+    let mut piece = whole(&payload);
+    let chunk = inflater.inflate(&mut piece, 65_536, &mut pool);
+    let expected = Chunk {
+        data: Message::Binary(&message),
+        first: true,
+        last: true,
+    };
+    assert_eq!(chunk, Ok(Some(expected)));
+    assert_eq!(inflater.inflate(&mut piece, 65_536, &mut pool), Ok(None));
+    assert!(inflater.is_idle());
+}
