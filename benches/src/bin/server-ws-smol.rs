@@ -6,16 +6,13 @@ use std::process::ExitCode;
 
 use bench_rig::{Arguments, finish};
 use smol::LocalExecutor;
-use smol::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
+use ws_smol::net::{self, TcpListener, TcpStream};
 use ws_smol::{Acceptor, OriginPolicy};
 
 const HELP: &str = "\
 server-ws-smol [--accept-unmasked-frame]
 ";
-
-/// Shorter messages wait for others to leave with.
-const BATCH: usize = 16 * 1024;
 
 fn main() -> ExitCode {
     finish(run())
@@ -36,10 +33,8 @@ fn run() -> Result<(), Box<dyn Error>> {
     // Inherited by the connections that are accepted.
     socket.set_tcp_nodelay(true)?;
     let executor = LocalExecutor::new();
-    smol::block_on(executor.run(async {
-        let listener = TcpListener::from(smol::Async::<std::net::TcpListener>::try_from(
-            std::net::TcpListener::from(socket),
-        )?);
+    net::block_on(executor.run(async {
+        let listener = TcpListener::from_std(socket.into())?;
         println!("listening on {}", listener.local_addr()?);
         loop {
             let (stream, peer) = listener.accept().await?;
@@ -47,7 +42,7 @@ fn run() -> Result<(), Box<dyn Error>> {
             let echo = async move { drop(echo(acceptor, stream, peer).await) };
             executor.spawn(echo).detach();
         }
-    }))
+    }))?
 }
 
 async fn echo(
@@ -56,13 +51,9 @@ async fn echo(
     peer: SocketAddr,
 ) -> Result<(), ws_smol::Error> {
     let mut websocket = acceptor.accept(stream, peer).await?;
-    while let Some(message) = websocket.receive().await? {
-        if message.len() < BATCH {
-            websocket.room(message.len()).await?;
-            websocket.queue(&message)?;
-        } else {
-            websocket.send(&message).await?;
-        }
-    }
+    while websocket
+        .receive_with(|message, replies| replies.queue(message))
+        .await?
+    {}
     Ok(())
 }

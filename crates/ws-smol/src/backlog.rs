@@ -28,6 +28,10 @@ impl Backlog {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
     /// Tells whether nothing more is to be read ahead.
     pub(crate) const fn is_full(&self) -> bool {
         self.held >= self.limit && !self.discarding

@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
-use async_io::Timer;
 use futures_io::{AsyncRead, AsyncWrite};
 
 use crate::{
     error::{Error, Timeout},
     input::Input,
+    timer::{Timer, now},
 };
 
 /// Runs a future up to a time limit.
@@ -26,14 +26,16 @@ pub(crate) async fn within<T>(
         return future.await;
     };
     let mut future = pin!(future);
-    let mut timer = Timer::after(limit);
+    // What is beyond the clock is as good as never.
+    let mut timer = now().checked_add(limit).map(Timer::at);
     poll_fn(|cx| {
         if let Poll::Ready(result) = future.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
-        Pin::new(&mut timer)
-            .poll(cx)
-            .map(|_| Err(Error::Timeout(timeout)))
+        match &mut timer {
+            Some(timer) => timer.poll(cx).map(|()| Err(Error::Timeout(timeout))),
+            None => Poll::Pending,
+        }
     })
     .await
 }

@@ -74,10 +74,14 @@ mod error;
 mod handshaking;
 mod input;
 mod message;
+#[cfg(feature = "net")]
+pub mod net;
 mod outgoing;
 mod peer;
+mod replies;
 mod signals;
 mod split;
+mod timer;
 mod websocket;
 
 pub use accept::{Acceptor, Decision, accept};
@@ -87,6 +91,7 @@ pub use connect::{Connector, client_on, connect};
 pub use error::{Error, Timeout};
 pub use message::Message;
 pub use peer::Peer;
+pub use replies::Replies;
 pub use split::{ReadHalf, ReuniteError, WriteHalf};
 pub use websocket::WebSocket;
 

@@ -70,7 +70,8 @@ impl Signals {
 
     /// Tells whether anything has happened since this was last asked.
     pub(crate) fn take_event(&self) -> bool {
-        self.event.swap(false, Ordering::AcqRel)
+        // Mostly there was none, and to look is cheaper than to take.
+        self.event.load(Ordering::Relaxed) && self.event.swap(false, Ordering::AcqRel)
     }
 
     /// Tells whether reading is worth a try, and takes that for done.

@@ -6,6 +6,7 @@
 
 mod end;
 mod read;
+mod serve;
 mod time;
 mod write;
 
@@ -17,7 +18,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_io::Timer;
 use futures_io::{AsyncRead, AsyncWrite};
 use tracing::{Span, debug};
 use ws_proto::{Masking, MaskingPolicy as _, Receiver, Sender};
@@ -30,6 +30,7 @@ use crate::{
     message::{Joiner, Message},
     outgoing::Output,
     signals::{Side, Signals},
+    timer::Timer,
 };
 use end::Phase;
 pub(crate) use read::{Found, Want};
@@ -55,6 +56,8 @@ pub(crate) struct Engine<S> {
     output: Output,
     /// Something was written since the application received last.
     is_writing: bool,
+    /// It had its share, and others have their turn before it goes on.
+    owes_turn: bool,
     phase: Phase,
     failure: Option<Failure>,
     /// The reader was told of the failure.
@@ -67,7 +70,7 @@ pub(crate) struct Engine<S> {
     /// When waiting for the peer is over.
     deadline: Option<Instant>,
     life: Life,
-    timer: Option<(Timer, Instant)>,
+    timer: Option<Timer>,
     pub(crate) lent: Option<Message>,
     pub(crate) agreed: Option<Box<Agreed>>,
     span: Span,
@@ -105,6 +108,7 @@ impl<S> Engine<S> {
             backlog: Backlog::with_limit(config.max_read_ahead),
             output: Output::with_limit(config.max_outbox),
             is_writing: false,
+            owes_turn: false,
             phase: Phase::Open,
             failure: None,
             is_failure_told: false,
@@ -185,6 +189,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         if mem::take(&mut self.has_progress) && mem::take(other) {
             self.signals.wake_other(side);
         }
+    }
+
+    /// Tells whether something was read ahead.
+    fn has_backlog(&self) -> bool {
+        !self.backlog.is_empty()
     }
 
     /// Tells whether a task waits to read, which then does all the reading.
@@ -314,7 +323,7 @@ mod tests {
             let found = engine.poll(cx, Side::Read, |engine| engine.poll_receive(want));
             assert_eq!(found.is_ready(), want == Want::Lend);
         }
-        assert_eq!(engine.input.bytes.capacity(), 0);
+        assert_eq!(engine.input.take_memory().capacity(), 0);
         assert_eq!(engine.output.outbox.as_slice(), b"");
         assert!(engine.output.is_done());
     }

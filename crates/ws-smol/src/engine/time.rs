@@ -1,14 +1,11 @@
 //! Time: keepalive, and the deadline of the end.
 
 use std::{
-    future::Future as _,
     mem,
-    pin::Pin,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
-use async_io::Timer;
 use futures_io::{AsyncRead, AsyncWrite};
 use ws_proto::{CloseCode, CloseFrame, Due, Keepalive, KeepaliveConfig};
 
@@ -16,6 +13,7 @@ use super::{Engine, Phase};
 use crate::{
     error::{Failure, Timeout},
     outgoing::Outgoing,
+    timer::{self, Timer},
 };
 
 /// Keepalive with a clock.
@@ -34,7 +32,7 @@ pub(super) struct Life {
 impl Life {
     pub(super) fn new(config: KeepaliveConfig) -> Self {
         Self {
-            started: Instant::now(),
+            started: timer::now(),
             config,
             keepalive: Keepalive::new(Duration::ZERO),
             round_trip_time: None,
@@ -52,14 +50,14 @@ impl Life {
     pub(super) fn handle_input(&mut self) {
         if self.is_on {
             self.settle_data();
-            self.last_input = self.started.elapsed();
+            self.last_input = self.elapsed();
             self.keepalive.handle_input(self.last_input);
         }
     }
 
     pub(super) fn handle_pong(&mut self, payload: &[u8]) {
         if self.is_on {
-            let now = self.started.elapsed();
+            let now = self.elapsed();
             let time = self.keepalive.handle_pong(payload, now);
             self.round_trip_time = time.or(self.round_trip_time);
         }
@@ -75,8 +73,12 @@ impl Life {
     }
 
     fn due(&mut self) -> Option<Due> {
-        let now = self.started.elapsed();
+        let now = self.elapsed();
         self.keepalive.handle_timeout(&self.config, now)
+    }
+
+    fn elapsed(&self) -> Duration {
+        timer::now().saturating_duration_since(self.started)
     }
 
     fn settle_data(&mut self) {
@@ -100,19 +102,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 self.timer = None;
                 return Poll::Pending;
             };
-            if Instant::now() >= at {
-                self.handle_time();
-                return Poll::Ready(());
-            }
             // A timer that goes off early is cheaper than one that is moved
             // for every read.
             let timer = match &mut self.timer {
-                Some((timer, goes_off)) if *goes_off <= at => timer,
-                place => &mut place.insert((Timer::at(at), at)).0,
+                Some(timer) if timer.goes_off() <= at => timer,
+                place => place.insert(Timer::at(at)),
             };
-            let cx = &mut Context::from_waker(&self.waker);
-            ready!(Pin::new(timer).poll(cx));
+            ready!(timer.poll(&mut Context::from_waker(&self.waker)));
             self.timer = None;
+            if timer::now() >= at {
+                self.handle_time();
+                return Poll::Ready(());
+            }
         }
     }
 

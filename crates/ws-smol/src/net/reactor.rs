@@ -1,0 +1,260 @@
+//! The thread's reactor: which sockets are ready, and who waits for them.
+
+use std::{
+    cell::{OnceCell, RefCell, RefMut},
+    future::Future,
+    io::{self, ErrorKind},
+    pin::pin,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
+
+use mio::{Events, Interest, Registry, Token, event::Event};
+use slab::Slab;
+
+use super::time::{self, Running};
+
+/// Runs a future on this thread, and sleeps until something is ready whenever
+/// it has to wait: what makes the sockets of this module work.
+///
+/// # Errors
+///
+/// Those of the system's selector, which a program hardly outlives.
+pub fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
+    let reactor = Reactor::of_thread()?;
+    let waker = Waker::from(Arc::clone(&reactor.alarm));
+    let cx = &mut Context::from_waker(&waker);
+    let mut future = pin!(future);
+    let _running = Running::start();
+    loop {
+        reactor.alarm.silence();
+        if let Poll::Ready(result) = future.as_mut().poll(cx) {
+            // Whoever runs the reactor around this looks again.
+            reactor.alarm.ring();
+            return Ok(result);
+        }
+        reactor.turn()?;
+        while !reactor.alarm.is_ringing() {
+            reactor.turn()?;
+        }
+    }
+}
+
+/// Sockets that are registered, once, and what is known of them.
+#[derive(Debug)]
+pub(super) struct Reactor {
+    selector: RefCell<(mio::Poll, Events)>,
+    registry: Registry,
+    sockets: RefCell<Slab<Socket>>,
+    alarm: Arc<Alarm>,
+}
+
+/// What is known of a socket.
+#[derive(Debug)]
+pub(super) struct Socket {
+    pub(super) read: Direction,
+    pub(super) write: Direction,
+    /// An end of the stream, or a failure, stands behind what is to be read.
+    pub(super) has_ended: bool,
+    /// Registered for writable readiness too.
+    pub(super) wants_write: bool,
+}
+
+/// One direction of a socket.
+#[derive(Debug)]
+pub(super) struct Direction {
+    /// The system has not said "not yet" since it said "now".
+    pub(super) is_ready: bool,
+    waker: Option<Waker>,
+}
+
+impl Direction {
+    const fn ready() -> Self {
+        Self {
+            is_ready: true,
+            waker: None,
+        }
+    }
+
+    /// Notes who waits.
+    pub(super) fn wait(&mut self, cx: &Context<'_>) {
+        match &self.waker {
+            Some(known) if known.will_wake(cx.waker()) => {}
+            _ => self.waker = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Notes readiness, and returns who is to be woken.
+    const fn set_ready(&mut self, is_ready: bool) -> Option<Waker> {
+        if !is_ready {
+            return None;
+        }
+        self.is_ready = true;
+        self.waker.take()
+    }
+}
+
+impl Reactor {
+    /// Returns the reactor of this thread.
+    pub(super) fn of_thread() -> io::Result<Rc<Self>> {
+        thread_local! {
+            static REACTOR: OnceCell<Rc<Reactor>> = const { OnceCell::new() };
+        }
+        REACTOR.with(|place| {
+            if let Some(reactor) = place.get() {
+                return Ok(Rc::clone(reactor));
+            }
+            let reactor = Rc::new(Self::new()?);
+            Ok(Rc::clone(place.get_or_init(|| reactor)))
+        })
+    }
+
+    fn new() -> io::Result<Self> {
+        let poll = mio::Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let alarm = Arc::new(Alarm {
+            rings: AtomicBool::new(false),
+            is_asleep: AtomicBool::new(false),
+            waker: mio::Waker::new(&registry, ALARM)?,
+        });
+        Ok(Self {
+            selector: RefCell::new((poll, Events::with_capacity(EVENTS))),
+            registry,
+            sockets: RefCell::new(Slab::new()),
+            alarm,
+        })
+    }
+
+    /// Registers a socket for as long as it exists; returns its key.
+    pub(super) fn register(&self, source: &mut impl mio::event::Source) -> io::Result<usize> {
+        let mut sockets = self.sockets.borrow_mut();
+        let place = sockets.vacant_entry();
+        let key = place.key();
+        self.registry
+            .register(source, Token(key), Interest::READABLE)?;
+        place.insert(Socket {
+            read: Direction::ready(),
+            write: Direction::ready(),
+            has_ended: false,
+            wants_write: false,
+        });
+        Ok(key)
+    }
+
+    /// Asks for writable readiness too, once for a socket.
+    pub(super) fn want_write(
+        &self,
+        source: &mut impl mio::event::Source,
+        key: usize,
+    ) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.registry.reregister(source, Token(key), interest)
+    }
+
+    /// Forgets a socket, which is about to be closed.
+    pub(super) fn remove(&self, key: usize) {
+        self.sockets.borrow_mut().try_remove(key);
+    }
+
+    pub(super) fn socket(&self, key: usize) -> RefMut<'_, Socket> {
+        RefMut::map(self.sockets.borrow_mut(), |sockets| &mut sockets[key])
+    }
+
+    /// Waits for events, if the alarm does not ring, and wakes whom they are
+    /// for.
+    fn turn(&self) -> io::Result<()> {
+        let (poll, events) = &mut *self.selector.borrow_mut();
+        let timeout = match self.alarm.lie_down() {
+            true => Some(Duration::ZERO),
+            false => time::until_next(),
+        };
+        let polled = poll.poll(events, timeout);
+        self.alarm.get_up();
+        time::advance();
+        match polled {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            polled => polled?,
+        }
+        for event in &*events {
+            for waker in self.handle(event).into_iter().flatten() {
+                waker.wake();
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what an event says, and returns who is to be woken.
+    fn handle(&self, event: &Event) -> [Option<Waker>; 2] {
+        let mut sockets = self.sockets.borrow_mut();
+        let Some(socket) = sockets.get_mut(event.token().0) else {
+            return [None, None];
+        };
+        let has_ended = event.is_read_closed() || event.is_error();
+        socket.has_ended |= has_ended;
+        [
+            socket.read.set_ready(event.is_readable() || has_ended),
+            socket
+                .write
+                .set_ready(event.is_writable() || event.is_write_closed() || event.is_error()),
+        ]
+    }
+}
+
+/// What wakes the thread: for who is on it, a note; for others, an event.
+#[derive(Debug)]
+struct Alarm {
+    rings: AtomicBool,
+    is_asleep: AtomicBool,
+    waker: mio::Waker,
+}
+
+impl Alarm {
+    fn ring(&self) {
+        // INVARIANT: who rings notes it and then looks for a sleeper, and who
+        // lies down does it the other way round, so one sees the other.
+        if !self.rings.swap(true, Ordering::SeqCst) && self.is_asleep.load(Ordering::SeqCst) {
+            // There is nobody to tell; the selector will say so itself.
+            let _ = self.waker.wake();
+        }
+    }
+
+    /// Before what it calls for is looked after.
+    fn silence(&self) {
+        self.rings.swap(false, Ordering::SeqCst);
+    }
+
+    fn is_ringing(&self) -> bool {
+        self.rings.load(Ordering::SeqCst)
+    }
+
+    /// Before the thread sleeps; `true` if it must not.
+    fn lie_down(&self) -> bool {
+        self.is_asleep.store(true, Ordering::SeqCst);
+        self.is_ringing()
+    }
+
+    fn get_up(&self) {
+        self.is_asleep.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.ring();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.ring();
+    }
+}
+
+/// No socket has as many before it.
+const ALARM: Token = Token(usize::MAX);
+
+/// How many events are taken at once.
+const EVENTS: usize = 1024;
