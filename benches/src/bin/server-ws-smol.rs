@@ -39,8 +39,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         loop {
             let (stream, peer) = listener.accept().await?;
             // How a connection ends is told by what the generator gets to see.
-            let echo = async move { drop(echo(acceptor, stream, peer).await) };
-            executor.spawn(echo).detach();
+            executor.spawn(echo(acceptor, stream, peer)).detach();
         }
     }))?
 }

@@ -4,7 +4,7 @@ use std::{
     future::{Future, poll_fn},
     io::{self, ErrorKind},
     pin::{Pin, pin},
-    task::Poll,
+    task::{Poll, Waker},
     time::Duration,
 };
 
@@ -27,15 +27,19 @@ pub(crate) async fn within<T>(
     };
     let mut future = pin!(future);
     // What is beyond the clock is as good as never.
-    let mut timer = now().checked_add(limit).map(Timer::at);
+    let Some(at) = now().checked_add(limit) else {
+        return future.await;
+    };
+    let mut timer: Option<(Timer, Waker)> = None;
     poll_fn(|cx| {
         if let Poll::Ready(result) = future.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
-        match &mut timer {
-            Some(timer) => timer.poll(cx).map(|()| Err(Error::Timeout(timeout))),
-            None => Poll::Pending,
-        }
+        let (timer, _) = match &mut timer {
+            Some(set) if set.1.will_wake(cx.waker()) => set,
+            place => place.insert((Timer::at(at), cx.waker().clone())),
+        };
+        timer.poll_same(cx).map(|()| Err(Error::Timeout(timeout)))
     })
     .await
 }

@@ -14,7 +14,7 @@ use crate::net::{TimerHere, now_here};
 /// everywhere else.
 #[derive(Debug)]
 pub(crate) enum Timer {
-    Anywhere(async_io::Timer, Instant),
+    Anywhere(Box<async_io::Timer>, Instant),
     #[cfg(feature = "net")]
     Here(TimerHere),
 }
@@ -29,7 +29,7 @@ impl Timer {
     }
 
     fn anywhere(at: Instant) -> Self {
-        Self::Anywhere(async_io::Timer::at(at), at)
+        Self::Anywhere(Box::new(async_io::Timer::at(at)), at)
     }
 
     /// Returns when it goes off.
@@ -41,7 +41,18 @@ impl Timer {
         }
     }
 
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Tells whether it will wake who polled it.
+    pub(crate) fn is_set(&self) -> bool {
+        match self {
+            Self::Anywhere(..) => true,
+            #[cfg(feature = "net")]
+            Self::Here(timer) => timer.is_here(),
+        }
+    }
+
+    /// Waits until it goes off, for one task: the waker of the first poll is
+    /// the one that is woken.
+    pub(crate) fn poll_same(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         #[cfg(feature = "net")]
         if let Self::Here(timer) = self {
             if timer.is_here() {

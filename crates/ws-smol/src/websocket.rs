@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::poll_fn,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -62,6 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         leftover: Vec<u8>,
         config: &Config,
     ) -> Self {
+        let config = Arc::new(config.clone());
         let engine = Engine::new(stream, masking.into(), leftover, config, Span::current());
         Self { engine }
     }

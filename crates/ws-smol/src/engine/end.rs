@@ -105,13 +105,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         if let Some(close) = self.sender.fail(&error) {
             self.output.push(&close, 0);
         }
-        self.failure.get_or_insert(Failure::Protocol(error));
+        self.failure
+            .get_or_insert_with(|| Box::new(Failure::Protocol(error)));
         self.begin_end();
     }
 
     /// Fails the connection because of time: the peer is told nothing.
     pub(super) fn abandon(&mut self, failure: Failure) {
-        self.failure.get_or_insert(failure);
+        self.failure.get_or_insert_with(|| Box::new(failure));
         self.finish();
     }
 
@@ -131,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     pub(super) fn close_deadline(&self) -> Instant {
         let now = Instant::now();
         // What is beyond the clock is as good as never.
-        now.checked_add(self.close_timeout)
+        now.checked_add(self.config.close_timeout)
             .unwrap_or_else(|| now + Duration::from_secs(u32::MAX.into()))
     }
 
@@ -217,6 +218,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         self.input.park();
         let code = self.close_status().map_or(1006, |status| status.code);
         let error = self.failure.as_ref().map(tracing::field::debug);
-        debug!(parent: &self.span, code, error, "closed");
+        debug!(parent: self.span_id(), code, error, "closed");
     }
 }

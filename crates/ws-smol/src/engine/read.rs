@@ -51,7 +51,7 @@ impl<S> Engine<S> {
     pub(crate) fn lend(&mut self, found: Found) -> Chunk<'_> {
         match found {
             Found::Owned(Piece { data, first, last }) => Chunk {
-                data: self.lent.insert(data).as_ref(),
+                data: (**self.lent.insert(Box::new(data))).as_ref(),
                 first,
                 last,
             },

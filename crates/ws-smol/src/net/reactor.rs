@@ -4,6 +4,7 @@ use std::{
     cell::{OnceCell, RefCell, RefMut},
     future::Future,
     io::{self, ErrorKind},
+    mem,
     pin::pin,
     rc::Rc,
     sync::{
@@ -70,7 +71,9 @@ pub(super) struct Socket {
 pub(super) struct Direction {
     /// The system has not said "not yet" since it said "now".
     pub(super) is_ready: bool,
+    /// Who waited last; kept, as it is mostly the same.
     waker: Option<Waker>,
+    is_waiting: bool,
 }
 
 impl Direction {
@@ -78,24 +81,31 @@ impl Direction {
         Self {
             is_ready: true,
             waker: None,
+            is_waiting: false,
         }
     }
 
     /// Notes who waits.
     pub(super) fn wait(&mut self, cx: &Context<'_>) {
+        self.is_waiting = true;
         match &self.waker {
             Some(known) if known.will_wake(cx.waker()) => {}
             _ => self.waker = Some(cx.waker().clone()),
         }
     }
 
-    /// Notes readiness, and returns who is to be woken.
-    const fn set_ready(&mut self, is_ready: bool) -> Option<Waker> {
-        if !is_ready {
-            return None;
-        }
+    /// Notes readiness, and takes who is to be woken.
+    const fn set_ready(&mut self) -> Option<Waker> {
         self.is_ready = true;
-        self.waker.take()
+        match mem::replace(&mut self.is_waiting, false) {
+            true => self.waker.take(),
+            false => None,
+        }
+    }
+
+    /// Puts back who was woken, unless somebody waits already.
+    fn put_back(&mut self, waker: Waker) {
+        self.waker.get_or_insert(waker);
     }
 }
 
@@ -181,29 +191,42 @@ impl Reactor {
             polled => polled?,
         }
         for event in &*events {
-            for waker in self.handle(event).into_iter().flatten() {
-                waker.wake();
-            }
+            self.handle(event);
         }
         Ok(())
     }
 
-    /// Notes what an event says, and returns who is to be woken.
-    fn handle(&self, event: &Event) -> [Option<Waker>; 2] {
-        let mut sockets = self.sockets.borrow_mut();
-        let Some(socket) = sockets.get_mut(event.token().0) else {
-            return [None, None];
-        };
-        let has_ended = event.is_read_closed() || event.is_error();
-        socket.has_ended |= has_ended;
-        [
-            socket.read.set_ready(event.is_readable() || has_ended),
-            socket
-                .write
-                .set_ready(event.is_writable() || event.is_write_closed() || event.is_error()),
-        ]
+    /// Notes what an event says, and wakes who waited for it.
+    fn handle(&self, event: &Event) {
+        let key = event.token().0;
+        let is_failed = event.is_error();
+        let has_ended = event.is_read_closed() || is_failed;
+        if has_ended && let Some(socket) = self.sockets.borrow_mut().get_mut(key) {
+            socket.has_ended = true;
+        }
+        if event.is_readable() || has_ended {
+            self.wake(key, |socket| &mut socket.read);
+        }
+        if event.is_writable() || event.is_write_closed() || is_failed {
+            self.wake(key, |socket| &mut socket.write);
+        }
+    }
+
+    fn wake(&self, key: usize, side: Side) {
+        if let Some(waker) = self.with(key, side, Direction::set_ready).flatten() {
+            waker.wake_by_ref();
+            self.with(key, side, |direction| direction.put_back(waker));
+        }
+    }
+
+    /// Looks at one direction of a socket that may be gone. No waker is called
+    /// meanwhile: those may do whatever they like.
+    fn with<T>(&self, key: usize, side: Side, look: impl FnOnce(&mut Direction) -> T) -> Option<T> {
+        self.sockets.borrow_mut().get_mut(key).map(side).map(look)
     }
 }
+
+type Side = fn(&mut Socket) -> &mut Direction;
 
 /// What wakes the thread: for who is on it, a note; for others, an event.
 #[derive(Debug)]

@@ -15,8 +15,8 @@ pub(crate) struct TimerHere {
     /// Of which run of a reactor it is.
     run: u64,
     id: u64,
-    /// Who is registered to be woken.
-    waker: Option<Waker>,
+    /// Somebody is registered to be woken.
+    is_set: bool,
 }
 
 /// A run of a reactor on this thread.
@@ -98,7 +98,7 @@ impl TimerHere {
             at,
             run: RUN.get().map_or(u64::MAX, |run| run.number),
             id: next_number(),
-            waker: None,
+            is_set: false,
         }
     }
 
@@ -115,13 +115,10 @@ impl TimerHere {
         if now_here().is_some_and(|now| now >= self.at) {
             return Poll::Ready(());
         }
-        match &self.waker {
-            Some(known) if known.will_wake(cx.waker()) => {}
-            _ => {
-                let waker = cx.waker().clone();
-                self.waker = Some(waker.clone());
-                TIMERS.with_borrow_mut(|timers| timers.insert((self.at, self.id), waker));
-            }
+        if !self.is_set {
+            self.is_set = true;
+            let waker = cx.waker().clone();
+            TIMERS.with_borrow_mut(|timers| timers.insert((self.at, self.id), waker));
         }
         Poll::Pending
     }
@@ -131,7 +128,7 @@ impl Drop for TimerHere {
     fn drop(&mut self) {
         // On another thread, or at the end of this one, there is nothing to
         // remove.
-        if self.waker.is_some() {
+        if self.is_set {
             let key = (self.at, self.id);
             let _ = TIMERS.try_with(|timers| timers.borrow_mut().remove(&key));
         }
