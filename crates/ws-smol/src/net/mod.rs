@@ -26,9 +26,10 @@
 //!         executor
 //!             .spawn(async move {
 //!                 let mut websocket = acceptor.accept(stream, peer).await?;
-//!                 while let Some(message) = websocket.receive().await? {
-//!                     websocket.send(&message).await?;
-//!                 }
+//!                 while websocket
+//!                     .receive_with(|message, replies| replies.queue(message))
+//!                     .await?
+//!                 {}
 //!                 Ok::<(), ws_smol::Error>(())
 //!             })
 //!             .detach();
@@ -37,8 +38,9 @@
 //! # }
 //! ```
 //!
-//! What belongs to other reactors (timers, files, pipes) goes on working: it
-//! wakes the thread.
+//! The deadlines of connections that are opened here are kept by this reactor
+//! as well, with the time at which it woke last. What belongs to other reactors
+//! (timers of one's own, files, pipes) goes on working: it wakes the thread.
 
 mod reactor;
 mod tcp;
