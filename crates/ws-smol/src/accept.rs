@@ -1,6 +1,6 @@
 //! The server's side of the opening handshake.
 
-use std::{future::poll_fn, time::Duration};
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use futures_io::{AsyncRead, AsyncWrite};
 use tracing::{Instrument as _, Span, debug, info_span};
@@ -53,7 +53,7 @@ where
 #[derive(Clone, Debug)]
 pub struct Acceptor {
     handshake: ServerConfig,
-    config: Config,
+    config: Arc<Config>,
     unmasked: ControlledNetwork,
 }
 
@@ -64,7 +64,7 @@ impl Acceptor {
     pub fn new(origins: OriginPolicy) -> Self {
         Self {
             handshake: ServerConfig::new(origins),
-            config: Config::default(),
+            config: Arc::default(),
             unmasked: ControlledNetwork::new(),
         }
     }
@@ -72,28 +72,28 @@ impl Acceptor {
     /// Sets limits and times of the connections.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
+        self.config = Arc::new(config);
         self
     }
 
     /// Sets how much a client may send in a frame and in a message.
     #[must_use]
-    pub const fn limits(mut self, limits: Limits) -> Self {
-        self.config.limits = limits;
+    pub fn limits(mut self, limits: Limits) -> Self {
+        Arc::make_mut(&mut self.config).limits = limits;
         self
     }
 
     /// Sets when a client is asked whether it is there.
     #[must_use]
-    pub const fn keepalive(mut self, keepalive: KeepaliveConfig) -> Self {
-        self.config.keepalive = keepalive;
+    pub fn keepalive(mut self, keepalive: KeepaliveConfig) -> Self {
+        Arc::make_mut(&mut self.config).keepalive = keepalive;
         self
     }
 
     /// Sets how long the opening handshake may take.
     #[must_use]
-    pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {
-        self.config.handshake_timeout = Some(timeout);
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        Arc::make_mut(&mut self.config).handshake_timeout = Some(timeout);
         self
     }
 
@@ -191,7 +191,9 @@ impl Acceptor {
         let span = info_span!("websocket", role = "server", ?peer);
         let limit = self.config.handshake_timeout;
         let handshake = self.handshake(stream, peer, decide, span.clone());
-        async {
+        // On the heap, as it is large and soon over: the future of a task is as
+        // long as the longest that it ever waits for.
+        let opening = async {
             match within(limit, Timeout::Handshake, handshake).await? {
                 Ok(websocket) => Ok(websocket),
                 Err(Refused { mut stream, error }) => {
@@ -203,9 +205,8 @@ impl Acceptor {
                     Err(error)
                 }
             }
-        }
-        .instrument(span)
-        .await
+        };
+        Box::pin(opening.instrument(span)).await
     }
 
     async fn handshake<S, F>(
@@ -258,7 +259,8 @@ impl Acceptor {
                     warn_if_exposed("accept_unmasked_frame", &peer, false);
                 }
                 let masking = Masking::Server(masking);
-                let mut engine = Engine::new(stream, masking, leftover, &self.config, span);
+                let mut engine =
+                    Engine::new(stream, masking, leftover, Arc::clone(&self.config), span);
                 engine.agreed = subprotocol.map(|name| {
                     Box::new(Agreed {
                         subprotocol: Some(name),

@@ -10,7 +10,8 @@ use crate::message::Piece;
 /// behind them.
 #[derive(Debug)]
 pub(crate) struct Backlog {
-    pieces: VecDeque<Piece>,
+    #[expect(clippy::box_collection, reason = "idle connections hold one word")]
+    pieces: Option<Box<VecDeque<Piece>>>,
     /// Bytes that are held, with what it costs to hold them.
     held: usize,
     limit: usize,
@@ -21,11 +22,15 @@ pub(crate) struct Backlog {
 impl Backlog {
     pub(crate) const fn with_limit(limit: usize) -> Self {
         Self {
-            pieces: VecDeque::new(),
+            pieces: None,
             held: 0,
             limit,
             discarding: false,
         }
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.pieces.is_none()
     }
 
     /// Tells whether nothing more is to be read ahead.
@@ -53,20 +58,22 @@ impl Backlog {
             return;
         }
         self.held += chunk.data.len();
-        match self.pieces.back_mut() {
+        let pieces = self.pieces.get_or_insert_default();
+        match pieces.back_mut() {
             Some(piece) if !piece.last && !chunk.first => piece.append(&chunk),
             _ => {
                 self.held += PIECE_COST;
-                self.pieces.push_back(chunk.into());
+                pieces.push_back(chunk.into());
             }
         }
     }
 
     pub(crate) fn pop(&mut self) -> Option<Piece> {
-        let piece = self.pieces.pop_front()?;
+        let pieces = self.pieces.as_mut()?;
+        let piece = pieces.pop_front()?;
         self.held -= piece.data.len() + PIECE_COST;
-        if self.pieces.is_empty() {
-            self.pieces = VecDeque::new();
+        if pieces.is_empty() {
+            self.pieces = None;
         }
         Some(piece)
     }

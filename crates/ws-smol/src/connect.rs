@@ -1,6 +1,6 @@
 //! The client's side of the opening handshake.
 
-use std::{future::Future, io, net::SocketAddr, time::Duration};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_net::TcpStream;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -72,7 +72,7 @@ where
 /// ```
 #[derive(Clone, Debug)]
 pub struct Connector {
-    config: Config,
+    config: Arc<Config>,
     connect_timeout: Option<Duration>,
     zero_mask: ControlledNetwork,
 }
@@ -82,7 +82,7 @@ impl Connector {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            config: Config::default(),
+            config: Arc::default(),
             connect_timeout: Some(Duration::from_secs(30)),
             zero_mask: ControlledNetwork::new(),
         }
@@ -91,21 +91,21 @@ impl Connector {
     /// Sets limits and times of the connections.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
+        self.config = Arc::new(config);
         self
     }
 
     /// Sets how much a server may send in a frame and in a message.
     #[must_use]
-    pub const fn limits(mut self, limits: Limits) -> Self {
-        self.config.limits = limits;
+    pub fn limits(mut self, limits: Limits) -> Self {
+        Arc::make_mut(&mut self.config).limits = limits;
         self
     }
 
     /// Sets when the server is asked whether it is there.
     #[must_use]
-    pub const fn keepalive(mut self, keepalive: KeepaliveConfig) -> Self {
-        self.config.keepalive = keepalive;
+    pub fn keepalive(mut self, keepalive: KeepaliveConfig) -> Self {
+        Arc::make_mut(&mut self.config).keepalive = keepalive;
         self
     }
 
@@ -119,8 +119,8 @@ impl Connector {
 
     /// Sets how long the opening handshake may take.
     #[must_use]
-    pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {
-        self.config.handshake_timeout = Some(timeout);
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        Arc::make_mut(&mut self.config).handshake_timeout = Some(timeout);
         self
     }
 
@@ -190,9 +190,9 @@ impl Connector {
         let mut handshake = request.start_random();
         let opening = self.shake(stream, peer, &mut handshake, span.clone());
         let limit = self.config.handshake_timeout;
-        let outcome = within(limit, Timeout::Handshake, opening)
-            .instrument(span)
-            .await;
+        // On the heap, as it is large and soon over.
+        let opening = within(limit, Timeout::Handshake, opening).instrument(span);
+        let outcome = Box::pin(opening).await;
         match (outcome, handshake.response()) {
             // A refusal is one also if its body takes too long.
             (Err(Error::Timeout(_)), Some(response)) => {
@@ -246,7 +246,7 @@ impl Connector {
             warn_if_exposed("set_mask_to_zero", &peer, false);
         }
         let masking = Masking::Client(client_masking(flag));
-        let mut engine = Engine::new(stream, masking, leftover, &self.config, span);
+        let mut engine = Engine::new(stream, masking, leftover, Arc::clone(&self.config), span);
         engine.agreed = Some(Box::new(Agreed {
             subprotocol: agreed.subprotocol,
             headers: Some(agreed.headers),

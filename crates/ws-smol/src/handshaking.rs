@@ -4,16 +4,16 @@ use std::{
     future::{Future, poll_fn},
     io::{self, ErrorKind},
     pin::{Pin, pin},
-    task::Poll,
+    task::{Poll, Waker},
     time::Duration,
 };
 
-use async_io::Timer;
 use futures_io::{AsyncRead, AsyncWrite};
 
 use crate::{
     error::{Error, Timeout},
     input::Input,
+    timer::{Timer, now},
 };
 
 /// Runs a future up to a time limit.
@@ -26,14 +26,20 @@ pub(crate) async fn within<T>(
         return future.await;
     };
     let mut future = pin!(future);
-    let mut timer = Timer::after(limit);
+    // What is beyond the clock is as good as never.
+    let Some(at) = now().checked_add(limit) else {
+        return future.await;
+    };
+    let mut timer: Option<(Timer, Waker)> = None;
     poll_fn(|cx| {
         if let Poll::Ready(result) = future.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
-        Pin::new(&mut timer)
-            .poll(cx)
-            .map(|_| Err(Error::Timeout(timeout)))
+        let (timer, _) = match &mut timer {
+            Some(set) if set.1.will_wake(cx.waker()) => set,
+            place => place.insert((Timer::at(at), cx.waker().clone())),
+        };
+        timer.poll_same(cx).map(|()| Err(Error::Timeout(timeout)))
     })
     .await
 }

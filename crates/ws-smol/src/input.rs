@@ -1,6 +1,6 @@
 //! Bytes that were read and are not parsed yet, and where they lie.
 
-use std::{cell::RefCell, mem};
+use std::{cell::RefCell, mem, ops::Range};
 
 /// The buffer that is read into, and what of it is still to be parsed.
 ///
@@ -8,10 +8,13 @@ use std::{cell::RefCell, mem};
 /// a connection that waits owns none.
 #[derive(Debug)]
 pub(crate) struct Input {
-    pub(crate) bytes: Vec<u8>,
-    /// What is to be parsed: `bytes[start..end]`.
-    pub(crate) start: usize,
-    pub(crate) end: usize,
+    memory: Vec<u8>,
+    /// What is to be parsed: `memory[start..end]`.
+    start: usize,
+    end: usize,
+    /// Where the message begins that is read to where it belongs. All that is
+    /// behind it is parsed.
+    gathered: Option<usize>,
 }
 
 impl Input {
@@ -20,109 +23,251 @@ impl Input {
         Self {
             start: 0,
             end: bytes.len(),
-            bytes,
+            memory: bytes,
+            gathered: None,
         }
+    }
+
+    /// Lends what is to be parsed.
+    pub(crate) fn unparsed(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start..self.end]
+    }
+
+    /// Returns where what is to be parsed begins and ends.
+    pub(crate) const fn span(&self) -> Range<usize> {
+        self.start..self.end
+    }
+
+    /// Notes how much is left to be parsed.
+    pub(crate) const fn set_left(&mut self, left: usize) {
+        self.start = self.end - left;
+    }
+
+    /// Lends any part of the buffer.
+    pub(crate) fn bytes(&mut self, span: Range<usize>) -> &mut [u8] {
+        &mut self.memory[span]
+    }
+
+    /// Moves the buffer out, for as long as the connection is needed beside
+    /// it; it is to be put back.
+    pub(crate) fn take_memory(&mut self) -> Vec<u8> {
+        mem::take(&mut self.memory)
+    }
+
+    pub(crate) fn put_memory(&mut self, memory: Vec<u8>) {
+        self.memory = memory;
     }
 
     /// Lends a buffer to read into; what was in it is parsed.
     pub(crate) fn buffer(&mut self) -> &mut [u8] {
-        if self.bytes.len() != BUFFER_LEN {
-            self.bytes = take_buffer();
+        if self.memory.len() < MEMORY_LEN {
+            self.memory = take_memory(BUFFER_LEN, BUFFER_LEN);
         }
-        (self.start, self.end) = (0, 0);
-        &mut self.bytes
+        let place = place(&self.memory);
+        (self.start, self.end, self.gathered) = (place, place, None);
+        &mut self.memory[place..place + BUFFER_LEN]
     }
 
-    /// Notes that `len` bytes were read into the buffer.
+    /// Lends `len` bytes that were just read, and are not noted yet.
+    pub(crate) fn gained(&mut self, len: usize) -> &mut [u8] {
+        &mut self.memory[self.end..self.end + len]
+    }
+
+    /// Notes that `len` bytes were read to the end of the input.
     pub(crate) const fn fill(&mut self, len: usize) {
-        (self.start, self.end) = (0, len);
+        self.end += len;
+    }
+
+    /// Throws away what is not parsed.
+    pub(crate) const fn clear(&mut self) {
+        self.start = self.end;
+        self.gathered = None;
     }
 
     /// Gives up what memory is not needed: the buffer if all of it is parsed,
     /// most of it if little is left.
     pub(crate) fn park(&mut self) {
-        if self.bytes.is_empty() {
+        if self.memory.is_empty() {
             return;
         }
-        let rest = &self.bytes[self.start..self.end];
+        let kept = match self.gathered {
+            Some(start) => start - HEAD_ROOM..self.end,
+            None => self.start..self.end,
+        };
         // Few bytes are copied once for each read; many are left where they
         // lie, which holds at most eight times their number.
-        if rest.len() <= BUFFER_LEN / 8 && self.bytes.len() == BUFFER_LEN {
-            *self = Self::new(rest.to_vec());
-        } else if rest.is_empty() {
+        if kept.len() <= BUFFER_LEN / 8 && self.memory.len() >= MEMORY_LEN {
+            let mut parked = Self::new(self.memory[kept].to_vec());
+            if self.gathered.is_some() {
+                parked.gathered = Some(HEAD_ROOM);
+                parked.start = parked.end;
+            }
+            *self = parked;
+        } else if kept.is_empty() {
             *self = Self::new(Vec::new());
         }
     }
 }
 
-impl Drop for Input {
-    fn drop(&mut self) {
-        give_buffer(mem::take(&mut self.bytes));
+/// A message that is read to where it belongs.
+impl Input {
+    /// Begins with the last `len` bytes, which are parsed: the start of a
+    /// message that is longer.
+    pub(crate) const fn begin_message(&mut self, len: usize) {
+        self.start = self.end;
+        self.gathered = Some(self.end - len);
+    }
+
+    pub(crate) const fn is_gathering(&self) -> bool {
+        self.gathered.is_some()
+    }
+
+    /// Lends the room behind what came of the message, for at most `missing`
+    /// bytes. It grows by as many, but never by more than came already.
+    pub(crate) fn room(&mut self, missing: u64) -> &mut [u8] {
+        let missing = usize::try_from(missing).unwrap_or(usize::MAX);
+        if self.end == self.memory.len() {
+            self.grow(missing);
+        }
+        let end = self.end.saturating_add(missing).min(self.memory.len());
+        &mut self.memory[self.end..end]
+    }
+
+    /// Notes that `len` bytes of it were read and parsed.
+    pub(crate) const fn extend_message(&mut self, len: usize) {
+        self.end += len;
+        self.start = self.end;
+    }
+
+    /// Returns where the message lies, which is complete or goes on elsewhere.
+    pub(crate) fn end_message(&mut self) -> Option<Range<usize>> {
+        let start = self.gathered.take()?;
+        self.start = self.end;
+        Some(start..self.end)
+    }
+
+    /// Moves the message to longer memory: what the thread has at hand for all
+    /// of it, or some for twice of what came.
+    fn grow(&mut self, missing: usize) {
+        let from = self.gathered.unwrap_or(self.end);
+        let came = self.end - from;
+        let needed = HEAD_ROOM + came + missing.min(came);
+        let liked = came.saturating_add(missing).saturating_add(HEAD_ROOM);
+        let mut longer = take_memory(needed, liked);
+        let start = place(&longer) + HEAD_ROOM;
+        let end = start + came;
+        longer[start..end].copy_from_slice(&self.memory[from..self.end]);
+        give_memory(mem::replace(&mut self.memory, longer));
+        (self.start, self.end, self.gathered) = (end, end, Some(start));
     }
 }
 
-/// Runs `write` with an empty vector of the thread's, for a frame that is
-/// joined before it is written.
+impl Drop for Input {
+    fn drop(&mut self) {
+        give_memory(mem::take(&mut self.memory));
+    }
+}
+
+/// Runs `write` with an empty vector of the thread's, for frames that are
+/// joined before they are written.
 pub(crate) fn with_staging<R>(write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
     let mut staging = STAGING
         .try_with(|staging| mem::take(&mut *staging.borrow_mut()))
         .unwrap_or_default();
     let result = write(&mut staging);
     staging.clear();
+    staging.shrink_to(STAGING_KEPT);
     // A thread that ends has no place for it any more.
     let _ = STAGING.try_with(|place| place.replace(staging));
     result
 }
 
-/// Takes a buffer from the thread, or makes one.
-fn take_buffer() -> Vec<u8> {
-    let kept = BUFFERS.try_with(|buffers| buffers.borrow_mut().pop());
+/// Takes memory for a buffer from the thread, `liked` bytes long if there is
+/// some, or makes some for `needed`.
+fn take_memory(needed: usize, liked: usize) -> Vec<u8> {
+    let kept = KEPT.try_with(|kept| {
+        let mut kept = kept.borrow_mut();
+        let place = kept
+            .iter()
+            .rposition(|memory| memory.len() >= liked + PAGE)?;
+        Some(kept.swap_remove(place))
+    });
     match kept {
-        Ok(Some(buffer)) => buffer,
-        _ => vec![0; BUFFER_LEN],
+        Ok(Some(memory)) => memory,
+        _ => vec![0; needed.max(BUFFER_LEN) + PAGE],
     }
 }
 
-/// Gives a buffer to the thread, which keeps a few.
-fn give_buffer(buffer: Vec<u8>) {
-    if buffer.len() != BUFFER_LEN {
+/// Gives the memory of a buffer to the thread, which keeps some.
+fn give_memory(memory: Vec<u8>) {
+    if memory.len() < MEMORY_LEN {
         return;
     }
-    let _ = BUFFERS.try_with(|buffers| {
-        let mut buffers = buffers.borrow_mut();
-        if buffers.len() < BUFFERS_KEPT {
-            buffers.push(buffer);
+    let _ = KEPT.try_with(|kept| {
+        let mut kept = kept.borrow_mut();
+        let len: usize = kept.iter().map(Vec::len).sum();
+        if len + memory.len() <= KEPT_LEN {
+            kept.push(memory);
         }
     });
 }
 
+/// Returns where in some memory a buffer starts.
+///
+/// On common x86-64 machines the kernel's copy into a destination that begins
+/// just after the start of a page, where large allocations begin, costs up to
+/// twice as much as one in the middle.
+fn place(memory: &[u8]) -> usize {
+    (PLACE + PAGE - memory.as_ptr().addr() % PAGE) % PAGE
+}
+
 thread_local! {
-    static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static KEPT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
     static STAGING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Large enough that large messages do not cost a system call for every few
 /// pages; only the pages that were read into are ever in memory.
-pub(crate) const BUFFER_LEN: usize = 256 * 1024;
+pub(crate) const BUFFER_LEN: usize = 512 * 1024;
 
-const BUFFERS_KEPT: usize = 4;
+/// A buffer, wherever in its page it starts.
+const MEMORY_LEN: usize = BUFFER_LEN + PAGE;
+
+const PAGE: usize = 4096;
+const PLACE: usize = 2560;
+
+/// Room for a head in front of a message.
+const HEAD_ROOM: usize = ws_proto::MAX_HEADER_LEN;
+
+/// How much memory a thread keeps for buffers that are lent again, and how
+/// much for frames.
+const KEPT_LEN: usize = 8 * 1024 * 1024;
+const STAGING_KEPT: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn buffer_starts_at_its_place_in_a_page() {
+        let mut input = Input::new(Vec::new());
+        let buffer = input.buffer();
+        assert_eq!(buffer.len(), BUFFER_LEN);
+        assert_eq!(buffer.as_ptr().addr() % PAGE, PLACE);
+    }
+
+    #[test]
     fn parked_input_owns_no_more_than_it_needs() {
         let mut input = Input::new(Vec::new());
         input.buffer()[..10].copy_from_slice(b"0123456789");
         input.fill(10);
-        input.start = 4;
+        input.set_left(6);
         input.park();
-        assert_eq!(&input.bytes[input.start..input.end], b"456789");
-        assert!(input.bytes.capacity() < 100);
-        input.start = input.end;
+        assert_eq!(input.unparsed(), b"456789");
+        assert!(input.memory.capacity() < 100);
+        input.clear();
         input.park();
-        assert_eq!(input.bytes.capacity(), 0);
+        assert_eq!(input.memory.capacity(), 0);
     }
 
     #[test]
@@ -132,5 +277,32 @@ mod tests {
         input.park();
         let mut other = Input::new(Vec::new());
         assert_eq!(other.buffer().as_ptr(), address);
+    }
+
+    #[test]
+    fn message_is_read_to_where_it_belongs_and_the_buffer_grows_by_what_came() {
+        let message: Vec<u8> = (0..3 * BUFFER_LEN + 5).map(|i| (i % 251) as u8).collect();
+        for first in [100, BUFFER_LEN / 4, BUFFER_LEN - HEAD_ROOM] {
+            let mut input = Input::new(Vec::new());
+            let buffer = input.buffer();
+            buffer[HEAD_ROOM..HEAD_ROOM + first].copy_from_slice(&message[..first]);
+            input.fill(HEAD_ROOM + first);
+            input.begin_message(first);
+            let mut came = first;
+            while came < message.len() {
+                input.park();
+                let missing = message.len() - came;
+                let room = input.room(missing as u64);
+                assert!(!room.is_empty() && room.len() <= missing);
+                let len = room.len();
+                room.copy_from_slice(&message[came..came + len]);
+                input.fill(len);
+                came += len;
+            }
+            let span = input.end_message().unwrap();
+            assert!(span.start >= HEAD_ROOM);
+            assert_eq!(input.bytes(span), message);
+            assert!(input.unparsed().is_empty());
+        }
     }
 }

@@ -37,10 +37,11 @@
 //!
 //! # Receiving and sending
 //!
-//! Three ways to receive: [`receive`](WebSocket::receive) gives a message of
+//! Four ways to receive: [`receive`](WebSocket::receive) gives a message of
 //! one's own, [`receive_ref`](WebSocket::receive_ref) lends it where it lies,
-//! and [`receive_chunk`](WebSocket::receive_chunk) lends a large one piece by
-//! piece. Three verbs to send: [`queue`](WebSocket::queue),
+//! [`receive_chunk`](WebSocket::receive_chunk) lends a large one piece by
+//! piece, and [`receive_with`](WebSocket::receive_with) hands all that are
+//! there to a handler, whose replies leave in one write. Three verbs to send: [`queue`](WebSocket::queue),
 //! [`flush`](WebSocket::flush), and [`send`](WebSocket::send), which is both.
 //! [`Stream`](futures_core::Stream) and [`Sink`](futures_sink::Sink) are
 //! there too, and [`split`](WebSocket::split) makes halves for two tasks.
@@ -50,6 +51,12 @@
 //! A connection that waits owns no buffer: reading goes into a buffer of the
 //! thread's, which a connection keeps only while there is something in it that
 //! the application has not received.
+//!
+//! # Servers of one thread
+//!
+//! With the feature `net` there are TCP sockets for connections that stay on
+//! one thread, in `ws_smol::net`. There and with `receive_with`, a message that
+//! is answered costs a read and a write, and its share of a wait.
 //!
 //! # Other executors and transports
 //!
@@ -74,10 +81,14 @@ mod error;
 mod handshaking;
 mod input;
 mod message;
+#[cfg(feature = "net")]
+pub mod net;
 mod outgoing;
 mod peer;
+mod replies;
 mod signals;
 mod split;
+mod timer;
 mod websocket;
 
 pub use accept::{Acceptor, Decision, accept};
@@ -87,6 +98,7 @@ pub use connect::{Connector, client_on, connect};
 pub use error::{Error, Timeout};
 pub use message::Message;
 pub use peer::Peer;
+pub use replies::Replies;
 pub use split::{ReadHalf, ReuniteError, WriteHalf};
 pub use websocket::WebSocket;
 

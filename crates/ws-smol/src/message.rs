@@ -147,7 +147,8 @@ impl From<Chunk<'_>> for Piece {
 /// Joins pieces to a message, in the buffer that the caller will own.
 #[derive(Debug, Default)]
 pub(crate) struct Joiner {
-    partial: Option<Piece>,
+    /// On the heap, as an idle connection has none.
+    partial: Option<Box<Piece>>,
 }
 
 impl Joiner {
@@ -159,22 +160,27 @@ impl Joiner {
     pub(crate) fn push(&mut self, chunk: &Chunk<'_>) -> Option<Piece> {
         match &mut self.partial {
             Some(partial) => partial.append(chunk),
-            None => self.partial = Some(Piece::from(*chunk)),
+            None => self.partial = Some(Box::new(Piece::from(*chunk))),
         }
-        self.partial.take_if(|partial| partial.last)
+        self.partial
+            .take_if(|partial| partial.last)
+            .map(|partial| *partial)
     }
 
     /// Adds a piece, without a copy if it is the first.
     pub(crate) fn push_piece(&mut self, piece: Piece) -> Option<Piece> {
         match &mut self.partial {
             Some(partial) => partial.append(&piece.as_chunk()),
-            None => self.partial = Some(piece),
+            None if piece.last => return Some(piece),
+            None => self.partial = Some(Box::new(piece)),
         }
-        self.partial.take_if(|partial| partial.last)
+        self.partial
+            .take_if(|partial| partial.last)
+            .map(|partial| *partial)
     }
 
     /// Takes what was joined so far.
-    pub(crate) const fn take(&mut self) -> Option<Piece> {
-        self.partial.take()
+    pub(crate) fn take(&mut self) -> Option<Piece> {
+        self.partial.take().map(|partial| *partial)
     }
 }

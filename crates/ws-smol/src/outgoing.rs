@@ -93,6 +93,11 @@ impl Output {
         self.outbox.is_empty() && self.held_pong.is_none() && !self.is_unflushed
     }
 
+    /// Tells whether as much waits as may.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.outbox.len() >= self.limit && !self.outbox.is_empty()
+    }
+
     /// Tells whether `len` more bytes are within the limit. Control frames
     /// have some room beyond it.
     pub(crate) const fn has_room(&self, len: usize, is_control: bool) -> bool {

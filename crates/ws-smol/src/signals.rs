@@ -70,12 +70,13 @@ impl Signals {
 
     /// Tells whether anything has happened since this was last asked.
     pub(crate) fn take_event(&self) -> bool {
-        self.event.swap(false, Ordering::AcqRel)
+        // Mostly there was none, and to look is cheaper than to take.
+        self.event.load(Ordering::Relaxed) && self.event.swap(false, Ordering::AcqRel)
     }
 
     /// Tells whether reading is worth a try, and takes that for done.
     pub(crate) fn take_readable(&self) -> bool {
-        self.readable.swap(false, Ordering::AcqRel)
+        take(&self.readable)
     }
 
     pub(crate) fn set_readable(&self) {
@@ -84,7 +85,7 @@ impl Signals {
 
     /// Tells whether writing is worth a try, and takes that for done.
     pub(crate) fn take_writable(&self) -> bool {
-        self.writable.swap(false, Ordering::AcqRel)
+        take(&self.writable)
     }
 
     pub(crate) fn set_writable(&self) {
@@ -94,6 +95,16 @@ impl Signals {
     fn lock(&self) -> MutexGuard<'_, [Option<Waker>; 2]> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A call that is overwritten came before the transport is asked, which then
+/// says itself what it is worth.
+fn take(flag: &AtomicBool) -> bool {
+    let is_set = flag.load(Ordering::Acquire);
+    if is_set {
+        flag.store(false, Ordering::Relaxed);
+    }
+    is_set
 }
 
 impl Wake for Signals {

@@ -10,7 +10,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use tracing::debug;
 use ws_proto::{CloseCode, CloseFrame, Masking, ProtocolError};
 
-use super::{Engine, Found, TURNS};
+use super::{Engine, Found, TURNS, read::Target};
 use crate::{
     error::{Error, Failure},
     outgoing::Outgoing,
@@ -93,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
 
     /// Starts the end, after the peer's Close.
     pub(super) fn begin_end(&mut self) {
-        self.input.start = self.input.end;
+        self.input.clear();
         self.phase = Phase::Flushing;
         self.has_progress = true;
         self.deadline = Some(self.close_deadline());
@@ -105,20 +105,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         if let Some(close) = self.sender.fail(&error) {
             self.output.push(&close, 0);
         }
-        self.failure.get_or_insert(Failure::Protocol(error));
+        self.failure
+            .get_or_insert_with(|| Box::new(Failure::Protocol(error)));
         self.begin_end();
     }
 
     /// Fails the connection because of time: the peer is told nothing.
     pub(super) fn abandon(&mut self, failure: Failure) {
-        self.failure.get_or_insert(failure);
+        self.failure.get_or_insert_with(|| Box::new(failure));
         self.finish();
     }
 
     /// Notes that the transport ended, or failed.
     pub(super) fn lose(&mut self, error: Option<io::Error>) {
         //= RFC6455-7.2.1-2
-        self.input.start = self.input.end;
+        self.input.clear();
         let failure = match (self.write_error.take(), error, self.receiver.end()) {
             (Some(error), ..) | (None, Some(error), _) => Failure::Io(error),
             (None, None, Err(error)) => Failure::Protocol(error),
@@ -131,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     pub(super) fn close_deadline(&self) -> Instant {
         let now = Instant::now();
         // What is beyond the clock is as good as never.
-        now.checked_add(self.close_timeout)
+        now.checked_add(self.config.close_timeout)
             .unwrap_or_else(|| now + Duration::from_secs(u32::MAX.into()))
     }
 
@@ -192,7 +193,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Reads and discards up to the end of the transport.
     fn poll_discard(&mut self) -> Poll<()> {
         for _ in 0..TURNS {
-            match ready!(self.poll_read(usize::MAX)) {
+            match ready!(self.poll_read(Target::Next(usize::MAX))) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
                 Ok(_) => {}
             }
@@ -213,10 +214,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         self.deadline = None;
         self.has_progress = true;
         self.output.give_up();
-        self.input.start = self.input.end;
+        self.input.clear();
         self.input.park();
         let code = self.close_status().map_or(1006, |status| status.code);
         let error = self.failure.as_ref().map(tracing::field::debug);
-        debug!(parent: &self.span, code, error, "closed");
+        debug!(parent: self.span_id(), code, error, "closed");
     }
 }

@@ -6,6 +6,7 @@
 
 mod end;
 mod read;
+mod serve;
 mod time;
 mod write;
 
@@ -17,7 +18,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_io::Timer;
 use futures_io::{AsyncRead, AsyncWrite};
 use tracing::{Span, debug};
 use ws_proto::{Masking, MaskingPolicy as _, Receiver, Sender};
@@ -30,6 +30,7 @@ use crate::{
     message::{Joiner, Message},
     outgoing::Output,
     signals::{Side, Signals},
+    timer::Timer,
 };
 use end::Phase;
 pub(crate) use read::{Found, Want};
@@ -55,22 +56,25 @@ pub(crate) struct Engine<S> {
     output: Output,
     /// Something was written since the application received last.
     is_writing: bool,
+    /// It had its share, and others have their turn before it goes on.
+    owes_turn: bool,
     phase: Phase,
-    failure: Option<Failure>,
+    failure: Option<Box<Failure>>,
     /// The reader was told of the failure.
     is_failure_told: bool,
     /// Why writing is over, while reading may go on.
     write_error: Option<io::Error>,
     /// What the peer's Close said.
     close_status: Option<Box<CloseStatus>>,
-    close_timeout: Duration,
     /// When waiting for the peer is over.
     deadline: Option<Instant>,
+    config: Arc<Config>,
     life: Life,
-    timer: Option<(Timer, Instant)>,
-    pub(crate) lent: Option<Message>,
+    timer: Option<Timer>,
+    pub(crate) lent: Option<Box<Message>>,
     pub(crate) agreed: Option<Box<Agreed>>,
-    span: Span,
+    /// None if nobody collects spans.
+    span: Option<Box<Span>>,
 }
 
 /// What the opening handshake has agreed on.
@@ -85,7 +89,7 @@ impl<S> Engine<S> {
         stream: S,
         masking: Masking,
         leftover: Vec<u8>,
-        config: &Config,
+        config: Arc<Config>,
         span: Span,
     ) -> Self {
         let signals = Arc::new(Signals::new());
@@ -105,18 +109,19 @@ impl<S> Engine<S> {
             backlog: Backlog::with_limit(config.max_read_ahead),
             output: Output::with_limit(config.max_outbox),
             is_writing: false,
+            owes_turn: false,
             phase: Phase::Open,
             failure: None,
             is_failure_told: false,
             write_error: None,
             close_status: None,
-            close_timeout: config.close_timeout,
             deadline: None,
-            life: Life::new(config.keepalive),
+            life: Life::new(),
+            config,
             timer: None,
             lent: None,
             agreed: None,
-            span,
+            span: (!span.is_none()).then(|| Box::new(span)),
         }
     }
 
@@ -148,6 +153,10 @@ impl<S> Engine<S> {
     /// Lends the transport as long as there is one.
     pub(crate) const fn stream(&self) -> Option<&S> {
         self.stream.as_ref()
+    }
+
+    fn span_id(&self) -> Option<tracing::Id> {
+        self.span.as_ref()?.id()
     }
 
     /// Queues bytes that go out before any frame.
@@ -187,6 +196,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         }
     }
 
+    /// Tells whether something was read ahead.
+    const fn has_backlog(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
     /// Tells whether a task waits to read, which then does all the reading.
     fn has_reader(&self) -> bool {
         self.waiting[Side::Read as usize] && self.signals.is_waiting(Side::Read)
@@ -221,7 +235,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
 impl<S> Drop for Engine<S> {
     fn drop(&mut self) {
         if self.stream.is_some() {
-            debug!(parent: &self.span, "dropped");
+            debug!(parent: self.span_id(), "dropped");
         }
     }
 }
@@ -295,13 +309,7 @@ mod tests {
         let input = input.to_vec();
         let masking = ServerMasking::new().into();
         let script = Script { input, room };
-        Engine::new(
-            script,
-            masking,
-            Vec::new(),
-            &Config::default(),
-            Span::none(),
-        )
+        Engine::new(script, masking, Vec::new(), Arc::default(), Span::none())
     }
 
     const WIRE: &[u8] = b"\x81\x82\0\0\0\0ab\x89\x81\0\0\0\0?\x82\x84\0\0\0\0cd";
@@ -314,7 +322,7 @@ mod tests {
             let found = engine.poll(cx, Side::Read, |engine| engine.poll_receive(want));
             assert_eq!(found.is_ready(), want == Want::Lend);
         }
-        assert_eq!(engine.input.bytes.capacity(), 0);
+        assert_eq!(engine.input.take_memory().capacity(), 0);
         assert_eq!(engine.output.outbox.as_slice(), b"");
         assert!(engine.output.is_done());
     }
@@ -322,7 +330,7 @@ mod tests {
     #[test]
     fn idle_state_is_small() {
         let size = size_of::<Engine<()>>() + size_of::<Signals>();
-        assert!(size <= 1024, "{size} bytes");
+        assert!(size <= 640, "{size} bytes");
     }
 
     #[test]

@@ -7,13 +7,14 @@ use std::{
 };
 
 use futures_io::{AsyncRead, AsyncWrite};
-use ws_proto::{Chunk, Event, Message as MessageRef, MessageKind, ProtocolError};
+use ws_proto::{Chunk, Event, Masking, Message as MessageRef, MessageKind, ProtocolError, Sender};
 
-use super::{Engine, Phase, TURNS};
+use super::{Engine, Phase, TURNS, time::Life};
 use crate::{
     CloseStatus,
     error::Error,
     message::{Message, Piece},
+    outgoing::Output,
 };
 
 /// What the application asks for.
@@ -50,12 +51,12 @@ impl<S> Engine<S> {
     pub(crate) fn lend(&mut self, found: Found) -> Chunk<'_> {
         match found {
             Found::Owned(Piece { data, first, last }) => Chunk {
-                data: self.lent.insert(data).as_ref(),
+                data: (**self.lent.insert(Box::new(data))).as_ref(),
                 first,
                 last,
             },
             Found::InPlace(span) => {
-                let bytes = &self.input.bytes[span.start..span.end];
+                let bytes = &*self.input.bytes(span.start..span.end);
                 let data = match span.kind {
                     MessageKind::Binary => MessageRef::Binary(bytes),
                     // INVARIANT: it was validated when it was received. This
@@ -142,7 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     }
 
     /// Takes what was read ahead.
-    fn take_backlog(&mut self, want: Want) -> Option<Found> {
+    pub(super) fn take_backlog(&mut self, want: Want) -> Option<Found> {
         if want == Want::Chunk
             && let Some(piece) = self.joiner.take()
         {
@@ -163,6 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Parses what was read, up to what is wanted. `None` wants nothing: data
     /// goes to the backlog.
     fn parse(&mut self, want: Option<Want>) -> Result<Option<Found>, ProtocolError> {
+        self.spill();
         let Self {
             input,
             receiver,
@@ -170,11 +172,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             output,
             joiner,
             backlog,
+            life,
+            close_status,
             ..
         } = self;
-        let address = input.bytes.as_ptr().addr();
-        let end = input.end;
-        let mut rest = &mut input.bytes[input.start..end];
+        let std::ops::Range { start, end } = input.span();
+        let mut rest = input.unparsed();
+        let address = rest.as_ptr().addr();
         let found = loop {
             let event = match receiver.receive(&mut rest) {
                 Ok(Some(event)) => event,
@@ -183,7 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             };
             match event {
                 Event::Data(chunk) => {
-                    self.life.has_data = true;
+                    life.has_data = true;
                     let Some(want) = want else {
                         backlog.push(chunk);
                         if backlog.is_full() {
@@ -204,7 +208,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                             last: chunk.last,
                         };
                         let lies = chunk.data.as_bytes().as_ptr().addr();
-                        Some(if lies == address + span.start {
+                        Some(if lies == address + span.start - start {
                             Found::InPlace(span)
                         } else {
                             Found::Owned(chunk.into())
@@ -218,47 +222,52 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                         break Ok(found);
                     }
                 }
-                // Its receiver does not accept them.
-                Event::Compressed(_) => {}
-                Event::Ping(payload) if !output.has_room(payload.len() + 6, true) => {
-                    // Of the Pings that wait, the last is answered.
-                    //= RFC6455-5.5.3-2
-                    output.held_pong = Some(payload.into());
-                }
-                Event::Pong(payload) => self.life.handle_pong(payload),
-                Event::Ping(_) | Event::Close(_) => {
-                    output.held_pong = None;
-                    if let Event::Close(frame) = event {
-                        let status = Box::new(CloseStatus::received(frame));
-                        self.close_status.get_or_insert(status);
-                    }
-                    //= RFC6455-5.5.2-2, RFC6455-5.5.2-3, RFC6455-5.5.1-7
-                    if let Some(reply) = sender.respond(&event) {
-                        output.push(&reply, 0);
-                        output.has_reply = true;
-                    }
-                }
+                control => answer(&control, sender, output, life, close_status),
             }
         };
-        input.start = end - rest.len();
+        let left = rest.len();
+        input.set_left(left);
         found
     }
 
+    /// Goes on with a message that was read to where it belongs, where all
+    /// others are joined.
+    pub(super) fn spill(&mut self) {
+        if let Some(span) = self.input.end_message() {
+            let data = MessageRef::Binary(self.input.bytes(span));
+            let (first, last) = (true, false);
+            self.joiner.push(&Chunk { data, first, last });
+        }
+    }
+
     /// Reads at most `limit` bytes; ready if there was something, also the end.
-    fn poll_fill(&mut self, limit: usize) -> Poll<()> {
-        match ready!(self.poll_read(limit)) {
-            Ok(0) => self.lose(None),
-            Ok(len) => {
-                self.input.fill(len);
-                self.life.handle_input();
-            }
-            Err(error) => self.lose(Some(error)),
+    pub(super) fn poll_fill(&mut self, limit: usize) -> Poll<()> {
+        if let Some(len) = ready!(self.poll_gain(Target::Next(limit))) {
+            self.input.fill(len);
         }
         Poll::Ready(())
     }
 
-    /// Reads at most `limit` bytes into the input, all of which is parsed.
-    pub(super) fn poll_read(&mut self, limit: usize) -> Poll<io::Result<usize>> {
+    /// Reads as a sign of life, and returns how many bytes; none at the end.
+    pub(super) fn poll_gain(&mut self, target: Target) -> Poll<Option<usize>> {
+        Poll::Ready(match ready!(self.poll_read(target)) {
+            Ok(0) => {
+                self.lose(None);
+                None
+            }
+            Ok(len) => {
+                self.life.handle_input();
+                Some(len)
+            }
+            Err(error) => {
+                self.lose(Some(error));
+                None
+            }
+        })
+    }
+
+    /// Reads behind the input, all of which is parsed.
+    pub(super) fn poll_read(&mut self, target: Target) -> Poll<io::Result<usize>> {
         if !self.signals.take_readable() {
             self.input.park();
             return Poll::Pending;
@@ -267,10 +276,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             let Some(stream) = &mut self.stream else {
                 return Poll::Ready(Ok(0));
             };
-            let buffer = self.input.buffer();
-            let len = limit.min(buffer.len());
+            let buffer = match target {
+                Target::Message(missing) => self.input.room(missing),
+                Target::Next(limit) => {
+                    let buffer = self.input.buffer();
+                    let len = limit.min(buffer.len());
+                    &mut buffer[..len]
+                }
+            };
+            let len = buffer.len();
             let cx = &mut Context::from_waker(&self.waker);
-            match Pin::new(stream).poll_read(cx, &mut buffer[..len]) {
+            match Pin::new(stream).poll_read(cx, buffer) {
                 Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Poll::Ready(result) => {
                     self.signals.set_readable();
@@ -282,6 +298,47 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                     self.input.park();
                     return Poll::Pending;
                 }
+            }
+        }
+    }
+}
+
+/// What is to be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Target {
+    /// At most so many bytes, which are to be parsed.
+    Next(usize),
+    /// So many bytes of the message that is read to where it belongs, or the
+    /// first of them.
+    Message(u64),
+}
+
+/// Deals with a control frame, and queues the reply that is owed.
+pub(super) fn answer(
+    event: &Event<'_>,
+    sender: &mut Sender<Masking>,
+    output: &mut Output,
+    life: &mut Life,
+    close_status: &mut Option<Box<CloseStatus>>,
+) {
+    match event {
+        Event::Data(_) | Event::Compressed(_) => {}
+        Event::Pong(payload) => life.handle_pong(payload),
+        Event::Ping(payload) if !output.has_room(payload.len() + 6, true) => {
+            // Of the Pings that wait, the last is answered.
+            //= RFC6455-5.5.3-2
+            output.held_pong = Some((*payload).into());
+        }
+        Event::Ping(_) | Event::Close(_) => {
+            output.held_pong = None;
+            if let Event::Close(frame) = *event {
+                let status = Box::new(CloseStatus::received(frame));
+                close_status.get_or_insert(status);
+            }
+            //= RFC6455-5.5.2-2, RFC6455-5.5.2-3, RFC6455-5.5.1-7
+            if let Some(reply) = sender.respond(event) {
+                output.push(&reply, 0);
+                output.has_reply = true;
             }
         }
     }

@@ -1,14 +1,11 @@
 //! Time: keepalive, and the deadline of the end.
 
 use std::{
-    future::Future as _,
     mem,
-    pin::Pin,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
-use async_io::Timer;
 use futures_io::{AsyncRead, AsyncWrite};
 use ws_proto::{CloseCode, CloseFrame, Due, Keepalive, KeepaliveConfig};
 
@@ -16,31 +13,28 @@ use super::{Engine, Phase};
 use crate::{
     error::{Failure, Timeout},
     outgoing::Outgoing,
+    timer::{self, Timer},
 };
 
 /// Keepalive with a clock.
 #[derive(Debug)]
 pub(super) struct Life {
     started: Instant,
-    config: KeepaliveConfig,
     keepalive: Keepalive,
     round_trip_time: Option<Duration>,
     last_input: Duration,
     /// Data came with the last input, and `keepalive` was not told so yet.
     pub(super) has_data: bool,
-    is_on: bool,
 }
 
 impl Life {
-    pub(super) fn new(config: KeepaliveConfig) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            started: Instant::now(),
-            config,
+            started: timer::now(),
             keepalive: Keepalive::new(Duration::ZERO),
             round_trip_time: None,
             last_input: Duration::ZERO,
             has_data: false,
-            is_on: config != KeepaliveConfig::OFF,
         }
     }
 
@@ -50,33 +44,30 @@ impl Life {
 
     /// Notes a sign of life.
     pub(super) fn handle_input(&mut self) {
-        if self.is_on {
-            self.settle_data();
-            self.last_input = self.started.elapsed();
-            self.keepalive.handle_input(self.last_input);
-        }
+        self.settle_data();
+        self.last_input = self.elapsed();
+        self.keepalive.handle_input(self.last_input);
     }
 
     pub(super) fn handle_pong(&mut self, payload: &[u8]) {
-        if self.is_on {
-            let now = self.started.elapsed();
-            let time = self.keepalive.handle_pong(payload, now);
-            self.round_trip_time = time.or(self.round_trip_time);
-        }
+        let now = self.elapsed();
+        let time = self.keepalive.handle_pong(payload, now);
+        self.round_trip_time = time.or(self.round_trip_time);
     }
 
-    fn next(&mut self) -> Option<Instant> {
-        if !self.is_on {
-            return None;
-        }
+    fn next(&mut self, config: &KeepaliveConfig) -> Option<Instant> {
         self.settle_data();
-        let (at, _) = self.keepalive.poll_timeout(&self.config)?;
+        let (at, _) = self.keepalive.poll_timeout(config)?;
         self.started.checked_add(at)
     }
 
-    fn due(&mut self) -> Option<Due> {
-        let now = self.started.elapsed();
-        self.keepalive.handle_timeout(&self.config, now)
+    fn due(&mut self, config: &KeepaliveConfig) -> Option<Due> {
+        let now = self.elapsed();
+        self.keepalive.handle_timeout(config, now)
+    }
+
+    fn elapsed(&self) -> Duration {
+        timer::now().saturating_duration_since(self.started)
     }
 
     fn settle_data(&mut self) {
@@ -89,10 +80,19 @@ impl Life {
 impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Does what time asks for; pending until it asks for more.
     pub(super) fn poll_time(&mut self) -> Poll<()> {
+        // Nothing is due before the timer that is set: what comes in only
+        // moves the times of keepalive back.
+        if self.deadline.is_none()
+            && let Some(timer) = &self.timer
+            && timer.is_set()
+            && timer::now() < timer.goes_off()
+        {
+            return Poll::Pending;
+        }
         loop {
             let keepalive = match self.deadline {
                 // A peer that is told to close has a deadline instead.
-                None if !self.backlog.is_full() => self.life.next(),
+                None if !self.backlog.is_full() => self.life.next(&self.config.keepalive),
                 // And one that is not read from cannot answer.
                 _ => None,
             };
@@ -100,19 +100,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 self.timer = None;
                 return Poll::Pending;
             };
-            if Instant::now() >= at {
-                self.handle_time();
-                return Poll::Ready(());
-            }
             // A timer that goes off early is cheaper than one that is moved
             // for every read.
             let timer = match &mut self.timer {
-                Some((timer, goes_off)) if *goes_off <= at => timer,
-                place => &mut place.insert((Timer::at(at), at)).0,
+                Some(timer) if timer.goes_off() <= at => timer,
+                place => place.insert(Timer::at(at)),
             };
-            let cx = &mut Context::from_waker(&self.waker);
-            ready!(Pin::new(timer).poll(cx));
+            // The waker is the same every time.
+            ready!(timer.poll_same(&mut Context::from_waker(&self.waker)));
             self.timer = None;
+            if timer::now() >= at {
+                self.handle_time();
+                return Poll::Ready(());
+            }
         }
     }
 
@@ -126,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 _ => self.finish(),
             };
         }
-        match self.life.due() {
+        match self.life.due(&self.config.keepalive) {
             None => {}
             Some(Due::Ping(payload)) => {
                 // A Close that was sent stands in its way, and needs none.
@@ -138,7 +138,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 let code = CloseCode::GOING_AWAY;
                 let reason = "idle_timeout";
                 let _ = self.queue_unbounded(&Outgoing::Close(Some(CloseFrame { code, reason })));
-                self.failure.get_or_insert(Failure::Timeout(Timeout::Idle));
+                self.failure
+                    .get_or_insert_with(|| Box::new(Failure::Timeout(Timeout::Idle)));
                 self.begin_end();
             }
         }

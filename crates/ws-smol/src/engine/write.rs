@@ -210,7 +210,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
 
     /// Writes two slices as far as the transport takes them, and returns how
     /// far that was.
-    fn write_slices(&mut self, head: &[u8], payload: &[u8]) -> usize {
+    pub(super) fn write_slices(&mut self, head: &[u8], payload: &[u8]) -> usize {
         let len = head.len() + payload.len();
         let mut written = 0;
         while written < len && self.write_error.is_none() && self.signals.take_writable() {

@@ -2,17 +2,12 @@
 
 use std::process::Command;
 
-#[test]
-fn tokio_is_not_in_the_tree() {
+/// Lists the names of what the crate depends on, for all that is built.
+fn tree(features: &[&str]) -> Vec<String> {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--locked", "--package", "ws-smol"])
-        .args([
-            "--edges",
-            "normal,build,dev",
-            "--prefix",
-            "none",
-            "--all-features",
-        ])
+        .args(["--edges", "normal,build,dev", "--prefix", "none"])
+        .args(features)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo runs");
@@ -21,9 +16,20 @@ fn tokio_is_not_in_the_tree() {
         output.status.success() && tree.contains("futures-io"),
         "{output:?}"
     );
-    let runtimes = ["tokio", "async-std", "mio", "async-global-executor"];
-    let found = tree.lines().filter_map(|line| line.split(' ').next());
-    for name in found {
-        assert!(!runtimes.contains(&name), "{name} is in the tree");
+    let names = tree.lines().filter_map(|line| line.split(' ').next());
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn tokio_is_not_in_the_tree() {
+    for name in tree(&["--all-features"]) {
+        let runtimes = ["tokio", "async-std", "async-global-executor"];
+        assert!(!runtimes.contains(&&name[..]), "{name} is in the tree");
     }
+}
+
+#[test]
+fn selector_of_its_own_is_there_for_who_asks() {
+    assert!(!tree(&[]).contains(&"mio".to_owned()));
+    assert!(tree(&["--features", "net"]).contains(&"mio".to_owned()));
 }

@@ -8,5 +8,6 @@ mod failure;
 mod halves;
 mod handshake;
 mod messages;
+mod serve;
 mod support;
 mod tcp;

@@ -1,0 +1,311 @@
+//! Receiving for a handler: all that is there, and then one write of all the
+//! replies.
+
+use std::{
+    ops::Range,
+    task::{Poll, ready},
+};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use ws_proto::{Chunk, Event, Message as MessageRef, ProtocolError};
+
+use super::{
+    Engine, Phase, Want,
+    read::{Target, answer},
+};
+use crate::{
+    error::Error,
+    input::with_staging,
+    replies::{Echo, Lent, Replies},
+};
+
+/// Why handing out stops before its time.
+enum Stop {
+    Peer(ProtocolError),
+    Handler(Error),
+}
+
+impl From<ProtocolError> for Stop {
+    fn from(error: ProtocolError) -> Self {
+        Self::Peer(error)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
+    /// Hands all messages that are there to `handler`, and waits until there
+    /// is one; `false` once the connection is closed.
+    pub(crate) fn poll_receive_with(
+        &mut self,
+        handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
+    ) -> Poll<Result<bool, Error>> {
+        self.is_writing = false;
+        if self.owes_turn {
+            self.owes_turn = false;
+            self.waker.wake_by_ref();
+            return Poll::Pending;
+        }
+        with_staging(|cork| {
+            let mut handled = 0;
+            let result = self.poll_serve(cork, &mut |message, replies| {
+                handled += 1;
+                handler(message, replies)
+            });
+            match result {
+                Poll::Pending if handled > 0 => Poll::Ready(Ok(true)),
+                result => result,
+            }
+        })
+    }
+
+    /// Reads and hands out until there is nothing more, then writes.
+    fn poll_serve(
+        &mut self,
+        cork: &mut Vec<u8>,
+        handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
+    ) -> Poll<Result<bool, Error>> {
+        let mut share = SHARE;
+        loop {
+            if self.phase != Phase::Open && !self.has_backlog() {
+                ready!(self.poll_end());
+                return Poll::Ready(self.take_outcome().map(|_| false));
+            }
+            if self.output.is_full() && self.poll_drain().is_pending() {
+                ready!(self.poll_time());
+                continue;
+            }
+            let handed_out = self.hand_out(cork, handler);
+            self.flush_cork(cork);
+            match handed_out {
+                Ok(()) => {}
+                Err(Stop::Handler(error)) => return Poll::Ready(Err(error)),
+                Err(Stop::Peer(error)) => {
+                    self.fail(error);
+                    continue;
+                }
+            }
+            if self.sender.is_close_sent() && self.deadline.is_none() {
+                self.deadline = Some(self.close_deadline());
+            }
+            if self.receiver.is_closed() {
+                self.begin_end();
+                continue;
+            }
+            if self.output.is_full() || self.phase != Phase::Open {
+                continue;
+            }
+            if share == 0 {
+                // Others have their turn before this connection has another.
+                self.owes_turn = true;
+                let _ = self.poll_drain();
+                return Poll::Ready(Ok(true));
+            }
+            match self.poll_fill_or_gather(cork, handler) {
+                Poll::Ready(Ok(len)) => share = share.saturating_sub(len),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    // All that was there is read: now what waits goes out.
+                    let _ = self.poll_drain();
+                    ready!(self.poll_time());
+                }
+            }
+        }
+    }
+
+    /// Hands out what was read, as long as the peer reads the replies.
+    fn hand_out(
+        &mut self,
+        cork: &mut Vec<u8>,
+        handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
+    ) -> Result<(), Stop> {
+        while let Some(found) = self.take_backlog(Want::Message) {
+            if let Some(message) = found.into_message() {
+                let mut replies = Replies::new(&mut self.sender, &mut self.output, cork, None);
+                handler(message.as_ref(), &mut replies).map_err(Stop::Handler)?;
+            }
+            if self.output.is_full() {
+                return Ok(());
+            }
+        }
+        while !self.input.unparsed().is_empty() && !self.output.is_full() {
+            if self.hand_out_whole(cork, handler)? {
+                continue;
+            }
+            let mut rest = self.input.unparsed();
+            let event = self.receiver.receive(&mut rest)?;
+            let left = rest.len();
+            match event {
+                None => {}
+                Some(Event::Data(Chunk {
+                    data: MessageRef::Binary(bytes),
+                    first: true,
+                    last: false,
+                    ..
+                })) if left == 0 && bytes.len() >= GATHER_MIN => {
+                    let len = bytes.len();
+                    self.life.has_data = true;
+                    self.input.begin_message(len);
+                    break;
+                }
+                Some(Event::Data(chunk)) => {
+                    self.life.has_data = true;
+                    if let Some(piece) = self.joiner.push(&chunk) {
+                        let (sender, output) = (&mut self.sender, &mut self.output);
+                        let mut replies = Replies::new(sender, output, cork, None);
+                        handler(piece.data.as_ref(), &mut replies).map_err(Stop::Handler)?;
+                    }
+                }
+                Some(event) => {
+                    // What is in the cork comes first.
+                    self.output.outbox.push_bytes(cork);
+                    cork.clear();
+                    let Self {
+                        sender,
+                        output,
+                        life,
+                        close_status,
+                        ..
+                    } = self;
+                    answer(&event, sender, output, life, close_status);
+                }
+            }
+            self.input.set_left(left);
+        }
+        Ok(())
+    }
+
+    /// Hands out the next message if it lies whole in the input, by a shorter
+    /// way.
+    #[inline]
+    fn hand_out_whole(
+        &mut self,
+        cork: &mut Vec<u8>,
+        handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
+    ) -> Result<bool, Stop> {
+        let end = self.input.span().end;
+        let mut rest = self.input.unparsed();
+        let frame = rest.as_ptr().addr();
+        let Some(message) = self.receiver.receive_whole(&mut rest)? else {
+            return Ok(false);
+        };
+        let left = rest.len();
+        let end = end - left;
+        let (len, address) = (message.len(), message.as_bytes().as_ptr().addr());
+        // Beside others, a short one is cheaper to copy than to write alone.
+        let is_worth = len >= ECHO_MIN && (left == 0 || len >= ECHO_ALWAYS);
+        let lent = is_worth.then_some(Lent {
+            address,
+            len,
+            room: address - frame,
+        });
+        let mut replies = Replies::new(&mut self.sender, &mut self.output, cork, lent);
+        let result = handler(message, &mut replies);
+        let echo = replies.into_echo();
+        self.life.has_data = true;
+        self.input.set_left(left);
+        if let Some(echo) = echo {
+            self.write_echo(cork, &echo, end - len..end);
+        } else if cork.len() >= CORK_MAX {
+            self.flush_cork(cork);
+        }
+        result.map_err(Stop::Handler)?;
+        Ok(true)
+    }
+
+    /// Reads once: what is to be parsed next, or the rest of a long message to
+    /// where it belongs. Returns how many bytes that were.
+    fn poll_fill_or_gather(
+        &mut self,
+        cork: &mut Vec<u8>,
+        handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
+    ) -> Poll<Result<usize, Error>> {
+        let missing = self.receiver.frame_remaining();
+        if !self.input.is_gathering() || missing == 0 {
+            self.spill();
+            ready!(self.poll_fill(usize::MAX));
+            return Poll::Ready(Ok(self.input.unparsed().len()));
+        }
+        let Some(len) = ready!(self.poll_gain(Target::Message(missing))) else {
+            return Poll::Ready(Ok(0));
+        };
+        // The rest of a binary frame's payload: nothing can be wrong with it.
+        let received = self.receiver.receive(&mut self.input.gained(len));
+        let is_last = matches!(received, Ok(Some(Event::Data(Chunk { last: true, .. }))));
+        self.input.extend_message(len);
+        self.life.has_data = true;
+        if is_last && let Some(span) = self.input.end_message() {
+            self.hand_out_gathered(span, cork, handler)?;
+        }
+        Poll::Ready(Ok(len))
+    }
+
+    /// Hands out a message that was read to where it belongs.
+    fn hand_out_gathered(
+        &mut self,
+        span: Range<usize>,
+        cork: &mut Vec<u8>,
+        handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let message = &*self.input.bytes(span.clone());
+        let lent = Lent {
+            address: message.as_ptr().addr(),
+            len: message.len(),
+            // What lay in front of it was dealt with before.
+            room: span.start,
+        };
+        let mut replies = Replies::new(&mut self.sender, &mut self.output, cork, Some(lent));
+        let result = handler(MessageRef::Binary(message), &mut replies);
+        if let Some(echo) = replies.into_echo() {
+            self.write_echo(cork, &echo, span);
+        }
+        self.flush_cork(cork);
+        result
+    }
+
+    /// Writes what is in the cork, and keeps what the transport does not take.
+    fn flush_cork(&mut self, cork: &mut Vec<u8>) {
+        if cork.is_empty() {
+            return;
+        }
+        let written = match self.output.outbox.is_empty() {
+            true => self.write_slices(cork, &[]),
+            false => 0,
+        };
+        if written < cork.len() {
+            self.output.outbox.push_bytes(&cork[written..]);
+        }
+        cork.clear();
+    }
+
+    /// Writes a message from where it lies, `payload`, with its new head in
+    /// front of it there, and what came before it in the cork.
+    fn write_echo(&mut self, cork: &mut Vec<u8>, echo: &Echo, payload: Range<usize>) {
+        let mut memory = self.input.take_memory();
+        let head = echo.head();
+        let frame = payload.start - head.len()..payload.end;
+        memory[frame.start..payload.start].copy_from_slice(head);
+        let frame = &memory[frame];
+        let before = &cork[..echo.cork_end];
+        let written = self.write_slices(before, frame);
+        if written < before.len() + frame.len() {
+            let outbox = &mut self.output.outbox;
+            outbox.push_bytes(&before[written.min(before.len())..]);
+            outbox.push_bytes(&frame[written.saturating_sub(before.len())..]);
+        }
+        cork.drain(..echo.cork_end);
+        self.input.put_memory(memory);
+    }
+}
+
+/// How much is read of one connection before others have their turn, in bytes.
+const SHARE: usize = 1024 * 1024;
+
+/// The first bytes of a message that is worth a buffer of its own.
+const GATHER_MIN: usize = 8 * 1024;
+
+/// Messages that are sent back as they came are written from where they lie:
+/// from this length on if nothing came with them, and from that on always.
+const ECHO_MIN: usize = 4 * 1024;
+const ECHO_ALWAYS: usize = 64 * 1024;
+
+/// The cork is written once it holds this much.
+const CORK_MAX: usize = 64 * 1024;
