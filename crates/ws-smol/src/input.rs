@@ -241,7 +241,7 @@ const HEAD_ROOM: usize = ws_proto::MAX_HEADER_LEN;
 
 /// How much memory a thread keeps for buffers that are lent again, and how
 /// much for frames.
-const KEPT_LEN: usize = 8 * 1024 * 1024;
+const KEPT_LEN: usize = 32 * 1024 * 1024;
 const STAGING_KEPT: usize = 256 * 1024;
 
 #[cfg(test)]
