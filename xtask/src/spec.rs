@@ -433,7 +433,7 @@ mod tests {
                 Some("no test"),
                 None,
                 None,
-                None,
+                Some("no code, no test"),
                 None
             ]
         );

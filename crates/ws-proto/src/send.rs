@@ -104,7 +104,7 @@ impl<P: MaskingPolicy> Sender<P> {
     /// Makes the frame of a whole message that a per-message compression
     /// extension has compressed to `payload` (RFC 7692 section 6.1).
     ///
-    /// [`Deflater`](crate::Deflater) does both at once.
+    /// `Deflater`, of the feature `deflate`, does both at once.
     ///
     /// # Errors
     ///

@@ -52,6 +52,8 @@ pub struct Deflater {
     /// Names the window of the last message in the pool.
     ticket: Option<Ticket>,
     window: DeflateWindow,
+    /// Whether a message was sent.
+    sent: bool,
 }
 
 impl Deflater {
@@ -63,6 +65,7 @@ impl Deflater {
             open: None,
             ticket: None,
             window,
+            sent: false,
         }
     }
 
@@ -230,7 +233,9 @@ impl Deflater {
             out.truncate(out.len() - TAIL.len());
         }
         if let Some(stream) = self.open.take() {
-            self.ticket = pool.give(stream, self.window.takes_over());
+            // A window is worth its memory to who sends again.
+            let again = core::mem::replace(&mut self.sent, true);
+            self.ticket = pool.give(stream, again && self.window.takes_over());
         }
         Ok(())
     }

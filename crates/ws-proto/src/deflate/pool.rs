@@ -17,7 +17,9 @@ use crate::SendError;
 /// each window size, whoever uses it. With it, the pool remembers the window
 /// of the connections that sent last: who finds its own again goes on with it,
 /// and who does not begins with an empty window, which the protocol allows at
-/// any message. So an idle connection holds nothing for what it sends.
+/// any message. So an idle connection holds nothing for what it sends. One that
+/// has sent a single message does not count: its window is remembered from the
+/// second on.
 #[derive(Debug)]
 pub struct DeflatePool {
     config: DeflateConfig,
