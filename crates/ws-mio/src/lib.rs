@@ -35,6 +35,12 @@
 //! - [`Config::threads`] and [`Server::run_with`] serve on several threads.
 //! - [`Remote::metrics`] counts what they do.
 //!
+//! # Under it
+//!
+//! A [`Server`] takes connections from a [`Listener`], of TCP by default; any
+//! [`Transport`] will do, and those in [`memory`] need no system. [`EventLoop`]
+//! is the loop without what waits, for a loop of one's own and for simulations.
+//!
 //! # What it costs
 //!
 //! The loop owns one read buffer and one buffer for what is about to be
