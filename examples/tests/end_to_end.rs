@@ -196,6 +196,7 @@ fn every_example_has_help_and_refuses_what_it_does_not_know() {
         env!("CARGO_BIN_EXE_embed_blocking"),
         env!("CARGO_BIN_EXE_embed_tokio"),
         env!("CARGO_BIN_EXE_intranet"),
+        env!("CARGO_BIN_EXE_metrics"),
         env!("CARGO_BIN_EXE_own_poll"),
         env!("CARGO_BIN_EXE_own_transport"),
         PROXY,

@@ -193,6 +193,7 @@ fn handshake(c: &mut Criterion) {
     group.finish();
 }
 
+/// Keys, by whatever of a library makes one and little else.
 fn keys(c: &mut Criterion) {
     use ws_proto::{ClientMasking, MaskingPolicy};
     let mut group = c.benchmark_group("masking keys");
@@ -200,6 +201,20 @@ fn keys(c: &mut Criterion) {
     let mut masking = ClientMasking::new();
     group.bench_function("ws-proto", |b| {
         b.iter(|| black_box(&mut masking).next_key())
+    });
+    // The generator of the crate `rand`, with a frame without payload around it.
+    group.bench_function("fastwebsockets", |b| {
+        use fastwebsockets::{Frame, Payload};
+        let mut nothing = [];
+        b.iter(|| {
+            let mut frame = Frame::binary(Payload::BorrowedMut(&mut nothing));
+            frame.mask();
+            black_box(&frame);
+        });
+    });
+    group.bench_function("yawc", |b| {
+        let mut frame = yawc::Frame::binary(bytes::Bytes::new());
+        b.iter(|| black_box(&mut frame).set_random_mask());
     });
     // Not from a cryptographically secure generator, as it is built by default.
     group.bench_function("sockudo-ws", |b| b.iter(sockudo_ws::mask::generate_mask));

@@ -1,31 +1,55 @@
 //! What the servers here have in common: one thread, a listener as that of `ws-mio`, and the mode.
 
+mod room;
+
 use std::error::Error;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 
-use bench_rig::{Arguments, finish};
+use bench_rig::{Arguments, Mode, finish};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
+pub use room::Room;
+
 /// Serves every connection with `serve`, on this thread.
-pub fn run<F, E>(serve: impl Fn(TcpStream) -> F + Copy + 'static) -> ExitCode
+pub fn run<F, E>(serve: impl Fn(TcpStream) -> F) -> ExitCode
+where
+    F: Future<Output = Result<(), E>> + 'static,
+    E: 'static,
+{
+    finish(Arguments::from_env().end().and_then(|()| serve_all(serve)))
+}
+
+/// Serves every connection with `serve`, on this thread, in the mode that `--mode` says.
+pub fn run_in_mode<F, E>(serve: impl Fn(TcpStream, Mode) -> F) -> ExitCode
 where
     F: Future<Output = Result<(), E>> + 'static,
     E: 'static,
 {
     finish((|| {
-        Arguments::from_env().end()?;
-        block_on(async {
-            let listener = listen()?;
-            loop {
-                let (stream, _) = listener.accept().await?;
-                // How a connection ends is told by what the generator gets to see.
-                tokio::task::spawn_local(async move { drop(serve(stream).await) });
-            }
-        })
+        let mut arguments = Arguments::from_env();
+        let mode = arguments.value("--mode")?.unwrap_or_default();
+        arguments.end()?;
+        serve_all(|stream| serve(stream, mode))
     })())
+}
+
+fn serve_all<F, E>(serve: impl Fn(TcpStream) -> F) -> Result<(), Box<dyn Error>>
+where
+    F: Future<Output = Result<(), E>> + 'static,
+    E: 'static,
+{
+    block_on(async {
+        let listener = listen()?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            let served = serve(stream);
+            // How a connection ends is told by what the generator gets to see.
+            tokio::task::spawn_local(async move { drop(served.await) });
+        }
+    })
 }
 
 /// Runs a client or a server on a runtime of one thread.

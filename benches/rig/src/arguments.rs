@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::ffi::OsString;
+use std::fmt;
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -62,6 +63,40 @@ impl Arguments {
         }
     }
 }
+
+/// What a WebSocket server does with a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It goes back to its sender.
+    #[default]
+    Echo,
+    /// It goes to every open connection, its sender's too.
+    Broadcast,
+}
+
+impl FromStr for Mode {
+    type Err = UnknownMode;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "echo" => Ok(Self::Echo),
+            "broadcast" => Ok(Self::Broadcast),
+            _ => Err(UnknownMode),
+        }
+    }
+}
+
+/// There is no such mode.
+#[derive(Clone, Copy, Debug)]
+pub struct UnknownMode;
+
+impl fmt::Display for UnknownMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("modes are echo and broadcast")
+    }
+}
+
+impl Error for UnknownMode {}
 
 /// Prints what went wrong, if anything: the last thing that `main` does.
 #[must_use]

@@ -13,7 +13,7 @@ mod placed;
 mod process;
 mod replies;
 
-pub use arguments::{Arguments, finish};
+pub use arguments::{Arguments, Mode, UnknownMode, finish};
 pub use client::ClientRun;
 pub use connect::{address, connect, upgrade, upgrade_request};
 pub use frames::{

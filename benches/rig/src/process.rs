@@ -70,5 +70,6 @@ pub fn resident_bytes(pid: u32) -> io::Result<u64> {
         .and_then(|rest| rest.trim().strip_suffix(" kB"))
         .and_then(|number| number.trim().parse::<u64>().ok())
         .map(|kib| kib * 1024)
-        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+        // One that has ended, and was not waited for yet, has no memory.
+        .ok_or_else(|| io::Error::other(format!("process {pid} has no memory: it has ended")))
 }

@@ -1,25 +1,27 @@
 //! `ws-mio` as its documentation shows it, with nothing tuned.
 
 use std::error::Error;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
-use std::thread;
 
-use bench_rig::{Arguments, finish};
-use socket2::{Domain, Protocol, Socket, Type};
-use ws_mio::{Config, Handler, Message, OriginPolicy, Peer, Server};
+use bench_rig::{Arguments, Mode, finish};
+use ws_mio::{Config, Handler, Message, OriginPolicy, Peer, Prepared, Server};
 
 const HELP: &str = "\
-server-ws-mio [--threads N] [--accept-unmasked-frame]
+server-ws-mio [--mode echo|broadcast] [--threads N] [--accept-unmasked-frame]
 ";
 
-struct Echo;
+struct Answers {
+    mode: Mode,
+}
 
-impl Handler for Echo {
+impl Handler for Answers {
     type Data = ();
 
     fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
-        peer.send(message);
+        match self.mode {
+            Mode::Echo => drop(peer.send(message)),
+            Mode::Broadcast => peer.broadcast(&Prepared::new(message)),
+        }
     }
 }
 
@@ -33,34 +35,12 @@ fn run() -> Result<(), Box<dyn Error>> {
         print!("{HELP}");
         return Ok(());
     }
-    let threads = arguments.value("--threads")?.unwrap_or(1);
+    let mode = arguments.value("--mode")?.unwrap_or_default();
     let mut config = Config::new(OriginPolicy::Any);
+    config.threads = arguments.value("--threads")?.unwrap_or(1);
     config.accept_unmasked_frame = arguments.flag("--accept-unmasked-frame").into();
     arguments.end()?;
-
-    let mut servers = Vec::new();
-    let mut port = 0;
-    for _ in 0..threads {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_port(threads > 1)?;
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
-        socket.listen(4096)?;
-        let server = Server::from_std(socket.into(), config.clone())?;
-        port = server.local_addr()?.port();
-        servers.push(server);
-    }
-    println!("listening on 127.0.0.1:{port}");
-    // The main thread takes one of them: a lone loop then has the main heap.
-    let last = servers.pop();
-    thread::scope(|scope| {
-        let running: Vec<_> = servers
-            .into_iter()
-            .map(|server| scope.spawn(|| server.run(Echo)))
-            .collect();
-        last.map_or(Ok(()), |server| server.run(Echo))?;
-        for server in running {
-            server.join().map_err(|_| "a loop panicked")??;
-        }
-        Ok(())
-    })
+    let server = Server::bind("127.0.0.1:0", config)?;
+    println!("listening on {}", server.local_addr()?);
+    Ok(server.run_with(|_| Answers { mode })?)
 }

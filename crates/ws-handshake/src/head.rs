@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::error::HandshakeError;
-use crate::headers::Escaped;
+use crate::headers::{Escaped, position};
 use crate::request::Request;
 
 /// How large a message head may be.
@@ -195,10 +195,7 @@ impl<'a> Head<'a> {
     /// The start line, and the block of field lines with the CR LF of each.
     pub(crate) fn split(bytes: &'a [u8]) -> (&'a [u8], &'a [u8]) {
         let block = bytes.strip_suffix(b"\r\n").unwrap_or(bytes);
-        let end = block
-            .iter()
-            .position(|&byte| byte == b'\n')
-            .map_or(block.len(), |at| at + 1);
+        let end = position(block, |byte| byte == b'\n').map_or(block.len(), |at| at + 1);
         let (line, fields) = block.split_at(end);
         (line.strip_suffix(b"\r\n").unwrap_or(line), fields)
     }
@@ -315,10 +312,7 @@ impl Scanner {
         // One byte beyond the limit is enough to know that it is broken.
         let room = self.max_head - self.length;
         let window = &input[..input.len().min(room.saturating_add(1))];
-        let text = window
-            .iter()
-            .position(|&byte| byte == b'\r' || byte == b'\n')
-            .unwrap_or(window.len());
+        let text = position(window, |byte| byte == b'\r' || byte == b'\n').unwrap_or(window.len());
         self.visit(text);
         self.count(text)?;
         Ok(text)

@@ -248,22 +248,41 @@ fn is_reserved(name: &str) -> bool {
 ///
 /// INVARIANT: the block was scanned, so that a line feed only ever ends a CR LF.
 pub(crate) fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
-    block
-        .split_inclusive(|&byte| byte == b'\n')
-        .map(|line| line.strip_suffix(b"\r\n").unwrap_or(line))
+    let mut rest = block;
+    core::iter::from_fn(move || {
+        let end = match position(rest, |byte| byte == b'\n') {
+            Some(feed) => feed + 1,
+            None if rest.is_empty() => return None,
+            None => rest.len(),
+        };
+        let (line, after) = rest.split_at(end);
+        rest = after;
+        Some(line.strip_suffix(b"\r\n").unwrap_or(line))
+    })
+}
+
+/// Finds the first byte that is looked for; in steps of as many bytes as the
+/// compiler compares at once.
+#[inline]
+pub(crate) fn position(bytes: &[u8], is_it: impl Fn(u8) -> bool) -> Option<usize> {
+    let is_in = |step: &[u8; 16]| step.iter().fold(false, |found, &byte| found | is_it(byte));
+    let steps = bytes.as_chunks().0;
+    let passed = 16 * steps.iter().take_while(|step| !is_in(step)).count();
+    let found = bytes[passed..].iter().position(|&byte| is_it(byte))?;
+    Some(passed + found)
 }
 
 /// Reads `name ":" OWS value OWS` (RFC 9112 section 5).
 pub(crate) fn parse_field(line: &[u8]) -> Result<(&[u8], &[u8]), HandshakeError> {
     //= RFC9112-5-1
-    if let Some(colon) = line.iter().position(|&byte| byte == b':') {
-        let name = &line[..colon];
-        let value = trim(&line[colon + 1..]);
-        //= RFC9110-5.1-1
-        //= RFC9112-5.1-1
-        //= RFC9112-2.2-3
-        //= RFC9112-2.2-4
-        if is_token(name) && is_value(value) {
+    let name_len = line.iter().take_while(|byte| is_token_byte(**byte)).count();
+    //= RFC9110-5.1-1
+    //= RFC9112-5.1-1
+    //= RFC9112-2.2-3
+    //= RFC9112-2.2-4
+    if let (name @ [_, ..], [b':', value @ ..]) = line.split_at(name_len) {
+        let value = trim(value);
+        if is_value(value) {
             return Ok((name, value));
         }
     }
@@ -314,9 +333,9 @@ pub(crate) const fn is_token_byte(byte: u8) -> bool {
 /// Whether the bytes may be a field value or a reason: no control character but the tab (RFC 9110 section 5.5).
 pub(crate) fn is_value(bytes: &[u8]) -> bool {
     //= RFC9110-5.5-1
-    bytes
-        .iter()
-        .all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
+    // All of them are looked at, many at once: a first bad one is rare.
+    let is_bad = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
+    !bytes.iter().fold(false, |bad, &byte| bad | is_bad(byte))
 }
 
 const TOKEN_BYTES: [bool; 256] = {

@@ -312,11 +312,11 @@ impl<'r> Acceptance<'r> {
         // frame layer will accept.
         //= MSWS-1.7-1
         out.reserve(REPLY_BYTES + self.fields.as_bytes().len());
-        out.extend_from_slice(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
-        );
         //= RFC6455-11.3.3-1
-        out.extend_from_slice(b"Sec-WebSocket-Accept: ");
+        out.extend_from_slice(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Accept: ",
+        );
         out.extend_from_slice(&self.accept);
         //= RFC6455-4.2.2-11
         //= RFC6455-4.3-4

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, mem};
 
 use ws_proto::{OpCode, OutFrame, Outbox, OutboxFull};
 
-use crate::{Backpressure, SlowConsumer, Transport, outgoing::Outgoing};
+use crate::{SlowConsumer, outgoing::Outgoing};
 
 /// Whole messages, behind the outbox.
 ///
@@ -20,6 +20,8 @@ pub(crate) struct Backlog {
     len: usize,
     /// A message was one too many for [`SlowConsumer::Close`].
     pub(crate) is_too_slow: bool,
+    /// How many messages were dropped, until somebody asks.
+    pub(crate) dropped: u64,
 }
 
 #[derive(Debug)]
@@ -40,6 +42,7 @@ impl Backlog {
             messages: VecDeque::new(),
             len: 0,
             is_too_slow: false,
+            dropped: 0,
         }
     }
 
@@ -88,6 +91,7 @@ impl Backlog {
     fn push(&mut self, mut message: Waiting, room: usize) -> usize {
         let mut dropped = 0;
         let mut drop_one = |message: &Waiting| {
+            self.dropped += 1;
             if !message.is_answer {
                 dropped += message.frame.len();
             }
@@ -117,24 +121,13 @@ impl Outgoing {
         self.outbox.len() + self.backlog.len()
     }
 
-    /// Sends a message under a key: as others, unless it is to wait.
-    pub(crate) fn send_keyed(
-        &mut self,
-        key: u64,
-        frame: &OutFrame<'_>,
-        cork: &mut Vec<u8>,
-        transport: &mut dyn Transport,
-    ) -> Backpressure {
-        let conflates = self.backlog.policy == SlowConsumer::Conflate;
-        if conflates && !self.outbox.is_empty() && !self.is_over() {
-            return self.wait(Some(key), frame);
-        }
-        self.send(frame, cork, transport)
-    }
-
     /// Has a frame wait, by the policy for slow consumers.
     #[cold]
-    pub(crate) fn wait(&mut self, key: Option<u64>, frame: &OutFrame<'_>) -> Backpressure {
+    pub(crate) fn wait(
+        &mut self,
+        key: Option<u64>,
+        frame: &OutFrame<'_>,
+    ) -> Result<(), OutboxFull> {
         let pending = self.pending();
         let mut dropped = 0;
         match frame.opcode() {
@@ -146,9 +139,7 @@ impl Outgoing {
             // many Pongs.
             OpCode::Pong => self.outbox.append(frame, 0),
             OpCode::Ping => {
-                if let Err(full) = self.outbox.push(frame, 0) {
-                    return full.into();
-                }
+                self.outbox.push(frame, 0)?;
             }
             OpCode::Continuation | OpCode::Text | OpCode::Binary => {
                 let limit = self.outbox.limit();
@@ -166,7 +157,7 @@ impl Outgoing {
                 };
                 if may_drop && self.outbox.len() < limit {
                     let mut message = Waiting {
-                        key,
+                        key: key.filter(|_| self.backlog.policy == SlowConsumer::Conflate),
                         frame: Vec::with_capacity(frame.len()),
                         is_answer: self.answering,
                     };
@@ -180,12 +171,12 @@ impl Outgoing {
                         self.backlog.is_too_slow = true;
                         self.aborted = true;
                     }
-                    return full.into();
+                    return Err(full);
                 }
             }
         }
         self.count_waiting(frame.len(), dropped);
-        Backpressure::Queued(self.pending())
+        Ok(())
     }
 }
 
@@ -203,6 +194,7 @@ mod tests {
 
     use super::*;
     use crate::Refused;
+    use crate::{Backpressure, Transport};
 
     /// A transport that takes as much as the test lets through.
     #[derive(Debug, Default)]
@@ -273,8 +265,8 @@ mod tests {
                 .message(Message::Binary(payload))
                 .unwrap();
             self.finish(|outgoing, cork, transport| match key {
-                Some(key) => outgoing.send_keyed(key, &frame, cork, transport),
-                None => outgoing.send(&frame, cork, transport),
+                Some(_) => outgoing.send_keyed(key, frame, cork, transport),
+                None => outgoing.send(frame, cork, transport),
             })
         }
 
@@ -286,7 +278,7 @@ mod tests {
                 .fragment(Message::Binary(payload), last)
                 .unwrap();
             let sent =
-                self.finish(|outgoing, cork, transport| outgoing.send(&frame, cork, transport));
+                self.finish(|outgoing, cork, transport| outgoing.send(frame, cork, transport));
             if let Backpressure::Refused(_) = sent {
                 self.outgoing.sender = before;
             }
@@ -295,14 +287,14 @@ mod tests {
 
         fn ping(&mut self) -> Backpressure {
             let frame = self.outgoing.sender.ping(b"ping").unwrap();
-            self.finish(|outgoing, cork, transport| outgoing.send(&frame, cork, transport))
+            self.finish(|outgoing, cork, transport| outgoing.send(frame, cork, transport))
         }
 
         fn close(&mut self) -> Backpressure {
             let code = CloseCode::NORMAL;
             let frame = Some(CloseFrame { code, reason: "" });
             let frame = self.outgoing.sender.close(frame).unwrap();
-            self.finish(|outgoing, cork, transport| outgoing.send(&frame, cork, transport))
+            self.finish(|outgoing, cork, transport| outgoing.send(frame, cork, transport))
         }
 
         fn finish(
@@ -359,6 +351,7 @@ mod tests {
         assert!(side.outgoing.pending() <= LIMIT);
         let sizes = ["first".into(), "b".repeat(4_000), "c".repeat(4_000)];
         assert_eq!(side.messages(), sizes);
+        assert_eq!(side.outgoing.take_counts().dropped, 1);
     }
 
     #[test]
@@ -371,6 +364,10 @@ mod tests {
         side.send(None, b"none");
         let expected = ["first", "a2", "b2", "c1", "none", "none"];
         assert_eq!(side.messages(), expected);
+        let counts = side.outgoing.take_counts();
+        // The first found nothing in its way: it was sent before it had to wait.
+        let (sent, waited) = (counts.frames[2], counts.queued);
+        assert_eq!((counts.dropped, sent, waited), (2, 8, 7));
     }
 
     #[test]

@@ -5,17 +5,17 @@ use std::{io, mem, ops::Range, time::Duration};
 
 use tracing::debug;
 use ws_proto::{
-    Assembler, Chunk, CloseFrame, Event, FrameCounts, Keepalive, Limits, Masking, MaskingPolicy,
-    Message, OutFrame, ProtocolError, Receiver,
+    Assembler, Chunk, CloseFrame, Event, Keepalive, Limits, Masking, MaskingPolicy, Message,
+    ProtocolError, Receiver,
 };
 
 use crate::{
-    Backpressure, Cause, Closed, Handler, Peer, PeerId, SlowConsumer, Transport,
+    Cause, Closed, Handler, Peer, PeerId, SlowConsumer, Transport,
     arena::NOWHERE,
     connect::Role,
     metrics::Counters,
     order::Order,
-    outgoing::Outgoing,
+    outgoing::{IN_PLACE_MIN, Outgoing},
     pool::{Gather, Pool},
     scratch::Scratch,
     wheel::{Tick, Timer},
@@ -104,6 +104,8 @@ pub(crate) struct Link {
     unread: Vec<u8>,
     /// When the peer's Close is due, after ours.
     pub(crate) close_by: Option<Tick>,
+    /// It had a turn since its frames were counted.
+    is_used: bool,
 }
 
 impl Link {
@@ -120,6 +122,7 @@ impl Link {
             outgoing: Outgoing::new(masking, max_backpressure, slow_consumer),
             unread: Vec::new(),
             close_by: None,
+            is_used: false,
         }
     }
 
@@ -128,14 +131,13 @@ impl Link {
         self.receiver.is_idle() && self.outgoing.is_idle() && self.unread.is_empty()
     }
 
-    /// Returns how many frames began since this was last asked.
-    pub(crate) const fn take_counts(&mut self) -> FrameCounts {
-        self.receiver.take_counts()
-    }
-
-    /// Tells whether nothing more is to be parsed for now.
-    fn is_stalled(&self, high_water: usize) -> bool {
-        self.outgoing.paused || self.outgoing.is_behind(high_water)
+    /// Adds what was received and sent since this was last asked.
+    pub(crate) fn add_counts_to(&mut self, counters: &Counters) {
+        if mem::take(&mut self.is_used) {
+            counters.count_received(&self.receiver.take_counts());
+            let sent = self.outgoing.take_counts();
+            counters.count_sent(&sent, self.outgoing.sender.masking());
+        }
     }
 }
 
@@ -231,7 +233,6 @@ macro_rules! call {
             outgoing: &mut $turn.link.outgoing,
             cork: &mut *$turn.cork,
             orders: $turn.orders.as_deref_mut(),
-            counters: $turn.counters,
         };
         $body
     }};
@@ -246,6 +247,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     /// Writes what waits, parses what was read before, in `buffer[have]`, and
     /// then reads and parses what the transport has.
     pub(crate) fn run(&mut self, scratch: &mut Scratch, have: Range<usize>, ready: Ready) -> Fate {
+        self.link.is_used = true;
         let fate = self.converse(scratch, have, ready);
         self.link
             .outgoing
@@ -283,7 +285,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             if self.link.outgoing.is_over() {
                 return Fate::Keep;
             }
-            if self.link.is_stalled(self.high_water) {
+            if !self.link.outgoing.goes_on(self.high_water) {
                 self.link
                     .unread
                     .extend_from_slice(&scratch.as_mut_slice()[have]);
@@ -308,7 +310,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             } else if share == 0 {
                 return Fate::Again;
             } else if self.has_room_to_gather() {
-                match self.gather() {
+                match self.gather(scratch) {
                     Ok(0) if self.slot.readable => return self.end_of_input(),
                     Ok(len) => share = share.saturating_sub(len),
                     Err(error) => self.link.outgoing.broken = Some(error),
@@ -393,10 +395,13 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         let mut begun = None;
         self.link.outgoing.answering = true;
         let over = loop {
-            if let Err(error) = self.parse_whole(&mut input, start) {
-                break Some(self.fail(error));
+            match self.parse_whole(&mut input, start) {
+                // What most reads are.
+                Ok(1..) if input.is_empty() => break None,
+                Ok(_) => {}
+                Err(error) => break Some(self.fail(error)),
             }
-            if self.is_stopped() {
+            if !self.link.outgoing.goes_on(self.high_water) {
                 break None;
             }
             let event = match self.link.receiver.receive(&mut input) {
@@ -427,7 +432,10 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                     if let Some(mut gather) = self.link.gather.take() {
                         if gather.extend(chunk.data.as_bytes(), self.pool) {
                             match chunk.last {
-                                true => self.deliver(gather, false),
+                                true => {
+                                    let scratch = self.deliver(gather, false);
+                                    self.pool.give(scratch);
+                                }
                                 false => self.link.gather = Some(gather),
                             }
                             continue;
@@ -444,9 +452,9 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                 }
                 Event::Ping(payload) => {
                     if let Some(pong) = self.link.outgoing.sender.respond(&event) {
-                        let outgoing = &mut self.link.outgoing;
-                        let sent = outgoing.send(&pong, self.cork, &mut self.slot.transport);
-                        count_sent(self.counters, &pong, sent, outgoing);
+                        self.link
+                            .outgoing
+                            .send(pong, self.cork, &mut self.slot.transport);
                     }
                     call!(self, |handler, peer| handler.on_ping(peer, payload));
                 }
@@ -460,9 +468,9 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                     let cause = match self.link.outgoing.sender.respond(&event) {
                         None => Cause::Local,
                         Some(reply) => {
-                            let outgoing = &mut self.link.outgoing;
-                            let sent = outgoing.send(&reply, self.cork, &mut self.slot.transport);
-                            count_sent(self.counters, &reply, sent, outgoing);
+                            self.link
+                                .outgoing
+                                .send(reply, self.cork, &mut self.slot.transport);
                             Cause::Peer
                         }
                     };
@@ -534,7 +542,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     }
 
     /// Reads the rest of a frame, or a part of it, to where it belongs.
-    fn gather(&mut self) -> io::Result<usize> {
+    fn gather(&mut self, scratch: &mut Scratch) -> io::Result<usize> {
         let Some(mut gather) = self.link.gather.take() else {
             return Ok(0);
         };
@@ -557,15 +565,19 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             counters.messages_received.add(last.into());
         }
         match last {
-            true => self.deliver(gather, true),
+            true => {
+                // The loop goes on with the buffer that the caches know best.
+                let warm = self.deliver(gather, true);
+                self.pool.give(mem::replace(scratch, warm));
+            }
             false => self.link.gather = Some(gather),
         }
         read
     }
 
-    /// Hands out a message that was gathered; `lend` says that no frames are
-    /// to be written from another buffer.
-    fn deliver(&mut self, gather: Gather, lend: bool) {
+    /// Hands out a message that was gathered, and returns its buffer; `lend`
+    /// says that no frames are to be written from another one.
+    fn deliver(&mut self, gather: Gather, lend: bool) -> Scratch {
         let Gather {
             mut scratch,
             payload,
@@ -586,47 +598,55 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                 .flush_in_place(self.cork, buffer, &mut self.slot.transport);
         }
         self.link.outgoing.answering = answering;
-        self.pool.give(scratch);
+        scratch
     }
 
     /// Parses and dispatches messages that lie whole in the input, for as long
-    /// as there are any. `start` is the address of the buffer it is part of.
+    /// as there are any, and returns how many there were. `start` is the
+    /// address of the buffer that the input is part of.
     #[inline]
-    fn parse_whole(&mut self, input: &mut &mut [u8], start: usize) -> Result<(), ProtocolError> {
-        let before = input.len();
+    fn parse_whole(&mut self, input: &mut &mut [u8], start: usize) -> Result<u64, ProtocolError> {
+        if H::CHUNKS {
+            return Ok(0);
+        }
         let mut messages = 0;
-        let mut parsed = Ok(());
-        while !H::CHUNKS && !self.is_stopped() {
+        let Link {
+            receiver, outgoing, ..
+        } = &mut *self.link;
+        // One for all of them.
+        let peer = &mut Peer {
+            id: self.id,
+            data: &mut self.slot.data,
+            transport: &mut self.slot.transport,
+            outgoing,
+            cork: &mut *self.cork,
+            orders: self.orders.as_deref_mut(),
+        };
+        let parsed = loop {
+            if !peer.outgoing.goes_on(self.high_water) {
+                break Ok(());
+            }
             let frame = input.as_ptr().addr();
-            let message = match self.link.receiver.receive_whole(input) {
+            let message = match receiver.receive_whole(input) {
                 Ok(Some(message)) => message,
-                Ok(None) => break,
-                Err(error) => {
-                    parsed = Err(error);
-                    break;
-                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
             };
             messages += 1;
             let bytes = message.as_bytes();
-            let payload = bytes.as_ptr().addr();
-            self.link
-                .outgoing
-                .lend(bytes, payload - start, payload - frame);
-            call!(self, |handler, peer| handler.on_message(peer, message));
-        }
-        if let Some(counters) = self.counters {
-            counters.messages_received.add(messages);
-        }
-        if input.len() < before {
+            if bytes.len() >= IN_PLACE_MIN {
+                let payload = bytes.as_ptr().addr();
+                peer.outgoing.lend(bytes, payload - start, payload - frame);
+            }
+            self.handler.on_message(peer, message);
+        };
+        if messages > 0 {
             self.slot.keepalive.handle_data(self.now);
+            if let Some(counters) = self.counters {
+                counters.messages_received.add(messages);
+            }
         }
-        parsed
-    }
-
-    /// Tells whether nothing more is to be parsed for now.
-    #[inline]
-    fn is_stopped(&self) -> bool {
-        self.link.is_stalled(self.high_water) || self.link.outgoing.is_over()
+        parsed.map(|()| messages)
     }
 
     /// Tells the peer what it did wrong, and the application.
@@ -636,9 +656,9 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         debug!(%error, "the peer broke the protocol");
         //= RFC6455-7.1.7-1, RFC6455-7.1.7-3, RFC6455-7.1.7-5
         if let Some(close) = self.link.outgoing.sender.fail(&error) {
-            let outgoing = &mut self.link.outgoing;
-            let sent = outgoing.send(&close, self.cork, &mut self.slot.transport);
-            count_sent(self.counters, &close, sent, outgoing);
+            self.link
+                .outgoing
+                .send(close, self.cork, &mut self.slot.transport);
         }
         self.closed(Cause::Protocol(error));
         Fate::End { linger: true }
@@ -677,16 +697,5 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         }
         call!(self, |handler, peer| handler
             .on_close(peer, Closed::abnormal(cause)));
-    }
-}
-
-fn count_sent(
-    counters: Option<&Counters>,
-    frame: &OutFrame<'_>,
-    sent: Backpressure,
-    outgoing: &Outgoing,
-) {
-    if let Some(counters) = counters {
-        counters.count_sent(frame, sent, outgoing.sender.masking());
     }
 }

@@ -227,7 +227,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
         self.keep_time();
         self.carry_out();
-        self.count_received();
+        self.count_frames();
         !self
             .stop_by
             .is_some_and(|at| self.slots.is_empty() || self.tick() >= at)
@@ -338,13 +338,13 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 let spare = &mut self.spares[slot.role.index()];
                 if !spare.is_idle() {
                     let mut link = mem::replace(spare, new_link(slot.role, &self.config));
-                    self.counters.count_received(&link.take_counts());
+                    link.add_counts_to(&self.counters);
                     slot.state = self.links.insert(link) as u32;
                 }
             }
             state => {
                 let link = &mut self.links[state as usize];
-                self.counters.count_received(&link.take_counts());
+                link.add_counts_to(&self.counters);
                 if link.is_idle() {
                     self.links.remove(state as usize);
                     slot.state = NOWHERE;
@@ -401,10 +401,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
     }
 
-    /// Adds up the frames that idle connections have received in this turn.
-    fn count_received(&mut self) {
+    /// Adds up the frames of idle connections in this turn.
+    fn count_frames(&mut self) {
         for spare in &mut self.spares {
-            self.counters.count_received(&spare.take_counts());
+            spare.add_counts_to(&self.counters);
         }
     }
 

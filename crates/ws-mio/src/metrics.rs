@@ -8,9 +8,9 @@ use std::{
     },
 };
 
-use ws_proto::{FrameCounts, Masking, OpCode, OutFrame};
+use ws_proto::{FrameCounts, Masking, OpCode};
 
-use crate::{Backpressure, Cause, Refused};
+use crate::{Cause, outgoing::SentCounts};
 
 /// A number that one loop changes and any thread reads.
 ///
@@ -191,6 +191,9 @@ counters! {
     queued,
     /// Frames that were refused for a slow peer.
     refused,
+    /// Messages that waited for a slow peer and were dropped, or replaced by a
+    /// newer one.
+    dropped,
 }
 
 /// The names of [`Cause`]s.
@@ -222,21 +225,22 @@ impl Counters {
         }
     }
 
-    /// Counts a frame by what became of it.
-    #[inline]
-    pub(crate) fn count_sent(&self, frame: &OutFrame<'_>, sent: Backpressure, masking: &Masking) {
-        match sent {
-            Backpressure::Sent => {}
-            Backpressure::Queued(_) => self.queued.add(1),
-            Backpressure::Refused(Refused::Full(_)) => return self.refused.add(1),
-            Backpressure::Refused(_) => return,
+    /// Counts what a connection has sent, with its masking policy.
+    pub(crate) fn count_sent(&self, counts: &SentCounts, masking: &Masking) {
+        self.bytes_sent.add(counts.bytes);
+        self.queued.add(counts.queued);
+        self.refused.add(counts.refused);
+        self.dropped.add(counts.dropped);
+        for (counter, count) in self.frames_sent.iter().zip(counts.frames) {
+            if count > 0 {
+                counter.add(count);
+            }
         }
-        self.bytes_sent.add(frame.len() as u64);
-        self.frames_sent[usize::from(frame.opcode().bits())].add(1);
+        let frames = counts.frames.iter().sum();
         match masking {
-            Masking::Server(_) => self.unmasked_frames_sent.add(1),
+            Masking::Server(_) => self.unmasked_frames_sent.add(frames),
             Masking::Client(client) if client.set_mask_to_zero() => {
-                self.zero_key_frames_sent.add(1);
+                self.zero_key_frames_sent.add(frames);
             }
             Masking::Client(_) => {}
         }

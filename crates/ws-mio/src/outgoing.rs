@@ -67,6 +67,34 @@ pub(crate) struct Outgoing {
     lent: Option<Lent>,
     /// Frames that are to be written from the read buffer.
     in_place: Vec<InPlace>,
+    counts: SentCounts,
+}
+
+/// What was sent since this was last asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SentCounts {
+    pub(crate) bytes: u64,
+    /// Frames by opcode: the value at [`OpCode::bits`].
+    pub(crate) frames: [u64; 11],
+    pub(crate) queued: u64,
+    pub(crate) refused: u64,
+    pub(crate) dropped: u64,
+}
+
+impl SentCounts {
+    const NONE: Self = Self {
+        bytes: 0,
+        frames: [0; 11],
+        queued: 0,
+        refused: 0,
+        dropped: 0,
+    };
+
+    #[inline]
+    fn count(&mut self, frame: &OutFrame<'_>) {
+        self.bytes += frame.len() as u64;
+        self.frames[usize::from(frame.opcode().bits())] += 1;
+    }
 }
 
 /// Where a message lies, in memory and in the read buffer.
@@ -104,7 +132,7 @@ struct InPlace {
 const COPY_MAX: usize = 16 * 1024;
 /// A message of at least this size that is sent back just as it came is
 /// written from the read buffer, with its head in front of it there.
-const IN_PLACE_MIN: usize = 4096;
+pub(crate) const IN_PLACE_MIN: usize = 2048;
 /// How many frames may be written from the read buffer in one turn.
 const IN_PLACE_MAX: usize = 1024;
 /// A longer frame with a key is masked and written in blocks of this size.
@@ -130,6 +158,7 @@ impl Outgoing {
             unasked: 0,
             lent: None,
             in_place: Vec::new(),
+            counts: SentCounts::NONE,
         }
     }
 
@@ -148,66 +177,134 @@ impl Outgoing {
         !self.outbox.is_empty() || self.is_held_back
     }
 
-    /// Tells whether more answers wait for the peer than `high_water`.
-    pub(crate) const fn is_behind(&self, high_water: usize) -> bool {
+    /// Tells whether more is to be parsed: no more answers wait for the peer
+    /// than `high_water`, and nobody paused or ended the connection.
+    #[inline]
+    pub(crate) const fn goes_on(&self, high_water: usize) -> bool {
+        !self.paused && !self.is_over() && (self.outbox.is_empty() || !self.is_behind(high_water))
+    }
+
+    const fn is_behind(&self, high_water: usize) -> bool {
         self.pending() >= self.unasked.saturating_add(high_water)
     }
 
+    /// Returns what was sent since this was last asked.
+    pub(crate) fn take_counts(&mut self) -> SentCounts {
+        self.counts.dropped = mem::take(&mut self.backlog.dropped);
+        mem::replace(&mut self.counts, SentCounts::NONE)
+    }
+
     /// Sends a frame: behind what waits, else with the cork, else at once.
-    #[inline]
+    ///
+    /// The frame comes by value, so that the short way keeps it in registers.
+    #[inline(always)]
     pub(crate) fn send(
         &mut self,
-        frame: &OutFrame<'_>,
+        frame: OutFrame<'_>,
+        cork: &mut Vec<u8>,
+        transport: &mut dyn Transport,
+    ) -> Backpressure {
+        // What most frames are: short, and with nothing in the way.
+        if self.outbox.is_empty() && !self.is_over() && frame.len() < IN_PLACE_MIN {
+            self.counts.count(&frame);
+            frame.append_to(cork, 0);
+            if cork.len() < CORK_MAX {
+                return Backpressure::Sent;
+            }
+            return self.relieve(cork, transport);
+        }
+        self.send_keyed(None, frame, cork, transport)
+    }
+
+    /// Writes a cork that has grown long.
+    #[cold]
+    fn relieve(&mut self, cork: &mut Vec<u8>, transport: &mut dyn Transport) -> Backpressure {
+        if self.in_place.is_empty() {
+            self.flush_cork(cork, transport);
+        }
+        self.count_unasked(0);
+        self.verdict()
+    }
+
+    /// Tells what became of what was just sent.
+    const fn verdict(&self) -> Backpressure {
+        match self.pending() {
+            0 => Backpressure::Sent,
+            pending => Backpressure::Queued(pending),
+        }
+    }
+
+    /// Sends a frame as [`send`](Self::send): under a key, if it may take the
+    /// place of another that waits.
+    pub(crate) fn send_keyed(
+        &mut self,
+        key: Option<u64>,
+        frame: OutFrame<'_>,
         cork: &mut Vec<u8>,
         transport: &mut dyn Transport,
     ) -> Backpressure {
         if self.is_over() {
             return Refused::Over.into();
         }
-        if !self.outbox.is_empty() {
-            if self.backlog.is_used() {
-                return self.wait(None, frame);
+        let sent = match self.outbox.is_empty() {
+            true => {
+                self.write_frame(&frame, cork, transport);
+                self.count_unasked(0);
+                Ok(())
             }
-            let pending = self.outbox.len();
-            let has_room = match frame.opcode() {
-                // There is one in a connection.
-                OpCode::Close => true,
-                // Reading stops before there are many.
-                OpCode::Pong => true,
-                OpCode::Ping => false,
-                // However long it is: an answer to what was read below high
-                // water is never lost.
-                _ => pending < self.outbox.limit(),
-            };
-            if has_room {
-                self.outbox.append(frame, 0);
-            } else if let Err(full) = self.outbox.push(frame, 0) {
-                return full.into();
-            }
-            self.count_unasked(pending);
-            return Backpressure::Queued(self.outbox.len());
+            false if self.backlog.is_used() => self.wait(key, &frame),
+            false => self.queue(&frame),
+        };
+        if let Err(full) = sent {
+            self.counts.refused += 1;
+            return full.into();
         }
+        let verdict = self.verdict();
+        self.counts.count(&frame);
+        self.counts.queued += u64::from(verdict != Backpressure::Sent);
+        verdict
+    }
+
+    /// Puts a frame behind what waits.
+    fn queue(&mut self, frame: &OutFrame<'_>) -> Result<(), OutboxFull> {
+        let pending = self.outbox.len();
+        let has_room = match frame.opcode() {
+            // There is one in a connection.
+            OpCode::Close => true,
+            // Reading stops before there are many.
+            OpCode::Pong => true,
+            OpCode::Ping => false,
+            // However long it is: an answer to what was read below high
+            // water is never lost.
+            _ => pending < self.outbox.limit(),
+        };
+        if has_room {
+            self.outbox.append(frame, 0);
+        } else {
+            self.outbox.push(frame, 0)?;
+        }
+        self.count_unasked(pending);
+        Ok(())
+    }
+
+    /// Writes a frame, with the cork or at once.
+    fn write_frame(
+        &mut self,
+        frame: &OutFrame<'_>,
+        cork: &mut Vec<u8>,
+        transport: &mut dyn Transport,
+    ) {
         match frame.as_slices() {
             Some([head, payload]) if self.is_lent(head, payload) => self.echo(head, cork.len()),
             // With frames to write from the read buffer before it, it waits
             // in the cork for its turn.
             Some([head, payload]) if payload.len() > COPY_MAX && self.in_place.is_empty() => {
-                let corked = cork.len();
                 let slices = [
                     IoSlice::new(cork),
                     IoSlice::new(head),
                     IoSlice::new(payload),
                 ];
-                let slices = if corked == 0 { &slices[1..] } else { &slices };
-                let written = write(transport, slices);
-                if let Some(written) = self.note(written) {
-                    if written < corked {
-                        self.outbox.push_bytes(&cork[written..]);
-                    }
-                    if written < corked + frame.len() {
-                        self.outbox.append(frame, written.saturating_sub(corked));
-                    }
-                }
+                self.write_or_queue(&slices, transport);
                 cork.clear();
             }
             _ if frame.len() > BLOCK && self.in_place.is_empty() => {
@@ -218,13 +315,6 @@ impl Outgoing {
                 if cork.len() >= CORK_MAX && self.in_place.is_empty() {
                     self.flush_cork(cork, transport);
                 }
-            }
-        }
-        match self.outbox.len() {
-            0 => Backpressure::Sent,
-            pending => {
-                self.count_unasked(0);
-                Backpressure::Queued(pending)
             }
         }
     }
@@ -283,6 +373,7 @@ impl Outgoing {
 
     /// Writes the messages that are to be written from `buffer`, with what is
     /// corked before, between and after them.
+    #[inline]
     pub(crate) fn flush_in_place(
         &mut self,
         cork: &mut Vec<u8>,
@@ -290,9 +381,17 @@ impl Outgoing {
         transport: &mut dyn Transport,
     ) {
         self.lent = None;
-        if self.in_place.is_empty() {
-            return;
+        if !self.in_place.is_empty() {
+            self.write_in_place(cork, buffer, transport);
         }
+    }
+
+    fn write_in_place(
+        &mut self,
+        cork: &mut Vec<u8>,
+        buffer: &mut [u8],
+        transport: &mut dyn Transport,
+    ) {
         let mut frames = mem::take(&mut self.in_place);
         for frame in &frames {
             // INVARIANT: in front of the payload is the head of the frame that
@@ -301,6 +400,16 @@ impl Outgoing {
             let start = frame.payload.start - head.len();
             buffer[start..frame.payload.start].copy_from_slice(head);
         }
+        // Short ones close up to those before them, to be written as one.
+        frames.dedup_by(|frame, run| {
+            let joins = frame.cork_end == run.cork_end && frame.payload.len() < COPY_MAX;
+            if joins {
+                let start = frame.payload.start - usize::from(frame.head_len);
+                buffer.copy_within(start..frame.payload.end, run.payload.end);
+                run.payload.end += frame.payload.end - start;
+            }
+            joins
+        });
         let mut corked = 0;
         let mut slices = frames.iter().flat_map(|frame| {
             let before = mem::replace(&mut corked, frame.cork_end)..frame.cork_end;
@@ -328,6 +437,11 @@ impl Outgoing {
 
     /// Writes slices, behind what waits; what the transport refuses waits.
     fn write_or_queue(&mut self, slices: &[IoSlice<'_>], transport: &mut dyn Transport) {
+        // Often there is no cork.
+        let slices = match slices {
+            [first, rest @ ..] if first.is_empty() => rest,
+            _ => slices,
+        };
         let written = match self.outbox.is_empty() {
             true => write(transport, slices),
             false => Ok(0),
@@ -550,7 +664,7 @@ mod tests {
             for payload in payloads {
                 let frame = outgoing.sender.message(Message::Binary(payload)).unwrap();
                 frame.append_to(&mut expected, 0);
-                let sent = outgoing.send(&frame, &mut cork, transport);
+                let sent = outgoing.send(frame, &mut cork, transport);
                 assert!(!matches!(sent, Backpressure::Refused(_)), "{sent:?}");
                 // INVARIANT: what waits is in one place only.
                 assert!(cork.is_empty() || outgoing.outbox.is_empty());
@@ -621,7 +735,7 @@ mod tests {
                 let (mut outgoing, mut cork) = (server(1 << 20), Vec::new());
                 for payload in PAYLOADS {
                     let frame = outgoing.sender.message(Message::Binary(payload)).unwrap();
-                    outgoing.send(&frame, &mut cork, &mut transport);
+                    outgoing.send(frame, &mut cork, &mut transport);
                     outgoing.flush_cork(&mut cork, &mut transport);
                     outgoing.flush_outbox(&mut transport);
                 }
@@ -630,7 +744,7 @@ mod tests {
                 let writes = transport.writes;
                 let frame = outgoing.sender.message(Message::Text("late")).unwrap();
                 assert_eq!(
-                    outgoing.send(&frame, &mut cork, &mut transport),
+                    outgoing.send(frame, &mut cork, &mut transport),
                     Backpressure::Refused(Refused::Over)
                 );
                 outgoing.flush_cork(&mut cork, &mut transport);
@@ -645,7 +759,7 @@ mod tests {
         let (mut outgoing, mut cork) = (server(1 << 20), Vec::new());
         let mut transport = Script::new([Take(1), Fail(WouldBlock)]);
         let frame = outgoing.sender.message(Message::Text("waits")).unwrap();
-        outgoing.send(&frame, &mut cork, &mut transport);
+        outgoing.send(frame, &mut cork, &mut transport);
         outgoing.flush_cork(&mut cork, &mut transport);
         outgoing.aborted = true;
         outgoing.flush_outbox(&mut transport);
@@ -661,18 +775,18 @@ mod tests {
         // A single message may be longer, and there is room for some Pings.
         let long = [7; 1000];
         let frame = outgoing.sender.message(Message::Binary(&long)).unwrap();
-        outgoing.send(&frame, &mut cork, &mut transport);
+        outgoing.send(frame, &mut cork, &mut transport);
         outgoing.flush_cork(&mut cork, &mut transport);
         assert_eq!(outgoing.outbox.len(), 1004);
         let frame = outgoing.sender.message(Message::Text("")).unwrap();
         let Backpressure::Refused(Refused::Full(full)) =
-            outgoing.send(&frame, &mut cork, &mut transport)
+            outgoing.send(frame, &mut cork, &mut transport)
         else {
             panic!("it was not refused")
         };
         assert_eq!((full.pending, full.len, full.limit), (1004, 2, 10));
         let ping = outgoing.sender.ping(&[0; 125]).unwrap();
-        while outgoing.send(&ping, &mut cork, &mut transport)
+        while outgoing.send(ping.clone(), &mut cork, &mut transport)
             != Backpressure::Refused(Refused::Full(OutboxFull {
                 len: 127,
                 pending: outgoing.outbox.len(),
@@ -686,7 +800,7 @@ mod tests {
         });
         let close = outgoing.sender.close(close).unwrap();
         assert_eq!(
-            outgoing.send(&close, &mut cork, &mut transport),
+            outgoing.send(close, &mut cork, &mut transport),
             Backpressure::Queued(pending + 4)
         );
     }
@@ -701,7 +815,7 @@ mod tests {
             let (mut transport, mut cork) = (Script::default(), Vec::new());
             let payload = [9; COPY_MAX + 1];
             let frame = outgoing.sender.message(Message::Binary(&payload)).unwrap();
-            outgoing.send(&frame, &mut cork, &mut transport);
+            outgoing.send(frame, &mut cork, &mut transport);
             assert_eq!(transport.writes, writes);
             outgoing.flush_cork(&mut cork, &mut transport);
             assert_eq!(transport.wire.len(), 8 + payload.len());
@@ -726,7 +840,7 @@ mod tests {
         let mut send = |outgoing: &mut Outgoing, payload: &[u8]| {
             let frame = outgoing.sender.message(Message::Binary(payload)).unwrap();
             frame.append_to(&mut expected, 0);
-            outgoing.send(&frame, &mut cork, transport);
+            outgoing.send(frame, &mut cork, transport);
         };
         for range in ranges {
             let message = &buffer[range.clone()];
@@ -792,7 +906,7 @@ mod tests {
             let mut cork = Vec::new();
             for message in [Message::Text("before"), Message::Binary(&payload)] {
                 let frame = outgoing.sender.message(message).unwrap();
-                outgoing.send(&frame, &mut cork, &mut transport);
+                outgoing.send(frame, &mut cork, &mut transport);
             }
             outgoing.flush_cork(&mut cork, &mut transport);
             while !outgoing.outbox.is_empty() {
@@ -815,11 +929,48 @@ mod tests {
     }
 
     #[test]
+    fn messages_in_a_row_go_back_in_place_whatever_is_sent_between_them() {
+        let lens = [IN_PLACE_MIN, 3000, 2 * COPY_MAX, 5000, 125, 70_000, 4000];
+        // After which of them something short is sent.
+        for between in 0..1 << lens.len() {
+            let mut outgoing = server(1 << 20);
+            let (mut cork, mut transport) = (Vec::new(), Script::default());
+            let mut buffer = Vec::new();
+            let payloads = lens.iter().zip(0..).map(|(&len, n)| {
+                // As long a head as a client's frame has.
+                buffer.extend_from_slice(&[0xee; 14]);
+                buffer.extend(std::iter::repeat_n(n, len));
+                buffer.len() - len..buffer.len()
+            });
+            let payloads: Vec<_> = payloads.collect();
+            let mut expected = Vec::new();
+            for (n, payload) in payloads.into_iter().enumerate() {
+                let message = &buffer[payload.clone()];
+                if message.len() >= IN_PLACE_MIN {
+                    outgoing.lend(message, payload.start, 14);
+                }
+                let frame = outgoing.sender.message(Message::Binary(message)).unwrap();
+                frame.append_to(&mut expected, 0);
+                outgoing.send(frame, &mut cork, &mut transport);
+                if between & 1 << n != 0 {
+                    let frame = outgoing.sender.message(Message::Text("between")).unwrap();
+                    frame.append_to(&mut expected, 0);
+                    outgoing.send(frame, &mut cork, &mut transport);
+                }
+            }
+            outgoing.flush_in_place(&mut cork, &mut buffer, &mut transport);
+            outgoing.flush_cork(&mut cork, &mut transport);
+            assert!(transport.wire == expected, "{between:b}");
+        }
+    }
+
+    #[test]
     fn message_goes_back_by_a_copy_where_its_new_head_is_longer() {
         //= MSWS-3.1.4-4
         // A client's frame has a key where the server's that it echoes had
         // none, and in front of that lies another message.
-        let (first, second) = (vec![b'1'; IN_PLACE_MIN], vec![b'2'; IN_PLACE_MIN]);
+        const LEN: usize = 0x1000;
+        let (first, second) = (vec![b'1'; LEN], vec![b'2'; LEN]);
         let mut buffer = [
             &b"\x82\x7e\x10\x00"[..],
             &first,
@@ -830,11 +981,11 @@ mod tests {
         let masking = ClientMasking::with_set_mask_to_zero(true).into();
         let mut outgoing = Outgoing::new(masking, usize::MAX, SlowConsumer::default());
         let (mut cork, mut transport) = (Vec::new(), Script::default());
-        for start in [4, 8 + IN_PLACE_MIN] {
-            let message = &buffer[start..start + IN_PLACE_MIN];
+        for start in [4, 8 + LEN] {
+            let message = &buffer[start..start + LEN];
             outgoing.lend(message, start, 4);
             let frame = outgoing.sender.message(Message::Binary(message)).unwrap();
-            outgoing.send(&frame, &mut cork, &mut transport);
+            outgoing.send(frame, &mut cork, &mut transport);
         }
         outgoing.flush_in_place(&mut cork, &mut buffer, &mut transport);
         outgoing.flush_cork(&mut cork, &mut transport);

@@ -6,7 +6,6 @@ use ws_proto::{CloseCode, CloseFrame, Masking, Message, OutFrame, Prepared, Send
 
 use crate::{
     Backpressure, Connect, Refused, Transport,
-    metrics::Counters,
     order::{Order, Publication},
     outgoing::Outgoing,
 };
@@ -45,7 +44,6 @@ pub struct Peer<'a, D> {
     pub(crate) cork: &'a mut Vec<u8>,
     /// `None` for a [`Socket`](crate::Socket), which has no other peers.
     pub(crate) orders: Option<&'a mut Vec<Order<D>>>,
-    pub(crate) counters: Option<&'a Counters>,
 }
 
 impl<D> Peer<'_, D> {
@@ -96,6 +94,7 @@ impl<D> Peer<'_, D> {
     /// It is refused after a Close, between the fragments of another message,
     /// and while `max_backpressure` bytes wait. A handler that sends no more
     /// than it gets is never refused for the last reason.
+    #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Backpressure {
         let frame = self.outgoing.sender.message(message.into());
         self.write(frame)
@@ -106,8 +105,12 @@ impl<D> Peer<'_, D> {
     /// place of the message with this key that waits, if one does, so that a
     /// peer that reads slowly gets the latest of each key.
     pub fn send_keyed<'m>(&mut self, key: u64, message: impl Into<Message<'m>>) -> Backpressure {
-        let frame = self.outgoing.sender.message(message.into());
-        self.write_keyed(Some(key), frame)
+        match self.outgoing.sender.message(message.into()) {
+            Ok(frame) => self
+                .outgoing
+                .send_keyed(Some(key), frame, self.cork, self.transport),
+            Err(error) => error.into(),
+        }
     }
 
     /// Sends text, as [`send`](Self::send).
@@ -298,29 +301,10 @@ impl<D> Peer<'_, D> {
         self.outgoing.pending()
     }
 
-    fn write(&mut self, frame: Result<OutFrame<'_>, SendError>) -> Backpressure {
-        self.write_keyed(None, frame)
-    }
-
     #[inline]
-    fn write_keyed(
-        &mut self,
-        key: Option<u64>,
-        frame: Result<OutFrame<'_>, SendError>,
-    ) -> Backpressure {
+    fn write(&mut self, frame: Result<OutFrame<'_>, SendError>) -> Backpressure {
         match frame {
-            Ok(frame) => {
-                let sent = match key {
-                    Some(key) => self
-                        .outgoing
-                        .send_keyed(key, &frame, self.cork, self.transport),
-                    None => self.outgoing.send(&frame, self.cork, self.transport),
-                };
-                if let Some(counters) = self.counters {
-                    counters.count_sent(&frame, sent, self.outgoing.sender.masking());
-                }
-                sent
-            }
+            Ok(frame) => self.outgoing.send(frame, self.cork, self.transport),
             Err(error) => error.into(),
         }
     }

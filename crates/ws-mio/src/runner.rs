@@ -91,12 +91,13 @@ impl<H: Handler, L: Listener> Runner<H, L> {
 
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
+        let mut now = Duration::ZERO;
         loop {
-            match self.poll.poll(&mut events, self.wait()) {
+            match self.poll.poll(&mut events, self.wait(now)) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
-            let now = self.started.elapsed();
+            now = self.started.elapsed();
             self.inner.set_time(now);
             for event in &events {
                 match event.token() {
@@ -117,10 +118,13 @@ impl<H: Handler, L: Listener> Runner<H, L> {
     }
 
     /// Returns how long to wait for events; `None` for as long as it takes.
-    fn wait(&self) -> Option<Duration> {
+    ///
+    /// Counted from the start of the turn, which saves a look at the clock:
+    /// what falls due may be late by as long as that turn took.
+    fn wait(&self, now: Duration) -> Option<Duration> {
         let next = [self.inner.next_timeout(), self.accept_at];
         let next = next.into_iter().flatten().min()?;
-        Some(next.saturating_sub(self.started.elapsed()))
+        Some(next.saturating_sub(now))
     }
 
     /// Does what came through the mailbox.

@@ -283,7 +283,6 @@ impl<D: Default, T: Transport> Socket<D, T> {
             outgoing: &mut self.link.outgoing,
             cork: &mut self.cork,
             orders: None,
-            counters: None,
         })
     }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use crate::tool::Failure;
 
+use super::statistics::Figure;
+
 /// A load, as `--cells` names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cell {
@@ -20,8 +22,12 @@ pub(super) enum Load {
         pipelined: usize,
         masks: Masks,
     },
-    /// Echoes at half the rate that the raw server saturates at.
-    Latency { size: usize, connections: usize },
+    /// Echoes that are due at fixed times, whatever the server does.
+    Latency {
+        size: usize,
+        connections: usize,
+        rate: Rate,
+    },
     /// Connect, upgrade, close.
     Churn,
     /// One sends and all receive.
@@ -32,6 +38,15 @@ pub(super) enum Load {
     Calls { size: usize, connections: usize },
     /// A client sends to a sink as fast as it can.
     Client { size: usize, masks: Masks },
+}
+
+/// How many messages a second are due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rate {
+    /// As many for each server: half of what the slowest of the run saturates at.
+    Common,
+    /// Half of what the server itself saturates at: each is as busy as the others.
+    Own,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,9 +83,8 @@ impl Cell {
             ["broadcast", size, connections] => number(size)
                 .zip(number(connections))
                 .map(|(size, connections)| Load::Broadcast { size, connections }),
-            ["latency", size, connections] => number(size)
-                .zip(number(connections))
-                .map(|(size, connections)| Load::Latency { size, connections }),
+            ["latency", size, connections] => latency(size, connections, Rate::Common),
+            ["latency", size, connections, "own"] => latency(size, connections, Rate::Own),
             ["calls", size, connections] => number(size)
                 .zip(number(connections))
                 .map(|(size, connections)| Load::Calls { size, connections }),
@@ -96,14 +110,31 @@ impl Cell {
         }
     }
 
-    /// What its messages are called.
-    pub(super) fn unit(&self) -> &'static str {
+    /// By what servers are compared; the first is that of the table and the plot.
+    pub(super) fn figures(&self) -> &'static [Figure] {
+        match self.load {
+            Load::Echo { .. } | Load::Churn | Load::Broadcast { .. } | Load::Client { .. } => {
+                &[Figure::CPU]
+            }
+            Load::Latency { .. } => &[Figure::P99],
+            Load::Memory { .. } => &[Figure::OPEN, Figure::ECHOED],
+            Load::Calls { .. } => &[Figure::CALLS],
+        }
+    }
+
+    /// Whether the raw server is a measure: what it keeps for a connection is a few bytes.
+    pub(super) fn has_floor(&self) -> bool {
+        !matches!(self.load, Load::Memory { .. })
+    }
+
+    /// What its messages are called: one, and several.
+    pub(super) fn unit(&self) -> (&'static str, &'static str) {
         match self.load {
             Load::Echo { .. } | Load::Latency { .. } | Load::Calls { .. } | Load::Client { .. } => {
-                "message"
+                ("message", "messages")
             }
-            Load::Churn | Load::Memory { .. } => "connection",
-            Load::Broadcast { .. } => "delivery",
+            Load::Churn | Load::Memory { .. } => ("connection", "connections"),
+            Load::Broadcast { .. } => ("delivery", "deliveries"),
         }
     }
 
@@ -130,9 +161,18 @@ impl Cell {
                 bytes(size),
                 keys(masks)
             ),
-            Load::Latency { size, connections } => format!(
-                "echo of {}, {connections} connections, at half the rate that the raw echo saturates at",
-                bytes(size)
+            Load::Latency {
+                size,
+                connections,
+                rate,
+            } => format!(
+                "echo of {}, {connections} connections, at half the rate that {} saturates at; \
+                 times count from when a message was due",
+                bytes(size),
+                match rate {
+                    Rate::Common => "the slowest of these servers",
+                    Rate::Own => "the server itself",
+                }
             ),
             Load::Churn => "connect, upgrade, close; 16 at a time".to_owned(),
             Load::Broadcast { size, connections } => {
@@ -161,6 +201,14 @@ impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
+}
+
+fn latency(size: &str, connections: &str, rate: Rate) -> Option<Load> {
+    Some(Load::Latency {
+        size: number(size)?,
+        connections: number(connections)?,
+        rate,
+    })
 }
 
 /// `125`, `16K`, `1M`.
@@ -194,6 +242,7 @@ pub(super) const FULL: &[&str] = &[
     "broadcast/125/1000",
     "broadcast/1K/200",
     "latency/125/64",
+    "latency/125/64/own",
     "memory/9000",
     "calls/125/64",
     "client/16K/random",
@@ -223,12 +272,12 @@ pub(super) const SCALE: &[&str] = &[
     "125/10/1",
     "125/100/1",
     "125/1000/1",
-    "125/9000/1",
+    "125/10000/1",
     "memory/1",
     "memory/10",
     "memory/100",
     "memory/1000",
-    "memory/9000",
+    "memory/10000",
 ];
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Where it was measured, and what.
 
+use std::env;
 use std::fs;
 use std::process::Command;
 
@@ -48,6 +49,14 @@ pub(super) fn description() -> String {
 /// The compiler, with its version.
 pub(super) fn compiler() -> String {
     output("rustc", "--version")
+}
+
+/// What instructions depend on: libraries choose by it when they run.
+pub(super) fn kind() -> String {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let has_avx2 = cpuinfo.split_whitespace().any(|flag| flag == "avx2");
+    let with = if has_avx2 { " with AVX2" } else { "" };
+    format!("{} {}{with}", env::consts::OS, env::consts::ARCH)
 }
 
 /// The version of a package in one of the lock files.

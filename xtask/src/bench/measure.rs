@@ -1,6 +1,7 @@
 //! One run: a server on one core, the generator on the other.
 
-use std::cell::Cell as Remembered;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use crate::tool::{self, Failure};
 
-use super::cell::{Cell, Load, Masks};
+use super::cell::{Cell, Load, Masks, Rate};
 use super::subject::{Subject, our_program};
 
 /// How long a run takes, in seconds.
@@ -25,11 +26,11 @@ pub(super) struct Pace {
 /// What runs are made with.
 #[derive(Debug)]
 pub(super) struct Rig {
-    raw: Option<&'static Subject>,
+    subjects: Vec<&'static Subject>,
     pace: Pace,
     is_pinned: bool,
-    /// Messages a second that the raw server saturated at last.
-    saturation: Remembered<Option<f64>>,
+    /// Messages a second that a server saturated at last, by the names of cell and server.
+    saturations: RefCell<HashMap<(String, &'static str), f64>>,
 }
 
 /// What the generator, or a client, said of a run.
@@ -43,10 +44,10 @@ impl Rig {
             eprintln!("neither pinned nor apart: that takes two cores and the program taskset");
         }
         Self {
-            raw: subjects.iter().copied().find(|subject| subject.is_raw()),
+            subjects: subjects.to_vec(),
             pace,
             is_pinned,
-            saturation: Remembered::new(None),
+            saturations: RefCell::default(),
         }
     }
 
@@ -57,7 +58,14 @@ impl Rig {
             _ => {}
         }
         let generator = self.arguments(cell, subject)?;
-        self.run(cell, subject, &generator)
+        let measurement = self.run(cell, subject, &generator)?;
+        if let Load::Echo { .. } = cell.load
+            && let Some(rate) = measurement.per_second()
+        {
+            let key = (cell.to_string(), subject.name);
+            self.saturations.borrow_mut().insert(key, rate);
+        }
+        Ok(measurement)
     }
 
     /// What the generator is to do in a cell of servers.
@@ -78,11 +86,19 @@ impl Rig {
                 push("pipelined", pipelined);
                 ("--load".to_owned(), masks)
             }
-            Load::Latency { size, connections } => {
+            Load::Latency {
+                size,
+                connections,
+                rate,
+            } => {
                 push("size", size);
                 push("connections", connections);
-                let rate = self.half_of_saturation(size, connections, subject)?;
-                (format!("--rate={rate}"), Masks::Random)
+                let saturating = Cell::parse(&format!("{size}/{connections}/1"))?;
+                let saturation = match rate {
+                    Rate::Own => self.saturation(&saturating, subject)?,
+                    Rate::Common => self.least_saturation(&saturating)?,
+                };
+                (format!("--rate={:.0}", saturation / 2.0), Masks::Random)
             }
             Load::Churn => {
                 push("connections", 16);
@@ -189,8 +205,12 @@ impl Rig {
         subject: &Subject,
         arguments: &[String],
     ) -> Result<Measurement, Failure> {
-        let server = self.start(cell, subject)?;
+        let mut server = self.start(cell, subject)?;
         self.generate(&server, subject, self.pace, arguments)
+            .map_err(|failure| match server.child.try_wait() {
+                Ok(Some(status)) => Failure::new(format!("{failure}; the server ended: {status}")),
+                _ => failure,
+            })
     }
 
     fn start(&self, cell: &Cell, subject: &Subject) -> Result<Server, Failure> {
@@ -219,26 +239,26 @@ impl Rig {
         self.json_of(&mut self.command("1", &line))
     }
 
-    /// Half of what the raw server bears, by a run of its own once a repeat.
-    fn half_of_saturation(
-        &self,
-        size: usize,
-        connections: usize,
-        subject: &Subject,
-    ) -> Result<f64, Failure> {
-        let raw = self
-            .raw
-            .ok_or_else(|| Failure::new("the rate is that of the server raw, which is left out"))?;
-        if subject.is_raw() {
-            let cell = Cell::parse(&format!("{size}/{connections}/1"))?;
-            let measurement = self.measure(&cell, raw)?;
-            self.saturation.set(measurement.per_second());
-        }
-        let saturation = self
-            .saturation
-            .get()
-            .ok_or_else(|| Failure::new("the server raw is to come first"))?;
-        Ok((saturation / 2.0).round())
+    /// What the server that bears the least of a load bears of it.
+    fn least_saturation(&self, saturating: &Cell) -> Result<f64, Failure> {
+        let bear = self.subjects.iter().filter(|other| other.can(saturating));
+        bear.filter_map(|other| self.saturation(saturating, other).ok())
+            .min_by(f64::total_cmp)
+            .ok_or_else(|| Failure::new("no server bears the load"))
+    }
+
+    /// Messages a second, as they were last measured, or by a run for this purpose.
+    fn saturation(&self, saturating: &Cell, subject: &Subject) -> Result<f64, Failure> {
+        let key = (saturating.to_string(), subject.name);
+        let known = self.saturations.borrow().get(&key).copied();
+        known.map_or_else(
+            || {
+                let measurement = self.measure(saturating, subject)?;
+                let none = || Failure::new("the generator tells no messages");
+                measurement.per_second().ok_or_else(none)
+            },
+            Ok,
+        )
     }
 
     fn measure_client(

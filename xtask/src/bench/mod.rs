@@ -9,9 +9,12 @@ mod cell;
 mod machine;
 mod measure;
 mod plot;
+mod quote;
 mod report;
 mod statistics;
 mod subject;
+mod verdict;
+mod without_xor;
 
 use std::fs;
 use std::path::PathBuf;
@@ -32,7 +35,7 @@ Measures the CPU time that a server spends on a message, and with it throughput,
 beside a raw TCP echo and other WebSocket servers. See benches/README.md.
 
   --quick            our servers and the floor only, briefly: about two minutes
-  --scale            1 to 9,000 connections
+  --scale            1 to 10,000 connections
   --cells LIST       which loads, as in 16/1/1,256K/64/1/zero,churn (SIZE/CONNECTIONS/PIPELINED,
                      and how the frames are masked: random, zero or none)
   --servers LIST     which servers, as in raw,ws-mio
@@ -41,6 +44,7 @@ beside a raw TCP echo and other WebSocket servers. See benches/README.md.
   --name NAME        writes benches/results/NAME.md, .svg and .jsonl    [full, scale]
                      (without it, --quick and what is only a part of the cells or servers
                      goes to the folder bench of the target folder)
+  --quote            measures nothing: copies the verdicts of the report NAME into README.md
   --list             shows the cells and the servers
   --verify           only checks that the servers echo rightly
 
@@ -49,7 +53,7 @@ Wants Linux and two cores: the server runs on the first, the generator on the se
 
 pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
     let mut plan = Plan::default();
-    let mut list = false;
+    let (mut list, mut quote) = (false, false);
     while let Some(argument) = arguments.next()? {
         match argument {
             Arg::Long("quick") => plan.preset = Preset::Quick,
@@ -59,6 +63,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
             Arg::Long("repeats") => plan.repeats = Some(arguments.value()?.parse()?),
             Arg::Long("seconds") => plan.seconds = Some(arguments.value()?.parse()?),
             Arg::Long("name") => plan.name = Some(arguments.value()?.string()?),
+            Arg::Long("quote") => quote = true,
             Arg::Long("list") => list = true,
             Arg::Long("verify") => plan.verify = true,
             other => return Err(other.unexpected().into()),
@@ -66,6 +71,9 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
     }
     if list {
         return print_lists();
+    }
+    if quote {
+        return quote::write(&plan.file("md"));
     }
     if !cfg!(target_os = "linux") {
         return Err(Failure::new("only Linux tells what this measures"));
@@ -131,8 +139,7 @@ impl Plan {
                 }
             }
         }
-        let folder = self.folder();
-        fs::create_dir_all(&folder)?;
+        fs::create_dir_all(self.folder())?;
         let markdown = report.markdown(self.name(), self.repeats(), self.pace());
         println!("\n{markdown}");
         for (extension, content) in [
@@ -140,7 +147,7 @@ impl Plan {
             ("svg", plot::svg(&report)),
             ("jsonl", report.raw_data()),
         ] {
-            let path = folder.join(format!("{}.{extension}", self.name()));
+            let path = self.file(extension);
             fs::write(&path, content)?;
             println!("wrote {}", tool::relative(&path));
         }
@@ -168,7 +175,6 @@ impl Plan {
                     Preset::Quick => subject.is_ours() || subject.is_floor(),
                     _ => true,
                 })
-                .filter(|subject| subject.by_default)
                 .collect());
         };
         list.split(',')
@@ -201,6 +207,10 @@ impl Plan {
             Preset::Quick => "quick",
             Preset::Scale => "scale",
         })
+    }
+
+    fn file(&self, extension: &str) -> PathBuf {
+        self.folder().join(format!("{}.{extension}", self.name()))
     }
 
     fn folder(&self) -> PathBuf {

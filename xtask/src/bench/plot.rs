@@ -11,7 +11,7 @@ const WIDTH: u32 = 560;
 const RIGHT: u32 = 70;
 const TOP: u32 = 66;
 
-/// Draws CPU time a message ÷ that of the raw server, on a logarithmic scale.
+/// Draws the cells' figures ÷ those of the raw server, on a logarithmic scale.
 pub(super) fn svg(report: &Report<'_>) -> String {
     let groups: Vec<_> = report
         .cells
@@ -49,7 +49,7 @@ pub(super) fn svg(report: &Report<'_>) -> String {
          <text x=\"12\" y=\"22\" font-size=\"15\" fill=\"#222\">CPU time a message ÷ raw TCP in \
          the same run</text>\n\
          <text x=\"12\" y=\"40\" fill=\"#666\">Less is better; logarithmic; medians. A cell is \
-         message size/connections/frames at once.</text>\n"
+         message size/connections/frames at once; latency is p99, calls are system calls.</text>\n"
     );
     let mut tick = low.log2().ceil();
     while tick <= high.log2() {

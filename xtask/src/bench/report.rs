@@ -7,8 +7,9 @@ use crate::tool::Failure;
 use super::cell::{Cell, Load};
 use super::machine;
 use super::measure::{Measurement, Pace};
-use super::statistics::{median, smallest};
+use super::statistics::{Figure, median, smallest};
 use super::subject::Subject;
+use super::{quote, verdict};
 
 /// All runs so far.
 #[derive(Debug)]
@@ -64,15 +65,22 @@ impl<'a> Report<'a> {
         self.notes.is_empty()
     }
 
-    /// CPU time a message ÷ that of the raw server: of the medians, and of the best runs.
+    /// The cell's figure ÷ that of the raw server: of the medians, and of the best runs.
     pub(super) fn ratios(&self, cell: &Cell, subject: &Subject) -> Option<(f64, f64)> {
+        if !cell.has_floor() {
+            return None;
+        }
         let raw = self.subjects.iter().find(|subject| subject.is_raw())?;
-        let ours = self.numbers(cell, subject, Measurement::cpu);
-        let floor = self.numbers(cell, raw, Measurement::cpu);
+        let ours = self.numbers(cell, subject, cell.figures()[0].of);
+        let floor = self.numbers(cell, raw, cell.figures()[0].of);
         Some((
             median(ours.clone())? / median(floor.clone())?,
             smallest(&ours)? / smallest(&floor)?,
         ))
+    }
+
+    pub(super) fn median(&self, cell: &Cell, subject: &Subject, figure: &Figure) -> Option<f64> {
+        median(self.numbers(cell, subject, figure.of))
     }
 
     fn numbers(
@@ -88,21 +96,25 @@ impl<'a> Report<'a> {
             .collect()
     }
 
-    fn median(&self, cell: &Cell, subject: &Subject, name: &str) -> Option<f64> {
-        median(self.numbers(cell, subject, |measurement| measurement.number(name)))
-    }
-
     pub(super) fn markdown(&self, name: &str, repeats: u32, pace: Pace) -> String {
         let mut out = format!(
-            "# cargo xtask bench: {name}\n\n{}.\n\n{repeats} interleaved runs of {} s each after \
-             {} s of warming up; medians, and in brackets best against best. The figure is CPU \
-             time a message ÷ that of a raw TCP echo in the same run.\n\n",
-            machine::description(),
+            "# cargo xtask bench: {name}\n\n{begin}{machine}. {repeats} interleaved runs of {} s \
+             each after {} s of warming up; medians. {versions}.\n\n",
             pace.measured,
             pace.warm_up,
+            begin = quote::BEGIN,
+            machine = machine::description(),
+            versions = self.versions(),
+        );
+        verdict::write(&mut out, self);
+        let _ = write!(
+            out,
+            "{end}\nCPU time a message (in the cells of latencies p99, in those of calls system \
+             calls) ÷ that of the raw server, and in brackets best run against best run:\n\n",
+            end = quote::END,
         );
         self.summary(&mut out);
-        self.versions(&mut out);
+        self.descriptions(&mut out);
         for cell in self.cells {
             self.section(&mut out, cell);
         }
@@ -113,6 +125,19 @@ impl<'a> Report<'a> {
             }
         }
         out
+    }
+
+    /// What was measured, in a line.
+    fn versions(&self) -> String {
+        let mut known = Vec::new();
+        for subject in self.subjects {
+            let version = machine::version(subject.package).unwrap_or_default();
+            let version = format!("{} {version}", subject.package);
+            if !known.contains(&version) {
+                known.push(version);
+            }
+        }
+        known.join(", ")
     }
 
     /// Ratios: a row a cell, a column a subject.
@@ -157,47 +182,25 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn versions(&self, out: &mut String) {
-        out.push_str("\n| server | version | how it is driven |\n|---|---|---|\n");
+    fn descriptions(&self, out: &mut String) {
+        out.push_str("\n| server | of | how it is driven |\n|---|---|---|\n");
         for subject in self.subjects {
-            let version = machine::version(subject.package).unwrap_or_default();
-            let _ = writeln!(
-                out,
-                "| {} | {} {version} | {} |",
-                subject.name, subject.package, subject.driven
-            );
+            let (name, package, driven) = (subject.name, subject.package, subject.driven);
+            let _ = writeln!(out, "| {name} | {package} | {driven} |");
         }
     }
 
     fn section(&self, out: &mut String, cell: &Cell) {
         let _ = write!(out, "\n## {cell}\n\n{}\n\n", capitalized(&cell.title()));
-        if let Load::Memory { .. } = cell.load {
-            out.push_str("| server | B after the handshake | B after an echo |\n|---|---:|---:|\n");
-            for subject in self.subjects {
-                let each = |at: usize| {
-                    median(self.numbers(cell, subject, |run| run.memory().map(|both| both[at])))
-                };
-                if let Some((open, echoed)) = each(0).zip(each(1)) {
-                    let _ = writeln!(out, "| {} | {open:.0} | {echoed:.0} |", subject.name);
-                }
-            }
-            return;
+        if let Load::Memory { .. } | Load::Calls { .. } = cell.load {
+            return self.figures(out, cell);
         }
-        if let Load::Calls { .. } = cell.load {
-            out.push_str("| server | system calls a message |\n|---|---:|\n");
-            for subject in self.subjects {
-                if let Some(calls) = median(self.numbers(cell, subject, Measurement::calls)) {
-                    let _ = writeln!(out, "| {} | {calls:.3} |", subject.name);
-                }
-            }
-            return;
-        }
+        let (unit, units) = cell.unit();
         let _ = write!(
             out,
-            "| server | CPU µs a {unit} | least – most | ÷ raw | best ÷ best | {unit}s a second \
+            "| server | CPU µs a {unit} | least – most | ÷ raw | best ÷ best | {units} a second \
              | p50 µs | p99 µs | p99.9 µs | RSS MiB | busy % | generator busy % |\n\
              |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
-            unit = cell.unit()
         );
         for subject in self.subjects {
             let cpu = self.numbers(cell, subject, Measurement::cpu);
@@ -210,7 +213,7 @@ impl<'a> Report<'a> {
                 Some(number) => format!("{:.digits$}", number * factor),
                 None => "–".to_owned(),
             };
-            let of = |name| self.median(cell, subject, name);
+            let of = |name| median(self.numbers(cell, subject, |run| run.number(name)));
             let rate = median(self.numbers(cell, subject, Measurement::per_second));
             let _ = writeln!(
                 out,
@@ -229,6 +232,25 @@ impl<'a> Report<'a> {
                 value(of("busy"), 100.0, 0),
                 value(of("generator_busy"), 100.0, 0),
             );
+        }
+    }
+
+    /// The cell's figures and nothing else.
+    fn figures(&self, out: &mut String, cell: &Cell) {
+        let figures = cell.figures();
+        out.push_str("| server |");
+        for figure in figures {
+            let _ = write!(out, " {} |", figure.name);
+        }
+        let _ = writeln!(out, "\n|---|{}", "---:|".repeat(figures.len()));
+        for subject in self.subjects {
+            let values: Option<Vec<_>> = figures
+                .iter()
+                .map(|figure| Some(figure.show(self.median(cell, subject, figure)?)))
+                .collect();
+            if let Some(values) = values {
+                let _ = writeln!(out, "| {} | {} |", subject.name, values.join(" | "));
+            }
         }
     }
 

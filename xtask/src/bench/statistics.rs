@@ -1,5 +1,55 @@
 //! Numbers of several runs.
 
+use super::measure::Measurement;
+
+/// A number by which servers are compared: less is better.
+#[derive(Debug)]
+pub(super) struct Figure {
+    pub(super) name: &'static str,
+    /// What a unit of the table is in those of the measurement, and with how many digits.
+    scale: f64,
+    digits: usize,
+    pub(super) of: fn(&Measurement) -> Option<f64>,
+}
+
+impl Figure {
+    pub(super) const CPU: Self = Self {
+        name: "CPU µs",
+        scale: 1e3,
+        digits: 2,
+        of: Measurement::cpu,
+    };
+    pub(super) const P99: Self = Self {
+        name: "p99 µs",
+        scale: 1e3,
+        digits: 0,
+        of: |measurement| measurement.number("p99_ns"),
+    };
+    pub(super) const CALLS: Self = Self {
+        name: "system calls",
+        scale: 1.0,
+        digits: 3,
+        of: Measurement::calls,
+    };
+    pub(super) const OPEN: Self = Self {
+        name: "B, never used",
+        scale: 1.0,
+        digits: 0,
+        of: |measurement| Some(measurement.memory()?[0]),
+    };
+    pub(super) const ECHOED: Self = Self {
+        name: "B, after an echo",
+        scale: 1.0,
+        digits: 0,
+        of: |measurement| Some(measurement.memory()?[1]),
+    };
+
+    /// A value as the tables have it.
+    pub(super) fn show(&self, value: f64) -> String {
+        format!("{:.*}", self.digits, value / self.scale)
+    }
+}
+
 /// Returns the median; `None` of nothing.
 pub(super) fn median(mut numbers: Vec<f64>) -> Option<f64> {
     numbers.sort_by(f64::total_cmp);

@@ -6,6 +6,7 @@ use std::process::Command;
 use crate::tool::{self, Failure};
 
 use super::cell::{Cell, Load, Masks};
+use super::without_xor;
 
 /// A server or client that can be measured.
 #[derive(Debug)]
@@ -26,7 +27,8 @@ pub(super) struct Subject {
     unmasked: Option<&'static [&'static str]>,
     /// Which cores it is pinned to.
     pub(super) cores: &'static str,
-    pub(super) by_default: bool,
+    /// The cells that it is there for, if that is not all that it can do.
+    only: Option<&'static [&'static str]>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,8 @@ enum Origin {
     /// A floor that looks like a WebSocket server to a client that comes and goes.
     Exchange,
     Ours,
+    /// Ours, compiled from a copy of the sources in which the XOR does nothing.
+    WithoutXor,
     /// A binary of the workspace `benches/peers`.
     Peer,
     /// uWebSockets, of the sources that a crate ships.
@@ -55,11 +59,16 @@ impl Subject {
         broadcasts: false,
         unmasked: None,
         cores: "0",
-        by_default: true,
+        only: None,
     };
 
     pub(super) fn is_ours(&self) -> bool {
         self.origin == Origin::Ours
+    }
+
+    /// As the others have one.
+    pub(super) fn is_ours_on_one_core(&self) -> bool {
+        self.is_ours() && self.cores == Self::NONE.cores
     }
 
     pub(super) fn is_raw(&self) -> bool {
@@ -70,15 +79,21 @@ impl Subject {
         matches!(self.origin, Origin::Floor | Origin::Exchange)
     }
 
+    pub(super) fn is_peer(&self) -> bool {
+        matches!(self.origin, Origin::Peer | Origin::Uws | Origin::Node)
+    }
+
     /// Whether it is a server of WebSockets.
     pub(super) fn is_verifiable(&self) -> bool {
-        self.server.is_some() && !self.is_floor()
+        self.server.is_some() && (self.is_ours() || self.is_peer())
     }
 
     /// Whether there is anything to measure.
     pub(super) fn can(&self, cell: &Cell) -> bool {
-        if self.origin == Origin::Exchange {
-            return cell.load == Load::Churn;
+        if let Some(only) = self.only
+            && !only.contains(&cell.to_string().as_str())
+        {
+            return false;
         }
         match cell.load {
             Load::Client { masks, .. } => {
@@ -126,6 +141,7 @@ impl Subject {
     fn program(&self, name: &str) -> Vec<String> {
         let path = match self.origin {
             Origin::Floor | Origin::Exchange | Origin::Ours => our_program(name),
+            Origin::WithoutXor => without_xor::target().join("release").join(name),
             Origin::Peer => peers_target().join("release").join(name),
             Origin::Uws => uws_folder().join(name),
             Origin::Node => {
@@ -154,6 +170,7 @@ pub(super) fn build(wanted: Vec<&'static Subject>) -> Result<Vec<&'static Subjec
             "peers",
             build_peers as fn() -> Result<(), Failure>,
         ),
+        (Origin::WithoutXor, "server without XOR", without_xor::build),
         (Origin::Uws, "server uws", build_uws),
         (Origin::Node, "peers on Node.js", install_node),
     ] {
@@ -309,6 +326,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
         origin: Origin::Exchange,
         server: Some("server-raw-tcp"),
         arguments: &["--mode", "exchange"],
+        only: Some(&["churn"]),
         ..Subject::NONE
     },
     Subject {
@@ -318,6 +336,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
         origin: Origin::Ours,
         server: Some("server-ws-mio"),
         client: Some("client-ws-mio"),
+        broadcasts: true,
         unmasked: Some(&["--accept-unmasked-frame"]),
         ..Subject::NONE
     },
@@ -328,17 +347,29 @@ pub(super) const SUBJECTS: &[Subject] = &[
         origin: Origin::Ours,
         server: Some("server-ws-mio"),
         arguments: &["--threads", "2"],
-        unmasked: Some(&["--accept-unmasked-frame"]),
         cores: "0,1",
-        by_default: false,
+        only: Some(&["125/64/1", "125/512/1"]),
+        ..Subject::NONE
+    },
+    Subject {
+        name: "ws-mio-no-xor",
+        package: "ws-mio",
+        driven: "compiled from a copy of the sources in which the XOR returns at once; what it \
+                 sends back is still masked with the key",
+        origin: Origin::WithoutXor,
+        server: Some("server-ws-mio"),
+        only: Some(&["256K/64/1", "1M/1/1"]),
         ..Subject::NONE
     },
     Subject {
         name: "ws-smol",
         package: "ws-smol",
-        driven: "on one thread; short replies queued until nothing is to be received",
+        driven: "on one thread; short replies queued until nothing is to be received; broadcasts \
+                 through a channel for each connection",
         origin: Origin::Ours,
         server: Some("server-ws-smol"),
+        client: Some("client-ws-smol"),
+        broadcasts: true,
         unmasked: Some(&["--accept-unmasked-frame"]),
         ..Subject::NONE
     },
@@ -363,18 +394,21 @@ pub(super) const SUBJECTS: &[Subject] = &[
     Subject {
         name: "tokio-websockets",
         package: "tokio-websockets",
-        driven: "reads all that is ready, feeds, then one flush",
+        driven: "reads all that is ready, feeds, then one flush; broadcasts through a channel for \
+                 each connection; as a client with keys of `fastrand`",
         server: Some("server-tokio-websockets"),
         client: Some("client-tokio-websockets"),
+        broadcasts: true,
         ..Subject::NONE
     },
     Subject {
         name: "tokio-tungstenite",
         package: "tokio-tungstenite",
-        driven: "16 KiB read buffer; reads all that is ready, feeds, then one flush; as a client \
-                 tungstenite, blocking",
+        driven: "16 KiB read buffer; reads all that is ready, feeds, then one flush; broadcasts \
+                 through a channel for each connection; as a client tungstenite, blocking",
         server: Some("server-tokio-tungstenite"),
         client: Some("client-tungstenite"),
+        broadcasts: true,
         ..Subject::NONE
     },
     Subject {
@@ -403,8 +437,10 @@ pub(super) const SUBJECTS: &[Subject] = &[
     Subject {
         name: "wtx",
         package: "wtx",
-        driven: "as its examples: a write a frame",
+        driven: "as its examples: a write a frame; as a client it masks a message where it lies, \
+                 without a copy, with keys of a xorshift",
         server: Some("server-wtx"),
+        client: Some("client-wtx"),
         ..Subject::NONE
     },
     Subject {

@@ -1,23 +1,39 @@
-//! tokio-tungstenite: reads all messages that are ready, feeds the replies and flushes once.
+//! tokio-tungstenite: reads all messages that are ready, feeds the replies and flushes once; or
+//! broadcasts them.
 
 use std::process::ExitCode;
 
+use bench_rig::Mode;
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use peers::Room;
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// The buffer is filled with zeros before every read: 128 KiB, the default, cost small messages twice
 /// as much, and large ones no less.
 const READ: usize = 16 * 1024;
 
 fn main() -> ExitCode {
-    peers::run(|stream| tokio::task::unconstrained(serve(stream)))
+    let room = Room::default();
+    peers::run_in_mode(|stream, mode| tokio::task::unconstrained(serve(stream, mode, room.clone())))
 }
 
-async fn serve(stream: TcpStream) -> Result<(), Error> {
+async fn serve(stream: TcpStream, mode: Mode, room: Room<Message>) -> Result<(), Error> {
     let config = WebSocketConfig::default().read_buffer_size(READ);
-    let mut socket = tokio_tungstenite::accept_async_with_config(stream, Some(config)).await?;
+    let socket = tokio_tungstenite::accept_async_with_config(stream, Some(config)).await?;
+    match mode {
+        Mode::Echo => echo(socket).await,
+        Mode::Broadcast => room.serve(socket, is_data).await,
+    }
+}
+
+fn is_data(message: &Message) -> bool {
+    message.is_text() || message.is_binary()
+}
+
+async fn echo(mut socket: WebSocketStream<TcpStream>) -> Result<(), Error> {
     let mut messages = Vec::new();
     while let Some(message) = socket.next().await {
         messages.push(message?);
@@ -25,7 +41,7 @@ async fn serve(stream: TcpStream) -> Result<(), Error> {
             messages.push(message?);
         }
         for message in messages.drain(..) {
-            if message.is_text() || message.is_binary() {
+            if is_data(&message) {
                 socket.feed(message).await?;
             }
         }

@@ -1,17 +1,21 @@
-//! tokio-websockets: reads all messages that are ready, feeds the replies and flushes once.
+//! tokio-websockets: reads all messages that are ready, feeds the replies and flushes once; or
+//! broadcasts them.
 
 use std::process::ExitCode;
 
+use bench_rig::Mode;
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use peers::Room;
 use tokio::net::TcpStream;
-use tokio_websockets::{Config, Error, Limits, ServerBuilder};
+use tokio_websockets::{Config, Error, Limits, Message, ServerBuilder, WebSocketStream};
 
 fn main() -> ExitCode {
-    peers::run(|stream| tokio::task::unconstrained(serve(stream)))
+    let room = Room::default();
+    peers::run_in_mode(|stream, mode| tokio::task::unconstrained(serve(stream, mode, room.clone())))
 }
 
-async fn serve(stream: TcpStream) -> Result<(), Error> {
-    let (_, mut socket) = ServerBuilder::new()
+async fn serve(stream: TcpStream, mode: Mode, room: Room<Message>) -> Result<(), Error> {
+    let (_, socket) = ServerBuilder::new()
         .config(
             Config::default()
                 .frame_size(usize::MAX)
@@ -20,6 +24,17 @@ async fn serve(stream: TcpStream) -> Result<(), Error> {
         .limits(Limits::unlimited())
         .accept(stream)
         .await?;
+    match mode {
+        Mode::Echo => echo(socket).await,
+        Mode::Broadcast => room.serve(socket, is_data).await,
+    }
+}
+
+fn is_data(message: &Message) -> bool {
+    message.is_text() || message.is_binary()
+}
+
+async fn echo(mut socket: WebSocketStream<TcpStream>) -> Result<(), Error> {
     let mut messages = Vec::new();
     while let Some(message) = socket.next().await {
         messages.push(message?);
@@ -27,7 +42,7 @@ async fn serve(stream: TcpStream) -> Result<(), Error> {
             messages.push(message?);
         }
         for message in messages.drain(..) {
-            if message.is_text() || message.is_binary() {
+            if is_data(&message) {
                 socket.feed(message).await?;
             }
         }

@@ -85,6 +85,12 @@ pub(crate) fn at_rate(options: &Options, rate: f64) -> Result<(), Box<dyn Error>
             }
         }
     }
+    // What is still waited for took this long at least: else a server that stalls had the fewest.
+    for sent in load.connections.iter().flat_map(|each| &each.sent) {
+        measured
+            .latencies
+            .record(load.now.saturating_duration_since(*sent));
+    }
     measured.print("rate");
     Ok(())
 }

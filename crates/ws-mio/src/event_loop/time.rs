@@ -15,7 +15,8 @@ use crate::{
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
     pub(crate) fn tick(&self) -> Tick {
-        (self.now.as_millis() / TICK.as_millis()) as Tick
+        // In 64 bits: this is asked in every turn.
+        (self.now.as_millis() as u64 / TICK.as_millis() as u64) as Tick
     }
 
     pub(crate) fn tick_after(&self, wait: Duration) -> Tick {

@@ -12,8 +12,8 @@ pub fn masking_equals_its_naive_twin(key: [u8; 4], offset: u8, data: &[u8]) {
         .map(|(byte, i)| byte ^ key[i % 4])
         .collect();
     let rotated = MaskKey::new(key).rotated(offset);
-    // Long data is masked in wide registers, from an aligned address on.
-    let alignments = if data.len() < 1000 { 8 } else { 64 };
+    // Long data is masked in whole cache lines, and both ends apart.
+    let alignments = if data.len() < 128 { 8 } else { 64 };
     for alignment in 0..alignments {
         let mut memory = vec![0xaa; alignment];
         memory.extend(data);
