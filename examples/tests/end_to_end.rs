@@ -20,9 +20,15 @@ struct Echo {
     address: String,
 }
 
+const PROXY: &str = env!("CARGO_BIN_EXE_proxy");
+
 impl Echo {
     fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(ECHO)
+        Self::start_program(ECHO, arguments)
+    }
+
+    fn start_program(program: &str, arguments: &[&str]) -> Self {
+        let mut child = Command::new(program)
             .args(["--listen", "127.0.0.1:0"])
             .args(arguments)
             .stdout(Stdio::piped())
@@ -144,6 +150,29 @@ fn embedding_examples_get_their_echo() {
 }
 
 #[test]
+fn lines_come_back_through_a_proxy_until_its_server_is_gone() {
+    let echo = Echo::start(&[]);
+    let url = echo.url();
+    for flag in [&[][..], &["--set-mask-to-zero"]] {
+        let arguments = [flag, &[&url]].concat();
+        let proxy = Echo::start_program(PROXY, &arguments);
+        let output = client(&[&proxy.url()], b"one\ntwo\n");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            printed.contains("one") && printed.contains("two"),
+            "{printed}"
+        );
+        assert!(output.status.success());
+    }
+    let proxy = Echo::start_program(PROXY, &[&url]);
+    drop(echo);
+    let mut stream = proxy.open();
+    let mut close = [0; 4];
+    stream.read_exact(&mut close).unwrap();
+    assert_eq!(close, [0x88, 2, 0x03, 0xf6]);
+}
+
+#[test]
 fn own_transport_gets_its_echo_late() {
     let output = run(env!("CARGO_BIN_EXE_own_transport"), &[]);
     let times: Vec<&str> = output
@@ -170,6 +199,7 @@ fn every_example_has_help_and_refuses_what_it_does_not_know() {
         env!("CARGO_BIN_EXE_metrics"),
         env!("CARGO_BIN_EXE_own_poll"),
         env!("CARGO_BIN_EXE_own_transport"),
+        PROXY,
     ] {
         assert!(!run(program, &["--help"]).is_empty(), "{program}");
         let output = Command::new(program).arg("--nonsense").output().unwrap();

@@ -32,6 +32,11 @@ pub struct Config {
     /// [`Accept::accept_unmasked_frame`](crate::Accept::accept_unmasked_frame).
     /// See [`ws_proto::MaskingPolicy`] for what the flag gives up.
     pub accept_unmasked_frame: ControlledNetwork,
+    /// The flag `set-mask-to-zero` of [MS-WSPE]: the servers to which frames
+    /// are sent with the masking key `00 00 00 00`, on connections that the
+    /// loops make. Nobody by default. Among those a connection may choose: see
+    /// [`Connect::set_mask_to_zero`](crate::Connect::set_mask_to_zero).
+    pub set_mask_to_zero: ControlledNetwork,
     /// When to ask whether a silent peer is there, and when to give it up.
     pub keepalive: KeepaliveConfig,
     /// How long a peer may take for its request; 10 s by default.
@@ -77,6 +82,7 @@ impl Config {
             handshake: ServerConfig::new(origins),
             limits: Limits::default(),
             accept_unmasked_frame: ControlledNetwork::new(),
+            set_mask_to_zero: ControlledNetwork::new(),
             keepalive: KeepaliveConfig::default(),
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),

@@ -12,6 +12,7 @@ use ws_proto::{
 use crate::{
     Cause, Closed, Handler, Peer, PeerId, SlowConsumer, Transport,
     arena::NOWHERE,
+    connect::Role,
     metrics::Counters,
     order::Order,
     outgoing::{IN_PLACE_MIN, Outgoing},
@@ -31,7 +32,7 @@ pub(crate) struct Slot<T, D> {
     pub(crate) generation: u32,
     pub(crate) timer: Timer,
     pub(crate) phase: Phase,
-    pub(crate) accept_unmasked_frame: bool,
+    pub(crate) role: Role,
     /// The transport may have bytes that were not read: with edge-triggered
     /// readiness nobody says so again.
     pub(crate) readable: bool,
@@ -60,7 +61,7 @@ impl<T, D> Slot<T, D> {
             generation,
             timer: Timer::new(),
             phase: Phase::Upgrading { until },
-            accept_unmasked_frame: false,
+            role: Role::Server,
             readable: false,
             read_closed: false,
             wants_write: false,
@@ -213,7 +214,7 @@ pub(crate) struct Turn<'a, H: Handler, T> {
     pub(crate) cork: &'a mut Vec<u8>,
     pub(crate) pool: &'a mut Pool,
     /// What is asked of the loop; `None` if it is not ours.
-    pub(crate) orders: Option<&'a mut Vec<Order>>,
+    pub(crate) orders: Option<&'a mut Vec<Order<H::Data>>>,
     /// `None` if the loop is not ours.
     pub(crate) counters: Option<&'a Counters>,
     /// How many bytes may wait for the peer before reading from it stops.
@@ -232,7 +233,6 @@ macro_rules! call {
             outgoing: &mut $turn.link.outgoing,
             cork: &mut *$turn.cork,
             orders: $turn.orders.as_deref_mut(),
-            accept_unmasked_frame: $turn.slot.accept_unmasked_frame,
         };
         $body
     }};
@@ -623,7 +623,6 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             outgoing,
             cork: &mut *self.cork,
             orders: self.orders.as_deref_mut(),
-            accept_unmasked_frame: self.slot.accept_unmasked_frame,
         };
         let parsed = loop {
             if !peer.outgoing.goes_on(self.high_water) {

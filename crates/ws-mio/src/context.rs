@@ -1,12 +1,12 @@
 //! A loop, lent to a task that came to it.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use mio::net::TcpStream;
 use ws_proto::Prepared;
 
 use crate::{
-    EventLoop, Handler, Peer, PeerId, Transport,
+    Connect, EventLoop, Handler, Peer, PeerId, Transport,
     order::{Order, Publication},
 };
 
@@ -45,6 +45,20 @@ impl<'a, H: Handler, T: Transport> Loop<'a, H, T> {
     /// Sends a message to every peer of all loops, at the end of this turn.
     pub fn broadcast(&mut self, message: &Prepared) {
         self.publish_to(None, message);
+    }
+
+    /// Connects to a server, as [`Peer::connect`], at once; returns the name
+    /// that the connection will have. `None` if it failed at once:
+    /// [`Handler::on_connect_failed`] was called.
+    pub fn connect(&mut self, address: SocketAddr, connect: Connect<H::Data>) -> Option<PeerId> {
+        self.inner.connect(address, connect)
+    }
+
+    /// Starts the opening handshake with a server over a transport that is
+    /// connected to it: through a proxy, or in memory. As
+    /// [`connect`](Self::connect) otherwise.
+    pub fn connect_over(&mut self, transport: T, connect: Connect<H::Data>) -> Option<PeerId> {
+        self.inner.connect_over(transport, connect)
     }
 
     fn publish_to(&mut self, topic: Option<Arc<str>>, message: &Prepared) {

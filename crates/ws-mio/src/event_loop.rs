@@ -2,6 +2,7 @@
 //! turns, and keeps time.
 
 mod admit;
+mod connect;
 mod end;
 mod orders;
 mod publish;
@@ -14,11 +15,12 @@ use mio::{Interest, Registry, Token, net::TcpStream};
 use slab::Slab;
 use tracing::{Span, span::EnteredSpan, warn};
 use ws_handshake::HeadReader;
-use ws_proto::ServerMasking;
 
 use crate::{
     Cause, Config, Handler, Loop, Peer, PeerId, Ready, Remote, Transport,
     arena::{Arena, NOWHERE},
+    call::Call,
+    connect::Role,
     connection::{Fate, Link, Phase, Slot, Turn, high_water},
     metrics::Counters,
     order::{Order, Publication},
@@ -91,11 +93,12 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     slots: Arena<Slot<T, H::Data>>,
     /// The state of connections that are in the middle of something.
     links: Slab<Link>,
-    /// What an idle connection is served with, without and with
-    /// `accept_unmasked_frame`.
-    spares: [Link; 2],
+    /// What an idle connection is served with, by its role.
+    spares: [Link; 4],
     /// Requests that came in part.
     requests: Slab<HeadReader>,
+    /// Opening handshakes of our own.
+    calls: Slab<Call>,
     scratch: Scratch,
     /// Buffers for connections that are in the middle of a large message.
     pool: Pool,
@@ -105,7 +108,7 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     /// Empty but for its memory, between turns.
     tasks: Vec<Task<H, T>>,
     /// What handlers ask for, until the end of the turn.
-    orders: Vec<Order>,
+    orders: Vec<Order<H::Data>>,
     topics: Topics,
     /// Publications to one topic that were not delivered yet.
     run: Vec<Publication>,
@@ -146,7 +149,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         handler: H,
     ) -> Self {
         config.high_water = high_water(config.high_water, config.max_backpressure);
-        let spares = [false, true].map(|flag| new_link(flag, &config));
+        let spares = Role::ALL.map(|role| new_link(role, &config));
         let read_buffer = config.read_buffer.max(1024);
         let pool = Pool::new(read_buffer, config.gather_buffers);
         Self {
@@ -160,6 +163,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             links: Slab::new(),
             spares,
             requests: Slab::new(),
+            calls: Slab::new(),
             scratch: Scratch::with_len(read_buffer),
             pool,
             cork: Vec::new(),
@@ -253,10 +257,11 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let Some(slot) = self.slots.get(key) else {
             return;
         };
-        let phase = slot.phase;
+        let (phase, is_client) = (slot.phase, slot.role.is_client());
         let _entered = self.enter(key);
         match phase {
             Phase::Open => self.turn(key, ready, 0..0, |_, _| {}),
+            Phase::Upgrading { .. } if is_client => self.go_on_calling(key, ready),
             Phase::Upgrading { .. } => self.upgrade(key, ready),
             Phase::Flushing { linger, .. } => self.flush(key, linger),
             Phase::Lingering { .. } => self.linger(key),
@@ -289,7 +294,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     ) {
         let id = self.id(key);
         let slot = &mut self.slots[key];
-        let spare = &mut self.spares[usize::from(slot.accept_unmasked_frame)];
+        let spare = &mut self.spares[slot.role.index()];
         let link = match slot.state {
             NOWHERE => spare,
             state => &mut self.links[state as usize],
@@ -330,10 +335,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let slot = &mut self.slots[key];
         match slot.state {
             NOWHERE => {
-                let spare = &mut self.spares[usize::from(slot.accept_unmasked_frame)];
+                let spare = &mut self.spares[slot.role.index()];
                 if !spare.is_idle() {
-                    let mut link =
-                        mem::replace(spare, new_link(slot.accept_unmasked_frame, &self.config));
+                    let mut link = mem::replace(spare, new_link(slot.role, &self.config));
                     link.add_counts_to(&self.counters);
                     slot.state = self.links.insert(link) as u32;
                 }
@@ -439,10 +443,9 @@ impl<H: Handler, T> fmt::Debug for EventLoop<H, T> {
     }
 }
 
-fn new_link(accept_unmasked_frame: bool, config: &Config) -> Link {
-    let masking = ServerMasking::with_accept_unmasked_frame(accept_unmasked_frame);
+fn new_link(role: Role, config: &Config) -> Link {
     Link::new(
-        masking.into(),
+        role.masking(),
         config.limits,
         config.max_backpressure,
         config.slow_consumer,

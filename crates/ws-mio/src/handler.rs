@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use ws_handshake::{Acceptance, HandshakeError, Request, Response};
+use ws_handshake::{Acceptance, Agreed, HandshakeError, Request, Response};
 use ws_proto::{Chunk, Message};
 
-use crate::{Closed, Config, Peer};
+use crate::{Closed, Config, OpenError, Orders, Peer};
 
 /// The application's side of a [`Server`](crate::Server): one value for all
 /// connections of a loop, called as things happen.
@@ -85,6 +85,25 @@ pub trait Handler {
     /// A connection is open, and its 101 leaves before all that is sent here.
     fn on_open(&mut self, peer: &mut Peer<'_, Self::Data>) {
         let _ = peer;
+    }
+
+    /// A connection is open that we asked for, and the server has agreed. By
+    /// default [`on_open`](Self::on_open) is called.
+    fn on_connected(&mut self, peer: &mut Peer<'_, Self::Data>, agreed: &Agreed) {
+        let _ = agreed;
+        self.on_open(peer);
+    }
+
+    /// A connection that we asked for was not made, or refused by the server;
+    /// its data comes back. Of a [`Socket`](crate::Socket) this is told
+    /// otherwise.
+    fn on_connect_failed(
+        &mut self,
+        data: Self::Data,
+        error: OpenError,
+        orders: &mut Orders<'_, Self::Data>,
+    ) {
+        let _ = (data, error, orders);
     }
 
     /// A message came, whole; text is valid UTF-8. It is lent for the length

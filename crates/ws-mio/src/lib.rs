@@ -30,8 +30,16 @@
 //! - [`Remote`] reaches the loops from any thread: it sends, publishes, closes,
 //!   stops, and runs closures with a [`Loop`].
 //! - [`Peer::set_timer`] asks for a call of [`Handler::on_timer`].
+//! - [`Peer::connect`], [`Loop::connect`] and [`Remote::connect`] make
+//!   connections to servers, in the same loop: for proxies and feeds.
 //! - [`Config::threads`] and [`Server::run_with`] serve on several threads.
 //! - [`Remote::metrics`] counts what they do.
+//!
+//! # Under it
+//!
+//! A [`Server`] takes connections from a [`Listener`], of TCP by default; any
+//! [`Transport`] will do, and those in [`memory`] need no system. [`EventLoop`]
+//! is the loop without what waits, for a loop of one's own and for simulations.
 //!
 //! # What it costs
 //!
@@ -57,8 +65,10 @@
 
 mod arena;
 mod backlog;
+mod call;
 mod closed;
 mod config;
+mod connect;
 mod connection;
 mod context;
 mod event_loop;
@@ -79,8 +89,10 @@ mod topics;
 mod transport;
 mod wheel;
 
+pub use call::OpenError;
 pub use closed::{Cause, Closed, Timeout};
 pub use config::{Accepting, ClientConfig, Config, SlowConsumer};
+pub use connect::{Connect, Orders};
 pub use connection::Ready;
 pub use context::Loop;
 pub use event_loop::EventLoop;
@@ -90,10 +102,12 @@ pub use outgoing::{Backpressure, Refused};
 pub use peer::{Peer, PeerId};
 pub use remote::Remote;
 pub use server::Server;
-pub use socket::{OpenError, Socket, SocketState};
+pub use socket::{Socket, SocketState};
 pub use transport::{Listener, Transport};
 
-pub use ws_handshake::{self, ClientRequest, OriginPolicy, Request, Response, ServerConfig, Uri};
+pub use ws_handshake::{
+    self, Agreed, ClientRequest, OriginPolicy, Request, Response, ServerConfig, Uri,
+};
 pub use ws_proto::{
     self, Chunk, CloseCode, ControlledNetwork, KeepaliveConfig, Limits, Message, Prepared,
 };

@@ -33,8 +33,7 @@ pub fn pair(capacity: usize) -> (Duplex, Duplex) {
 /// One end of a stream in memory. The ends may be on different threads;
 /// dropping one ends the stream in both directions.
 ///
-/// A stream that holds no bytes allocates nothing but about 50 bytes for both
-/// ends together.
+/// A stream that holds no bytes has 64 bytes allocated, for both ends together.
 #[derive(Debug)]
 pub struct Duplex {
     stream: Arc<Mutex<Stream>>,
@@ -203,6 +202,19 @@ mod tests {
         assert_eq!(write(&mut a, b"e"), Some(1));
         assert_eq!(read(&mut b, 9).unwrap(), b"de");
         assert_eq!(read(&mut a, 9).unwrap(), b"z");
+    }
+
+    #[test]
+    fn stream_without_bytes_has_64_bytes_for_both_ends() {
+        let mut ends = None;
+        let empty = allocation_counter::measure(|| ends = Some(pair(1024)));
+        assert_eq!(empty.bytes_current, 64);
+        let used = allocation_counter::measure(|| {
+            let (a, b) = ends.as_mut().unwrap();
+            write(a, &[1; 100]);
+            read(b, 100);
+        });
+        assert_eq!(used.bytes_current, 0);
     }
 
     #[test]

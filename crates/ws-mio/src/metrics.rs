@@ -167,6 +167,10 @@ counters! {
     over_max_connections,
     /// Transports that ended before their request was whole.
     abandoned,
+    /// Connections to servers that were begun.
+    connects,
+    /// Connections to servers that never came to be.
+    connects_failed,
     /// Connections that were opened.
     opened,
     /// Bytes received on open connections.

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Once};
 
 use tracing::warn;
 use ws_handshake::{HandshakeError, Head, Response};
+use ws_proto::ControlledNetwork;
 
 use crate::{Accept, Config, Decision, Handler, Incoming, Transport};
 
@@ -53,9 +54,25 @@ pub(crate) fn decide<H: Handler>(
     }
 }
 
+/// Tells whether a client's frames may be masked with zero, over a transport to
+/// a server at an address; `None` if it never leaves the machine.
+pub(crate) fn may_mask_with_zero(
+    network: &ControlledNetwork,
+    transport: &dyn Transport,
+    address: Option<SocketAddr>,
+) -> bool {
+    //= MSWS-3.1.3-1, MSWS-4-2
+    let is_tls = transport.is_tls();
+    let may = network.allows(address.map(|address| address.ip()), is_tls);
+    if may && !is_tls {
+        warn_of_flag("set_mask_to_zero", address);
+    }
+    may
+}
+
 /// Says once that a flag of [MS-WSPE] is used in plaintext with another
 /// machine.
-pub(crate) fn warn_of_flag(flag: &str, peer: Option<SocketAddr>) {
+fn warn_of_flag(flag: &str, peer: Option<SocketAddr>) {
     static ONCE: Once = Once::new();
     //= MSWS-1.6-2, MSWS-5.1-2, MSWS-5.2-1
     if let Some(peer) = peer

@@ -1,19 +1,21 @@
 //! What a handler asks of the loop beyond its own peer.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use ws_proto::Prepared;
 
-use crate::PeerId;
+use crate::{Connect, Peer, PeerId};
 
 /// Done after the turn in which it was asked for, in order.
-#[derive(Debug)]
-pub(crate) enum Order {
+pub(crate) enum Order<D> {
     Subscribe(PeerId, Arc<str>),
     Unsubscribe(PeerId, Arc<str>),
     Publish(Publication),
     /// A call of `on_timer` after this time; `None` takes it back.
     Timer(PeerId, Option<Duration>),
+    Connect(SocketAddr, Box<Connect<D>>),
+    #[expect(clippy::type_complexity, reason = "it is said once")]
+    With(PeerId, Box<dyn FnOnce(&mut Peer<'_, D>)>),
 }
 
 /// A message to the subscribers of a topic, or to everybody, but not to one

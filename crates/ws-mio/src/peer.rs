@@ -2,10 +2,10 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
-use ws_proto::{CloseCode, CloseFrame, Message, OutFrame, Prepared, SendError};
+use ws_proto::{CloseCode, CloseFrame, Masking, Message, OutFrame, Prepared, SendError};
 
 use crate::{
-    Backpressure, Refused, Transport,
+    Backpressure, Connect, Refused, Transport,
     order::{Order, Publication},
     outgoing::Outgoing,
 };
@@ -21,6 +21,15 @@ pub struct PeerId {
     pub(crate) generation: u32,
 }
 
+impl PeerId {
+    /// Returns the key of the connection in its loop, as
+    /// [`EventLoop::wake`](crate::EventLoop::wake) takes it.
+    #[must_use]
+    pub const fn key(self) -> usize {
+        self.key as usize
+    }
+}
+
 /// The other end of a connection, while a [`Handler`](crate::Handler) is
 /// called for it.
 ///
@@ -34,8 +43,7 @@ pub struct Peer<'a, D> {
     pub(crate) outgoing: &'a mut Outgoing,
     pub(crate) cork: &'a mut Vec<u8>,
     /// `None` for a [`Socket`](crate::Socket), which has no other peers.
-    pub(crate) orders: Option<&'a mut Vec<Order>>,
-    pub(crate) accept_unmasked_frame: bool,
+    pub(crate) orders: Option<&'a mut Vec<Order<D>>>,
 }
 
 impl<D> Peer<'_, D> {
@@ -62,7 +70,23 @@ impl<D> Peer<'_, D> {
     /// when the connection was initialized.
     #[must_use]
     pub const fn accept_unmasked_frame(&self) -> bool {
-        self.accept_unmasked_frame
+        match self.masking() {
+            Masking::Server(masking) => masking.accept_unmasked_frame(),
+            Masking::Client(_) => false,
+        }
+    }
+
+    /// Tells whether we are the client of this connection, and the peer is the
+    /// server.
+    #[must_use]
+    pub const fn is_server(&self) -> bool {
+        matches!(self.masking(), Masking::Client(_))
+    }
+
+    /// Lends the masking policy: our role, and the flag that was chosen.
+    #[must_use]
+    pub const fn masking(&self) -> &Masking {
+        self.outgoing.sender.masking()
     }
 
     /// Sends a message, in one frame.
@@ -228,7 +252,44 @@ impl<D> Peer<'_, D> {
         self.order(Order::Timer(self.id, wait));
     }
 
-    fn order(&mut self, order: Order) {
+    /// Connects to a server, in the same loop, after this turn; the loop looks
+    /// no name up.
+    ///
+    /// [`Handler::on_connected`](crate::Handler::on_connected) follows, or
+    /// [`on_connect_failed`](crate::Handler::on_connect_failed).
+    pub fn connect(&mut self, address: SocketAddr, connect: Connect<D>) {
+        self.order(Order::Connect(address, Box::new(connect)));
+    }
+
+    /// Does something with another peer of the same loop, after this turn;
+    /// nothing happens if it is gone by then.
+    ///
+    /// A proxy hands on a message:
+    ///
+    /// ```
+    /// use ws_mio::{Handler, Message, Peer, PeerId, Prepared};
+    ///
+    /// struct Proxy;
+    ///
+    /// impl Handler for Proxy {
+    ///     /// The other side.
+    ///     type Data = Option<PeerId>;
+    ///
+    ///     fn on_message(&mut self, peer: &mut Peer<'_, Self::Data>, message: Message<'_>) {
+    ///         if let Some(other) = *peer.data() {
+    ///             let message = Prepared::new(message);
+    ///             peer.with_peer(other, move |other| {
+    ///                 other.send_prepared(&message);
+    ///             });
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn with_peer(&mut self, peer: PeerId, act: impl FnOnce(&mut Peer<'_, D>) + 'static) {
+        self.order(Order::With(peer, Box::new(act)));
+    }
+
+    fn order(&mut self, order: Order<D>) {
         if let Some(orders) = &mut self.orders {
             orders.push(order);
         }

@@ -10,7 +10,7 @@ use mio::net::TcpStream;
 use ws_proto::{CloseCode, Prepared};
 
 use crate::{
-    Handler, Loop, Metrics, Peer, PeerId, Transport, metrics::Counters, order::Publication,
+    Connect, Handler, Loop, Metrics, Peer, PeerId, Transport, metrics::Counters, order::Publication,
 };
 
 /// Reaches the loops of a running [`Server`](crate::Server) from any thread.
@@ -141,6 +141,28 @@ impl<H: Handler, T> Remote<H, T> {
             context.with_peer(peer, task);
         };
         self.push(peer, Task::Run(Box::new(task)))
+    }
+
+    /// Connects to a server from a loop, as
+    /// [`Peer::connect`](crate::Peer::connect); before the server runs, too.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run). What becomes of the connection is told to the
+    /// loop's handler.
+    pub fn connect(
+        &self,
+        index: usize,
+        address: SocketAddr,
+        connect: Connect<H::Data>,
+    ) -> io::Result<()>
+    where
+        T: Transport,
+        H::Data: Send + 'static,
+    {
+        self.run(index, move |context| {
+            context.connect(address, connect);
+        })
     }
 
     /// Returns how many loops there are.

@@ -99,6 +99,39 @@ impl<H: Handler> Server<H, TcpListener> {
         Self::with_listener(TcpListener::from_std(listener), config)
     }
 
+    /// Makes loops that accept nothing, for connections that are made with
+    /// [`Remote::connect`] and [`Peer::connect`](crate::Peer::connect): very
+    /// many of them on one thread.
+    ///
+    /// ```no_run
+    /// use ws_mio::{ClientRequest, Config, Connect, Handler, Message, OriginPolicy, Peer, Server, Uri};
+    ///
+    /// struct Print;
+    ///
+    /// impl Handler for Print {
+    ///     type Data = ();
+    ///
+    ///     fn on_message(&mut self, _: &mut Peer<'_, ()>, message: Message<'_>) {
+    ///         println!("{message:?}");
+    ///     }
+    /// }
+    ///
+    /// let client: Server<Print> = Server::without_listener(Config::new(OriginPolicy::Any))?;
+    /// for address in ["192.0.2.1:80".parse()?, "192.0.2.2:80".parse()?] {
+    ///     let request = ClientRequest::new(Uri::parse("ws://feed.example/")?);
+    ///     client.remote().connect(0, address, Connect::new(request, ()))?;
+    /// }
+    /// client.run(Print)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn without_listener(config: Config) -> io::Result<Self> {
+        Self::new(Vec::new(), config)
+    }
+
     /// Returns the address that the server is bound to.
     ///
     /// # Errors

@@ -10,16 +10,16 @@ use std::{
 
 use mio::{Interest, Registry, Token, event::Source, net::TcpStream};
 use tracing::{Span, debug, info_span};
-use ws_handshake::{
-    Agreed, ClientHandshake, ClientProgress, ClientRequest, HandshakeError, HeadReader,
-    HttpResponse, Response,
-};
-use ws_proto::{ClientMasking, Due, Keepalive, KeepaliveConfig, Limits, Masking, ServerMasking};
+use ws_handshake::{Agreed, ClientRequest, HandshakeError, HeadReader, Response};
+use ws_proto::{Due, Keepalive, KeepaliveConfig, Limits, Masking};
 
 use crate::{
-    Cause, ClientConfig, Config, Handler, Peer, PeerId, Ready, SlowConsumer, Timeout, Transport,
+    Cause, ClientConfig, Config, Handler, OpenError, Peer, PeerId, Ready, SlowConsumer, Timeout,
+    Transport,
+    call::{Answer, Call},
+    connect::Role,
     connection::{Fate, Link, Phase, Slot, Turn, high_water},
-    opening::{Admitted, decide, warn_of_flag},
+    opening::{Admitted, decide, may_mask_with_zero},
     pool::Pool,
     scratch::Scratch,
     wheel::{TICK, Tick, tick_at},
@@ -132,10 +132,7 @@ pub struct Socket<D = (), T = TcpStream> {
 /// How far the opening handshake is.
 #[derive(Debug)]
 enum Opening {
-    /// The transport is being connected.
-    Connecting(Box<ClientHandshake>),
-    /// The request is sent.
-    Client(Box<ClientHandshake>),
+    Client(Box<Call>),
     Server(Box<(HeadReader, Arc<Config>)>),
     Done,
 }
@@ -153,27 +150,6 @@ pub enum SocketState {
     Ending,
     /// It is over: drop the socket.
     Closed,
-}
-
-/// Why a connection never came to be.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The transport failed.
-    #[error("the transport failed during the opening handshake: {0}")]
-    Io(#[from] io::Error),
-    /// The other side broke the rules of the opening handshake.
-    #[error(transparent)]
-    Handshake(#[from] HandshakeError),
-    /// The server answered otherwise: a redirect, a refusal, a page.
-    #[error("the server answered with status {}", .0.status)]
-    Refused(Box<HttpResponse>),
-    /// We refused the client's request, and answered with this status.
-    #[error("the request was answered with status {0}")]
-    Answered(u16),
-    /// It took longer than `handshake_timeout`.
-    #[error("no opening handshake within handshake_timeout")]
-    Timeout,
 }
 
 /// A socket is in no loop of ours, and has no name there.
@@ -219,17 +195,16 @@ impl<D: Default, T: Transport> Socket<D, T> {
         request: ClientRequest,
         config: &ClientConfig,
     ) -> Self {
-        //= MSWS-3.1.3-1, MSWS-4-2
-        let set_mask_to_zero = config
-            .set_mask_to_zero
-            .allows(address.map(|address| address.ip()), stream.is_tls());
-        if set_mask_to_zero && !stream.is_tls() {
-            warn_of_flag("set_mask_to_zero", address);
-        }
-        let masking = ClientMasking::with_set_mask_to_zero(set_mask_to_zero).into();
+        let set_mask_to_zero = may_mask_with_zero(&config.set_mask_to_zero, &stream, address);
         let span = info_span!("websocket", role = "client", peer = address.map(display));
-        let opening = Opening::Connecting(Box::new(request.start_random()));
-        Self::new(stream, masking, opening, span, config)
+        let opening = Opening::Client(Box::new(Call::new(request)));
+        Self::new(
+            stream,
+            Role::client(set_mask_to_zero),
+            opening,
+            span,
+            config,
+        )
     }
 
     /// Waits for a client's opening handshake over a stream that was accepted.
@@ -244,23 +219,18 @@ impl<D: Default, T: Transport> Socket<D, T> {
         );
         let common = ClientConfig::like(&config);
         let opening = Opening::Server(Box::new((config.handshake.head_reader(), config)));
-        let masking = ServerMasking::new().into();
-        Self::new(stream, masking, opening, span, &common)
+        Self::new(stream, Role::Server, opening, span, &common)
     }
 
     /// Starts in either role.
-    fn new(
-        stream: T,
-        masking: Masking,
-        opening: Opening,
-        span: Span,
-        config: &ClientConfig,
-    ) -> Self {
+    fn new(stream: T, role: Role, opening: Opening, span: Span, config: &ClientConfig) -> Self {
         let until = tick_at(config.handshake_timeout);
+        let mut slot = Slot::new(stream, 0, Duration::ZERO, until, D::default());
+        slot.role = role;
         Self {
-            slot: Slot::new(stream, 0, Duration::ZERO, until, D::default()),
+            slot,
             link: Link::new(
-                masking,
+                role.masking(),
                 config.limits,
                 config.max_backpressure,
                 config.slow_consumer,
@@ -313,7 +283,6 @@ impl<D: Default, T: Transport> Socket<D, T> {
             outgoing: &mut self.link.outgoing,
             cork: &mut self.cork,
             orders: None,
-            accept_unmasked_frame: self.slot.accept_unmasked_frame,
         })
     }
 
@@ -502,17 +471,37 @@ impl<D: Default, T: Transport> Socket<D, T> {
         scratch: &mut Scratch,
         handler: &mut H,
     ) -> Result<Option<(usize, usize)>, OpenError> {
-        if !self.is_connected()? {
-            return Ok(None);
+        let Opening::Client(call) = &mut self.opening else {
+            return self.wait_for_request(scratch, handler);
+        };
+        match call.go_on(&mut self.slot.transport, scratch.as_mut_slice())? {
+            Answer::Waiting => Ok(None),
+            Answer::Again => {
+                self.slot.goes_on = true;
+                Ok(None)
+            }
+            Answer::Agreed {
+                agreed,
+                read,
+                consumed,
+            } => {
+                self.agreed = Some(agreed);
+                Ok(Some((read, consumed)))
+            }
         }
-        self.link.outgoing.flush_outbox(&mut self.slot.transport);
+    }
+
+    /// Reads until a client's request is whole.
+    fn wait_for_request<H: Handler<Data = D>>(
+        &mut self,
+        scratch: &mut Scratch,
+        handler: &mut H,
+    ) -> Result<Option<(usize, usize)>, OpenError> {
         self.slot.transport.flush()?;
-        if let Some(error) = self.link.outgoing.broken.take() {
-            return Err(error.into());
-        }
         for _ in 0..READS {
             let buffer = scratch.as_mut_slice();
             let len = match Transport::read(&mut self.slot.transport, buffer) {
+                Ok(0) => return Err(HandshakeError::ConnectionLost.into()),
                 Ok(len) => len.min(buffer.len()),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(None),
@@ -520,49 +509,12 @@ impl<D: Default, T: Transport> Socket<D, T> {
                     _ => return Err(error.into()),
                 },
             };
-            let consumed = match &mut self.opening {
-                Opening::Server(_) if len == 0 => return Err(HandshakeError::ConnectionLost.into()),
-                Opening::Server(_) => self.receive_request(&buffer[..len], handler)?,
-                Opening::Client(handshake) if len == 0 => {
-                    return Err(OpenError::Refused(Box::new(handshake.eof()?)));
-                }
-                Opening::Client(handshake) => match handshake.receive(&buffer[..len])? {
-                    ClientProgress::Incomplete => None,
-                    ClientProgress::Agreed { agreed, consumed } => {
-                        self.agreed = Some(agreed);
-                        Some(consumed)
-                    }
-                    ClientProgress::Refused { response, .. } => {
-                        return Err(OpenError::Refused(Box::new(response)));
-                    }
-                },
-                Opening::Connecting(_) | Opening::Done => return Ok(None),
-            };
-            if let Some(consumed) = consumed {
+            if let Some(consumed) = self.receive_request(&buffer[..len], handler)? {
                 return Ok(Some((len, consumed)));
             }
         }
         self.slot.goes_on = true;
         Ok(None)
-    }
-
-    /// Sends the request once the transport is connected.
-    fn is_connected(&mut self) -> io::Result<bool> {
-        let Opening::Connecting(_) = self.opening else {
-            return Ok(true);
-        };
-        if !self.slot.transport.begin()? {
-            return Ok(false);
-        }
-        if let Opening::Connecting(handshake) = std::mem::replace(&mut self.opening, Opening::Done)
-        {
-            self.link
-                .outgoing
-                .outbox
-                .push_bytes(handshake.request_bytes());
-            self.opening = Opening::Client(handshake);
-        }
-        Ok(true)
     }
 
     /// Answers a client's request once it is whole.
@@ -589,14 +541,14 @@ impl<D: Default, T: Transport> Socket<D, T> {
                 },
                 consumed,
             )) => {
-                let masking = ServerMasking::with_accept_unmasked_frame(accept_unmasked_frame);
+                let role = Role::server(accept_unmasked_frame);
                 self.link = Link::new(
-                    masking.into(),
+                    role.masking(),
                     self.limits,
                     self.max_backpressure,
                     self.slow_consumer,
                 );
-                self.slot.accept_unmasked_frame = accept_unmasked_frame;
+                self.slot.role = role;
                 self.slot.data = data;
                 Ok(Some(consumed))
             }
@@ -696,7 +648,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             return SocketState::Ending;
         }
         //= RFC6455-5.5.1-13, RFC6455-7.1.1-6
-        let is_client = matches!(self.masking(), Masking::Client(_));
+        let is_client = self.slot.role.is_client();
         //= RFC6455-5.5.1-11, RFC6455-5.5.1-12, RFC6455-7.1.1-3, RFC6455-7.1.1-5
         if !linger && !is_client {
             return self.over();

@@ -131,6 +131,21 @@ pub trait Transport {
         false
     }
 
+    /// Starts to connect to an address, for
+    /// [`Peer::connect`](crate::Peer::connect) and the like.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; [`io::ErrorKind::Unsupported`] if such transports
+    /// are made by other means.
+    fn connect(address: SocketAddr) -> io::Result<Self>
+    where
+        Self: Sized,
+    {
+        let _ = address;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Tells whether a transport that was being connected is now, and gets it
     /// ready to carry small messages at once. It is asked before the first byte
     /// of a client, until it is.
@@ -201,6 +216,10 @@ impl Transport for TcpStream {
 
     fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
         Self::peer_addr(self).map(Some)
+    }
+
+    fn connect(address: SocketAddr) -> io::Result<Self> {
+        Self::connect(address)
     }
 
     fn begin(&mut self) -> io::Result<bool> {

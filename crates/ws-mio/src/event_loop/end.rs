@@ -30,15 +30,21 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 self.arm(key, until);
                 self.register_writable(key);
             }
-        //= RFC6455-7.1.1-1
-        } else if linger && Transport::shutdown(&mut slot.transport).is_ok() {
-            slot.phase = Phase::Lingering { until };
-            self.arm(key, until);
-            self.linger(key);
-        } else {
-            //= RFC6455-5.5.1-11, RFC6455-5.5.1-12, RFC6455-7.1.1-3, RFC6455-7.1.1-5
-            self.remove(key);
+            return;
         }
+        //= RFC6455-5.5.1-13, RFC6455-7.1.1-6
+        let lingers = match linger {
+            //= RFC6455-7.1.1-1
+            true => Transport::shutdown(&mut slot.transport).is_ok(),
+            //= RFC6455-5.5.1-11, RFC6455-5.5.1-12, RFC6455-7.1.1-3, RFC6455-7.1.1-5
+            false => slot.role.is_client(),
+        };
+        if !lingers {
+            return self.remove(key);
+        }
+        slot.phase = Phase::Lingering { until };
+        self.arm(key, until);
+        self.linger(key);
     }
 
     /// Reads what a peer still sends, until it has read that it is over.
@@ -66,7 +72,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let slot = &mut self.slots[key];
         if slot.phase == Phase::Open {
             let link = match slot.state {
-                NOWHERE => &mut self.spares[usize::from(slot.accept_unmasked_frame)],
+                NOWHERE => &mut self.spares[slot.role.index()],
                 state => &mut self.links[state as usize],
             };
             link.outgoing.aborted = true;
@@ -90,13 +96,19 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
     /// Drops a connection and what was kept for it.
     pub(super) fn remove(&mut self, key: usize) {
+        drop(self.take_out(key));
+    }
+
+    /// Drops a connection but for the application's data.
+    pub(super) fn take_out(&mut self, key: usize) -> Option<H::Data> {
         let id = self.id(key);
         self.wheel.take(&mut self.slots, key);
-        let Some(mut slot) = self.slots.remove(key) else {
-            return;
-        };
+        let mut slot = self.slots.remove(key)?;
         if slot.state != NOWHERE {
             match slot.phase {
+                Phase::Upgrading { .. } if slot.role.is_client() => {
+                    self.calls.remove(slot.state as usize);
+                }
                 Phase::Upgrading { .. } => drop(self.requests.remove(slot.state as usize)),
                 _ => {
                     let link = self.links.remove(slot.state as usize);
@@ -119,5 +131,6 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         if !self.timers.is_empty() {
             self.timers.remove(&id.key);
         }
+        Some(slot.data)
     }
 }

@@ -5,7 +5,9 @@ use std::mem;
 use ws_proto::CloseCode;
 
 use super::EventLoop;
-use crate::{Handler, Loop, Peer, PeerId, Ready, Transport, connection::Phase, remote::Task};
+use crate::{
+    Handler, Loop, OpenError, Peer, PeerId, Ready, Transport, connection::Phase, remote::Task,
+};
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Does what came through the mailbox.
@@ -48,6 +50,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 Phase::Open => self.turn(key, Ready::default(), 0..0, |_, peer| {
                     peer.close(CloseCode::GOING_AWAY, "");
                 }),
+                Phase::Upgrading { .. } if self.slots[key].role.is_client() => {
+                    self.give_back(key, OpenError::Stopped);
+                }
                 Phase::Upgrading { .. } => self.remove(key),
                 Phase::Flushing { .. } | Phase::Lingering { .. } => {}
             }

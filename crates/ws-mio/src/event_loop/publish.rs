@@ -13,7 +13,7 @@ use crate::{
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Keeps an order for the end of the turn.
-    pub(crate) fn order(&mut self, order: Order) {
+    pub(crate) fn order(&mut self, order: Order<H::Data>) {
         self.orders.push(order);
     }
 
@@ -47,6 +47,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 Order::Timer(id, wait) if self.is_open_still(id) => {
                     self.set_timer(id.key as usize, wait);
                 }
+                Order::Connect(address, connect) => drop(self.connect(address, *connect)),
+                Order::With(id, act) => drop(self.with_peer(id, |_, peer| act(peer))),
                 _ => {}
             }
         }

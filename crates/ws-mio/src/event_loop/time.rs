@@ -7,7 +7,7 @@ use ws_proto::Due;
 
 use super::EventLoop;
 use crate::{
-    Cause, Handler, Ready, Timeout, Transport,
+    Cause, Handler, OpenError, Ready, Timeout, Transport,
     arena::NOWHERE,
     connection::Phase,
     wheel::{TICK, Tick, tick_at},
@@ -63,6 +63,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             return self.arm(key, until);
         }
         if matches!(slot.phase, Phase::Upgrading { .. }) {
+            if slot.role.is_client() {
+                return self.give_back(key, OpenError::Timeout);
+            }
             debug!("the request did not come within handshake_timeout");
             return self.refuse_late(key);
         }

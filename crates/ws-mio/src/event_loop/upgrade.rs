@@ -8,11 +8,8 @@ use ws_proto::Keepalive;
 
 use super::{EventLoop, new_link};
 use crate::{
-    Handler, Ready, Transport,
-    arena::NOWHERE,
-    connection::Phase,
-    opening::{Admitted, decide},
-    wheel::tick_at,
+    Handler, Peer, Ready, Transport, arena::NOWHERE, connect::Role, connection::Phase,
+    opening::decide, wheel::tick_at,
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
@@ -49,7 +46,12 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             };
             return match decision {
                 Ok((admitted, consumed)) => {
-                    self.open(key, admitted, consumed..len, is_full);
+                    let slot = &mut self.slots[key];
+                    slot.data = admitted.data;
+                    slot.role = Role::server(admitted.accept_unmasked_frame);
+                    self.open(key, consumed..len, is_full, |handler, peer| {
+                        handler.on_open(peer);
+                    });
                 }
                 Err(response) => self.refuse(key, &response),
             };
@@ -69,18 +71,17 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.remove(key);
     }
 
-    /// The 101 is in the cork: the connection is open.
+    /// The connection is open; `rest` was read behind the handshake, and
+    /// `first` is the application's call for it.
     pub(super) fn open(
         &mut self,
         key: usize,
-        admitted: Admitted<H::Data>,
         rest: Range<usize>,
         is_full: bool,
+        first: impl FnOnce(&mut H, &mut Peer<'_, H::Data>),
     ) {
         let slot = &mut self.slots[key];
         slot.phase = Phase::Open;
-        slot.data = admitted.data;
-        slot.accept_unmasked_frame = admitted.accept_unmasked_frame;
         slot.keepalive = Keepalive::new(self.now);
         slot.readable = is_full || slot.read_closed;
         debug!("open");
@@ -89,9 +90,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         if let Some((at, _)) = slot.keepalive.poll_timeout(&self.config.keepalive) {
             self.arm(key, tick_at(at));
         }
-        self.turn(key, Ready::default(), rest, |handler, peer| {
-            handler.on_open(peer)
-        });
+        self.turn(key, Ready::default(), rest, first);
     }
 
     /// Answers a request that does not become a connection.
@@ -99,7 +98,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         debug!(status = response.status(), "refused");
         self.counters.count_refused(response.status());
         let slot = &mut self.slots[key];
-        let mut link = new_link(false, &self.config);
+        let mut link = new_link(Role::Server, &self.config);
         response.write_to(&mut self.cork);
         link.outgoing
             .flush_cork(&mut self.cork, &mut slot.transport);

@@ -1,0 +1,132 @@
+//! A client's opening handshake, in a loop of ours or of somebody else.
+
+use std::io::{self, IoSlice};
+
+use ws_handshake::{
+    Agreed, ClientHandshake, ClientProgress, ClientRequest, HandshakeError, HttpResponse,
+};
+
+use crate::Transport;
+
+/// Connects, sends the request and reads the answer, as far as the transport
+/// lets it.
+#[derive(Debug)]
+pub(crate) struct Call {
+    handshake: ClientHandshake,
+    is_connected: bool,
+    /// How much of the request was sent.
+    sent: usize,
+}
+
+/// How a [`Call`] goes.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// It waits for the transport.
+    Waiting,
+    /// It had its share, and goes on without waiting.
+    Again,
+    /// The connection is open. What was read last is `read` bytes, of which
+    /// the answer took `consumed`.
+    Agreed {
+        agreed: Agreed,
+        read: usize,
+        consumed: usize,
+    },
+}
+
+/// Why a connection never came to be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The transport failed.
+    #[error("the transport failed during the opening handshake: {0}")]
+    Io(#[from] io::Error),
+    /// The other side broke the rules of the opening handshake.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// The server answered otherwise: a redirect, a refusal, a page.
+    #[error("the server answered with status {}", .0.status)]
+    Refused(Box<HttpResponse>),
+    /// We refused the client's request, and answered with this status.
+    #[error("the request was answered with status {0}")]
+    Answered(u16),
+    /// It took longer than `handshake_timeout`.
+    #[error("no opening handshake within handshake_timeout")]
+    Timeout,
+    /// The loop has `max_connections` already.
+    #[error("the loop has max_connections already")]
+    Full,
+    /// The loop stops.
+    #[error("the loop stops")]
+    Stopped,
+}
+
+/// How many reads there are in a row.
+const READS: usize = 16;
+
+impl Call {
+    pub(crate) fn new(request: ClientRequest) -> Self {
+        Self {
+            handshake: request.start_random(),
+            is_connected: false,
+            sent: 0,
+        }
+    }
+
+    /// Goes on, with a buffer for what comes.
+    pub(crate) fn go_on(
+        &mut self,
+        transport: &mut dyn Transport,
+        buffer: &mut [u8],
+    ) -> Result<Answer, OpenError> {
+        if !self.is_connected {
+            self.is_connected = transport.begin()?;
+        }
+        if !self.is_connected {
+            return Ok(Answer::Waiting);
+        }
+        self.send(transport)?;
+        for _ in 0..READS {
+            let read = match transport.read(buffer) {
+                Ok(0) => return Err(OpenError::Refused(Box::new(self.handshake.eof()?))),
+                Ok(read) => read.min(buffer.len()),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(Answer::Waiting),
+                    io::ErrorKind::Interrupted => continue,
+                    _ => return Err(error.into()),
+                },
+            };
+            match self.handshake.receive(&buffer[..read])? {
+                ClientProgress::Incomplete => {}
+                ClientProgress::Agreed { agreed, consumed } => {
+                    return Ok(Answer::Agreed {
+                        agreed,
+                        read,
+                        consumed,
+                    });
+                }
+                ClientProgress::Refused { response, .. } => {
+                    return Err(OpenError::Refused(Box::new(response)));
+                }
+            }
+        }
+        Ok(Answer::Again)
+    }
+
+    /// Sends the request, as much as the transport takes.
+    fn send(&mut self, transport: &mut dyn Transport) -> io::Result<()> {
+        let request = self.handshake.request_bytes();
+        while self.sent < request.len() {
+            match transport.write(&[IoSlice::new(&request[self.sent..])]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(len) => self.sent = request.len().min(self.sent.saturating_add(len)),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => break,
+                    io::ErrorKind::Interrupted => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+        transport.flush().map(drop)
+    }
+}

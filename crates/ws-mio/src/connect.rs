@@ -1,0 +1,148 @@
+//! Connections to servers, from a loop.
+
+use std::{fmt, net::SocketAddr, sync::Arc};
+
+use ws_handshake::ClientRequest;
+use ws_proto::{ClientMasking, Masking, Prepared, ServerMasking};
+
+use crate::{
+    Peer, PeerId,
+    order::{Order, Publication},
+};
+
+/// A connection to a server, to be made by a loop: what it asks for, and what
+/// is kept for it.
+///
+/// The loop's [`Config`](crate::Config) says what the server may send and how
+/// long it may take, as for every peer. Once it is open,
+/// [`Handler::on_connected`](crate::Handler::on_connected) is called, and
+/// [`Handler::on_connect_failed`](crate::Handler::on_connect_failed) if it
+/// never is.
+///
+/// ```
+/// use ws_mio::{ClientRequest, Connect, Uri};
+///
+/// let request = ClientRequest::new(Uri::parse("ws://backend.example/feed")?);
+/// let connect: Connect<u32> = Connect::new(request, 7).set_mask_to_zero(true);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Connect<D> {
+    pub(crate) request: ClientRequest,
+    pub(crate) data: D,
+    pub(crate) set_mask_to_zero: Option<bool>,
+}
+
+impl<D> Connect<D> {
+    /// Asks a server, and keeps `data` for the connection.
+    #[must_use]
+    pub const fn new(request: ClientRequest, data: D) -> Self {
+        Self {
+            request,
+            data,
+            set_mask_to_zero: None,
+        }
+    }
+
+    /// Chooses the flag `set-mask-to-zero` of [MS-WSPE] for this connection,
+    /// among the servers that
+    /// [`Config::set_mask_to_zero`](crate::Config::set_mask_to_zero) names; for
+    /// any other it stays off.
+    #[must_use]
+    pub const fn set_mask_to_zero(mut self, flag: bool) -> Self {
+        self.set_mask_to_zero = Some(flag);
+        self
+    }
+}
+
+/// What a handler asks of its loop where it is called for no peer; done after
+/// the turn, in order.
+pub struct Orders<'a, D> {
+    list: &'a mut Vec<Order<D>>,
+}
+
+impl<'a, D> Orders<'a, D> {
+    pub(crate) const fn new(list: &'a mut Vec<Order<D>>) -> Self {
+        Self { list }
+    }
+
+    /// Connects to a server, as [`Peer::connect`].
+    pub fn connect(&mut self, address: SocketAddr, connect: Connect<D>) {
+        self.list.push(Order::Connect(address, Box::new(connect)));
+    }
+
+    /// Does something with a peer of this loop, as [`Peer::with_peer`].
+    pub fn with_peer(&mut self, peer: PeerId, act: impl FnOnce(&mut Peer<'_, D>) + 'static) {
+        self.list.push(Order::With(peer, Box::new(act)));
+    }
+
+    /// Sends a message to all subscribers of a topic.
+    pub fn publish(&mut self, topic: impl Into<Arc<str>>, message: &Prepared) {
+        self.list.push(Order::Publish(Publication {
+            topic: Some(topic.into()),
+            message: message.clone(),
+            except: None,
+        }));
+    }
+}
+
+impl<D> fmt::Debug for Orders<'_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Orders").finish_non_exhaustive()
+    }
+}
+
+/// Which side of a connection is ours, and its flag of [MS-WSPE]: a masking
+/// policy in one byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Server,
+    ServerAcceptingUnmasked,
+    Client,
+    ClientMaskingWithZero,
+}
+
+impl Role {
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Server,
+        Self::ServerAcceptingUnmasked,
+        Self::Client,
+        Self::ClientMaskingWithZero,
+    ];
+
+    pub(crate) const fn server(accept_unmasked_frame: bool) -> Self {
+        match accept_unmasked_frame {
+            false => Self::Server,
+            true => Self::ServerAcceptingUnmasked,
+        }
+    }
+
+    pub(crate) const fn client(set_mask_to_zero: bool) -> Self {
+        match set_mask_to_zero {
+            false => Self::Client,
+            true => Self::ClientMaskingWithZero,
+        }
+    }
+
+    pub(crate) const fn is_client(self) -> bool {
+        matches!(self, Self::Client | Self::ClientMaskingWithZero)
+    }
+
+    /// Returns its place in [`ALL`](Self::ALL).
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
+
+    pub(crate) fn masking(self) -> Masking {
+        match self {
+            Self::Server | Self::ServerAcceptingUnmasked => {
+                let flag = self == Self::ServerAcceptingUnmasked;
+                ServerMasking::with_accept_unmasked_frame(flag).into()
+            }
+            Self::Client | Self::ClientMaskingWithZero => {
+                let flag = self == Self::ClientMaskingWithZero;
+                ClientMasking::with_set_mask_to_zero(flag).into()
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Connections to servers are made.
+
+use std::{net::SocketAddr, ops::Range};
+
+use mio::{Interest, Token};
+use tracing::{debug, info_span};
+use ws_handshake::Agreed;
+
+use super::EventLoop;
+use crate::{
+    Connect, Handler, OpenError, Orders, PeerId, Ready, Transport,
+    arena::NOWHERE,
+    call::{Answer, Call},
+    connect::Role,
+    connection::Slot,
+    opening::may_mask_with_zero,
+};
+
+impl<H: Handler, T: Transport> EventLoop<H, T> {
+    /// Connects to a server at an address.
+    pub(crate) fn connect(
+        &mut self,
+        address: SocketAddr,
+        connect: Connect<H::Data>,
+    ) -> Option<PeerId> {
+        match T::connect(address) {
+            Ok(transport) => self.call(transport, Some(address), connect),
+            Err(error) => self.not_connected(connect.data, error.into()),
+        }
+    }
+
+    /// Starts the opening handshake over a transport that is connected, or
+    /// being connected.
+    pub(crate) fn connect_over(
+        &mut self,
+        transport: T,
+        connect: Connect<H::Data>,
+    ) -> Option<PeerId> {
+        let id = match transport.peer_addr() {
+            Ok(address) => self.call(transport, address, connect),
+            Err(error) => self.not_connected(connect.data, error.into()),
+        }?;
+        // There may be nothing that says that it can be written to.
+        self.go_on(id.key());
+        Some(id)
+    }
+
+    fn call(
+        &mut self,
+        mut transport: T,
+        address: Option<SocketAddr>,
+        connect: Connect<H::Data>,
+    ) -> Option<PeerId> {
+        let Connect {
+            request,
+            data,
+            set_mask_to_zero,
+        } = connect;
+        if self.is_stopping() {
+            return self.not_connected(data, OpenError::Stopped);
+        }
+        if self.slots.len() >= self.config.max_connections {
+            return self.not_connected(data, OpenError::Full);
+        }
+        let key = self.slots.next_key();
+        let watched = self.registry.as_ref().zip(transport.source());
+        if let Some((registry, source)) = watched
+            && let Err(error) =
+                registry.register(source, Token(key), Interest::READABLE | Interest::WRITABLE)
+        {
+            return self.not_connected(data, error.into());
+        }
+        let set_mask_to_zero = set_mask_to_zero.unwrap_or(true)
+            && may_mask_with_zero(&self.config.set_mask_to_zero, &transport, address);
+        let until = self.tick_after(self.config.handshake_timeout);
+        self.generation = self.generation.wrapping_add(1);
+        let mut slot = Slot::new(transport, self.generation, self.now, until, data);
+        slot.role = Role::client(set_mask_to_zero);
+        slot.wants_write = true;
+        slot.state = self.calls.insert(Call::new(request)) as u32;
+        self.slots.insert(slot);
+        self.counters.connects.add(1);
+        self.arm(key, until);
+        let peer = address.map(tracing::field::display);
+        let span = info_span!("websocket", role = "client", peer);
+        if !span.is_disabled() {
+            self.spans.insert(self.id(key), span);
+        }
+        Some(self.id(key))
+    }
+
+    /// Goes on with an opening handshake.
+    pub(super) fn go_on_calling(&mut self, key: usize, ready: Ready) {
+        let slot = &mut self.slots[key];
+        slot.read_closed |= ready.read_closed;
+        let call = &mut self.calls[slot.state as usize];
+        match call.go_on(&mut slot.transport, self.scratch.as_mut_slice()) {
+            Ok(Answer::Waiting) => {}
+            Ok(Answer::Again) => self.go_on(key),
+            Ok(Answer::Agreed {
+                agreed,
+                read,
+                consumed,
+            }) => self.open_client(key, &agreed, consumed..read),
+            Err(error) => self.give_back(key, error),
+        }
+    }
+
+    fn open_client(&mut self, key: usize, agreed: &Agreed, rest: Range<usize>) {
+        let slot = &mut self.slots[key];
+        self.calls.remove(slot.state as usize);
+        slot.state = NOWHERE;
+        // Whether the last read took all there was, the next one tells.
+        self.open(key, rest, true, |handler, peer| {
+            handler.on_connected(peer, agreed);
+        });
+    }
+
+    /// Drops a connection that never came to be, and gives its data back.
+    pub(super) fn give_back(&mut self, key: usize, error: OpenError) {
+        if let Some(data) = self.take_out(key) {
+            self.not_connected(data, error);
+        }
+    }
+
+    /// Tells the application that there will be no connection.
+    fn not_connected(&mut self, data: H::Data, error: OpenError) -> Option<PeerId> {
+        debug!(%error, "not connected");
+        self.counters.connects_failed.add(1);
+        let orders = &mut Orders::new(&mut self.orders);
+        self.handler.on_connect_failed(data, error, orders);
+        None
+    }
+}
