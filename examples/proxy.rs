@@ -1,5 +1,7 @@
 //! A WebSocket proxy: each client gets a connection to a server of its own, and
-//! both are in the same loop. Who reads slowly is read for slowly.
+//! both are in the same loop. Who reads slowly is read for slowly. Each side has
+//! a closing handshake of its own: who sends a Close gets no answer to what it
+//! sent just before.
 //!
 //! ```sh
 //! cargo run --release -p examples --bin echo &
