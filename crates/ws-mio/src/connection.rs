@@ -249,9 +249,11 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     pub(crate) fn run(&mut self, scratch: &mut Scratch, have: Range<usize>, ready: Ready) -> Fate {
         self.link.is_used = true;
         let fate = self.converse(scratch, have, ready);
-        self.link
-            .outgoing
-            .flush_cork(self.cork, &mut self.slot.transport);
+        let (outgoing, transport) = (&mut self.link.outgoing, &mut self.slot.transport);
+        match fate {
+            Fate::End { .. } => outgoing.flush_last(self.cork, transport),
+            _ => outgoing.flush_cork(self.cork, transport),
+        }
         if !self.slot.transport.short_is_all() {
             self.link.outgoing.flush_outbox(&mut self.slot.transport);
         }
