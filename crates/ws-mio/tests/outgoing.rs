@@ -4,7 +4,6 @@ use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener},
     sync::mpsc::{self, Receiver, Sender},
-    thread,
     time::Duration,
 };
 
