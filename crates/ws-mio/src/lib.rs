@@ -109,7 +109,8 @@ pub use ws_handshake::{
     self, Agreed, ClientRequest, OriginPolicy, Request, Response, ServerConfig, Uri,
 };
 pub use ws_proto::{
-    self, Chunk, CloseCode, ControlledNetwork, KeepaliveConfig, Limits, Message, Prepared,
+    self, Chunk, CloseCode, ControlledNetwork, KeepaliveConfig, Limits, Message, MessageKind,
+    Prepared,
 };
 
 #[cfg(doctest)]
