@@ -128,7 +128,7 @@ fn loop_of_ones_own_is_reached_and_stopped_from_elsewhere() {
     let mut bench = Bench::new(Echo, 4096, |server| server);
     after_head(&bench.exchange(REQUEST));
     let remote = bench.inner.remote();
-    let message = ws_mio::Prepared::new(Message::Text("all"));
+    let message = Prepared::new(Message::Text("all"));
     std::thread::spawn(move || {
         remote.broadcast(&message).unwrap();
         remote.stop().unwrap();
