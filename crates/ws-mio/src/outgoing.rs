@@ -67,7 +67,7 @@ pub(crate) struct Outgoing {
     lent: Option<Lent>,
     /// Frames that are to be written from the read buffer.
     in_place: Vec<InPlace>,
-    counts: SentCounts,
+    pub(crate) counts: SentCounts,
 }
 
 /// What was sent since this was last asked.
