@@ -77,6 +77,13 @@ impl ClientRequest {
         self
     }
 
+    /// Takes all offers back, for a frame layer that cannot keep them.
+    #[must_use]
+    pub fn without_offers(mut self) -> Self {
+        self.offers = Vec::new();
+        self
+    }
+
     /// Sets `Origin`, which a browser must send and anything else may.
     ///
     /// # Errors

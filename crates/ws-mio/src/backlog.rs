@@ -121,6 +121,28 @@ impl Outgoing {
         self.outbox.len() + self.backlog.len()
     }
 
+    /// Tells whether a message would wait where it may be dropped.
+    pub(crate) const fn may_drop(&self) -> bool {
+        let drops = matches!(
+            self.backlog.policy,
+            SlowConsumer::DropOldest | SlowConsumer::Conflate
+        );
+        drops && !self.outbox.is_empty()
+    }
+
+    /// A frame of so many bytes is too much.
+    pub(crate) fn overflow(&mut self, len: usize) -> OutboxFull {
+        if self.backlog.policy == SlowConsumer::Close {
+            self.backlog.is_too_slow = true;
+            self.aborted = true;
+        }
+        OutboxFull {
+            pending: self.pending(),
+            len,
+            limit: self.outbox.limit(),
+        }
+    }
+
     /// Has a frame wait, by the policy for slow consumers.
     #[cold]
     pub(crate) fn wait(
@@ -143,18 +165,10 @@ impl Outgoing {
             }
             OpCode::Continuation | OpCode::Text | OpCode::Binary => {
                 let limit = self.outbox.limit();
-                let full = OutboxFull {
-                    pending,
-                    len: frame.len(),
-                    limit,
-                };
-                let may_drop = match self.backlog.policy {
-                    SlowConsumer::DropOldest | SlowConsumer::Conflate => {
-                        // A fragment is not dropped, nor overtaken.
-                        !self.sender.is_message_open() && frame.opcode() != OpCode::Continuation
-                    }
-                    SlowConsumer::DropNewest | SlowConsumer::Close => false,
-                };
+                // A fragment is not dropped, nor overtaken.
+                let may_drop = self.may_drop()
+                    && !self.sender.is_message_open()
+                    && frame.opcode() != OpCode::Continuation;
                 if may_drop && self.outbox.len() < limit {
                     let mut message = Waiting {
                         key: key.filter(|_| self.backlog.policy == SlowConsumer::Conflate),
@@ -167,11 +181,7 @@ impl Outgoing {
                     self.backlog.move_all(&mut self.outbox);
                     self.outbox.append(frame, 0);
                 } else {
-                    if self.backlog.policy == SlowConsumer::Close {
-                        self.backlog.is_too_slow = true;
-                        self.aborted = true;
-                    }
-                    return Err(full);
+                    return Err(self.overflow(frame.len()));
                 }
             }
         }

@@ -6,7 +6,7 @@ use ws_handshake::{
     Agreed, ClientHandshake, ClientProgress, ClientRequest, HandshakeError, HttpResponse,
 };
 
-use crate::Transport;
+use crate::{Transport, deflate::Terms};
 
 /// Connects, sends the request and reads the answer, as far as the transport
 /// lets it.
@@ -67,7 +67,7 @@ const READS: usize = 16;
 impl Call {
     pub(crate) fn new(request: ClientRequest) -> Self {
         Self {
-            handshake: request.start_random(),
+            handshake: Terms::offer(request).start_random(),
             is_connected: false,
             sent: 0,
         }

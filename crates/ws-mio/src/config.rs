@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use ws_handshake::{OriginPolicy, ServerConfig};
 use ws_proto::{ControlledNetwork, KeepaliveConfig, Limits};
+#[cfg(feature = "deflate")]
+use ws_proto::{DeflateConfig, InflateConfig};
 
 /// What a [`Server`](crate::Server) allows and waits for. Decided before it
 /// runs, and never changed.
@@ -71,6 +73,13 @@ pub struct Config {
     /// default. Beyond it, messages are gathered in memory of their own, as
     /// they come.
     pub gather_buffers: usize,
+    /// How each loop compresses, for peers that agree to it: see
+    /// [`ServerConfig::deflate`] and [`ClientRequest::offer`](crate::ClientRequest::offer).
+    #[cfg(feature = "deflate")]
+    pub deflate: DeflateConfig,
+    /// How much inflating may cost, over all loops.
+    #[cfg(feature = "deflate")]
+    pub inflate: InflateConfig,
 }
 
 impl Config {
@@ -94,6 +103,10 @@ impl Config {
             max_connections: 1_000_000,
             read_buffer: 512 * 1024,
             gather_buffers: 64 * 1024 * 1024,
+            #[cfg(feature = "deflate")]
+            deflate: DeflateConfig::default(),
+            #[cfg(feature = "deflate")]
+            inflate: InflateConfig::default(),
         }
     }
 }
@@ -168,6 +181,14 @@ pub struct ClientConfig {
     pub max_backpressure: usize,
     /// As [`Config::slow_consumer`].
     pub slow_consumer: SlowConsumer,
+    /// How it compresses, if the server agrees to an
+    /// [offer](crate::ClientRequest::offer).
+    #[cfg(feature = "deflate")]
+    pub deflate: DeflateConfig,
+    /// How much inflating may cost, over all sockets that are made from clones
+    /// of this.
+    #[cfg(feature = "deflate")]
+    pub inflate: InflateConfig,
 }
 
 impl Default for ClientConfig {
@@ -188,6 +209,10 @@ impl ClientConfig {
             high_water: server.high_water,
             max_backpressure: server.max_backpressure,
             slow_consumer: server.slow_consumer,
+            #[cfg(feature = "deflate")]
+            deflate: server.deflate,
+            #[cfg(feature = "deflate")]
+            inflate: server.inflate.clone(),
         }
     }
 }

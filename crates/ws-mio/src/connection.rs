@@ -13,6 +13,7 @@ use crate::{
     Cause, Closed, Handler, Peer, PeerId, SlowConsumer, Transport,
     arena::NOWHERE,
     connect::Role,
+    deflate::{Deflating, Inflating, Rest, Terms},
     metrics::Counters,
     order::Order,
     outgoing::{IN_PLACE_MIN, Outgoing},
@@ -33,6 +34,8 @@ pub(crate) struct Slot<T, D> {
     pub(crate) timer: Timer,
     pub(crate) phase: Phase,
     pub(crate) role: Role,
+    /// What was agreed on about compression.
+    pub(crate) terms: Option<Terms>,
     /// The transport may have bytes that were not read: with edge-triggered
     /// readiness nobody says so again.
     pub(crate) readable: bool,
@@ -62,6 +65,7 @@ impl<T, D> Slot<T, D> {
             timer: Timer::new(),
             phase: Phase::Upgrading { until },
             role: Role::Server,
+            terms: None,
             readable: false,
             read_closed: false,
             wants_write: false,
@@ -102,6 +106,8 @@ pub(crate) struct Link {
     /// Input that was read and not parsed, as the peer reads slowly or the
     /// application paused.
     unread: Vec<u8>,
+    /// The compressed message that it begins with, if it was unmasked already.
+    rest: Option<Rest>,
     /// When the peer's Close is due, after ours.
     pub(crate) close_by: Option<Tick>,
     /// It had a turn since its frames were counted.
@@ -121,14 +127,24 @@ impl Link {
             gather: None,
             outgoing: Outgoing::new(masking, max_backpressure, slow_consumer),
             unread: Vec::new(),
+            rest: None,
             close_by: None,
             is_used: false,
         }
     }
 
+    /// Whether the peer may send compressed messages.
+    pub(crate) fn accept_compressed(mut self, agreed: bool) -> Self {
+        self.receiver = self.receiver.accept_compressed(agreed);
+        self
+    }
+
     /// Tells whether a new one would do as well.
     pub(crate) fn is_idle(&self) -> bool {
-        self.receiver.is_idle() && self.outgoing.is_idle() && self.unread.is_empty()
+        self.receiver.is_idle()
+            && self.outgoing.is_idle()
+            && self.unread.is_empty()
+            && self.rest.is_none()
     }
 
     /// Adds what was received and sent since this was last asked.
@@ -202,8 +218,8 @@ struct Parsed {
 /// sender of less does not hold one.
 const GATHER_MIN: usize = 8 * 1024;
 
-/// How much is read from one connection in a turn, in bytes.
-const SHARE: usize = 1024 * 1024;
+/// How much is read from one connection in a turn, or inflated, in bytes.
+pub(crate) const SHARE: usize = 1024 * 1024;
 
 /// A connection for the length of its turn.
 pub(crate) struct Turn<'a, H: Handler, T> {
@@ -213,6 +229,9 @@ pub(crate) struct Turn<'a, H: Handler, T> {
     pub(crate) link: &'a mut Link,
     pub(crate) cork: &'a mut Vec<u8>,
     pub(crate) pool: &'a mut Pool,
+    /// `None` if nothing was agreed on; as what compresses.
+    pub(crate) inflating: Option<Inflating<'a>>,
+    pub(crate) deflating: Option<Deflating<'a>>,
     /// What is asked of the loop; `None` if it is not ours.
     pub(crate) orders: Option<&'a mut Vec<Order<H::Data>>>,
     /// `None` if the loop is not ours.
@@ -232,11 +251,29 @@ macro_rules! call {
             transport: &mut $turn.slot.transport,
             outgoing: &mut $turn.link.outgoing,
             cork: &mut *$turn.cork,
+            terms: $turn.slot.terms,
+            deflating: $turn.deflating.as_mut().map(Deflating::reborrow),
             orders: $turn.orders.as_deref_mut(),
         };
         $body
     }};
 }
+
+/// Joins a piece of a message to those before it, and hands the message out
+/// that it is the last of.
+macro_rules! join {
+    ($turn:expr, $chunk:ident) => {{
+        if let Some(message) = $turn.link.assembler.push($chunk) {
+            call!($turn, |handler, peer| handler.on_message(peer, message));
+        }
+        // One that was joined is gone; the next brings its own.
+        if $chunk.last && !$chunk.first {
+            $turn.link.assembler = Assembler::new();
+        }
+    }};
+}
+
+mod inflate;
 
 impl<H: Handler, T: Transport> Turn<'_, H, T> {
     /// Does one thing for the application.
@@ -249,9 +286,11 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     pub(crate) fn run(&mut self, scratch: &mut Scratch, have: Range<usize>, ready: Ready) -> Fate {
         self.link.is_used = true;
         let fate = self.converse(scratch, have, ready);
-        self.link
-            .outgoing
-            .flush_cork(self.cork, &mut self.slot.transport);
+        let (outgoing, transport) = (&mut self.link.outgoing, &mut self.slot.transport);
+        match fate {
+            Fate::End { .. } => outgoing.flush_last(self.cork, transport),
+            _ => outgoing.flush_cork(self.cork, transport),
+        }
         if !self.slot.transport.short_is_all() {
             self.link.outgoing.flush_outbox(&mut self.slot.transport);
         }
@@ -291,7 +330,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                     .extend_from_slice(&scratch.as_mut_slice()[have]);
                 return Fate::Keep;
             }
-            let over = if !self.link.unread.is_empty() {
+            let over = if self.has_unread(&have) {
                 self.parse_unread()
             } else if !have.is_empty() {
                 let Parsed { over, rest, begun } =
@@ -331,6 +370,11 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                 }
             };
             if let Some(fate) = over {
+                if fate == Fate::Again {
+                    self.link
+                        .unread
+                        .extend_from_slice(&scratch.as_mut_slice()[have]);
+                }
                 return fate;
             }
         }
@@ -373,6 +417,11 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         }
     }
 
+    /// Tells whether something was read before what is in `have`.
+    fn has_unread(&self, have: &Range<usize>) -> bool {
+        !self.link.unread.is_empty() || have.is_empty() && self.link.rest.is_some()
+    }
+
     fn parse_unread(&mut self) -> Option<Fate> {
         let mut unread = mem::take(&mut self.link.unread);
         let Parsed { over, rest, begun } = self.parse(&mut unread);
@@ -388,8 +437,9 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     }
 
     /// Parses and dispatches, until the input is used up, the peer is stalled,
-    /// or the connection is over. Returns how much input is left.
-    fn parse(&mut self, buffer: &mut [u8]) -> Parsed {
+    /// or the connection is over; or until a compressed message comes, which is
+    /// left in the input. Returns how much input is left.
+    fn parse_plain(&mut self, buffer: &mut [u8]) -> Parsed {
         let start = buffer.as_ptr().addr();
         let mut input = &mut *buffer;
         let mut begun = None;
@@ -442,16 +492,12 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                         }
                         gather.spill(&mut self.link.assembler, self.pool);
                     }
-                    if let Some(message) = self.link.assembler.push(chunk) {
-                        call!(self, |handler, peer| handler.on_message(peer, message));
-                    }
-                    // One that was joined is gone; the next brings its own.
-                    if chunk.last && !chunk.first {
-                        self.link.assembler = Assembler::new();
-                    }
+                    join!(self, chunk);
                 }
-                // Its receiver does not accept them.
-                Event::Compressed(_) => {}
+                Event::Compressed(piece) => {
+                    self.link.rest = Rest::of(&piece);
+                    break None;
+                }
                 Event::Ping(payload) => {
                     if let Some(pong) = self.link.outgoing.sender.respond(&event) {
                         self.link
@@ -498,7 +544,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             }
         };
         self.link.outgoing.answering = false;
-        let rest = input.len();
+        let rest = input.len() + self.link.rest.map_or(0, Rest::len);
         self.link
             .outgoing
             .flush_in_place(self.cork, buffer, &mut self.slot.transport);
@@ -622,6 +668,8 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             transport: &mut self.slot.transport,
             outgoing,
             cork: &mut *self.cork,
+            terms: self.slot.terms,
+            deflating: self.deflating.as_mut().map(Deflating::reborrow),
             orders: self.orders.as_deref_mut(),
         };
         let parsed = loop {

@@ -22,6 +22,7 @@ use crate::{
     call::Call,
     connect::Role,
     connection::{Fate, Link, Phase, Slot, Turn, high_water},
+    deflate::Codecs,
     metrics::Counters,
     order::{Order, Publication},
     pool::Pool,
@@ -93,8 +94,11 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     slots: Arena<Slot<T, H::Data>>,
     /// The state of connections that are in the middle of something.
     links: Slab<Link>,
-    /// What an idle connection is served with, by its role.
-    spares: [Link; 4],
+    /// What an idle connection is served with, by its role and by whether the
+    /// peer may send compressed messages.
+    spares: [[Link; 2]; 4],
+    /// What those need that agreed on compression.
+    codecs: Codecs,
     /// Requests that came in part.
     requests: Slab<HeadReader>,
     /// Opening handshakes of our own.
@@ -149,7 +153,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         handler: H,
     ) -> Self {
         config.high_water = high_water(config.high_water, config.max_backpressure);
-        let spares = Role::ALL.map(|role| new_link(role, &config));
+        let spares = Role::ALL.map(|role| [false, true].map(|flag| new_link(role, flag, &config)));
+        let codecs = Codecs::of_loop(&config);
         let read_buffer = config.read_buffer.max(1024);
         let pool = Pool::new(read_buffer, config.gather_buffers);
         Self {
@@ -162,6 +167,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             slots: Arena::new(),
             links: Slab::new(),
             spares,
+            codecs,
             requests: Slab::new(),
             calls: Slab::new(),
             scratch: Scratch::with_len(read_buffer),
@@ -294,11 +300,12 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     ) {
         let id = self.id(key);
         let slot = &mut self.slots[key];
-        let spare = &mut self.spares[slot.role.index()];
+        let spare = &mut self.spares[slot.role.index()][usize::from(slot.terms.is_some())];
         let link = match slot.state {
             NOWHERE => spare,
             state => &mut self.links[state as usize],
         };
+        let (inflating, deflating) = self.codecs.lend(id.key, slot.terms, Some(&self.counters));
         let mut turn = Turn {
             handler: &mut self.handler,
             id,
@@ -306,6 +313,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             link,
             cork: &mut self.cork,
             pool: &mut self.pool,
+            inflating,
+            deflating,
             orders: Some(&mut self.orders),
             counters: Some(&self.counters),
             high_water: self.config.high_water,
@@ -332,12 +341,18 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Keeps the link of a connection that is in the middle of something, and
     /// drops that of one that is idle.
     fn store(&mut self, key: usize) {
+        let tick = self.tick();
         let slot = &mut self.slots[key];
+        let is_compressed = slot.terms.is_some();
+        if is_compressed {
+            self.codecs.settle(key as u32, tick);
+        }
         match slot.state {
             NOWHERE => {
-                let spare = &mut self.spares[slot.role.index()];
+                let spare = &mut self.spares[slot.role.index()][usize::from(is_compressed)];
                 if !spare.is_idle() {
-                    let mut link = mem::replace(spare, new_link(slot.role, &self.config));
+                    let fresh = new_link(slot.role, is_compressed, &self.config);
+                    let mut link = mem::replace(spare, fresh);
                     link.add_counts_to(&self.counters);
                     slot.state = self.links.insert(link) as u32;
                 }
@@ -403,7 +418,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
     /// Adds up the frames of idle connections in this turn.
     fn count_frames(&mut self) {
-        for spare in &mut self.spares {
+        for spare in self.spares.as_flattened_mut() {
             spare.add_counts_to(&self.counters);
         }
     }
@@ -443,11 +458,12 @@ impl<H: Handler, T> fmt::Debug for EventLoop<H, T> {
     }
 }
 
-fn new_link(role: Role, config: &Config) -> Link {
+fn new_link(role: Role, accepts_compressed: bool, config: &Config) -> Link {
     Link::new(
         role.masking(),
         config.limits,
         config.max_backpressure,
         config.slow_consumer,
     )
+    .accept_compressed(accepts_compressed)
 }

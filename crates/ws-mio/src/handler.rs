@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use ws_handshake::{Acceptance, Agreed, HandshakeError, Request, Response};
 use ws_proto::{Chunk, Message};
 
-use crate::{Closed, Config, OpenError, Orders, Peer};
+use crate::{Closed, Config, OpenError, Orders, Peer, deflate::Terms};
 
 /// The application's side of a [`Server`](crate::Server): one value for all
 /// connections of a loop, called as things happen.
@@ -191,13 +191,17 @@ impl<'r> Incoming<'r> {
     }
 
     /// Checks the request by the rules of RFC 6455 section 4.2.1 and the
-    /// server's [`Config`], and agrees on a subprotocol.
+    /// server's [`Config`], and agrees on a subprotocol and on compression:
+    /// [`Acceptance::deflate`] tells its parameters, and
+    /// [`Acceptance::without_deflate`] does without it for this connection.
+    /// Without the feature `deflate` there is none.
     ///
     /// # Errors
     ///
     /// The first rule that the request breaks.
     pub fn negotiate(&self) -> Result<Acceptance<'r>, HandshakeError> {
-        self.config.handshake.negotiate(self.request)
+        let negotiated = self.config.handshake.negotiate(self.request);
+        negotiated.map(Terms::admit)
     }
 
     /// Accepts a request that keeps the rules, and answers any other as the

@@ -71,6 +71,7 @@ mod config;
 mod connect;
 mod connection;
 mod context;
+mod deflate;
 mod event_loop;
 mod handler;
 pub mod memory;
@@ -106,11 +107,14 @@ pub use socket::{Socket, SocketState};
 pub use transport::{Listener, Transport};
 
 pub use ws_handshake::{
-    self, Agreed, ClientRequest, OriginPolicy, Request, Response, ServerConfig, Uri,
+    self, Agreed, ClientRequest, DeflateOffer, DeflateParams, DeflatePolicy, OriginPolicy, Request,
+    Response, ServerConfig, Uri,
 };
 pub use ws_proto::{
     self, Chunk, CloseCode, ControlledNetwork, KeepaliveConfig, Limits, Message, Prepared,
 };
+#[cfg(feature = "deflate")]
+pub use ws_proto::{Budget, DeflateConfig, InflateConfig};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -177,6 +177,18 @@ counters! {
     bytes_received,
     /// Messages received; whole ones, or the last piece of one.
     messages_received,
+    /// Messages received that were compressed.
+    compressed_messages_received,
+    /// Bytes received as the payload of compressed messages.
+    compressed_bytes_received,
+    /// Bytes that compressed messages were inflated to.
+    inflated_bytes,
+    /// Messages sent or queued that were compressed.
+    compressed_messages_sent,
+    /// Bytes of messages that were compressed, before they were.
+    deflated_bytes,
+    /// Bytes of frames sent or queued of messages that were compressed.
+    compressed_bytes_sent,
     /// Bytes of frames sent or queued.
     bytes_sent,
     /// Frames received with the MASK bit clear.

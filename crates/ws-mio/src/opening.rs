@@ -6,12 +6,13 @@ use tracing::warn;
 use ws_handshake::{HandshakeError, Head, Response};
 use ws_proto::ControlledNetwork;
 
-use crate::{Accept, Config, Decision, Handler, Incoming, Transport};
+use crate::{Accept, Config, Decision, Handler, Incoming, Transport, deflate::Terms};
 
 /// What is kept of a request that was accepted.
 pub(crate) struct Admitted<D> {
     pub(crate) data: D,
     pub(crate) accept_unmasked_frame: bool,
+    pub(crate) terms: Option<Terms>,
 }
 
 /// Asks the application, and writes the 101 to `out` if it accepts.
@@ -34,6 +35,7 @@ pub(crate) fn decide<H: Handler>(
             data,
             accept_unmasked_frame,
         }) => {
+            let acceptance = Terms::admit(acceptance);
             acceptance.write_to(out);
             //= MSWS-1.5-1, MSWS-1.6-3, MSWS-3.2.3-1, MSWS-4-1
             // A peer that is gone has no address, and is not taken for one
@@ -49,6 +51,7 @@ pub(crate) fn decide<H: Handler>(
             Ok(Admitted {
                 data,
                 accept_unmasked_frame,
+                terms: Terms::of_server(acceptance.deflate()),
             })
         }
     }

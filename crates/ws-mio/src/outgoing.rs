@@ -67,7 +67,7 @@ pub(crate) struct Outgoing {
     lent: Option<Lent>,
     /// Frames that are to be written from the read buffer.
     in_place: Vec<InPlace>,
-    counts: SentCounts,
+    pub(crate) counts: SentCounts,
 }
 
 /// What was sent since this was last asked.
@@ -484,6 +484,18 @@ impl Outgoing {
         }
     }
 
+    /// Writes the cork as the last of the stream.
+    pub(crate) fn flush_last(&mut self, cork: &mut Vec<u8>, transport: &mut dyn Transport) {
+        if self.outbox.is_empty() && !cork.is_empty() {
+            let written = write_some(cork.len(), || transport.write_last(&[IoSlice::new(cork)]));
+            if let Some(written) = self.note(written) {
+                self.outbox.push_bytes(&cork[written..]);
+            }
+            cork.clear();
+        }
+        self.flush_cork(cork, transport);
+    }
+
     /// Writes what waits, as much as the transport takes.
     pub(crate) fn flush_outbox(&mut self, transport: &mut dyn Transport) {
         if self.is_over() {
@@ -542,8 +554,14 @@ impl Outgoing {
 /// Writes once; 0 if the transport takes nothing for now.
 fn write(transport: &mut dyn Transport, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     let len = slices.iter().map(|slice| slice.len()).sum();
+    write_some(len, || transport.write(slices))
+}
+
+/// Writes `len` bytes, or a part of them; 0 if nothing is taken for now.
+#[inline]
+fn write_some(len: usize, mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
-        match transport.write(slices) {
+        match write() {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             // A transport that claims more than it was given does not get to
             // move us beyond it.
@@ -925,6 +943,26 @@ mod tests {
             );
             assert!(wire.is_empty());
             assert!(cork.capacity() <= 4 * CORK_MAX);
+        }
+    }
+
+    #[test]
+    fn last_bytes_leave_whole_however_little_a_write_takes() {
+        for steps in [
+            vec![],
+            vec![Take(3), Fail(WouldBlock), Take(1)],
+            vec![Fail(Interrupted), Overstate(9)],
+        ] {
+            let (mut outgoing, mut cork) = (server(1 << 20), Vec::new());
+            let mut transport = Script::new(steps);
+            let frame = outgoing.sender.close(None).unwrap();
+            outgoing.send(frame, &mut cork, &mut transport);
+            outgoing.flush_last(&mut cork, &mut transport);
+            assert!(cork.is_empty());
+            while !outgoing.outbox.is_empty() {
+                outgoing.flush_outbox(&mut transport);
+            }
+            assert_eq!(transport.wire, b"\x88\x00");
         }
     }
 

@@ -2,10 +2,12 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
+use ws_handshake::DeflateParams;
 use ws_proto::{CloseCode, CloseFrame, Masking, Message, OutFrame, Prepared, SendError};
 
 use crate::{
     Backpressure, Connect, Refused, Transport,
+    deflate::{Deflating, Terms, Wire},
     order::{Order, Publication},
     outgoing::Outgoing,
 };
@@ -42,6 +44,9 @@ pub struct Peer<'a, D> {
     pub(crate) transport: &'a mut dyn Transport,
     pub(crate) outgoing: &'a mut Outgoing,
     pub(crate) cork: &'a mut Vec<u8>,
+    pub(crate) terms: Option<Terms>,
+    /// `None` also where what is sent goes out plain.
+    pub(crate) deflating: Option<Deflating<'a>>,
     /// `None` for a [`Socket`](crate::Socket), which has no other peers.
     pub(crate) orders: Option<&'a mut Vec<Order<D>>>,
 }
@@ -89,14 +94,50 @@ impl<D> Peer<'_, D> {
         self.outgoing.sender.masking()
     }
 
-    /// Sends a message, in one frame.
+    /// Returns what was agreed on about permessage-deflate (RFC 7692); `None` if
+    /// nothing is compressed, as is always so without the feature `deflate`.
+    #[must_use]
+    pub fn deflate(&self) -> Option<DeflateParams> {
+        self.terms.map(|terms| terms.params(self.is_server()))
+    }
+
+    /// Lends the peer so that what is sent to it goes out plain, whatever was
+    /// agreed on: what is secret, beside what others may have written, and
+    /// what is compressed already. All fragments of a message go the same way.
+    ///
+    /// ```
+    /// use ws_mio::Peer;
+    ///
+    /// fn sign_in(peer: &mut Peer<'_, ()>, token: &str) {
+    ///     peer.uncompressed().send(token);
+    /// }
+    /// ```
+    pub fn uncompressed(&mut self) -> Peer<'_, D> {
+        Peer {
+            id: self.id,
+            data: self.data,
+            transport: self.transport,
+            outgoing: self.outgoing,
+            cork: self.cork,
+            terms: self.terms,
+            deflating: None,
+            orders: self.orders.as_deref_mut(),
+        }
+    }
+
+    /// Sends a message, in one frame; compressed, if that was agreed on and it
+    /// is worth it.
     ///
     /// It is refused after a Close, between the fragments of another message,
     /// and while `max_backpressure` bytes wait. A handler that sends no more
     /// than it gets is never refused for the last reason.
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Backpressure {
-        let frame = self.outgoing.sender.message(message.into());
+        let message = message.into();
+        if let Some((mut deflating, wire)) = self.deflating() {
+            return deflating.send(None, message, wire);
+        }
+        let frame = self.outgoing.sender.message(message);
         self.write(frame)
     }
 
@@ -105,7 +146,11 @@ impl<D> Peer<'_, D> {
     /// place of the message with this key that waits, if one does, so that a
     /// peer that reads slowly gets the latest of each key.
     pub fn send_keyed<'m>(&mut self, key: u64, message: impl Into<Message<'m>>) -> Backpressure {
-        match self.outgoing.sender.message(message.into()) {
+        let message = message.into();
+        if let Some((mut deflating, wire)) = self.deflating() {
+            return deflating.send(Some(key), message, wire);
+        }
+        match self.outgoing.sender.message(message) {
             Ok(frame) => self
                 .outgoing
                 .send_keyed(Some(key), frame, self.cork, self.transport),
@@ -124,7 +169,27 @@ impl<D> Peer<'_, D> {
     }
 
     /// Sends a message that was encoded before, as [`send`](Self::send).
+    ///
+    /// Its compressed form refers to no other message, and is made at the first
+    /// need: for those who agreed on the same size of window once, as long as
+    /// the loop is asked to send no other in between.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Backpressure {
+        if let Some((mut deflating, wire)) = self.deflating() {
+            return deflating.send_prepared(prepared, wire);
+        }
+        self.send_plain(prepared)
+    }
+
+    /// Sends a message of the loop's to one of many who get it; compressed once
+    /// for all of them.
+    pub(crate) fn send_shared(&mut self, prepared: &mut Prepared) -> Backpressure {
+        if let Some((mut deflating, wire)) = self.deflating() {
+            return deflating.send_shared(prepared, wire);
+        }
+        self.send_plain(prepared)
+    }
+
+    fn send_plain(&mut self, prepared: &Prepared) -> Backpressure {
         let frame = self.outgoing.sender.prepared(prepared);
         self.write(frame)
     }
@@ -137,8 +202,12 @@ impl<D> Peer<'_, D> {
         fragment: impl Into<Message<'m>>,
         last: bool,
     ) -> Backpressure {
+        let fragment = fragment.into();
+        if let Some((mut deflating, wire)) = self.deflating() {
+            return deflating.send_fragment(fragment, last, wire);
+        }
         let before = self.outgoing.sender.clone();
-        let frame = self.outgoing.sender.fragment(fragment.into(), last);
+        let frame = self.outgoing.sender.fragment(fragment, last);
         let sent = self.write(frame);
         if let Backpressure::Refused(Refused::Full(_)) = sent {
             // As if it had not been asked for: it can be sent later.
@@ -299,6 +368,15 @@ impl<D> Peer<'_, D> {
     #[must_use]
     pub const fn pending(&self) -> usize {
         self.outgoing.pending()
+    }
+
+    /// Lends what compresses, and what takes what comes of it; `None` if what
+    /// is sent goes out plain.
+    #[inline]
+    fn deflating(&mut self) -> Option<(Deflating<'_>, Wire<'_>)> {
+        let deflating = self.deflating.as_mut()?.reborrow();
+        let wire = Wire::new(self.outgoing, self.cork, self.transport);
+        Some((deflating, wire))
     }
 
     #[inline]

@@ -19,6 +19,7 @@ use crate::{
     call::{Answer, Call},
     connect::Role,
     connection::{Fate, Link, Phase, Slot, Turn, high_water},
+    deflate::{Codecs, Terms},
     opening::{Admitted, decide, may_mask_with_zero},
     pool::Pool,
     scratch::Scratch,
@@ -114,6 +115,8 @@ pub struct Socket<D = (), T = TcpStream> {
     cork: Vec<u8>,
     /// Lends nothing: a socket alone gathers large messages as they come.
     pool: Pool,
+    /// Its own alone, and empty unless something is compressed.
+    codecs: Codecs,
     opening: Opening,
     agreed: Option<Agreed>,
     /// Why the connection never came to be, until the answer has left.
@@ -237,6 +240,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             ),
             cork: Vec::new(),
             pool: Pool::new(READ_BUFFER, 0),
+            codecs: Codecs::of_socket(config),
             opening,
             agreed: None,
             refused: None,
@@ -282,6 +286,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
             transport: &mut self.slot.transport,
             outgoing: &mut self.link.outgoing,
             cork: &mut self.cork,
+            terms: self.slot.terms,
+            deflating: self.codecs.lend(NOBODY.key, self.slot.terms, None).1,
             orders: None,
         })
     }
@@ -344,7 +350,10 @@ impl<D: Default, T: Transport> Socket<D, T> {
             | Phase::Flushing { until, .. }
             | Phase::Lingering { until } => Some(until),
             // After our Close, only the peer's is waited for.
-            Phase::Open => self.link.close_by.or_else(keepalive),
+            Phase::Open => {
+                let due = self.link.close_by.or_else(keepalive);
+                due.into_iter().chain(self.codecs.next_sweep()).min()
+            }
         };
         tick.map(|tick| self.started + TICK * tick)
     }
@@ -363,6 +372,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         self.now = self.started.elapsed();
         let _entered = self.span.clone().entered();
         let tick = self.tick();
+        self.codecs.keep_time(tick);
         match self.slot.phase {
             Phase::Upgrading { until } if tick >= until => {
                 if let Opening::Server(_) = self.opening {
@@ -485,6 +495,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
                 read,
                 consumed,
             } => {
+                self.agree(self.slot.role, Terms::of_client(agreed.deflate));
                 self.agreed = Some(agreed);
                 Ok(Some((read, consumed)))
             }
@@ -538,17 +549,12 @@ impl<D: Default, T: Transport> Socket<D, T> {
                 Admitted {
                     data,
                     accept_unmasked_frame,
+                    terms,
                 },
                 consumed,
             )) => {
                 let role = Role::server(accept_unmasked_frame);
-                self.link = Link::new(
-                    role.masking(),
-                    self.limits,
-                    self.max_backpressure,
-                    self.slow_consumer,
-                );
-                self.slot.role = role;
+                self.agree(role, terms);
                 self.slot.data = data;
                 Ok(Some(consumed))
             }
@@ -557,6 +563,18 @@ impl<D: Default, T: Transport> Socket<D, T> {
                 Err(OpenError::Answered(response.status()))
             }
         }
+    }
+
+    /// Takes over what both sides agreed on.
+    fn agree(&mut self, role: Role, terms: Option<Terms>) {
+        self.link = Link::new(
+            role.masking(),
+            self.limits,
+            self.max_backpressure,
+            self.slow_consumer,
+        )
+        .accept_compressed(terms.is_some());
+        (self.slot.role, self.slot.terms) = (role, terms);
     }
 
     /// Ends a connection that never came to be; an answer in the cork leaves
@@ -591,6 +609,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
     // --- the open connection ---
 
     fn turn<'a, H: Handler<Data = D>>(&'a mut self, handler: &'a mut H) -> Turn<'a, H, T> {
+        let (inflating, deflating) = self.codecs.lend(NOBODY.key, self.slot.terms, None);
         Turn {
             handler,
             id: NOBODY,
@@ -598,6 +617,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
             link: &mut self.link,
             cork: &mut self.cork,
             pool: &mut self.pool,
+            inflating,
+            deflating,
             orders: None,
             counters: None,
             high_water: self.high_water,
@@ -627,6 +648,9 @@ impl<D: Default, T: Transport> Socket<D, T> {
                 Fate::End { linger } => return self.end(scratch, linger),
                 Fate::Drop => return self.over(),
             }
+        }
+        if self.slot.terms.is_some() {
+            self.codecs.settle(NOBODY.key, self.tick());
         }
         if self.link.outgoing.sender.is_close_sent() && self.link.close_by.is_none() {
             self.link.close_by = Some(tick_at(self.now.saturating_add(self.close_timeout)));

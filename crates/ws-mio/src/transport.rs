@@ -81,6 +81,18 @@ pub trait Transport {
     /// connection.
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
+    /// Writes the last bytes of the stream, as [`write`](Self::write): what
+    /// follows at once is a [`shutdown`](Self::shutdown), the drop, or the rest
+    /// of them. So a transport may hold them back, to leave with the end of the
+    /// stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    fn write_last(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.write(slices)
+    }
+
     /// Ends the stream in the direction of the peer; reading goes on.
     ///
     /// # Errors
@@ -211,8 +223,21 @@ macro_rules! socket {
     };
 }
 
+/// Says that more is to follow: a segment is not sent before it is full, or the
+/// stream ends.
+#[cfg(target_os = "linux")]
+const MSG_MORE: i32 = 0x8000;
+
 impl Transport for TcpStream {
     socket!(TcpStream);
+
+    /// A Close and the end of the stream in one segment are one thing less for
+    /// both ends to receive.
+    #[cfg(target_os = "linux")]
+    fn write_last(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let socket = socket2::SockRef::from(&*self);
+        socket.send_vectored_with_flags(slices, MSG_MORE)
+    }
 
     fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
         Self::peer_addr(self).map(Some)

@@ -1,27 +1,14 @@
 //! What a server counts.
 
-use std::{io::Write, sync::mpsc};
+use std::io::Write;
 
-use ws_mio::{CloseCode, Metrics};
+use ws_mio::CloseCode;
 
 mod common;
 
 use common::{
     CLOSE, Probe, REQUEST, Running, Seen, config, echo, expect, head, masked, rest, unmasked,
 };
-
-/// Reads the counters at the end of a turn: numbers are those of whole turns.
-fn metrics(server: &Running) -> Metrics {
-    let (tell, told) = mpsc::channel();
-    // The second comes in a turn after that of the first.
-    for _ in 0..2 {
-        let tell = tell.clone();
-        let task = move |_: &mut ws_mio::Loop<'_, Probe>| tell.send(()).unwrap();
-        server.remote.run(0, task).unwrap();
-        told.recv().unwrap();
-    }
-    server.remote.metrics()
-}
 
 #[test]
 fn frames_and_bytes_are_counted_both_ways() {
@@ -50,7 +37,7 @@ fn frames_and_bytes_are_counted_both_ways() {
     ]
     .concat();
     expect(&mut stream, &answer);
-    let metrics = metrics(&server);
+    let metrics = server.metrics();
     assert_eq!(
         (metrics.accepted, metrics.opened, metrics.open()),
         (1, 1, 1)
@@ -141,7 +128,7 @@ fn slow_peer_is_counted_and_so_is_one_too_many() {
     let mut server = Running::start(probe, config);
     let stream = server.connect();
     assert_eq!(rest(server.dial()), b"");
-    let metrics = metrics(&server);
+    let metrics = server.metrics();
     assert_eq!((metrics.queued, metrics.refused), (1, 1));
     assert_eq!((metrics.accepted, metrics.over_max_connections), (2, 1));
     drop(stream);

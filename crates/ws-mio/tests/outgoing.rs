@@ -4,51 +4,33 @@ use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener},
     sync::mpsc::{self, Receiver, Sender},
-    thread,
     time::Duration,
 };
 
 use ws_mio::{
     Agreed, ClientRequest, CloseCode, Closed, Config, Connect, ControlledNetwork, Decision,
-    EventLoop, Handler, Incoming, Message, OpenError, Orders, Peer, PeerId, Ready, Remote,
-    Response, Server, Uri,
+    EventLoop, Handler, Incoming, Message, OpenError, Orders, Peer, PeerId, Ready, Response,
+    Server, Uri,
     memory::{self, Duplex},
 };
 
 mod common;
 
-use common::{CLOSE, REQUEST, config, dial, head, masked};
+use common::{CLOSE, REQUEST, Running, config, dial, head, masked};
 
 fn request(address: impl std::fmt::Display, path: &str) -> ClientRequest {
     ClientRequest::new(Uri::parse(&format!("ws://{address}{path}")).unwrap())
 }
 
-/// Runs a server until it is dropped.
-struct Running<H: Handler> {
-    remote: Remote<H>,
-    address: SocketAddr,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl<H: Handler + Send + 'static> Running<H> {
-    fn start(config: Config, handler: impl FnOnce(SocketAddr) -> H + Send + 'static) -> Self {
-        let server = Server::bind("127.0.0.1:0", config).unwrap();
-        let (address, remote) = (server.local_addr().unwrap(), server.remote());
-        let thread = thread::spawn(move || server.run(handler(address)).unwrap());
-        Self {
-            remote,
-            address,
-            thread: Some(thread),
-        }
-    }
-}
-
-impl<H: Handler> Drop for Running<H> {
-    fn drop(&mut self) {
-        self.remote.stop().unwrap();
-        let joined = self.thread.take().map(thread::JoinHandle::join);
-        assert!(thread::panicking() || joined.is_none_or(|joined| joined.is_ok()));
-    }
+/// Runs a server whose handler is to know its address.
+fn start<H: Handler + 'static>(
+    config: Config,
+    handler: impl FnOnce(SocketAddr) -> H + Send + 'static,
+) -> Running<H> {
+    Running::start_with(config, |server| {
+        let address = server.local_addr()?;
+        server.run(handler(address))
+    })
 }
 
 /// Echoes under `/echo`, and hands everything on to `/echo` of the same server
@@ -136,7 +118,7 @@ impl Handler for Proxy {
 
 #[test]
 fn proxy_and_its_backend_share_a_loop() {
-    let server = Running::start(config(), |backend| Proxy { backend });
+    let server = start(config(), |backend| Proxy { backend });
     let mut clients: Vec<_> = (0..20).map(|_| dial(server.address)).collect();
     for client in &mut clients {
         // The message comes before there is anybody to hand it to.
@@ -151,7 +133,7 @@ fn proxy_and_its_backend_share_a_loop() {
         common::expect(&mut client, b"\x88\x02\x03\xe8");
         assert_eq!(common::rest(client), b"");
     }
-    let metrics = server.remote.metrics();
+    let metrics = server.metrics();
     assert_eq!(
         (metrics.accepted, metrics.connects, metrics.opened),
         (40, 20, 60)
@@ -164,7 +146,7 @@ fn client_of_a_proxy_is_told_that_nobody_is_there() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let server = Running::start(config(), move |_| Proxy { backend: nobody });
+    let server = start(config(), move |_| Proxy { backend: nobody });
     let mut client = dial(server.address);
     client.write_all(REQUEST).unwrap();
     head(&mut client);
@@ -207,13 +189,8 @@ fn calling(config: Config, on_open: fn(&mut Peer<'_, u32>)) -> (Running<Caller>,
     let (told, tellings) = mpsc::channel();
     let server = Server::without_listener(config).unwrap();
     assert!(server.local_addr().is_err());
-    let remote = server.remote();
-    let thread = thread::spawn(move || server.run(Caller { told, on_open }).unwrap());
-    let running = Running {
-        remote,
-        address: ([127, 0, 0, 1], 0).into(),
-        thread: Some(thread),
-    };
+    let run = move |server: Server<_>| server.run(Caller { told, on_open });
+    let running = Running::of(server, ([127, 0, 0, 1], 0).into(), run);
     (running, tellings)
 }
 
@@ -223,7 +200,7 @@ fn next(tellings: &Receiver<String>) -> String {
 
 #[test]
 fn client_loop_talks_and_waits_for_the_server_to_end_the_transport() {
-    let echo = Running::start(config(), |_| common::Echo);
+    let echo = start(config(), |_| common::Echo);
     let (client, told) = calling(config(), |peer| {
         peer.send_text("Hi");
     });
@@ -244,7 +221,7 @@ fn client_loop_talks_and_waits_for_the_server_to_end_the_transport() {
         .collect();
     expected.sort();
     assert_eq!(all, expected);
-    let metrics = client.remote.metrics();
+    let metrics = client.metrics();
     assert_eq!(
         (metrics.connects, metrics.opened, metrics.open()),
         (100, 100, 0)
@@ -319,7 +296,7 @@ fn connection_that_is_not_open_yet_comes_back_when_the_loop_stops() {
 
 #[test]
 fn connection_may_be_ended_in_the_call_that_opens_it() {
-    let echo = Running::start(config(), |_| common::Echo);
+    let echo = start(config(), |_| common::Echo);
     let connect = || Connect::new(request(echo.address, "/"), 1);
     let (client, told) = calling(config(), |peer| {
         peer.close(CloseCode::NORMAL, "");
@@ -358,10 +335,7 @@ fn flag_is_for_the_servers_that_the_loop_names_and_the_connection_chooses() {
         let mut frame = [0; 8];
         stream.read_exact(&mut frame).unwrap();
         assert_eq!(frame[..2], *b"\x81\x82");
-        (
-            frame[2..6] == [0; 4],
-            client.remote.metrics().zero_key_frames_sent,
-        )
+        (frame[2..6] == [0; 4], client.metrics().zero_key_frames_sent)
     };
     let loopback = || ControlledNetwork::new().loopback();
     assert_eq!(wire(true.into(), None), (true, 1));

@@ -441,6 +441,13 @@ impl<'a> OutFrame<'a> {
         self.opcode
     }
 
+    /// Tells whether it is the first frame, or all, of a compressed message
+    /// (RFC 7692 section 6.1).
+    #[must_use]
+    pub const fn is_compressed(&self) -> bool {
+        self.head[0] & RSV1 != 0
+    }
+
     /// Returns the frame as its head and its payload where that lies, for a
     /// vectored write without a copy; `None` where a key must be applied,
     /// which is done by [`append_to`](Self::append_to).
@@ -490,6 +497,9 @@ impl<'a> OutFrame<'a> {
         &self.head[..usize::from(self.head_len)]
     }
 }
+
+/// The bit of a frame's first byte that RFC 7692 uses.
+const RSV1: u8 = 0x40;
 
 #[inline]
 const fn opcode(kind: MessageKind) -> OpCode {

@@ -13,6 +13,7 @@ use crate::{
     call::{Answer, Call},
     connect::Role,
     connection::Slot,
+    deflate::Terms,
     opening::may_mask_with_zero,
 };
 
@@ -110,6 +111,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let slot = &mut self.slots[key];
         self.calls.remove(slot.state as usize);
         slot.state = NOWHERE;
+        slot.terms = Terms::of_client(agreed.deflate);
         // Whether the last read took all there was, the next one tells.
         self.open(key, rest, true, |handler, peer| {
             handler.on_connected(peer, agreed);

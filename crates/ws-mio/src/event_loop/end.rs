@@ -72,7 +72,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let slot = &mut self.slots[key];
         if slot.phase == Phase::Open {
             let link = match slot.state {
-                NOWHERE => &mut self.spares[slot.role.index()],
+                NOWHERE => &mut self.spares[slot.role.index()][usize::from(slot.terms.is_some())],
                 state => &mut self.links[state as usize],
             };
             link.outgoing.aborted = true;
@@ -83,6 +83,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 link,
                 cork: &mut self.cork,
                 pool: &mut self.pool,
+                inflating: None,
+                deflating: None,
                 orders: Some(&mut self.orders),
                 counters: Some(&self.counters),
                 high_water: self.config.high_water,
@@ -125,6 +127,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         if !self.spans.is_empty() {
             self.spans.remove(&id);
         }
+        self.codecs.remove(id.key);
         if !self.topics.is_empty() {
             self.topics.remove(id.key);
         }

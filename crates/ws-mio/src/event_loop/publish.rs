@@ -86,13 +86,13 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
         let mut run = mem::take(&mut self.run);
         for key in audience.drain(..) {
-            self.deliver_to(key as usize, &run);
+            self.deliver_to(key as usize, &mut run);
         }
         run.clear();
         (self.run, self.audience) = (run, audience);
     }
 
-    fn deliver_to(&mut self, key: usize, run: &[Publication]) {
+    fn deliver_to(&mut self, key: usize, run: &mut [Publication]) {
         // It may have ended since it was counted among the audience.
         if !self.slots.get(key).is_some_and(Self::is_open) {
             return;
@@ -105,7 +105,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.turn(key, Ready::default(), 0..0, |_, peer| {
             for publication in run {
                 if publication.except != is_for {
-                    peer.send_prepared(&publication.message);
+                    peer.send_shared(&mut publication.message);
                 }
             }
         });

@@ -30,8 +30,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         if !self.again.is_empty() || !self.orders.is_empty() {
             return Some(self.now);
         }
-        let next = [self.wheel.next(), self.stop_by].into_iter().flatten();
-        next.min().map(|tick| TICK * tick)
+        let next = [self.wheel.next(), self.stop_by, self.codecs.next_sweep()];
+        next.into_iter().flatten().min().map(|tick| TICK * tick)
     }
 
     /// Makes the wheel ask for a connection at a tick, if it would not before.
@@ -46,6 +46,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         while let Some(key) = self.wheel.take_due(&mut self.slots, tick) {
             self.time_out(key);
         }
+        self.codecs.keep_time(tick);
     }
 
     /// Looks at what a connection waits for, and gives it up or asks again.

@@ -49,6 +49,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                     let slot = &mut self.slots[key];
                     slot.data = admitted.data;
                     slot.role = Role::server(admitted.accept_unmasked_frame);
+                    slot.terms = admitted.terms;
                     self.open(key, consumed..len, is_full, |handler, peer| {
                         handler.on_open(peer);
                     });
@@ -98,7 +99,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         debug!(status = response.status(), "refused");
         self.counters.count_refused(response.status());
         let slot = &mut self.slots[key];
-        let mut link = new_link(Role::Server, &self.config);
+        let mut link = new_link(Role::Server, false, &self.config);
         response.write_to(&mut self.cork);
         link.outgoing
             .flush_cork(&mut self.cork, &mut slot.transport);

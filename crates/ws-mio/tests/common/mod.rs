@@ -12,8 +12,8 @@ use std::{
 };
 
 use ws_mio::{
-    Cause, Chunk, Closed, Config, Decision, Handler, Incoming, Message, OriginPolicy, Peer, PeerId,
-    Remote, Server,
+    Cause, Chunk, Closed, Config, Decision, Handler, Incoming, Message, Metrics, OriginPolicy,
+    Peer, PeerId, Remote, Server,
 };
 
 /// Something that a handler was told.
@@ -208,7 +208,16 @@ impl<H: Handler + 'static> Running<H> {
         run: impl FnOnce(Server<H>) -> std::io::Result<()> + Send + 'static,
     ) -> Self {
         let server = Server::bind("127.0.0.1:0", config).unwrap();
-        let (address, remote) = (server.local_addr().unwrap(), server.remote());
+        let address = server.local_addr().unwrap();
+        Self::of(server, address, run)
+    }
+
+    pub(crate) fn of(
+        server: Server<H>,
+        address: SocketAddr,
+        run: impl FnOnce(Server<H>) -> std::io::Result<()> + Send + 'static,
+    ) -> Self {
+        let remote = server.remote();
         let thread = Some(thread::spawn(move || run(server)));
         Self {
             address,
@@ -231,6 +240,19 @@ impl<H: Handler + 'static> Running<H> {
             REPLY.escape_ascii().to_string()
         );
         stream
+    }
+
+    /// Reads the counters at the end of a turn: numbers are those of whole
+    /// turns.
+    pub(crate) fn metrics(&self) -> Metrics {
+        let (tell, told) = mpsc::channel();
+        // The second comes in a turn after that of the first.
+        for _ in 0..2 {
+            let tell = tell.clone();
+            self.remote.run(0, move |_| tell.send(()).unwrap()).unwrap();
+            told.recv().unwrap();
+        }
+        self.remote.metrics()
     }
 
     pub(crate) fn stop(&mut self) {

@@ -200,6 +200,13 @@ impl Deflater {
         self.open.is_none()
     }
 
+    /// Tells whether it knows more than one that is made anew: that there were
+    /// messages whose window a pool may remember.
+    #[must_use]
+    pub const fn is_worn(&self) -> bool {
+        self.sent && self.window.takes_over()
+    }
+
     /// Returns the window that we compress with.
     #[must_use]
     pub const fn window(&self) -> DeflateWindow {

@@ -1,0 +1,83 @@
+//! The receiving side of compression, for a turn.
+
+use ws_proto::{Chunk, CompressedChunk, InflatePool, Inflater, MessageKind, ProtocolError};
+
+use crate::metrics::Counters;
+
+/// What inflates the messages of one connection.
+#[derive(Debug)]
+pub(crate) struct Inflating<'a> {
+    pub(super) inflater: &'a mut Inflater,
+    pub(super) pool: &'a mut InflatePool,
+    pub(super) max_message: u64,
+    /// How many bytes may still come out in this turn.
+    pub(super) share: usize,
+    pub(super) counters: Option<&'a Counters>,
+}
+
+impl Inflating<'_> {
+    /// Inflates the next part of a piece; see [`Inflater::inflate`].
+    pub(crate) fn inflate(
+        &mut self,
+        piece: &mut CompressedChunk<'_>,
+    ) -> Result<Option<Chunk<'_>>, ProtocolError> {
+        let before = piece.data.len();
+        let chunk = self.inflater.inflate(piece, self.max_message, self.pool);
+        if let Ok(Some(chunk)) = &chunk {
+            self.share = self.share.saturating_sub(chunk.data.len());
+        }
+        if let Some(counters) = self.counters {
+            let used = before - piece.data.len();
+            counters.compressed_bytes_received.add(used as u64);
+            if let Ok(Some(chunk)) = &chunk {
+                let messages = &counters.compressed_messages_received;
+                messages.add(chunk.last.into());
+                counters.inflated_bytes.add(chunk.data.len() as u64);
+            }
+        }
+        chunk
+    }
+
+    /// Tells whether more may come out in this turn.
+    pub(crate) const fn has_share(&self) -> bool {
+        self.share > 0
+    }
+}
+
+/// What is left of a piece of a compressed message: its bytes are the next of
+/// the input, unmasked already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rest {
+    kind: MessageKind,
+    len: usize,
+    first: bool,
+    last: bool,
+}
+
+impl Rest {
+    /// What a piece is while nothing of it was inflated, or is after a part of
+    /// it was.
+    pub(crate) const fn of(piece: &CompressedChunk<'_>) -> Option<Self> {
+        Some(Self {
+            kind: piece.kind,
+            len: piece.data.len(),
+            first: piece.first,
+            last: piece.last,
+        })
+    }
+
+    /// How many bytes of the input it takes.
+    pub(crate) const fn len(self) -> usize {
+        self.len
+    }
+
+    /// Makes the piece again of its bytes.
+    pub(crate) const fn with(self, data: &[u8]) -> CompressedChunk<'_> {
+        CompressedChunk {
+            kind: self.kind,
+            data,
+            first: self.first,
+            last: self.last,
+        }
+    }
+}
