@@ -2,12 +2,12 @@
 
 #![cfg(feature = "deflate")]
 
-use std::{cell::RefCell, io::IoSlice, rc::Rc, time::Duration};
+use std::{cell::RefCell, io::IoSlice, rc::Rc, sync::Arc, time::Duration};
 
 use ws_mio::{
-    Backpressure, Chunk, ClientRequest, Closed, Config, Connect, Decision, DeflateOffer,
-    DeflateParams, DeflatePolicy, EventLoop, Handler, Incoming, Message, Peer, Prepared, Ready,
-    Refused, SlowConsumer, Transport, Uri,
+    Backpressure, Chunk, ClientConfig, ClientRequest, Closed, Config, Connect, Decision,
+    DeflateOffer, DeflateParams, DeflatePolicy, EventLoop, Handler, Incoming, Message, OpenError,
+    Peer, Prepared, Ready, Refused, SlowConsumer, Socket, SocketState, Transport, Uri,
     memory::{self, Duplex},
     ws_proto::{
         Assembler, Chunk as Piece, ClientMasking, DeflatePool, DeflateWindow, Deflater, Event,
@@ -520,6 +520,9 @@ fn one_who_sends_bombs_has_its_share_of_the_turn() {
     assert!(turns >= 15, "{turns}");
 }
 
+/// Makes a frame that breaks a rule.
+type Wrong = Box<dyn Fn(&mut Client) -> Vec<u8>>;
+
 #[test]
 fn what_is_wrong_is_told_behind_what_was_right() {
     let limit = 100_000;
@@ -530,7 +533,7 @@ fn what_is_wrong_is_told_behind_what_was_right() {
         [&block, bytes, &[0]].concat()
     };
     let bomb = |deflater: &mut Client, len| deflater.frame(Message::Binary(&vec![0; len]));
-    let cases: [(&str, u16, Box<dyn Fn(&mut Client) -> Vec<u8>>); 5] = [
+    let cases: [(&str, u16, Wrong); 5] = [
         ("data", 1007, Box::new(|_| masked(0xc2, b"\xff\xff\xff"))),
         (
             "text",
@@ -782,6 +785,106 @@ fn loop_is_the_client_of_another() {
         assert_eq!(metrics.compressed_messages_received, 3);
         assert_eq!(metrics.compressed_messages_sent, 3);
     }
+}
+
+#[test]
+fn client_refuses_what_it_did_not_offer() {
+    for (offer, reply) in [
+        (None, "permessage-deflate"),
+        (
+            Some(DeflateOffer::new()),
+            "permessage-deflate; client_max_window_bits=10",
+        ),
+        (
+            Some(DeflateOffer::default()),
+            "permessage-deflate; server_max_window_bits=7",
+        ),
+        (
+            Some(DeflateOffer::default()),
+            "permessage-deflate, permessage-deflate",
+        ),
+    ] {
+        let request = request().offers(offer);
+        let (near, mut far) = memory::pair(10_000);
+        let mut socket: Socket<(), Duplex> =
+            Socket::client(near, None, request, &ClientConfig::default());
+        let mut side = Side::<false>::echo();
+        socket.ready(BOTH, &mut side).unwrap();
+        let answer = reply_to(&far_head(&mut far), reply);
+        far.write(&[IoSlice::new(&answer)]).unwrap();
+        let error = socket.ready(BOTH, &mut side).unwrap_err();
+        assert!(matches!(error, OpenError::Handshake(_)), "{reply}: {error}");
+        assert_eq!(socket.state(), SocketState::Closed);
+    }
+}
+
+/// Reads a request.
+fn far_head(far: &mut Duplex) -> String {
+    let mut buffer = [0; 1000];
+    let len = far.read(&mut buffer).unwrap();
+    String::from_utf8(buffer[..len].to_vec()).unwrap()
+}
+
+/// Agrees to a request, and to the extensions named.
+fn reply_to(request: &str, extensions: &str) -> Vec<u8> {
+    let key = request.split("Sec-WebSocket-Key: ").nth(1).unwrap();
+    let key = ws_handshake::accept_key(&key.as_bytes()[..24]);
+    let key = str::from_utf8(&key).unwrap();
+    format!(
+        "HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Accept: {key}\r\nSec-WebSocket-Extensions: {extensions}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+#[test]
+fn sockets_compress_both_ways() {
+    for policy in [
+        DeflatePolicy::new(),
+        DeflatePolicy::new()
+            .server_no_context_takeover(true)
+            .client_max_window_bits(9),
+    ] {
+        let (near, far) = memory::pair(5000);
+        let request = request().offer(DeflateOffer::default());
+        let mut client: Socket<(), Duplex> =
+            Socket::client(near, None, request, &ClientConfig::default());
+        let mut server = Socket::accept(far, Arc::new(serving(policy)));
+        let mut echo = Side::<false>::echo();
+        let mut side = Side::<false>::new(|peer, what, _| {
+            if what == "open" {
+                for len in [100, 1000, 100_000, 3] {
+                    peer.send(&prose(len, len));
+                }
+            }
+        });
+        for round in 0..200 {
+            client.ready(BOTH, &mut side).unwrap();
+            server.ready(BOTH, &mut echo).unwrap();
+            if round == 100 {
+                let mut peer = client.peer().unwrap();
+                assert_eq!(peer.deflate(), client_params(&policy));
+                peer.send(&prose(1, 2000));
+                client.flush(&mut side).unwrap();
+            }
+        }
+        assert_eq!(client.agreed().unwrap().deflate, client_params(&policy));
+        let expected = [100, 1000, 100_000, 3, 2000].map(|len| format!("{len} bytes"));
+        assert_eq!(*side.notes.borrow(), expected);
+        assert_eq!(echo.notes.borrow()[1..], expected);
+        // Memory goes when the time has come.
+        assert!(client.next_timeout().is_some());
+    }
+}
+
+/// What is agreed on by default.
+fn client_params(policy: &DeflatePolicy) -> Option<DeflateParams> {
+    let is_default = *policy == DeflatePolicy::new();
+    Some(DeflateParams {
+        server_no_context_takeover: !is_default,
+        client_max_window_bits: if is_default { 15 } else { 9 },
+        ..DeflateParams::default()
+    })
 }
 
 #[test]
