@@ -47,6 +47,7 @@ impl LentDeflate {
 }
 
 impl Drop for LentDeflate {
+    #[inline]
     fn drop(&mut self) {
         if let Some(tools) = self.0.take() {
             give(&DEFLATE, tools);
@@ -131,6 +132,7 @@ fn take<T>(
     kept.ok().flatten()
 }
 
+#[cold]
 fn give<T>(shelf: &'static LocalKey<RefCell<Vec<T>>>, lent: T) {
     // A thread that ends has no place for it any more.
     let _ = shelf.try_with(|shelf| {
