@@ -58,10 +58,40 @@
 //! [`Config::slow_consumer`]; see [`Backpressure`]. Every wait has a limit:
 //! see [`Config`].
 //!
+//! # Compression
+//!
+//! With the feature `deflate`, permessage-deflate (RFC 7692) is spoken with
+//! those that agree on it: clients of a server whose
+//! [`ServerConfig::deflate`](ServerConfig::deflate) has a policy, and servers
+//! that take an [offer](ClientRequest::offer) of ours. Nobody else notices, and
+//! without the feature every offer is declined and none is made.
+//! [`Peer::deflate`] tells what was agreed on, and a handler may decline for a
+//! connection in [`Handler::on_request`].
+//!
+//! Compressors, decoders and their buffers belong to the loop. A connection
+//! owns four bytes of its slot, and between messages what its peer may still
+//! refer to: what it sent, up to 32 KiB, or nothing without context takeover.
+//! What is published is compressed once in a loop, for each size of window
+//! among the subscribers. What inflates is bounded by `limits.max_message` as
+//! it comes out, and a peer gets no more than its share of a turn.
+//!
+//! When not to compress:
+//!
+//! - **Secrets** beside what others wrote, in one message or one window: the
+//!   length of what is sent tells what they share (CRIME, BREACH; RFC 7692
+//!   section 8). [`Peer::uncompressed`] sends a message plain.
+//! - **Short messages**: below `DeflateConfig::min_len` they are sent plain.
+//! - **What is compressed already**: images, video, archives.
+//! - **Where CPU is short**: it costs tens of times what sending does.
+//!
 //! # What is told
 //!
 //! With a `tracing` subscriber every connection has a span `websocket` with the
 //! peer's address, in which the handler's calls happen too.
+//!
+//! # Features
+//!
+//! `deflate` brings permessage-deflate, with flate2 and zlib-rs; off by default.
 
 mod arena;
 mod backlog;

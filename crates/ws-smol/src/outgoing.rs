@@ -23,6 +23,7 @@ pub(crate) enum Outgoing<'m> {
 impl<'m> Outgoing<'m> {
     /// Makes the frame, as the next one that the peer gets. One that is
     /// compressed lies in what the thread lends.
+    #[inline]
     pub(crate) fn frame<'a>(
         &self,
         sender: &mut Sender<Masking>,
@@ -32,9 +33,18 @@ impl<'m> Outgoing<'m> {
     where
         'm: 'a,
     {
-        if let Some(frame) = compression.frame(self, sender, lent) {
-            return frame;
+        match compression.agreed() {
+            None => self.plain_frame(sender),
+            Some(agreed) => agreed.frame(self, sender, lent),
         }
+    }
+
+    /// Makes the frame without compression.
+    #[inline(always)]
+    pub(crate) fn plain_frame(
+        &self,
+        sender: &mut Sender<Masking>,
+    ) -> Result<OutFrame<'m>, SendError> {
         match *self {
             Self::Message(outbound) => sender.message(outbound.message),
             Self::Fragment(outbound, last) => sender.fragment(outbound.message, last),

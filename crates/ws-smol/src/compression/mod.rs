@@ -11,7 +11,7 @@ use ws_proto::{
     ProtocolError, SendError, Sender,
 };
 
-use crate::{Config, input::Input, outgoing::Outgoing};
+use crate::{Config, input::Input, outbound::Outbound, outgoing::Outgoing};
 pub(crate) use pools::{LentDeflate, LentInflate};
 
 /// What was agreed on, which is nothing by default: a connection without
@@ -20,7 +20,7 @@ pub(crate) use pools::{LentDeflate, LentInflate};
 pub(crate) struct Compression(Option<Box<Agreed>>);
 
 #[derive(Debug)]
-struct Agreed {
+pub(crate) struct Agreed {
     params: DeflateParams,
     inflater: Inflater,
     /// What was received and is not inflated yet.
@@ -58,6 +58,11 @@ impl Compression {
         })))
     }
 
+    #[inline]
+    pub(crate) fn agreed(&mut self) -> Option<&mut Agreed> {
+        self.0.as_deref_mut()
+    }
+
     pub(crate) fn params(&self) -> Option<DeflateParams> {
         self.0.as_ref().map(|agreed| agreed.params)
     }
@@ -79,52 +84,40 @@ impl Compression {
 }
 
 /// Sending.
-impl Compression {
-    /// Makes the frame of what may be compressed; `None` for what goes out
-    /// plain.
+impl Agreed {
+    /// Makes the frame of what is to be sent, compressed where it may be.
     //= RFC7692-6-4
-    #[inline]
+    #[cold]
     pub(crate) fn frame<'a>(
         &mut self,
         outgoing: &Outgoing<'a>,
         sender: &mut Sender<Masking>,
         lent: &'a mut LentDeflate,
-    ) -> Option<Result<OutFrame<'a>, SendError>> {
-        self.0.as_deref_mut()?.frame(outgoing, sender, lent)
-    }
-}
-
-impl Agreed {
-    fn frame<'a>(
-        &mut self,
-        outgoing: &Outgoing<'a>,
-        sender: &mut Sender<Masking>,
-        lent: &'a mut LentDeflate,
-    ) -> Option<Result<OutFrame<'a>, SendError>> {
+    ) -> Result<OutFrame<'a>, SendError> {
         match *outgoing {
             Outgoing::Message(outbound) if outbound.may_compress => {
                 let pool = &mut lent.take(&self.config.deflate).pool;
-                Some(self.deflater.message(sender, outbound.message, pool))
+                self.deflater.message(sender, outbound.message, pool)
             }
-            Outgoing::Fragment(outbound, last) => {
-                if !sender.is_message_open() {
-                    self.is_open_compressed = outbound.may_compress;
-                }
-                // One that may not be compressed is refused in a message that
-                // is, by the sender.
-                if !outbound.may_compress || !self.is_open_compressed {
-                    return None;
-                }
+            Outgoing::Fragment(outbound, last) if self.compresses(outbound, sender) => {
                 let pool = &mut lent.take(&self.config.deflate).pool;
-                let fragment = outbound.message;
-                Some(self.deflater.fragment(sender, fragment, last, pool))
+                self.deflater.fragment(sender, outbound.message, last, pool)
             }
             Outgoing::Prepared(prepared) => {
                 let (prepared, pool) = lent.take(&self.config.deflate).prepared(prepared);
-                Some(self.deflater.prepared(sender, prepared, pool))
+                self.deflater.prepared(sender, prepared, pool)
             }
-            _ => None,
+            _ => outgoing.plain_frame(sender),
         }
+    }
+
+    /// Decides on a fragment: as the first of its message, but one that may not
+    /// be compressed never is. Where the message is, the sender refuses it.
+    fn compresses(&mut self, fragment: Outbound<'_>, sender: &Sender<Masking>) -> bool {
+        if !sender.is_message_open() {
+            self.is_open_compressed = fragment.may_compress;
+        }
+        self.is_open_compressed && fragment.may_compress
     }
 }
 

@@ -13,6 +13,10 @@ use crate::{input::Input, outgoing::Outgoing};
 #[derive(Debug)]
 pub(crate) struct Compression;
 
+/// What there is none of.
+#[derive(Debug)]
+pub(crate) enum Agreed {}
+
 /// What a thread would lend to compress with.
 #[derive(Debug, Default)]
 pub(crate) struct LentDeflate(());
@@ -21,18 +25,24 @@ pub(crate) struct LentDeflate(());
 #[derive(Debug)]
 pub(crate) enum LentInflate {}
 
+impl Agreed {
+    pub(crate) const fn frame<'a>(
+        &mut self,
+        _: &Outgoing<'a>,
+        _: &mut Sender<Masking>,
+        _: &'a mut LentDeflate,
+    ) -> Result<OutFrame<'a>, SendError> {
+        match *self {}
+    }
+}
+
 impl Compression {
     pub(crate) const fn none() -> Self {
         Self
     }
 
     #[inline]
-    pub(crate) const fn frame<'a>(
-        &mut self,
-        _: &Outgoing<'a>,
-        _: &mut Sender<Masking>,
-        _: &'a mut LentDeflate,
-    ) -> Option<Result<OutFrame<'a>, SendError>> {
+    pub(crate) const fn agreed(&mut self) -> Option<&mut Agreed> {
         None
     }
 

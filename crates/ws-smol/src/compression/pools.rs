@@ -47,6 +47,7 @@ impl LentDeflate {
 }
 
 impl Drop for LentDeflate {
+    #[inline]
     fn drop(&mut self) {
         if let Some(tools) = self.0.take() {
             give(&DEFLATE, tools);
@@ -131,6 +132,7 @@ fn take<T>(
     kept.ok().flatten()
 }
 
+#[cold]
 fn give<T>(shelf: &'static LocalKey<RefCell<Vec<T>>>, lent: T) {
     // A thread that ends has no place for it any more.
     let _ = shelf.try_with(|shelf| {
@@ -155,3 +157,58 @@ const KEPT: usize = 8;
 const PREPARED_KEPT: usize = 4;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use ws_proto::{Budget, DeflateWindow, Deflater, Message as MessageRef, Sender, ServerMasking};
+
+    use super::*;
+
+    fn kept() -> (usize, usize) {
+        (DEFLATE.with_borrow(Vec::len), INFLATE.with_borrow(Vec::len))
+    }
+
+    #[test]
+    fn pools_go_round_by_configuration_and_are_few() {
+        for level in 0..20 {
+            let mut config = DeflateConfig::default();
+            config.level = level % 3;
+            LentDeflate::default().take(&config);
+            let mut config = InflateConfig::default();
+            config.max_ratio = level % 3;
+            drop(LentInflate::take(&config));
+            drop(LentInflate::take(&config));
+        }
+        assert_eq!(kept(), (3, KEPT));
+        let mut config = InflateConfig::default();
+        config.budget = Budget::new(1);
+        let lent = LentInflate::take(&config);
+        assert_eq!(LentInflate::take(&config).pool().config(), &config);
+        drop(lent);
+        assert_eq!(kept(), (3, KEPT));
+    }
+
+    #[test]
+    fn clones_of_a_prepared_message_find_its_forms_until_the_sweep() {
+        let config = DeflateConfig::default();
+        let text = "so it goes, ".repeat(100);
+        let message = Prepared::new(MessageRef::Text(&text));
+        let window = DeflateWindow::new(false, 15);
+        let (mut sender, mut deflater) = (Sender::new(ServerMasking::new()), Deflater::new(window));
+        for round in 0..3 {
+            let mut lent = LentDeflate::default();
+            let (kept, pool) = lent.take(&config).prepared(&message.clone());
+            assert_eq!(kept.deflated_frame(window).is_some(), round == 1);
+            assert!(deflater.prepared(&mut sender, kept, pool).unwrap().len() < 50);
+            drop(lent);
+            if round == 1 {
+                sweep();
+            }
+        }
+        // Another one so soon would do nothing.
+        sweep();
+        let mut lent = LentDeflate::default();
+        let (kept, _) = lent.take(&config).prepared(&message);
+        assert!(kept.deflated_frame(window).is_some());
+    }
+}

@@ -351,6 +351,11 @@ mod tests {
     }
 
     #[test]
+    fn compression_that_was_not_agreed_on_is_one_word_at_most() {
+        assert!(size_of::<Compression>() <= size_of::<usize>());
+    }
+
+    #[test]
     fn transport_that_said_not_yet_is_not_asked_again() {
         let mut engine = engine(b"", 0);
         let cx = &Context::from_waker(Waker::noop());

@@ -126,29 +126,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 return Ok(());
             }
         }
-        while !self.output.is_full() {
-            if self.compression.is_inflating() {
-                if *share == 0 {
-                    break;
-                }
-                self.hand_out_inflated(cork, share, handler)?;
-                continue;
-            }
-            if self.input.unparsed().is_empty() {
-                break;
-            }
+        self.hand_out_inflated(cork, share, handler)?;
+        while !self.input.unparsed().is_empty()
+            && !self.output.is_full()
+            && !self.compression.is_inflating()
+        {
             if self.hand_out_whole(cork, handler)? {
                 continue;
             }
             let mut rest = self.input.unparsed();
             let event = self.receiver.receive(&mut rest)?;
-            let mut left = rest.len();
+            let left = rest.len();
             match event {
                 None => {}
                 Some(Event::Compressed(piece)) => {
-                    self.compression.open(&piece);
                     // It is put back in front of the rest.
-                    left += piece.data.len();
+                    let left = left + piece.data.len();
+                    self.compression.open(&piece);
+                    self.input.set_left(left);
+                    self.hand_out_inflated(cork, share, handler)?;
+                    continue;
                 }
                 Some(Event::Data(Chunk {
                     data: MessageRef::Binary(bytes),
@@ -197,15 +194,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         let Some(mut pool) = self.compression.lend_inflate() else {
             return Ok(());
         };
-        while let Some(chunk) = self.inflate_chunk(&mut pool)? {
+        while *share > 0
+            && let Some(chunk) = self.inflate_chunk(&mut pool)?
+        {
             *share = share.saturating_sub(chunk.data.len());
             if chunk.first && chunk.last {
                 self.hand_over(chunk.data, cork, handler)?;
             } else if let Some(piece) = self.joiner.push(&chunk) {
                 self.hand_over(piece.data.as_ref(), cork, handler)?;
-            }
-            if *share == 0 {
-                break;
             }
         }
         Ok(())

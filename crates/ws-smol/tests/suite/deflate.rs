@@ -1,5 +1,9 @@
 //! permessage-deflate, over in-memory transports.
 
+use std::{future::poll_fn, pin::Pin};
+
+use futures_core::Stream as _;
+use futures_sink::Sink;
 use smol::{
     future::{yield_now, zip},
     io::AsyncReadExt as _,
@@ -66,9 +70,9 @@ fn messages() -> Vec<Message> {
         Message::from("short"),
         Message::from(noise(300)),
         Message::from(noise(70_000)),
-        Message::from(vec![0; 3_000_000]),
+        Message::from(vec![0; 1_000_000]),
     ];
-    for len in [127, 128, 2000, 40_000, 67_000, 70_000, 600_000] {
+    for len in [127, 128, 2000, 67_000, 70_000, 200_000] {
         messages.push(story(len, len).into());
         messages.push(story(len, len).into_bytes().into());
     }
@@ -326,7 +330,11 @@ fn bomb_is_refused_before_it_is_there() {
             drop(peer);
             close
         };
-        let (outcome, close) = run(zip(receiving, attacking));
+        let mut ended = None;
+        let memory = allocation_counter::measure(|| ended = Some(run(zip(receiving, attacking))));
+        let (outcome, close) = ended.unwrap();
+        // The message so far, in a buffer that doubles, and the thread's own.
+        assert!(memory.bytes_max < 5 << 20, "{memory:?}");
         assert!(
             matches!(
                 outcome,
@@ -578,5 +586,104 @@ fn reading_ahead_inflates_no_more_than_is_allowed() {
         let message = websocket.receive().await.unwrap().unwrap();
         assert!(message == Message::from(vec![0; 1_000_000]));
         assert_eq!(websocket.receive().await.unwrap(), Some("Hello".into()));
+    });
+}
+
+#[test]
+fn idle_connection_holds_what_is_owed() {
+    // What a thread keeps for those who sent last is not the connection's.
+    let mut config = config();
+    config.deflate.max_live = 1;
+    let owed = |params| {
+        let (near, far) = pipe(1 << 20);
+        let mut near = client(near, &config, params);
+        let mut far = server(far, &config, params);
+        let text = story(1, 5000);
+        // The buffers of the transport grow, too.
+        run(async {
+            near.send(Uncompressed(&text)).await.unwrap();
+            far.receive().await.unwrap().unwrap();
+            far.send(Uncompressed(&text)).await.unwrap();
+            near.receive().await.unwrap().unwrap();
+        });
+        let mut talk = || {
+            run(async {
+                near.send(&text).await.unwrap();
+                far.receive().await.unwrap().unwrap();
+                far.send(&text).await.unwrap();
+                near.receive().await.unwrap().unwrap();
+            });
+        };
+        let first = allocation_counter::measure(&mut talk);
+        let second = allocation_counter::measure(|| (0..20).for_each(|_| talk()));
+        (first.bytes_current, second.bytes_current)
+    };
+    let without = DeflateParams {
+        server_no_context_takeover: true,
+        client_no_context_takeover: true,
+        ..DeflateParams::default()
+    };
+    // What a thread lends is made once.
+    owed(DeflateParams::default());
+    owed(without);
+    assert_eq!(owed(without), (0, 0));
+    let (first, second) = owed(DeflateParams::default());
+    assert!((10_000..10_300).contains(&first), "{first}");
+    assert!(second <= 2 * 32_768 - first + 300, "{second}");
+}
+
+#[test]
+fn connection_may_move_between_threads() {
+    for params in all_params() {
+        let (near, far) = pipe(1 << 20);
+        let mut near = client(near, &config(), params);
+        let mut far = server(far, &config(), params);
+        for round in 0..6 {
+            let thread = std::thread::spawn(move || {
+                run(async {
+                    for i in 0..3 {
+                        let text = story(round * 3 + i, 3000);
+                        near.send(&text).await.unwrap();
+                        assert!(far.receive_with(echo).await.unwrap());
+                        let echoed = near.receive().await.unwrap().unwrap();
+                        assert_eq!(echoed.as_text(), Some(&text[..]));
+                    }
+                });
+                (near, far)
+            });
+            (near, far) = thread.join().unwrap();
+        }
+    }
+}
+
+#[test]
+fn stream_and_sink_compress_and_inflate() {
+    run(async {
+        let (near, far) = pipe(5000);
+        let mut near = client(near, &config(), DeflateParams::default());
+        let mut far = server(far, &config(), DeflateParams::default());
+        let sending = async {
+            for message in messages() {
+                poll_fn(|cx| Pin::new(&mut near).poll_ready(cx))
+                    .await
+                    .unwrap();
+                Pin::new(&mut near).start_send(message).unwrap();
+            }
+            poll_fn(|cx| Sink::poll_close(Pin::new(&mut near), cx))
+                .await
+                .unwrap();
+        };
+        let receiving = async {
+            for expected in messages() {
+                let message = poll_fn(|cx| Pin::new(&mut far).poll_next(cx)).await;
+                assert!(message.unwrap().unwrap() == expected);
+            }
+            assert!(
+                poll_fn(|cx| Pin::new(&mut far).poll_next(cx))
+                    .await
+                    .is_none()
+            );
+        };
+        zip(sending, receiving).await;
     });
 }

@@ -1,0 +1,45 @@
+//! What becomes of permessage-deflate in a build without it.
+
+#![cfg(not(feature = "deflate"))]
+
+use std::io::{Read as _, Write as _};
+
+use ws_mio::{ClientConfig, ClientRequest, DeflateOffer, DeflatePolicy, Socket, Uri, memory};
+
+mod common;
+
+use common::{Echo, REPLY, REQUEST, Running, config, dial, head};
+
+#[test]
+fn server_declines_every_offer() {
+    let mut config = config();
+    config.handshake = config.handshake.deflate(DeflatePolicy::new());
+    let server = Running::start(Echo, config);
+    let mut stream = dial(server.address);
+    let request = String::from_utf8(REQUEST.to_vec()).unwrap();
+    let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    write!(stream, "{}{offer}", &request[..request.len() - 2]).unwrap();
+    assert_eq!(head(&mut stream), REPLY);
+    // So a compressed message breaks the protocol.
+    stream.write_all(b"\xc1\x80\x00\x00\x00\x00").unwrap();
+    let mut close = [0; 4];
+    stream.read_exact(&mut close).unwrap();
+    assert_eq!(close[2..], 1002_u16.to_be_bytes());
+}
+
+#[test]
+fn client_offers_nothing() {
+    let uri = Uri::parse("ws://localhost/").unwrap();
+    let request = ClientRequest::new(uri).offer(DeflateOffer::default());
+    let (near, mut far) = memory::pair(4096);
+    let mut socket: Socket<(), _> = Socket::client(near, None, request, &ClientConfig::default());
+    let ready = ws_mio::Ready {
+        writable: true,
+        ..Default::default()
+    };
+    socket.ready(ready, &mut Echo).unwrap();
+    let mut request = [0; 1024];
+    let len = ws_mio::Transport::read(&mut far, &mut request).unwrap();
+    let request = str::from_utf8(&request[..len]).unwrap();
+    assert!(request.starts_with("GET / HTTP/1.1") && !request.contains("Extensions"));
+}
