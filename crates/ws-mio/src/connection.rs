@@ -230,8 +230,8 @@ pub(crate) struct Turn<'a, H: Handler, T> {
     pub(crate) cork: &'a mut Vec<u8>,
     pub(crate) pool: &'a mut Pool,
     /// `None` if nothing was agreed on; as what compresses.
-    pub(crate) inflating: Option<Inflating<'a>>,
-    pub(crate) deflating: Option<Deflating<'a>>,
+    pub(crate) inflating: Option<&'a mut Inflating>,
+    pub(crate) deflating: Option<&'a mut Deflating>,
     /// What is asked of the loop; `None` if it is not ours.
     pub(crate) orders: Option<&'a mut Vec<Order<H::Data>>>,
     /// `None` if the loop is not ours.
@@ -252,7 +252,7 @@ macro_rules! call {
             outgoing: &mut $turn.link.outgoing,
             cork: &mut *$turn.cork,
             terms: $turn.slot.terms,
-            deflating: $turn.deflating.as_mut().map(Deflating::reborrow),
+            deflating: $turn.deflating.as_deref_mut(),
             orders: $turn.orders.as_deref_mut(),
         };
         $body
@@ -669,7 +669,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             outgoing,
             cork: &mut *self.cork,
             terms: self.slot.terms,
-            deflating: self.deflating.as_mut().map(Deflating::reborrow),
+            deflating: self.deflating.as_deref_mut(),
             orders: self.orders.as_deref_mut(),
         };
         let parsed = loop {

@@ -154,12 +154,13 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     ) -> Self {
         config.high_water = high_water(config.high_water, config.max_backpressure);
         let spares = Role::ALL.map(|role| [false, true].map(|flag| new_link(role, flag, &config)));
-        let codecs = Codecs::of_loop(&config);
+        let counters = Arc::clone(&remote.mailboxes()[usize::from(index)].counters);
+        let codecs = Codecs::of_loop(&config, &counters);
         let read_buffer = config.read_buffer.max(1024);
         let pool = Pool::new(read_buffer, config.gather_buffers);
         Self {
             registry,
-            counters: Arc::clone(&remote.mailboxes()[usize::from(index)].counters),
+            counters,
             remote,
             index,
             config,
@@ -305,7 +306,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             NOWHERE => spare,
             state => &mut self.links[state as usize],
         };
-        let (inflating, deflating) = self.codecs.lend(id.key, slot.terms, Some(&self.counters));
+        let (inflating, deflating) = self.codecs.lend(id.key, slot.terms);
         let mut turn = Turn {
             handler: &mut self.handler,
             id,
@@ -341,12 +342,12 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Keeps the link of a connection that is in the middle of something, and
     /// drops that of one that is idle.
     fn store(&mut self, key: usize) {
-        let tick = self.tick();
-        let slot = &mut self.slots[key];
-        let is_compressed = slot.terms.is_some();
+        let is_compressed = self.slots[key].terms.is_some();
         if is_compressed {
-            self.codecs.settle(key as u32, tick);
+            let now = self.tick();
+            self.codecs.settle(now);
         }
+        let slot = &mut self.slots[key];
         match slot.state {
             NOWHERE => {
                 let spare = &mut self.spares[slot.role.index()][usize::from(is_compressed)];

@@ -48,7 +48,7 @@ pub struct Peer<'a, D> {
     pub(crate) cork: &'a mut Vec<u8>,
     pub(crate) terms: Option<Terms>,
     /// `None` also where what is sent goes out plain.
-    pub(crate) deflating: Option<Deflating<'a>>,
+    pub(crate) deflating: Option<&'a mut Deflating>,
     /// `None` for a [`Socket`](crate::Socket), which has no other peers.
     pub(crate) orders: Option<&'a mut Vec<Order<D>>>,
 }
@@ -136,7 +136,7 @@ impl<D> Peer<'_, D> {
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Backpressure {
         let message = message.into();
-        if let Some((mut deflating, wire)) = self.deflating() {
+        if let Some((deflating, wire)) = self.deflating() {
             return deflating.send(None, message, wire);
         }
         let frame = self.outgoing.sender.message(message);
@@ -159,7 +159,7 @@ impl<D> Peer<'_, D> {
     /// peer that reads slowly gets the latest of each key.
     pub fn send_keyed<'m>(&mut self, key: u64, message: impl Into<Message<'m>>) -> Backpressure {
         let message = message.into();
-        if let Some((mut deflating, wire)) = self.deflating() {
+        if let Some((deflating, wire)) = self.deflating() {
             return deflating.send(Some(key), message, wire);
         }
         match self.outgoing.sender.message(message) {
@@ -186,7 +186,7 @@ impl<D> Peer<'_, D> {
     /// need: for those who agreed on the same size of window once, as long as
     /// the loop is asked to send no other in between.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Backpressure {
-        if let Some((mut deflating, wire)) = self.deflating() {
+        if let Some((deflating, wire)) = self.deflating() {
             return deflating.send_prepared(prepared, wire);
         }
         self.send_plain(prepared)
@@ -195,7 +195,7 @@ impl<D> Peer<'_, D> {
     /// Sends a message of the loop's to one of many who get it; compressed once
     /// for all of them.
     pub(crate) fn send_shared(&mut self, prepared: &mut Prepared) -> Backpressure {
-        if let Some((mut deflating, wire)) = self.deflating() {
+        if let Some((deflating, wire)) = self.deflating() {
             return deflating.send_shared(prepared, wire);
         }
         self.send_plain(prepared)
@@ -215,7 +215,7 @@ impl<D> Peer<'_, D> {
         last: bool,
     ) -> Backpressure {
         let fragment = fragment.into();
-        if let Some((mut deflating, wire)) = self.deflating() {
+        if let Some((deflating, wire)) = self.deflating() {
             return deflating.send_fragment(fragment, last, wire);
         }
         let before = self.outgoing.sender.clone();
@@ -385,8 +385,8 @@ impl<D> Peer<'_, D> {
     /// Lends what compresses, and what takes what comes of it; `None` if what
     /// is sent goes out plain.
     #[inline]
-    fn deflating(&mut self) -> Option<(Deflating<'_>, Wire<'_>)> {
-        let deflating = self.deflating.as_mut()?.reborrow();
+    fn deflating(&mut self) -> Option<(&mut Deflating, Wire<'_>)> {
+        let deflating = self.deflating.as_deref_mut()?;
         let wire = Wire::new(self.outgoing, self.cork, self.transport);
         Some((deflating, wire))
     }

@@ -287,7 +287,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             outgoing: &mut self.link.outgoing,
             cork: &mut self.cork,
             terms: self.slot.terms,
-            deflating: self.codecs.lend(NOBODY.key, self.slot.terms, None).1,
+            deflating: self.codecs.lend(NOBODY.key, self.slot.terms).1,
             orders: None,
         })
     }
@@ -609,7 +609,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
     // --- the open connection ---
 
     fn turn<'a, H: Handler<Data = D>>(&'a mut self, handler: &'a mut H) -> Turn<'a, H, T> {
-        let (inflating, deflating) = self.codecs.lend(NOBODY.key, self.slot.terms, None);
+        let (inflating, deflating) = self.codecs.lend(NOBODY.key, self.slot.terms);
         Turn {
             handler,
             id: NOBODY,
@@ -650,7 +650,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
             }
         }
         if self.slot.terms.is_some() {
-            self.codecs.settle(NOBODY.key, self.tick());
+            let now = self.tick();
+            self.codecs.settle(now);
         }
         if self.link.outgoing.sender.is_close_sent() && self.link.close_by.is_none() {
             self.link.close_by = Some(tick_at(self.now.saturating_add(self.close_timeout)));

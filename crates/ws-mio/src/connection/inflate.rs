@@ -3,10 +3,7 @@
 use ws_proto::{Assembler, CompressedChunk};
 
 use super::{Fate, Parsed, Turn};
-use crate::{
-    Handler, Peer, Transport,
-    deflate::{Deflating, Inflating, Rest},
-};
+use crate::{Handler, Peer, Transport, deflate::Rest};
 
 impl<H: Handler, T: Transport> Turn<'_, H, T> {
     /// Parses, inflates and dispatches, until the input is used up, the peer is
@@ -42,7 +39,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     fn inflate(&mut self, mut piece: CompressedChunk<'_>) -> Option<Fate> {
         self.link.outgoing.answering = true;
         let over = loop {
-            let Some(inflating) = &mut self.inflating else {
+            let Some(inflating) = self.inflating.as_deref_mut() else {
                 break None;
             };
             let chunk = match inflating.inflate(&mut piece) {
@@ -63,7 +60,10 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                 false => join!(self, chunk),
             }
             let goes_on = self.link.outgoing.goes_on(self.high_water);
-            let has_share = self.inflating.as_ref().is_some_and(Inflating::has_share);
+            let has_share = self
+                .inflating
+                .as_ref()
+                .is_some_and(|inflating| inflating.has_share());
             if is_last || !goes_on || !has_share {
                 if !is_last {
                     self.link.rest = Rest::of(&piece);

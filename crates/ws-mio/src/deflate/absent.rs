@@ -6,7 +6,7 @@
     reason = "as in a build with compression"
 )]
 
-use std::{convert::Infallible, marker::PhantomData};
+use std::{marker::PhantomData, sync::Arc};
 
 use ws_handshake::{Acceptance, ClientRequest, DeflateParams};
 use ws_proto::{Chunk, CompressedChunk, Message, Prepared, ProtocolError};
@@ -45,7 +45,7 @@ impl Terms {
 pub(crate) struct Codecs;
 
 impl Codecs {
-    pub(crate) const fn of_loop(_: &Config) -> Self {
+    pub(crate) const fn of_loop(_: &Config, _: &Arc<Counters>) -> Self {
         Self
     }
 
@@ -53,16 +53,15 @@ impl Codecs {
         Self
     }
 
-    pub(crate) const fn lend<'a>(
-        &'a mut self,
+    pub(crate) const fn lend(
+        &mut self,
         _: u32,
         _: Option<Terms>,
-        _: Option<&'a Counters>,
-    ) -> (Option<Inflating<'a>>, Option<Deflating<'a>>) {
+    ) -> (Option<&mut Inflating>, Option<&mut Deflating>) {
         (None, None)
     }
 
-    pub(crate) const fn settle(&mut self, _: u32, _: Tick) {}
+    pub(crate) const fn settle(&mut self, _: Tick) {}
 
     pub(crate) const fn remove(&mut self, _: u32) {}
 
@@ -74,36 +73,32 @@ impl Codecs {
 }
 
 #[derive(Debug)]
-pub(crate) struct Inflating<'a>(Infallible, PhantomData<&'a ()>);
+pub(crate) enum Inflating {}
 
-impl Inflating<'_> {
+impl Inflating {
     pub(crate) const fn inflate(
         &mut self,
         _: &mut CompressedChunk<'_>,
     ) -> Result<Option<Chunk<'_>>, ProtocolError> {
-        match self.0 {}
+        match *self {}
     }
 
     pub(crate) const fn has_share(&self) -> bool {
-        match self.0 {}
+        match *self {}
     }
 }
 
 #[derive(Debug)]
-pub(crate) struct Deflating<'a>(Infallible, PhantomData<&'a ()>);
+pub(crate) enum Deflating {}
 
-impl Deflating<'_> {
-    pub(crate) const fn reborrow(&mut self) -> Deflating<'_> {
-        match self.0 {}
-    }
-
+impl Deflating {
     pub(crate) const fn send(
         &mut self,
         _: Option<u64>,
         _: Message<'_>,
         _: Wire<'_>,
     ) -> Backpressure {
-        match self.0 {}
+        match *self {}
     }
 
     pub(crate) const fn send_fragment(
@@ -112,15 +107,15 @@ impl Deflating<'_> {
         _: bool,
         _: Wire<'_>,
     ) -> Backpressure {
-        match self.0 {}
+        match *self {}
     }
 
     pub(crate) const fn send_shared(&mut self, _: &mut Prepared, _: Wire<'_>) -> Backpressure {
-        match self.0 {}
+        match *self {}
     }
 
     pub(crate) const fn send_prepared(&mut self, _: &Prepared, _: Wire<'_>) -> Backpressure {
-        match self.0 {}
+        match *self {}
     }
 }
 

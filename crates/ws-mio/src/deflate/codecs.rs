@@ -1,10 +1,10 @@
 //! What a loop has for those that agreed on compression.
 
-use std::{collections::HashMap, mem};
+use std::{collections::HashMap, mem, sync::Arc};
 
-use ws_proto::{DeflateConfig, Deflater, InflateConfig, InflatePool, Inflater};
+use ws_proto::{DeflateConfig, Deflater, InflateConfig, Inflater};
 
-use super::{Deflating, Inflating, Terms, deflating::Press};
+use super::{Deflating, Inflating, Terms};
 use crate::{
     ClientConfig, Config,
     connection::SHARE,
@@ -16,10 +16,11 @@ use crate::{
 /// message to the next.
 #[derive(Debug)]
 pub(crate) struct Codecs {
-    press: Press,
-    pool: InflatePool,
-    max_message: u64,
-    /// Of the connections that hold anything, by their keys.
+    inflating: Inflating,
+    deflating: Deflating,
+    /// Whose they are now.
+    lent: Option<u32>,
+    /// What is kept, by the keys of connections.
     by_key: HashMap<u32, Codec>,
     /// When to look for memory that nobody uses.
     sweep_at: Option<Tick>,
@@ -38,21 +39,27 @@ struct Codec {
 const SWEEP: Tick = (10_000 / TICK.as_millis()) as Tick;
 
 impl Codecs {
-    pub(crate) fn of_loop(config: &Config) -> Self {
+    pub(crate) fn of_loop(config: &Config, counters: &Arc<Counters>) -> Self {
         let max_message = config.limits.max_message;
-        Self::new(config.deflate, config.inflate.clone(), max_message)
+        let inflate = config.inflate.clone();
+        Self::new(config.deflate, inflate, max_message, Some(counters))
     }
 
     pub(crate) fn of_socket(config: &ClientConfig) -> Self {
         let max_message = config.limits.max_message;
-        Self::new(config.deflate, config.inflate.clone(), max_message)
+        Self::new(config.deflate, config.inflate.clone(), max_message, None)
     }
 
-    fn new(deflate: DeflateConfig, inflate: InflateConfig, max_message: u64) -> Self {
+    fn new(
+        deflate: DeflateConfig,
+        inflate: InflateConfig,
+        max_message: u64,
+        counters: Option<&Arc<Counters>>,
+    ) -> Self {
         Self {
-            press: Press::new(deflate),
-            pool: InflatePool::new(inflate),
-            max_message,
+            inflating: Inflating::new(inflate, max_message, counters.cloned()),
+            deflating: Deflating::new(deflate, counters.cloned()),
+            lent: None,
             by_key: HashMap::new(),
             sweep_at: None,
             is_used: false,
@@ -61,42 +68,56 @@ impl Codecs {
 
     /// Lends a connection what it needs for its turn, to receive and to send;
     /// [`settle`](Self::settle) afterwards. Nothing, if it agreed on nothing.
-    pub(crate) fn lend<'a>(
-        &'a mut self,
+    #[inline]
+    pub(crate) fn lend(
+        &mut self,
         key: u32,
         terms: Option<Terms>,
-        counters: Option<&'a Counters>,
-    ) -> (Option<Inflating<'a>>, Option<Deflating<'a>>) {
-        let Some(Terms { sends, receives }) = terms else {
-            return (None, None);
-        };
-        let Codec { inflater, deflater } = self.by_key.entry(key).or_insert_with(|| Codec {
-            inflater: Inflater::new(receives),
-            deflater: Deflater::new(sends),
-        });
-        let inflating = Inflating {
-            inflater,
-            pool: &mut self.pool,
-            max_message: self.max_message,
-            share: SHARE,
-            counters,
-        };
-        let deflating = Deflating {
-            deflater,
-            press: &mut self.press,
-            counters,
-        };
-        (Some(inflating), Some(deflating))
+    ) -> (Option<&mut Inflating>, Option<&mut Deflating>) {
+        match terms {
+            None => (None, None),
+            Some(terms) => {
+                self.begin(key, terms);
+                (Some(&mut self.inflating), Some(&mut self.deflating))
+            }
+        }
+    }
+
+    /// Takes out what a connection has kept, or makes it.
+    fn begin(&mut self, key: u32, terms: Terms) {
+        self.inflating.share = SHARE;
+        if self.lent == Some(key) {
+            return;
+        }
+        self.put_back();
+        let kept = self.by_key.remove(&key);
+        let Codec { inflater, deflater } = kept.unwrap_or_else(|| Codec::new(terms));
+        self.inflating.inflater = inflater;
+        self.deflating.deflater = deflater;
+        self.lent = Some(key);
     }
 
     /// Keeps what a connection still needs after its turn, and drops the rest.
-    pub(crate) fn settle(&mut self, key: u32, now: Tick) {
-        if self.by_key.get(&key).is_some_and(Codec::is_idle) {
-            self.by_key.remove(&key);
-        }
+    pub(crate) fn settle(&mut self, now: Tick) {
+        self.put_back();
         self.is_used = true;
         self.sweep_at
             .get_or_insert_with(|| now.saturating_add(SWEEP));
+    }
+
+    fn put_back(&mut self) {
+        let Some(key) = self.lent.take() else { return };
+        let fresh = Codec::new(Terms {
+            sends: self.deflating.deflater.window(),
+            receives: self.inflating.inflater.window(),
+        });
+        let codec = Codec {
+            inflater: mem::replace(&mut self.inflating.inflater, fresh.inflater),
+            deflater: mem::replace(&mut self.deflating.deflater, fresh.deflater),
+        };
+        if !codec.is_idle() {
+            self.by_key.insert(key, codec);
+        }
     }
 
     /// Forgets a connection that is gone.
@@ -111,11 +132,11 @@ impl Codecs {
         if self.sweep_at.take_if(|at| *at <= now).is_none() {
             return;
         }
-        self.press.sweep();
+        self.deflating.sweep();
         if mem::take(&mut self.is_used) {
             self.sweep_at = Some(now.saturating_add(SWEEP));
         } else {
-            self.pool.shrink();
+            self.inflating.shrink();
             self.by_key.shrink_to_fit();
         }
     }
@@ -127,6 +148,13 @@ impl Codecs {
 }
 
 impl Codec {
+    const fn new(terms: Terms) -> Self {
+        Self {
+            inflater: Inflater::new(terms.receives),
+            deflater: Deflater::new(terms.sends),
+        }
+    }
+
     /// Tells whether one that is made anew would do as well.
     fn is_idle(&self) -> bool {
         self.inflater.is_idle() && self.deflater.is_idle() && !self.deflater.is_worn()

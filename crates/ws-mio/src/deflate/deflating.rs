@@ -1,34 +1,33 @@
 //! The sending side of compression, for a turn.
 
+use std::sync::Arc;
+
 use ws_proto::{
     DeflateConfig, DeflatePool, Deflater, Message, OpCode, OutFrame, Prepared, SendError,
 };
 
-use super::Wire;
+use super::{Wire, terms::NO_WINDOW};
 use crate::{Backpressure, metrics::Counters};
 
-/// What compresses the messages of one connection.
+/// What compresses the messages of one connection at a time.
 #[derive(Debug)]
-pub(crate) struct Deflating<'a> {
-    pub(super) deflater: &'a mut Deflater,
-    pub(super) press: &'a mut Press,
-    pub(super) counters: Option<&'a Counters>,
-}
-
-/// What compresses the messages of all connections of a loop.
-#[derive(Debug)]
-pub(super) struct Press {
+pub(crate) struct Deflating {
+    pub(super) deflater: Deflater,
     pool: DeflatePool,
     /// The message that was last compressed for whoever wants it, so that one
     /// which is sent to many, one by one, is compressed once.
     shared: Option<Prepared>,
+    /// `None` if the loop is not ours.
+    counters: Option<Arc<Counters>>,
 }
 
-impl Press {
-    pub(super) const fn new(config: DeflateConfig) -> Self {
+impl Deflating {
+    pub(super) const fn new(config: DeflateConfig, counters: Option<Arc<Counters>>) -> Self {
         Self {
+            deflater: Deflater::new(NO_WINDOW),
             pool: DeflatePool::new(config),
             shared: None,
+            counters,
         }
     }
 
@@ -36,27 +35,6 @@ impl Press {
     pub(super) fn sweep(&mut self) {
         self.pool.sweep();
         self.shared = None;
-    }
-
-    /// Takes the message with the forms that it was compressed to so far.
-    fn take_shared(&mut self, prepared: &Prepared) -> Prepared {
-        // While it is held here, no other message lies at the same place.
-        let place = |prepared: &Prepared| prepared.frame().as_ptr().addr();
-        let shared = self.shared.take();
-        shared
-            .filter(|shared| place(shared) == place(prepared))
-            .unwrap_or_else(|| prepared.clone())
-    }
-}
-
-impl Deflating<'_> {
-    /// Lends it on.
-    pub(crate) const fn reborrow(&mut self) -> Deflating<'_> {
-        Deflating {
-            deflater: self.deflater,
-            press: self.press,
-            counters: self.counters,
-        }
     }
 
     /// Sends a message, compressed if it is long enough, under a key if it has
@@ -75,9 +53,9 @@ impl Deflating<'_> {
         if is_alone {
             self.deflater.forget();
         }
-        let (sender, pool) = (&mut wire.outgoing.sender, &mut self.press.pool);
+        let (sender, pool) = (&mut wire.outgoing.sender, &mut self.pool);
         let frame = self.deflater.message(sender, message, pool);
-        let sent = write(key, frame, message.len(), wire, self.counters);
+        let sent = write(key, frame, message.len(), wire, self.counters.as_deref());
         if is_alone || matches!(sent, Backpressure::Refused(_)) {
             self.deflater.forget();
         }
@@ -99,9 +77,9 @@ impl Deflating<'_> {
         if let Err(refused) = wire.check_room(fragment.len(), false) {
             return refused.into();
         }
-        let (sender, pool) = (&mut wire.outgoing.sender, &mut self.press.pool);
+        let (sender, pool) = (&mut wire.outgoing.sender, &mut self.pool);
         let frame = self.deflater.fragment(sender, fragment, last, pool);
-        write(None, frame, fragment.len(), wire, self.counters)
+        write(None, frame, fragment.len(), wire, self.counters.as_deref())
     }
 
     /// Sends a message in the form that serves all who agreed on the same size
@@ -115,20 +93,30 @@ impl Deflating<'_> {
         if let Err(refused) = wire.check_room(len, true) {
             return refused.into();
         }
-        let (sender, pool) = (&mut wire.outgoing.sender, &mut self.press.pool);
+        let (sender, pool) = (&mut wire.outgoing.sender, &mut self.pool);
         // It refers to nothing, and nothing will refer to it: it may be
         // dropped.
         let frame = self.deflater.prepared(sender, prepared, pool);
-        write(None, frame, len, wire, self.counters)
+        write(None, frame, len, wire, self.counters.as_deref())
     }
 
     /// Sends a message as [`send_shared`](Self::send_shared), and remembers its
     /// form until another is sent so.
     pub(crate) fn send_prepared(&mut self, prepared: &Prepared, wire: Wire<'_>) -> Backpressure {
-        let mut shared = self.press.take_shared(prepared);
+        let mut shared = self.take_shared(prepared);
         let sent = self.send_shared(&mut shared, wire);
-        self.press.shared = Some(shared);
+        self.shared = Some(shared);
         sent
+    }
+
+    /// Takes the message with the forms that it was compressed to so far.
+    fn take_shared(&mut self, prepared: &Prepared) -> Prepared {
+        // While it is held here, no other message lies at the same place.
+        let place = |prepared: &Prepared| prepared.frame().as_ptr().addr();
+        let shared = self.shared.take();
+        shared
+            .filter(|shared| place(shared) == place(prepared))
+            .unwrap_or_else(|| prepared.clone())
     }
 }
 

@@ -1,32 +1,59 @@
 //! The receiving side of compression, for a turn.
 
-use ws_proto::{Chunk, CompressedChunk, InflatePool, Inflater, MessageKind, ProtocolError};
+use std::sync::Arc;
 
+use ws_proto::{
+    Chunk, CompressedChunk, InflateConfig, InflatePool, Inflater, MessageKind, ProtocolError,
+};
+
+use super::terms::NO_WINDOW;
 use crate::metrics::Counters;
 
-/// What inflates the messages of one connection.
+/// What inflates the messages of one connection at a time.
 #[derive(Debug)]
-pub(crate) struct Inflating<'a> {
-    pub(super) inflater: &'a mut Inflater,
-    pub(super) pool: &'a mut InflatePool,
-    pub(super) max_message: u64,
+pub(crate) struct Inflating {
+    pub(super) inflater: Inflater,
+    pool: InflatePool,
+    max_message: u64,
     /// How many bytes may still come out in this turn.
     pub(super) share: usize,
-    pub(super) counters: Option<&'a Counters>,
+    /// `None` if the loop is not ours.
+    counters: Option<Arc<Counters>>,
 }
 
-impl Inflating<'_> {
+impl Inflating {
+    pub(super) fn new(
+        config: InflateConfig,
+        max_message: u64,
+        counters: Option<Arc<Counters>>,
+    ) -> Self {
+        Self {
+            inflater: Inflater::new(NO_WINDOW),
+            pool: InflatePool::new(config),
+            max_message,
+            share: 0,
+            counters,
+        }
+    }
+
+    /// Gives back what is not in use.
+    pub(super) fn shrink(&mut self) {
+        self.pool.shrink();
+    }
+
     /// Inflates the next part of a piece; see [`Inflater::inflate`].
     pub(crate) fn inflate(
         &mut self,
         piece: &mut CompressedChunk<'_>,
     ) -> Result<Option<Chunk<'_>>, ProtocolError> {
         let before = piece.data.len();
-        let chunk = self.inflater.inflate(piece, self.max_message, self.pool);
+        let chunk = self
+            .inflater
+            .inflate(piece, self.max_message, &mut self.pool);
         if let Ok(Some(chunk)) = &chunk {
             self.share = self.share.saturating_sub(chunk.data.len());
         }
-        if let Some(counters) = self.counters {
+        if let Some(counters) = &self.counters {
             let used = before - piece.data.len();
             counters.compressed_bytes_received.add(used as u64);
             if let Ok(Some(chunk)) = &chunk {

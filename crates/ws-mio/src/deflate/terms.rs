@@ -11,6 +11,9 @@ pub(crate) struct Terms {
     pub(super) receives: DeflateWindow,
 }
 
+/// Where there is nobody to agree with.
+pub(super) const NO_WINDOW: DeflateWindow = DeflateWindow::new(true, 15);
+
 impl Terms {
     pub(crate) fn of_server(agreed: Option<DeflateParams>) -> Option<Self> {
         let [sends, receives] = windows(agreed?);
