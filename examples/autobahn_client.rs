@@ -7,6 +7,7 @@
 use std::{env, error::Error, process::ExitCode};
 
 use lexopt::{Arg, Parser, ValueExt as _};
+use ws_handshake::{ClientRequest, DeflateOffer, Uri, UriError};
 use ws_proto::Limits;
 
 const HELP: &str = "
@@ -16,6 +17,7 @@ Usage: autobahn_client [OPTIONS]
 
   --adapter smol|mio    which event loop to run on (default: smol)
   --set-mask-to-zero    mask with the key 00 00 00 00
+  --deflate             offer to compress
   -h, --help            print this
 
 Environment:
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let (mut adapter, mut set_mask_to_zero) = (Adapter::Smol, false);
+    let (mut adapter, mut set_mask_to_zero, mut offer) = (Adapter::Smol, false, None);
     let mut arguments = Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -47,6 +49,7 @@ fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
                 })?;
             }
             Arg::Long("set-mask-to-zero") => set_mask_to_zero = true,
+            Arg::Long("deflate") => offer = Some(DeflateOffer::default()),
             argument => return Err(examples::unexpected(argument, HELP).into()),
         }
     }
@@ -56,6 +59,7 @@ fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let client = Client {
         adapter,
         set_mask_to_zero,
+        offer,
         limits: limits(),
     };
     let count = client.ask(&format!("{url}/getCaseCount"))?;
@@ -84,6 +88,7 @@ fn limits() -> Limits {
 struct Client {
     adapter: Adapter,
     set_mask_to_zero: bool,
+    offer: Option<DeflateOffer>,
     limits: Limits,
 }
 
@@ -97,6 +102,10 @@ impl Adapter {
 }
 
 impl Client {
+    fn request(&self, url: &str) -> Result<ClientRequest, UriError> {
+        Ok(ClientRequest::new(Uri::parse(url)?).offers(self.offer))
+    }
+
     /// Echoes every message until the server has closed.
     fn echo(&self, url: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
         match self.adapter {
@@ -120,7 +129,7 @@ impl Client {
 
 mod on_smol {
     use smol::net::TcpStream;
-    use ws_smol::{ClientRequest, Connector, Error, Uri, WebSocket};
+    use ws_smol::{Connector, Error, WebSocket};
 
     use super::Client;
 
@@ -151,7 +160,7 @@ mod on_smol {
         Connector::new()
             .limits(client.limits)
             .set_mask_to_zero(client.set_mask_to_zero)
-            .connect(ClientRequest::new(Uri::parse(url)?))
+            .connect(client.request(url)?)
             .await
     }
 }
@@ -161,8 +170,7 @@ mod on_mio {
 
     use mio::{Events, Interest, Poll, Token};
     use ws_mio::{
-        ClientConfig, ClientRequest, Handler, Message, Peer, Socket, SocketState, Uri,
-        ws_proto::MAX_HEADER_LEN,
+        ClientConfig, Handler, Message, Peer, Socket, SocketState, ws_proto::MAX_HEADER_LEN,
     };
 
     use super::Client;
@@ -173,7 +181,8 @@ mod on_mio {
         url: &str,
         mut handler: impl Handler<Data = ()>,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let uri = Uri::parse(url)?;
+        let request = client.request(url)?;
+        let uri = request.uri();
         let mut addresses = (uri.host_for_connect(), uri.port()).to_socket_addrs()?;
         let address = addresses.next().ok_or("the host has no address")?;
         let mut config = ClientConfig::default();
@@ -184,7 +193,7 @@ mod on_mio {
         config.max_backpressure = config.high_water + longest + MAX_HEADER_LEN;
 
         let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(8));
-        let mut socket = Socket::connect(address, ClientRequest::new(uri), &config)?;
+        let mut socket = Socket::connect(address, request, &config)?;
         let both = Interest::READABLE | Interest::WRITABLE;
         poll.registry().register(&mut socket, Token(0), both)?;
         while socket.state() != SocketState::Closed {

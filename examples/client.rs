@@ -43,6 +43,8 @@ closes the connection.
                            the one liked best first
   --header 'NAME: VALUE'   send a header with the request; may be given several
                            times
+  --deflate[=PARAMETERS]   offer to compress; PARAMETERS are what to ask for, as in
+                           server_no_context_takeover,client_max_window_bits=10
   --set-mask-to-zero       mask with the key 00 00 00 00, for controlled networks
   --max-message BYTES      the longest message to take (default: 16 MiB)
   -h, --help               print this
@@ -66,7 +68,7 @@ impl Options {
     fn from_arguments() -> Result<Self, Box<dyn Error + Send + Sync>> {
         let (mut url, mut subprotocols, mut headers) = (None, Vec::new(), Vec::new());
         let (mut send, mut is_text, mut set_mask_to_zero) = (None, false, false);
-        let mut limits = Limits::default();
+        let (mut offer, mut limits) = (None, Limits::default());
         let mut arguments = Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
@@ -75,6 +77,7 @@ impl Options {
                 Arg::Long("text") => is_text = true,
                 Arg::Long("subprotocol") => subprotocols.push(arguments.value()?.string()?),
                 Arg::Long("header") => headers.push(arguments.value()?.string()?),
+                Arg::Long("deflate") => offer = Some(examples::deflate_offer(&mut arguments)?),
                 Arg::Long("set-mask-to-zero") => set_mask_to_zero = true,
                 Arg::Long("max-message") => limits.max_message = arguments.value()?.parse()?,
                 argument => return Err(examples::unexpected(argument, HELP).into()),
@@ -84,7 +87,7 @@ impl Options {
         if is_text && send.is_none() {
             return Err(lexopt::Error::from("--text goes with --send").into());
         }
-        let mut request = ClientRequest::new(Uri::parse(&url)?);
+        let mut request = ClientRequest::new(Uri::parse(&url)?).offers(offer);
         for name in &subprotocols {
             request = request.subprotocol(name)?;
         }
@@ -154,6 +157,9 @@ async fn converse(mut websocket: WebSocket<TcpStream>) -> Result<(), Box<dyn Err
     eprintln!("connected; Ctrl-D closes");
     if let Some(name) = websocket.subprotocol() {
         eprintln!("the subprotocol is {name}");
+    }
+    if websocket.deflate().is_some() {
+        eprintln!("what is worth it is compressed");
     }
     let mut lines = BufReader::new(Unblock::new(io::stdin())).lines();
     loop {

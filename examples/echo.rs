@@ -16,6 +16,7 @@ use std::{
 };
 
 use lexopt::{Arg, Parser, ValueExt as _};
+use ws_handshake::DeflatePolicy;
 use ws_proto::{ControlledNetwork, Limits};
 
 const HELP: &str = "
@@ -32,6 +33,9 @@ Usage: echo [OPTIONS]
                                    (default: echo)
   --threads N                      on how many threads to serve; on mio (default: 1)
   --max-message BYTES              the longest message to take (default: 16 MiB)
+  --deflate[=PARAMETERS]           compress, with clients that offer it; PARAMETERS are
+                                   what to demand of them and of itself, as in
+                                   server_no_context_takeover,client_max_window_bits=10
   --accept-unmasked-frame          take frames without a mask from everybody
   --accept-unmasked-frame-in CIDR  take them from this network, such as 10.0.0.0/8;
                                    may be given several times
@@ -49,6 +53,7 @@ struct Options {
     mode: Mode,
     threads: usize,
     limits: Limits,
+    deflate: Option<DeflatePolicy>,
     accept_unmasked_frame: ControlledNetwork,
     is_verbose: bool,
 }
@@ -89,6 +94,7 @@ impl Options {
             mode: Mode::Echo,
             threads: 1,
             limits: Limits::default(),
+            deflate: None,
             accept_unmasked_frame: ControlledNetwork::new(),
             is_verbose: false,
         };
@@ -103,6 +109,9 @@ impl Options {
                 Arg::Long("threads") => options.threads = arguments.value()?.parse()?,
                 Arg::Long("max-message") => {
                     options.limits.max_message = arguments.value()?.parse()?;
+                }
+                Arg::Long("deflate") => {
+                    options.deflate = Some(examples::deflate_policy(&mut arguments)?);
                 }
                 Arg::Long("accept-unmasked-frame") => options.accept_unmasked_frame = true.into(),
                 Arg::Long("accept-unmasked-frame-in") => {
@@ -160,6 +169,9 @@ mod on_mio {
         config.limits = options.limits;
         config.accept_unmasked_frame = options.accept_unmasked_frame;
         config.threads = options.threads;
+        if let Some(policy) = options.deflate {
+            config.handshake = config.handshake.deflate(policy);
+        }
         // Room for the echo of the longest message beside what may wait when
         // it comes, so that a slow reader's echoes are late and never lost.
         let longest = usize::try_from(options.limits.max_message).unwrap_or(usize::MAX);
@@ -254,11 +266,15 @@ mod on_smol {
         let (stop, stopped) = bounded(1);
         let (open, all_gone) = bounded(1);
         examples::on_stop(move || drop(stop))?;
+        // Any page may connect: an echo has no users that it could act for.
+        let mut acceptor = Acceptor::new(OriginPolicy::Any)
+            .limits(options.limits)
+            .accept_unmasked_frame(options.accept_unmasked_frame);
+        if let Some(policy) = options.deflate {
+            acceptor = acceptor.deflate(policy);
+        }
         let server = Rc::new(Server {
-            // Any page may connect: an echo has no users that it could act for.
-            acceptor: Acceptor::new(OriginPolicy::Any)
-                .limits(options.limits)
-                .accept_unmasked_frame(options.accept_unmasked_frame),
+            acceptor,
             stopped,
             _open: open,
         });
@@ -335,18 +351,10 @@ mod on_smol {
     }
 
     async fn talk(websocket: &mut WebSocket<TcpStream>) -> Result<(), ws_smol::Error> {
-        while let Some(message) = websocket.receive().await? {
-            if message.len() < BATCH {
-                // Leaves with the next ones, once there is nothing to receive.
-                websocket.room(message.len()).await?;
-                websocket.queue(&message)?;
-            } else {
-                // Leaves at once, from where it lies.
-                websocket.send(&message).await?;
-            }
-        }
+        while websocket
+            .receive_with(|message, replies| replies.queue(message))
+            .await?
+        {}
         Ok(())
     }
-
-    const BATCH: usize = 16 * 1024;
 }

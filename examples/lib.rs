@@ -6,8 +6,8 @@ use std::{
     process::{self, ExitCode},
 };
 
-use lexopt::{Arg, Parser};
-use ws_handshake::{Request, Response};
+use lexopt::{Arg, Parser, ValueExt as _};
+use ws_handshake::{DeflateOffer, DeflateParams, DeflatePolicy, Request, Response};
 
 /// Runs an example that takes no arguments but `--help`.
 #[must_use]
@@ -54,6 +54,64 @@ pub fn unexpected(argument: Arg<'_>, help: &str) -> lexopt::Error {
         process::exit(0);
     }
     argument.unexpected()
+}
+
+/// Takes the value of `--deflate`, which a server demands; without one, it
+/// agrees to whatever a client asks for.
+///
+/// # Errors
+///
+/// Parameters that permessage-deflate does not have.
+pub fn deflate_policy(arguments: &mut Parser) -> Result<DeflatePolicy, lexopt::Error> {
+    let params = deflate_params(arguments)?;
+    Ok(DeflatePolicy::new()
+        .server_no_context_takeover(params.server_no_context_takeover)
+        .client_no_context_takeover(params.client_no_context_takeover)
+        .server_max_window_bits(params.server_max_window_bits)
+        .client_max_window_bits(params.client_max_window_bits))
+}
+
+/// Takes the value of `--deflate`, for which a client asks; without one, it
+/// asks for what browsers do.
+///
+/// # Errors
+///
+/// Parameters that permessage-deflate does not have.
+pub fn deflate_offer(arguments: &mut Parser) -> Result<DeflateOffer, lexopt::Error> {
+    let params = deflate_params(arguments)?;
+    let smaller = |bits| Some(bits).filter(|bits| *bits < 15);
+    let offer = DeflateOffer::new()
+        .server_no_context_takeover(params.server_no_context_takeover)
+        .client_no_context_takeover(params.client_no_context_takeover)
+        .client_max_window_bits(smaller(params.client_max_window_bits));
+    Ok(match smaller(params.server_max_window_bits) {
+        Some(bits) => offer.server_max_window_bits(bits),
+        None => offer,
+    })
+}
+
+fn deflate_params(arguments: &mut Parser) -> Result<DeflateParams, lexopt::Error> {
+    let mut params = DeflateParams::default();
+    let Some(list) = arguments.optional_value() else {
+        return Ok(params);
+    };
+    for param in list.string()?.split(',') {
+        match param.split_once('=').unwrap_or((param, "")) {
+            ("server_no_context_takeover", "") => params.server_no_context_takeover = true,
+            ("client_no_context_takeover", "") => params.client_no_context_takeover = true,
+            ("server_max_window_bits", bits) => params.server_max_window_bits = window_bits(bits)?,
+            ("client_max_window_bits", bits) => params.client_max_window_bits = window_bits(bits)?,
+            _ => return Err(format!("--deflate has no {param:?}").into()),
+        }
+    }
+    Ok(params)
+}
+
+fn window_bits(bits: &str) -> Result<u8, lexopt::Error> {
+    match bits.parse() {
+        Ok(bits @ 8..=15) => Ok(bits),
+        _ => Err(format!("a window has 8 to 15 bits, not {bits:?}").into()),
+    }
 }
 
 /// Calls `stop` at the first Ctrl-C or SIGTERM, on a thread of its own, and
@@ -137,6 +195,30 @@ mod tests {
         assert!(page.contains("Content-Type: text/html") && page.contains("new WebSocket("));
         let icon = "GET /favicon.ico HTTP/1.1\r\nHost: localhost\r\n\r\n";
         assert_eq!(answer_to(icon).unwrap().0, 404);
+    }
+
+    #[test]
+    fn parameters_of_deflate_are_read_or_refused() {
+        let offer = |argument: &str| {
+            let mut arguments = Parser::from_args([argument]);
+            arguments.next().unwrap();
+            deflate_offer(&mut arguments).map(|offer| offer.to_string())
+        };
+        let browsers = DeflateOffer::default().to_string();
+        assert_eq!(offer("--deflate").unwrap(), browsers);
+        assert_eq!(
+            offer("--deflate=server_no_context_takeover,server_max_window_bits=9").unwrap(),
+            "permessage-deflate; server_no_context_takeover; server_max_window_bits=9; \
+             client_max_window_bits"
+        );
+        for wrong in [
+            "",
+            "level=9",
+            "server_max_window_bits=7",
+            "client_max_window_bits",
+        ] {
+            assert!(offer(&format!("--deflate={wrong}")).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! permessage-deflate: a message inflated and compressed again, as an echo does, beside a plain use of flate2 that keeps
 //! both states of every connection.
 
-use std::fmt::Write as _;
 use std::hint::black_box;
 
+use bench_rig::json;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use ws_proto::{
@@ -186,28 +186,6 @@ fn payloads(level: u32, size: usize, takes_over: bool) -> [Vec<Vec<u8>>; 2] {
             .map(|message| client.compress(message).to_vec())
             .collect()
     })
-}
-
-/// Trades, as a feed would send them.
-fn json(size: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    let mut text = String::from("[");
-    while text.len() < size {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        let (id, symbol, price) = (state >> 40, state >> 33 & 3, state >> 20 & 0xffff);
-        let symbol = ["AAPL", "MSFT", "GOOG", "AMZN"][symbol as usize];
-        let side = if state >> 60 & 1 == 1 { "buy" } else { "sell" };
-        let _ = write!(
-            text,
-            r#"{{"id":{id},"kind":"trade","symbol":"{symbol}","price":{}.{:02},"side":"{side}"}},"#,
-            price / 100,
-            price % 100,
-        );
-    }
-    text.truncate(size);
-    text.into_bytes()
 }
 
 criterion_group!(benches, echo, cold);

@@ -3,7 +3,8 @@
 use std::{process::Command, sync::mpsc, thread};
 
 use ws_mio::{
-    Accept, CloseCode, Config, Decision, Handler, Incoming, Message, OriginPolicy, Peer, Server,
+    Accept, CloseCode, Config, Decision, DeflatePolicy, Handler, Incoming, Message, OriginPolicy,
+    Peer, Server,
 };
 
 /// Two cases, and a note of everything that the client asks and echoes.
@@ -63,8 +64,12 @@ fn every_case_is_echoed_and_the_reports_are_asked_for() {
         &["--adapter", "mio"],
         &["--adapter", "smol", "--set-mask-to-zero"],
         &["--adapter", "mio", "--set-mask-to-zero"],
+        &["--adapter", "smol", "--deflate"],
+        &["--adapter", "mio", "--deflate"],
     ] {
-        let server = Server::bind("127.0.0.1:0", Config::new(OriginPolicy::Any)).unwrap();
+        let mut config = Config::new(OriginPolicy::Any);
+        config.handshake = config.handshake.deflate(DeflatePolicy::new());
+        let server = Server::bind("127.0.0.1:0", config).unwrap();
         let url = format!("ws://{}", server.local_addr().unwrap());
         let remote = server.remote();
         let (notes, noted) = mpsc::channel();
@@ -88,5 +93,9 @@ fn every_case_is_echoed_and_the_reports_are_asked_for() {
             "/updateReports?agent=stand-in",
         ];
         assert_eq!(noted.iter().collect::<Vec<_>>(), expected, "{flags:?}");
+        let compressed = remote.metrics().compressed_messages_received;
+        // The text of the first case is too short to be worth it.
+        let expected = u64::from(flags.contains(&"--deflate"));
+        assert_eq!(compressed, expected, "{flags:?}");
     }
 }

@@ -256,6 +256,45 @@ fn files_come_back_byte_for_byte() {
 }
 
 #[test]
+fn compressed_messages_come_back_whatever_is_agreed() {
+    let text = "so it goes, ".repeat(20_000);
+    let file = File::new("compressible", text.as_bytes());
+    for adapter in ADAPTERS {
+        for (demanded, asked) in [
+            ("--deflate", "--deflate"),
+            (
+                "--deflate=server_no_context_takeover,client_max_window_bits=9",
+                "--deflate",
+            ),
+            (
+                "--deflate",
+                "--deflate=client_no_context_takeover,server_max_window_bits=8",
+            ),
+        ] {
+            let echo = Echo::start(&["--adapter", adapter, demanded]);
+            let output = client(&[asked, "--send", file.path(), "--text", &echo.url()], b"");
+            let complaints = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                output.status.success(),
+                "{adapter} {demanded} {asked}: {complaints}"
+            );
+            assert!(
+                output.stdout == text.as_bytes(),
+                "{adapter} {demanded} {asked}"
+            );
+            let lines = format!("{}\n", "again and ".repeat(30)).repeat(10);
+            let output = client(&[asked, &echo.url()], lines.as_bytes());
+            assert!(
+                output.stdout == lines.as_bytes(),
+                "{adapter} {demanded} {asked}"
+            );
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(said.contains("compressed"), "{adapter}: {said}");
+        }
+    }
+}
+
+#[test]
 fn message_over_the_limit_is_refused_with_1009() {
     let file = File::new("long", &[0; 101]);
     for adapter in ADAPTERS {

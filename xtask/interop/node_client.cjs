@@ -1,4 +1,7 @@
-// Checks an echo server with npm ws: node node_client.cjs URL
+// Checks an echo server with npm ws: node node_client.cjs URL [PARAMETERS]
+//
+// PARAMETERS of permessage-deflate to ask for, as in
+// server_no_context_takeover,client_max_window_bits=10; without them, what the library asks for.
 'use strict';
 
 const crypto = require('node:crypto');
@@ -8,9 +11,24 @@ const { version } = require('ws/package.json');
 const LIMIT = 30_000;
 const UNICODE = 'Grüße, κόσμε, 世界, 🙂, e\u0301, \u0000, \u{10ffff}';
 
+const NAMES = {
+  server_no_context_takeover: 'serverNoContextTakeover',
+  client_no_context_takeover: 'clientNoContextTakeover',
+  server_max_window_bits: 'serverMaxWindowBits',
+  client_max_window_bits: 'clientMaxWindowBits',
+};
+
+function offer(params) {
+  const entries = params.split(',').filter(Boolean).map((param) => param.split('='));
+  if (entries.length === 0) return true;
+  return Object.fromEntries(entries.map(([name, value]) => [NAMES[name], value ? Number(value) : true]));
+}
+
+const perMessageDeflate = offer(process.argv[3] ?? '');
+
 function opened(url, options = {}) {
   return new Promise((resolve, reject) => {
-    const ws = new WebSocket(url, { handshakeTimeout: LIMIT, ...options });
+    const ws = new WebSocket(url, { handshakeTimeout: LIMIT, perMessageDeflate, ...options });
     ws.messages = [];
     ws.waiting = [];
     ws.on('message', (data, isBinary) => {
@@ -116,6 +134,19 @@ async function many(url) {
   await shut(ws);
 }
 
+async function compressible(url) {
+  // What passes between here and the server is counted at this path.
+  const ws = await opened(`${url}compressible`);
+  for (let sent = 0; sent < 1024 * 1024;) {
+    const row = (_, i) => ({ id: sent + i, name: `row ${i}`, value: (i * 37) % 101 });
+    const message = JSON.stringify(Array.from({ length: 100 }, row));
+    ws.send(message);
+    await expectEcho(ws, message);
+    sent += message.length;
+  }
+  await shut(ws);
+}
+
 async function concurrent(url) {
   await Promise.all(Array.from({ length: 50 }, (_, i) => echo(url, `connection ${i}`)));
 }
@@ -153,6 +184,7 @@ const CHECKS = {
   'close 4999': (url) => close(url, 4999, ''),
   'close without a code': closeWithoutCode,
   '500 messages': many,
+  '1 MiB of JSON': compressible,
   '50 connections': concurrent,
   'text that is not UTF-8': (url) => refused(url, 1007, (ws) => ws.send(Buffer.from([0xff]), { binary: false })),
   'two messages at once': (url) =>
@@ -187,8 +219,8 @@ async function main(url) {
   process.exit(failed ? 1 : 0);
 }
 
-if (process.argv.length !== 3) {
-  console.error('node node_client.cjs URL');
+if (process.argv.length < 3 || process.argv.length > 4) {
+  console.error('node node_client.cjs URL [PARAMETERS]');
   process.exit(2);
 }
 main(process.argv[2]);

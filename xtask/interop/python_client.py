@@ -1,19 +1,36 @@
 #!/usr/bin/env python3
-"""Checks an echo server with PyPI websockets: python_client.py URL"""
+"""Checks an echo server with PyPI websockets: python_client.py URL [PARAMETERS]
+
+PARAMETERS of permessage-deflate to ask for, as in
+server_no_context_takeover,client_max_window_bits=10; without them, what the library asks for.
+"""
 
 import asyncio
+import json
 import os
 import sys
 
 import websockets
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 LIMIT = 30
 UNICODE = "Grüße, κόσμε, 世界, 🙂, e\u0301, \u0000, \U0010ffff"
 
 
+EXTENSIONS = []
+
+
+def offer(params):
+    named = dict(param.split("=") if "=" in param else (param, True) for param in params.split(","))
+    named = {name: value if value is True else int(value) for name, value in named.items()}
+    return ClientPerMessageDeflateFactory(**named)
+
+
 def opened(url, **options):
+    if EXTENSIONS:
+        options = {"compression": None, "extensions": EXTENSIONS} | options
     # The peer's own limits are what is tested, not those of this client.
     return connect(url, max_size=None, ping_interval=None, open_timeout=LIMIT, close_timeout=LIMIT, **options)
 
@@ -79,6 +96,18 @@ async def many(url):
         await task
 
 
+async def compressible(url):
+    # What passes between here and the server is counted at this path.
+    async with opened(url + "compressible") as ws:
+        sent = 0
+        while sent < 1024 * 1024:
+            rows = [{"id": sent + i, "name": f"row {i}", "value": i * 37 % 101} for i in range(100)]
+            message = json.dumps(rows)
+            await ws.send(message)
+            assert await ws.recv() == message, "the echo differs"
+            sent += len(message)
+
+
 async def concurrent(url):
     await asyncio.gather(*(echo(url, f"connection {i}") for i in range(50)))
 
@@ -103,7 +132,7 @@ CHECKS = {
     "1 MiB of text": lambda url: echo(url, UNICODE * (1024 * 1024 // len(UNICODE.encode()))),
     "1 MiB binary": lambda url: echo(url, os.urandom(1024 * 1024)),
     "16 MiB binary": lambda url: echo(url, os.urandom(16 * 1024 * 1024)),
-    "without compression": lambda url: echo(url, "plain", compression=None),
+    "without compression": lambda url: echo(url, "plain", compression=None, extensions=None),
     "fragmented text": lambda url: fragments(url, ["Gr", "ü", "", "ße", "🙂"]),
     "fragmented binary": lambda url: fragments(url, [b"\x00", b"", os.urandom(70000), b"\xff"]),
     "ping and pong": ping,
@@ -114,6 +143,7 @@ CHECKS = {
     "close 3000": lambda url: close(url, 3000, "x" * 123),
     "close 4999": lambda url: close(url, 4999, ""),
     "500 messages": many,
+    "1 MiB of JSON": compressible,
     "50 connections": concurrent,
     "text that is not UTF-8": not_utf8,
 }
@@ -133,6 +163,8 @@ async def main(url):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
+    if sys.argv[2:] not in ([], [""]):
+        EXTENSIONS.append(offer(sys.argv[2]))
     sys.exit(asyncio.run(main(sys.argv[1])))

@@ -7,19 +7,23 @@ use lexopt::{Arg, Parser, ValueExt};
 use crate::tool::{self, Failure, Outcome, Service};
 
 pub(crate) const HELP: &str = "
-cargo xtask autobahn server [--adapter mio|smol] [--zero-mask | --unmasked] [CASES]
-cargo xtask autobahn client [--adapter smol|mio] [--set-mask-to-zero] [CASES]
-cargo xtask autobahn all [CASES]
+cargo xtask autobahn server [--adapter mio|smol] [--zero-mask | --unmasked] [--deflate] [CASES]
+cargo xtask autobahn client [--adapter smol|mio] [--set-mask-to-zero] [--deflate] [CASES]
+cargo xtask autobahn all [--quick] [CASES]
 
 server: runs the cases against the example `echo`. With --zero-mask the suite masks with the key 0;
 with --unmasked it does not mask and the server is started with --accept-unmasked-frame.
 client: runs the cases against the example `autobahn_client`.
-all: both adapters in both roles with every way of masking, ten runs.
+--deflate: the example compresses, and the cases are those of compression.
+all: both adapters in both roles with every way of masking, ten runs, and with compression, four.
 
 CASES:
-  --cases GLOBS                 which cases to run, as in 1.*,6.4.*   (default: groups 1-7, 9, 10)
+  --cases GLOBS                 which cases to run, as in 1.*,6.4.*   (default: groups 1-7, 9, 10;
+                                12 and 13 with --deflate)
   --exclude GLOBS               cases to leave out
-  --all                         every group, compression (12, 13) included
+  --all                         every group
+  --quick                       leaves out the cases of compression that take minutes, all of them
+                                messages of 8 KiB and more
   --allow-unimplemented GLOBS   cases that may be UNIMPLEMENTED
 
 The suite needs python3 3.11 or later with venv, and a package index the first time; it is set up in
@@ -33,16 +37,18 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         None => String::new(),
     };
     let mut plan = Plan::default();
-    let (mut adapter, mut masking) = (None, Masking::Random);
+    let (mut adapter, mut masking, mut deflate) = (None, Masking::Random, false);
     while let Some(argument) = arguments.next()? {
         match argument {
             Arg::Long("adapter") => adapter = Some(arguments.value()?.parse_with(Adapter::parse)?),
             Arg::Long("zero-mask") if what == "server" => masking = Masking::Zero,
             Arg::Long("unmasked") if what == "server" => masking = Masking::None,
             Arg::Long("set-mask-to-zero") if what == "client" => masking = Masking::Zero,
-            Arg::Long("cases") => plan.cases = arguments.value()?.string()?,
+            Arg::Long("deflate") if what != "all" => deflate = true,
+            Arg::Long("cases") => plan.cases = Some(arguments.value()?.string()?),
             Arg::Long("exclude") => plan.exclude = Some(arguments.value()?.string()?),
-            Arg::Long("all") => plan.cases = "*".to_owned(),
+            Arg::Long("all") => plan.cases = Some("*".to_owned()),
+            Arg::Long("quick") => plan.is_quick = true,
             Arg::Long("allow-unimplemented") => {
                 plan.allow_unimplemented = Some(arguments.value()?.string()?);
             }
@@ -54,11 +60,13 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
             role: Role::Server,
             adapter: adapter.unwrap_or(Adapter::Mio),
             masking,
+            deflate,
         }],
         "client" => vec![Run {
             role: Role::Client,
             adapter: adapter.unwrap_or(Adapter::Smol),
             masking,
+            deflate,
         }],
         "all" => Run::all(adapter),
         _ => return Err(Failure::new("autobahn server, client or all? See --help")),
@@ -126,27 +134,34 @@ struct Run {
     role: Role,
     adapter: Adapter,
     masking: Masking,
+    /// Whether the example takes part in compression.
+    deflate: bool,
 }
 
 impl Run {
     /// The whole matrix, or one adapter's part of it.
     fn all(adapter: Option<Adapter>) -> Vec<Self> {
         let mut runs = Vec::new();
-        for (role, maskings) in [
-            (
-                Role::Server,
-                &[Masking::Random, Masking::Zero, Masking::None][..],
-            ),
-            (Role::Client, &[Masking::Random, Masking::Zero]),
+        // What is compressed is masked as anything else: once is enough.
+        let [random, zero, none, deflate] = [
+            (Masking::Random, false),
+            (Masking::Zero, false),
+            (Masking::None, false),
+            (Masking::Random, true),
+        ];
+        for (role, kinds) in [
+            (Role::Server, &[random, zero, none, deflate][..]),
+            (Role::Client, &[random, zero, deflate]),
         ] {
             for of in [Adapter::Mio, Adapter::Smol] {
                 if adapter.is_some_and(|wanted| wanted != of) {
                     continue;
                 }
-                runs.extend(maskings.iter().map(|&masking| Self {
+                runs.extend(kinds.iter().map(|&(masking, deflate)| Self {
                     role,
                     adapter: of,
                     masking,
+                    deflate,
                 }));
             }
         }
@@ -163,27 +178,26 @@ impl Run {
             Masking::Zero => "-zero-mask",
             Masking::None => "-unmasked",
         };
-        format!("{role}-{}{masking}", self.adapter.name())
+        let deflate = if self.deflate { "-deflate" } else { "" };
+        format!("{role}-{}{masking}{deflate}", self.adapter.name())
     }
 }
 
 /// Which cases to run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Plan {
-    cases: String,
+    cases: Option<String>,
     exclude: Option<String>,
+    is_quick: bool,
     allow_unimplemented: Option<String>,
 }
 
-impl Default for Plan {
-    fn default() -> Self {
-        Self {
-            cases: "1.*,2.*,3.*,4.*,5.*,6.*,7.*,9.*,10.*".to_owned(),
-            exclude: None,
-            allow_unimplemented: None,
-        }
-    }
-}
+/// The cases for an example that compresses nothing.
+const PLAIN: &str = "1.*,2.*,3.*,4.*,5.*,6.*,7.*,9.*,10.*";
+const COMPRESSED: &str = "12.*,13.*";
+/// Of those, the ones with messages of 8 KiB and more: a thousand each, most of the time of which
+/// the suite itself needs.
+const LONG: &str = "1[23].*.[6-9],1[23].*.1[0-8]";
 
 impl Plan {
     fn run(&self, run: Run) -> Result<(), Failure> {
@@ -199,8 +213,11 @@ impl Plan {
         if run.masking == Masking::None {
             echo.arg("--accept-unmasked-frame");
         }
+        if run.deflate {
+            echo.arg("--deflate");
+        }
         let service = Service::start("echo", &mut echo)?;
-        let mut cases = self.script("run-server-cases");
+        let mut cases = self.script("run-server-cases", run);
         match run.masking {
             Masking::Random => {}
             Masking::Zero => {
@@ -221,7 +238,7 @@ impl Plan {
     }
 
     fn client(&self, run: Run) -> Result<(), Failure> {
-        let mut cases = self.script("run-client-cases");
+        let mut cases = self.script("run-client-cases", run);
         cases
             .arg(run.name())
             .arg(out_dir(run))
@@ -231,18 +248,25 @@ impl Plan {
         if run.masking == Masking::Zero {
             cases.arg("--set-mask-to-zero");
         }
+        if run.deflate {
+            cases.arg("--deflate");
+        }
         tool::run(&mut cases)
     }
 
-    fn script(&self, name: &str) -> Command {
+    fn script(&self, name: &str, run: Run) -> Command {
+        let default = if run.deflate { COMPRESSED } else { PLAIN };
+        let cases = self.cases.as_deref().unwrap_or(default);
         let mut command = Command::new("python3");
         command
             .arg(tool::root().join("xtask/autobahn").join(name))
             .arg("--venv")
             .arg(venv())
-            .args(["--timeout", "600", "--cases", &self.cases]);
-        if let Some(exclude) = &self.exclude {
-            command.args(["--exclude", exclude]);
+            .args(["--timeout", TIMEOUT, "--cases", cases]);
+        let long = Some(LONG).filter(|_| run.deflate && self.is_quick);
+        let exclude: Vec<_> = self.exclude.as_deref().into_iter().chain(long).collect();
+        if !exclude.is_empty() {
+            command.args(["--exclude", &exclude.join(",")]);
         }
         if let Some(allowed) = &self.allow_unimplemented {
             command.args(["--allow-unimplemented", allowed]);
@@ -250,6 +274,9 @@ impl Plan {
         command
     }
 }
+
+/// In seconds: all cases of compression take a quarter of an hour against a slow peer.
+const TIMEOUT: &str = "2400";
 
 fn venv() -> std::path::PathBuf {
     tool::target_dir().join("autobahn-venv")
@@ -280,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_matrix_has_ten_runs() {
+    fn the_matrix_has_fourteen_runs() {
         let names: Vec<_> = Run::all(None).into_iter().map(Run::name).collect();
         assert_eq!(
             names,
@@ -288,13 +315,17 @@ mod tests {
                 "server-mio",
                 "server-mio-zero-mask",
                 "server-mio-unmasked",
+                "server-mio-deflate",
                 "server-smol",
                 "server-smol-zero-mask",
                 "server-smol-unmasked",
+                "server-smol-deflate",
                 "client-mio",
                 "client-mio-zero-mask",
+                "client-mio-deflate",
                 "client-smol",
                 "client-smol-zero-mask",
+                "client-smol-deflate",
             ]
         );
     }

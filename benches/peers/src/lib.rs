@@ -1,13 +1,14 @@
 //! What the servers here have in common: one thread, a listener as that of `ws-mio`, and the mode.
 
 mod room;
+pub mod sockudo;
 
 use std::error::Error;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 
-use bench_rig::{Arguments, Mode, finish};
+use bench_rig::{Arguments, Deflate, Mode, finish};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -33,6 +34,20 @@ where
         let mode = arguments.value("--mode")?.unwrap_or_default();
         arguments.end()?;
         serve_all(|stream| serve(stream, mode))
+    })())
+}
+
+/// Serves every connection with `serve`, on this thread, with the compression that `--deflate` says.
+pub fn run_deflating<F, E>(serve: impl Fn(TcpStream, Option<Deflate>) -> F) -> ExitCode
+where
+    F: Future<Output = Result<(), E>> + 'static,
+    E: 'static,
+{
+    finish((|| {
+        let mut arguments = Arguments::from_env();
+        let deflate = Deflate::from_arguments(&mut arguments)?;
+        arguments.end()?;
+        serve_all(|stream| serve(stream, deflate))
     })())
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::Deflate;
+
 /// How many connections leave from one address, at most.
 const PER_ADDRESS: usize = 4096;
 
@@ -40,9 +42,13 @@ pub fn connect(port: u16, number: usize) -> io::Result<TcpStream> {
 /// The request that every connection begins with.
 #[must_use]
 pub fn upgrade_request(port: u16) -> Vec<u8> {
+    request(port, "")
+}
+
+fn request(port: u16, more: &str) -> Vec<u8> {
     format!(
         "GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
     )
     .into_bytes()
 }
@@ -53,7 +59,23 @@ pub fn upgrade_request(port: u16) -> Vec<u8> {
 ///
 /// Any reply but 101, and those of the system.
 pub fn upgrade(stream: &mut TcpStream, port: u16) -> io::Result<Vec<u8>> {
-    stream.write_all(&upgrade_request(port))?;
+    upgrade_with(stream, port, None)
+}
+
+/// Does the same, and agrees on compression, if there is to be any.
+///
+/// # Errors
+///
+/// As [`upgrade`], and of a server that agrees to something else.
+pub fn upgrade_with(
+    stream: &mut TcpStream,
+    port: u16,
+    deflate: Option<Deflate>,
+) -> io::Result<Vec<u8>> {
+    let offer = deflate.map_or(String::new(), |deflate| {
+        format!("Sec-WebSocket-Extensions: {}\r\n", deflate.offer())
+    });
+    stream.write_all(&request(port, &offer))?;
     let mut reply = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -64,11 +86,12 @@ pub fn upgrade(stream: &mut TcpStream, port: u16) -> io::Result<Vec<u8>> {
         reply.extend_from_slice(&buffer[..len]);
         if let Some(end) = reply.windows(4).position(|four| four == b"\r\n\r\n") {
             let rest = reply.split_off(end + 4);
-            if reply.starts_with(b"HTTP/1.1 101") {
-                return Ok(rest);
+            if !reply.starts_with(b"HTTP/1.1 101") {
+                let reply = String::from_utf8_lossy(&reply);
+                return Err(io::Error::other(format!("refused: {reply}")));
             }
-            let reply = String::from_utf8_lossy(&reply);
-            return Err(io::Error::other(format!("refused: {reply}")));
+            deflate.map_or(Ok(()), |deflate| deflate.check(&reply))?;
+            return Ok(rest);
         }
     }
 }

@@ -47,6 +47,8 @@ pub const OPCODE_BINARY: u8 = 2;
 pub const OPCODE_CLOSE: u8 = 8;
 /// The opcode of a Ping.
 pub const OPCODE_PING: u8 = 9;
+/// Beside an opcode, RSV1: the message is compressed.
+pub const COMPRESSED: u8 = 0x40;
 
 /// Appends a frame; `number` chooses its key, if that is random.
 pub fn append_frame(

@@ -7,19 +7,24 @@
 mod arguments;
 mod client;
 mod connect;
+mod deflate;
 mod frames;
 mod histogram;
 mod placed;
 mod process;
 mod replies;
+mod text;
 
 pub use arguments::{Arguments, Mode, UnknownMode, finish};
 pub use client::ClientRun;
-pub use connect::{address, connect, upgrade, upgrade_request};
+pub use connect::{address, connect, upgrade, upgrade_request, upgrade_with};
+pub use deflate::{DEFLATE_MIN_LEN, Deflate};
 pub use frames::{
-    Masks, OPCODE_BINARY, OPCODE_CLOSE, OPCODE_PING, OPCODE_TEXT, UnknownMasks, append_frame,
+    COMPRESSED, Masks, OPCODE_BINARY, OPCODE_CLOSE, OPCODE_PING, OPCODE_TEXT, UnknownMasks,
+    append_frame,
 };
 pub use histogram::Histogram;
 pub use placed::Placed;
 pub use process::{Usage, resident_bytes};
 pub use replies::{Replies, UnexpectedFrame};
+pub use text::json;

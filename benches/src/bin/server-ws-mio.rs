@@ -3,11 +3,13 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use bench_rig::{Arguments, Mode, finish};
+use bench_rig::{Arguments, Deflate, Mode, finish};
+use ws_handshake::DeflatePolicy;
 use ws_mio::{Config, Handler, Message, OriginPolicy, Peer, Prepared, Server};
 
 const HELP: &str = "\
 server-ws-mio [--mode echo|broadcast] [--threads N] [--accept-unmasked-frame]
+              [--deflate LEVEL [--takeover]]
 ";
 
 struct Answers {
@@ -39,6 +41,13 @@ fn run() -> Result<(), Box<dyn Error>> {
     let mut config = Config::new(OriginPolicy::Any);
     config.threads = arguments.value("--threads")?.unwrap_or(1);
     config.accept_unmasked_frame = arguments.flag("--accept-unmasked-frame").into();
+    if let Some(deflate) = Deflate::from_arguments(&mut arguments)? {
+        let policy = DeflatePolicy::new()
+            .server_no_context_takeover(!deflate.takes_over)
+            .client_no_context_takeover(!deflate.takes_over);
+        config.handshake = config.handshake.deflate(policy);
+        config.deflate.level = deflate.level;
+    }
     arguments.end()?;
     let server = Server::bind("127.0.0.1:0", config)?;
     println!("listening on {}", server.local_addr()?);

@@ -6,15 +6,17 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use bench_rig::{Arguments, Mode, finish};
+use bench_rig::{Arguments, Deflate, Mode, finish};
 use smol::channel::{Receiver, Sender, unbounded};
 use smol::{LocalExecutor, future};
 use socket2::{Domain, Protocol, Socket, Type};
+use ws_handshake::DeflatePolicy;
 use ws_smol::net::{self, TcpListener, TcpStream};
-use ws_smol::{Acceptor, OriginPolicy, Prepared, WebSocket};
+use ws_smol::{Acceptor, Config, OriginPolicy, Prepared, WebSocket};
 
 const HELP: &str = "\
 server-ws-smol [--mode echo|broadcast] [--accept-unmasked-frame]
+               [--deflate LEVEL [--takeover]]
 ";
 
 fn main() -> ExitCode {
@@ -29,9 +31,10 @@ fn run() -> Result<(), Box<dyn Error>> {
     }
     let mode = arguments.value("--mode")?.unwrap_or_default();
     let flag = arguments.flag("--accept-unmasked-frame");
+    let deflate = Deflate::from_arguments(&mut arguments)?;
     arguments.end()?;
     let server = &Server {
-        acceptor: Acceptor::new(OriginPolicy::Any).accept_unmasked_frame(flag),
+        acceptor: acceptor(deflate).accept_unmasked_frame(flag),
         everybody: RefCell::default(),
     };
     let executor = LocalExecutor::new();
@@ -48,6 +51,19 @@ fn run() -> Result<(), Box<dyn Error>> {
             .detach();
         }
     }))?
+}
+
+fn acceptor(deflate: Option<Deflate>) -> Acceptor {
+    let acceptor = Acceptor::new(OriginPolicy::Any);
+    let Some(deflate) = deflate else {
+        return acceptor;
+    };
+    let policy = DeflatePolicy::new()
+        .server_no_context_takeover(!deflate.takes_over)
+        .client_no_context_takeover(!deflate.takes_over);
+    let mut config = Config::default();
+    config.deflate.level = deflate.level;
+    acceptor.config(config).deflate(policy)
 }
 
 fn listen() -> Result<TcpListener, Box<dyn Error>> {

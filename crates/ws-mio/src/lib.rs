@@ -141,7 +141,8 @@ pub use ws_handshake::{
     Response, ServerConfig, Uri,
 };
 pub use ws_proto::{
-    self, Chunk, CloseCode, ControlledNetwork, KeepaliveConfig, Limits, Message, Prepared,
+    self, Chunk, CloseCode, ControlledNetwork, KeepaliveConfig, Limits, Message, MessageKind,
+    Prepared,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};

@@ -136,7 +136,7 @@ pub(crate) const IN_PLACE_MIN: usize = 2048;
 /// How many frames may be written from the read buffer in one turn.
 const IN_PLACE_MAX: usize = 1024;
 /// A longer frame with a key is masked and written in blocks of this size.
-const BLOCK: usize = 128 * 1024;
+const BLOCK: usize = 512 * 1024;
 /// The cork is written once it holds this much.
 const CORK_MAX: usize = 64 * 1024;
 
@@ -479,7 +479,7 @@ impl Outgoing {
         }
         self.write_or_queue(&[IoSlice::new(cork)], transport);
         cork.clear();
-        if cork.capacity() > 4 * CORK_MAX {
+        if cork.capacity() > 2 * BLOCK {
             cork.shrink_to(CORK_MAX);
         }
     }
@@ -942,7 +942,7 @@ mod tests {
                 "cut at {cut}"
             );
             assert!(wire.is_empty());
-            assert!(cork.capacity() <= 4 * CORK_MAX);
+            assert!(cork.capacity() <= 2 * BLOCK);
         }
     }
 

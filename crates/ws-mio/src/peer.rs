@@ -3,7 +3,9 @@
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use ws_handshake::DeflateParams;
-use ws_proto::{CloseCode, CloseFrame, Masking, Message, OutFrame, Prepared, SendError};
+use ws_proto::{
+    CloseCode, CloseFrame, Masking, Message, MessageKind, OutFrame, Prepared, SendError,
+};
 
 use crate::{
     Backpressure, Connect, Refused, Transport,
@@ -138,6 +140,16 @@ impl<D> Peer<'_, D> {
             return deflating.send(None, message, wire);
         }
         let frame = self.outgoing.sender.message(message);
+        self.write(frame)
+    }
+
+    /// Sends a message as [`send`](Self::send) does, and masks it where it lies
+    /// if it is to be masked: a client saves a copy of a long message that it
+    /// does not need again. What is left in `payload` is what goes over the
+    /// wire, and it is never compressed. See
+    /// [`Sender::message_in_place`](ws_proto::Sender::message_in_place).
+    pub fn send_in_place(&mut self, kind: MessageKind, payload: &mut [u8]) -> Backpressure {
+        let frame = self.outgoing.sender.message_in_place(kind, payload);
         self.write(frame)
     }
 

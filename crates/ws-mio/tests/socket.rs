@@ -12,7 +12,7 @@ use std::{
 use mio::{Events, Interest, Poll, Token};
 use ws_mio::{
     Cause, ClientConfig, ClientRequest, CloseCode, Closed, Config, ControlledNetwork, Decision,
-    Handler, Incoming, Message, OpenError, Peer, Response, Socket, SocketState, Uri,
+    Handler, Incoming, Message, MessageKind, OpenError, Peer, Response, Socket, SocketState, Uri,
     ws_handshake::HeadLimits, ws_proto,
 };
 
@@ -613,7 +613,8 @@ impl Handler for Big {
     type Data = ();
 
     fn on_open(&mut self, peer: &mut Peer<'_, ()>) {
-        peer.send_binary(&pattern(2 << 20));
+        // A client masks it where it lies.
+        peer.send_in_place(MessageKind::Binary, &mut pattern(2 << 20));
     }
 
     fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {

@@ -10,7 +10,7 @@ use std::{
 
 use mio::event::Source;
 use ws_mio::{
-    CloseCode, EventLoop, Message, Ready, Transport,
+    CloseCode, EventLoop, Message, Prepared, Ready, Transport,
     memory::{self, Duplex},
 };
 
@@ -128,7 +128,7 @@ fn loop_of_ones_own_is_reached_and_stopped_from_elsewhere() {
     let mut bench = Bench::new(Echo, 4096, |server| server);
     after_head(&bench.exchange(REQUEST));
     let remote = bench.inner.remote();
-    let message = ws_mio::Prepared::new(Message::Text("all"));
+    let message = Prepared::new(Message::Text("all"));
     std::thread::spawn(move || {
         remote.broadcast(&message).unwrap();
         remote.stop().unwrap();
@@ -252,6 +252,104 @@ fn whatever_a_transport_does_within_its_contract_nothing_is_lost() {
         bench.client.shutdown().unwrap();
         bench.exchange(b"");
         assert_eq!(bench.inner.lend().connections(), 0, "seed {seed}");
+    }
+}
+
+/// Counts the calls that a socket would make of the system.
+#[derive(Debug)]
+struct Counted {
+    inner: Duplex,
+    calls: Rc<Cell<(u32, u32)>>,
+}
+
+impl Transport for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (reads, writes) = self.calls.get();
+        self.calls.set((reads + 1, writes));
+        self.inner.read(buffer)
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let (reads, writes) = self.calls.get();
+        self.calls.set((reads, writes + 1));
+        self.inner.write(slices)
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        self.inner.shutdown()
+    }
+
+    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+        self.inner.peer_addr()
+    }
+
+    fn source(&mut self) -> Option<&mut dyn Source> {
+        self.inner.source()
+    }
+
+    fn short_is_all(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn turn_makes_one_read_and_one_write_however_much_there_is() {
+    let calls = Rc::new(Cell::new((0, 0)));
+    let mut bench = Bench::new(Echo, 1 << 20, |inner| Counted {
+        inner,
+        calls: Rc::clone(&calls),
+    });
+    after_head(&bench.exchange(REQUEST));
+    for (messages, len) in [(1, 16), (1, 20_000), (16, 16), (16, 1024), (30, 5000)] {
+        let frames = masked(0x82, &vec![7; len]).repeat(messages);
+        let slices = [IoSlice::new(&frames)];
+        assert_eq!(bench.client.write(&slices).unwrap(), frames.len());
+        calls.set((0, 0));
+        bench.turn();
+        assert_eq!(calls.get(), (1, 1), "{messages} of {len} bytes");
+        let replies = bench.exchange(b"");
+        assert!(replies == unmasked(0x82, &vec![7; len]).repeat(messages));
+    }
+}
+
+#[test]
+fn publications_of_a_turn_leave_in_one_write_for_each_subscriber() {
+    let calls = Rc::new(Cell::new((0, 0)));
+    let (probe, _log) = Probe::<false, ()>::new(|peer, seen| match seen {
+        Seen::Open => peer.subscribe("news"),
+        Seen::Text(text) => {
+            for part in text.split(' ') {
+                peer.publish("news", &Prepared::new(Message::Text(part)));
+            }
+        }
+        _ => {}
+    });
+    let mut bench = Bench::new(probe, 4096, |inner| Counted {
+        inner,
+        calls: Rc::default(),
+    });
+    after_head(&bench.exchange(REQUEST));
+    let mut subscribers: Vec<Duplex> = (0..10)
+        .map(|_| {
+            let (mut client, inner) = memory::pair(4096);
+            let calls = Rc::clone(&calls);
+            let key = bench.inner.admit(Counted { inner, calls }).unwrap();
+            client.write(&[IoSlice::new(REQUEST)]).unwrap();
+            let publisher = std::mem::replace(&mut bench.key, key);
+            bench.turn();
+            bench.key = publisher;
+            let mut head = [0; 4096];
+            client.read(&mut head).unwrap();
+            client
+        })
+        .collect();
+    calls.set((0, 0));
+    assert_eq!(bench.exchange(&masked(0x81, b"one two three")), b"");
+    assert_eq!(calls.get(), (0, 10));
+    for subscriber in &mut subscribers {
+        let mut frames = [0; 4096];
+        let len = subscriber.read(&mut frames).unwrap();
+        assert_eq!(frames[..len], *b"\x81\x03one\x81\x03two\x81\x05three");
     }
 }
 

@@ -57,6 +57,47 @@ impl<P: MaskingPolicy> Sender<P> {
         Ok(self.data_frame(opcode(message.kind()), true, message.as_bytes()))
     }
 
+    /// Makes the frame of a whole message, as [`message`](Self::message), and
+    /// masks the payload where it lies: for one that is not needed again, and
+    /// so long that a copy of it costs. What is left of the payload is what
+    /// goes over the wire.
+    ///
+    /// It changes nothing where no key is applied. The frame
+    /// [is two slices](OutFrame::as_slices) in any case.
+    ///
+    /// ```
+    /// use ws_proto::{ClientMasking, MessageKind, Sender};
+    ///
+    /// let mut tx = Sender::new(ClientMasking::new());
+    /// let mut payload = vec![7; 1024 * 1024];
+    /// let frame = tx.message_in_place(MessageKind::Binary, &mut payload)?;
+    /// let [head, masked] = frame.as_slices().unwrap();
+    /// assert_eq!((head.len(), masked.len()), (14, 1024 * 1024));
+    /// # Ok::<(), ws_proto::SendError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`message`](Self::message), and [`SendError::TextNotUtf8`]; the
+    /// payload is as it was.
+    pub fn message_in_place<'a>(
+        &mut self,
+        kind: MessageKind,
+        payload: &'a mut [u8],
+    ) -> Result<OutFrame<'a>, SendError> {
+        self.check_message()?;
+        self.check_text(kind, payload, true)?;
+        let key = self.masking.next_key();
+        if let Some(key) = key {
+            xor(payload, key);
+        }
+        let header = Header::of_payload(true, opcode(kind), key, payload.len() as u64);
+        Ok(OutFrame {
+            key: MaskKey::ZERO,
+            ..OutFrame::new(header, payload)
+        })
+    }
+
     /// Makes the frame of the next fragment of a message; the first call opens
     /// the message and the one with `last` ends it (section 5.4).
     ///
@@ -391,7 +432,7 @@ pub struct OutFrame<'a> {
     head: [u8; 16],
     head_len: u8,
     opcode: OpCode,
-    /// The key for the payload's first byte.
+    /// The key for the payload's first byte; zero if it is masked already.
     key: MaskKey,
     /// Borrowed until the frame is written, so that nobody changes it.
     //= RFC6455-10.3-2
@@ -452,7 +493,8 @@ impl<'a> OutFrame<'a> {
     /// vectored write without a copy; `None` where a key must be applied,
     /// which is done by [`append_to`](Self::append_to).
     ///
-    /// A server's frames, and a client's with a zero key, are such.
+    /// A server's frames, a client's with a zero key, and those of
+    /// [`Sender::message_in_place`] are such.
     #[must_use]
     #[inline]
     pub fn as_slices(&self) -> Option<[&[u8]; 2]> {

@@ -505,3 +505,51 @@ fn parts_of_a_frame_put_together_are_the_frame() {
         assert!(nothing.is_empty());
     }
 }
+
+#[test]
+fn message_that_is_masked_where_it_lies_is_the_same_on_the_wire() {
+    let long = "text, ".repeat(20_000);
+    for text in ["", "short", &long] {
+        for kind in [MessageKind::Text, MessageKind::Binary] {
+            let message = match kind {
+                MessageKind::Text => Message::Text(text),
+                MessageKind::Binary => Message::Binary(text.as_bytes()),
+            };
+            let mut in_place = text.as_bytes().to_vec();
+            let (mut one, mut other) = (client(), client());
+            let copied = wire(&one.message(message).unwrap());
+            let frame = other.message_in_place(kind, &mut in_place).unwrap();
+            assert_eq!(frame.as_slices().unwrap().concat(), copied);
+            assert!(wire(&frame) == copied);
+            let mut part = Vec::new();
+            frame.append_part(&mut part, 3..text.len());
+            assert!(part == copied[3..text.len().max(3)]);
+        }
+    }
+}
+
+#[test]
+fn payload_in_place_is_left_alone_where_no_key_is_applied_or_nothing_is_sent() {
+    //= MSWS-3.1.4-6
+    let mut payload = *b"as it is";
+    for refused in [false, true] {
+        let mut senders: [Sender<Masking>; 2] = [
+            Sender::new(ServerMasking::new().into()),
+            Sender::new(ClientMasking::with_set_mask_to_zero(true).into()),
+        ];
+        for tx in &mut senders {
+            if refused {
+                drop(tx.close(None).unwrap());
+            }
+            let sent = tx.message_in_place(MessageKind::Binary, &mut payload);
+            assert_eq!(sent.is_err(), refused);
+            assert_eq!(&payload, b"as it is");
+        }
+    }
+    let mut invalid = *b"not \xff text";
+    let refused = client()
+        .message_in_place(MessageKind::Text, &mut invalid)
+        .unwrap_err();
+    assert_eq!(refused, SendError::TextNotUtf8);
+    assert_eq!(&invalid, b"not \xff text");
+}

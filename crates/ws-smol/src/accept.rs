@@ -7,6 +7,8 @@ use tracing::{Instrument as _, Span, debug, info_span};
 use ws_handshake::{
     Acceptance, HandshakeError, Head, HeadLimits, OriginPolicy, Request, Response, ServerConfig,
 };
+#[cfg(feature = "deflate")]
+use ws_handshake::{DeflateParams, DeflatePolicy};
 use ws_proto::{KeepaliveConfig, Limits, Masking, ServerMasking};
 
 use crate::{
@@ -69,7 +71,7 @@ impl Acceptor {
         }
     }
 
-    /// Sets limits and times of the connections.
+    /// Sets limits and times of the connections, and what compression may cost.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = Arc::new(config);
@@ -109,6 +111,18 @@ impl Acceptor {
     #[must_use]
     pub fn subprotocols<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.handshake = self.handshake.subprotocols(names);
+        self
+    }
+
+    /// Agrees to compress with clients that offer permessage-deflate, by this
+    /// policy; without it every offer is declined.
+    ///
+    /// [`Config::deflate`] and [`Config::inflate`] say what it may cost. See
+    /// [the crate](crate#compression) for when not to compress.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(mut self, policy: DeflatePolicy) -> Self {
+        self.handshake = self.handshake.deflate(policy);
         self
     }
 
@@ -253,6 +267,8 @@ impl Acceptor {
             Ok(Accepted {
                 masking,
                 subprotocol,
+                #[cfg(feature = "deflate")]
+                deflate,
                 leftover,
             }) => {
                 if masking.accept_unmasked_frame() {
@@ -267,6 +283,10 @@ impl Acceptor {
                         headers: None,
                     })
                 });
+                #[cfg(feature = "deflate")]
+                if let Some(params) = deflate {
+                    engine.compress(params);
+                }
                 engine.push_head(&answer.head);
                 let mut websocket = WebSocket::from_engine(engine);
                 poll_fn(|cx| {
@@ -315,6 +335,8 @@ impl Acceptor {
             outcome: Ok(Accepted {
                 masking: server_masking(flag),
                 subprotocol: acceptance.agreed_subprotocol().map(str::to_owned),
+                #[cfg(feature = "deflate")]
+                deflate: acceptance.deflate(),
                 leftover: leftover.to_vec(),
             }),
         }
@@ -347,6 +369,8 @@ struct Accept {
     subprotocol: Option<String>,
     headers: Vec<(String, Vec<u8>)>,
     unmasked: Option<bool>,
+    #[cfg(feature = "deflate")]
+    without_deflate: bool,
 }
 
 impl Decision {
@@ -376,6 +400,14 @@ impl Decision {
         self.map(|accept| accept.headers.push(field))
     }
 
+    /// Declines compression for this connection, whatever
+    /// [`Acceptor::deflate`] says.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn without_deflate(self) -> Self {
+        self.map(|accept| accept.without_deflate = true)
+    }
+
     /// Decides on the flag `accept-unmasked-frame` of [MS-WSPE] for this
     /// connection.
     ///
@@ -402,6 +434,10 @@ impl Accept {
         if let Some(name) = &self.subprotocol {
             acceptance = acceptance.subprotocol(name)?;
         }
+        #[cfg(feature = "deflate")]
+        if self.without_deflate {
+            acceptance = acceptance.without_deflate();
+        }
         for (name, value) in &self.headers {
             acceptance = acceptance.header(name, value)?;
         }
@@ -424,6 +460,8 @@ struct Answer {
 struct Accepted {
     masking: ServerMasking,
     subprotocol: Option<String>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<DeflateParams>,
     leftover: Vec<u8>,
 }
 

@@ -1,7 +1,11 @@
 //! What is decided before a connection is built.
 
+#[cfg(feature = "deflate")]
+use std::sync::LazyLock;
 use std::time::Duration;
 
+#[cfg(feature = "deflate")]
+use ws_proto::{DeflateConfig, InflateConfig};
 use ws_proto::{KeepaliveConfig, Limits};
 
 /// Limits and times of a connection. All are finite by default.
@@ -43,7 +47,19 @@ pub struct Config {
     /// How long the opening handshake may take; 30 s by default, `None` for
     /// ever.
     pub handshake_timeout: Option<Duration>,
+    /// How messages are compressed, where that was agreed on. Each thread has
+    /// one pool of compressors for all connections with the same values.
+    #[cfg(feature = "deflate")]
+    pub deflate: DeflateConfig,
+    /// How much inflating may cost. By default all connections of the process
+    /// share one budget of 256 MiB.
+    #[cfg(feature = "deflate")]
+    pub inflate: InflateConfig,
 }
+
+/// One budget for all that ask for none of their own.
+#[cfg(feature = "deflate")]
+static INFLATE: LazyLock<InflateConfig> = LazyLock::new(InflateConfig::default);
 
 impl Default for Config {
     fn default() -> Self {
@@ -54,6 +70,10 @@ impl Default for Config {
             max_read_ahead: 16 * 1024 * 1024,
             close_timeout: Duration::from_secs(10),
             handshake_timeout: Some(Duration::from_secs(30)),
+            #[cfg(feature = "deflate")]
+            deflate: DeflateConfig::default(),
+            #[cfg(feature = "deflate")]
+            inflate: INFLATE.clone(),
         }
     }
 }

@@ -88,7 +88,7 @@ impl Connector {
         }
     }
 
-    /// Sets limits and times of the connections.
+    /// Sets limits and times of the connections, and what compression may cost.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = Arc::new(config);
@@ -241,12 +241,20 @@ impl Connector {
                 }
             }
         };
+        #[cfg(not(feature = "deflate"))]
+        if agreed.deflate.is_some() {
+            return Err(Error::DeflateUnavailable);
+        }
         let flag = decide_flag(&self.zero_mask, &peer, false, None);
         if flag {
             warn_if_exposed("set_mask_to_zero", &peer, false);
         }
         let masking = Masking::Client(client_masking(flag));
         let mut engine = Engine::new(stream, masking, leftover, Arc::clone(&self.config), span);
+        #[cfg(feature = "deflate")]
+        if let Some(params) = agreed.deflate {
+            engine.compress(params);
+        }
         engine.agreed = Some(Box::new(Agreed {
             subprotocol: agreed.subprotocol,
             headers: Some(agreed.headers),

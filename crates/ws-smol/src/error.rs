@@ -66,6 +66,10 @@ pub enum Error {
     /// The URL is `wss://`, and the crate was built without the feature `tls`.
     #[error("a wss:// URL needs the feature `tls`, which this build of ws-smol does not have")]
     TlsUnavailable,
+    /// The request offered permessage-deflate and the server has agreed, but
+    /// the crate was built without the feature `deflate`.
+    #[error("compression needs the feature `deflate`, which this build of ws-smol does not have")]
+    DeflateUnavailable,
 }
 
 impl From<SendError> for Error {

@@ -65,15 +65,50 @@
 //! [`Acceptor::accept`] and [`Connector::handshake`]. Timers are those of
 //! `async-io`, which run on a thread of their own where smol does not.
 //!
-//! # TLS and compression
+//! # Compression
 //!
-//! There is neither yet: a `wss://` URL is
-//! [`Error::TlsUnavailable`], and offers of permessage-deflate are declined. A
-//! TLS stream of one's own is a stream like any other.
+//! With the feature `deflate`, messages of connections that negotiate
+//! permessage-deflate (RFC 7692) are compressed: a server agrees by
+//! `Acceptor::deflate`, a client offers by `ClientRequest::offer`, several
+//! times for several wishes. `WebSocket::deflate` tells what was agreed on.
+//! Nothing else changes: all ways to send and to receive are the same, and
+//! limits count what was inflated. Without the feature a server declines every
+//! offer, and a client that made one of its own accord, with a server that
+//! agrees, gets [`Error::DeflateUnavailable`].
+//!
+//! Do not compress
+//!
+//! - **secrets** in a message, or on a connection with context takeover, to
+//!   which others can add text of their choice: who sees the length of what is
+//!   sent can guess them byte by byte (CRIME, BREACH; RFC 7692 section 8). Send
+//!   secrets as [`Uncompressed`], and do not compress where that is not enough;
+//! - **small messages**: below `DeflateConfig::min_len`, 128 bytes, they go out
+//!   plain anyway;
+//! - **what is compressed already**: images, video, archives. Send it as
+//!   [`Uncompressed`];
+//! - where the **CPU** is dearer than the network: compressing costs tens of
+//!   times what sending does.
+//!
+//! An idle connection holds what the protocol owes its peer: without context
+//! takeover next to nothing, with it the last 32 KiB that the peer sent, or
+//! less by `client_max_window_bits`. All else is the thread's, for all
+//! connections with the same `Config::deflate` and `Config::inflate`: a decoder
+//! of 48 KiB, and up to `DeflateConfig::max_live` compressors of 370 KiB, each
+//! with the window of one that sent last. A task that moves to another thread
+//! begins with an empty window there, which costs a little of what is saved.
+//! Memory that a thread has not used goes back as the keepalive of its
+//! compressed connections goes off.
+//!
+//! # TLS
+//!
+//! There is none yet: a `wss://` URL is [`Error::TlsUnavailable`]. A TLS stream
+//! of one's own is a stream like any other.
 
 mod accept;
 mod backlog;
 mod close_status;
+#[cfg_attr(not(feature = "deflate"), path = "compression/none.rs")]
+mod compression;
 mod config;
 mod connect;
 mod engine;
@@ -83,6 +118,7 @@ mod input;
 mod message;
 #[cfg(feature = "net")]
 pub mod net;
+mod outbound;
 mod outgoing;
 mod peer;
 mod replies;
@@ -97,6 +133,7 @@ pub use config::Config;
 pub use connect::{Connector, client_on, connect};
 pub use error::{Error, Timeout};
 pub use message::Message;
+pub use outbound::{Outbound, Uncompressed};
 pub use peer::Peer;
 pub use replies::Replies;
 pub use split::{ReadHalf, ReuniteError, WriteHalf};
@@ -106,6 +143,10 @@ pub use ws_handshake::{
     ClientRequest, HandshakeError, HeadLimits, Headers, HttpResponse, OriginPolicy, Request,
     Response, Uri,
 };
+#[cfg(feature = "deflate")]
+pub use ws_handshake::{DeflateOffer, DeflateParams, DeflatePolicy};
+#[cfg(feature = "deflate")]
+pub use ws_proto::{Budget, DeflateConfig, InflateConfig};
 pub use ws_proto::{
     Chunk, ClientMasking, CloseCode, ControlledNetwork, FrameCounts, KeepaliveConfig, Limits,
     Masking, Message as MessageRef, MessageKind, Prepared, ProtocolError, SendError, ServerMasking,

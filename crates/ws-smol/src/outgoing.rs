@@ -1,15 +1,19 @@
 //! What is to be sent, before it is a frame.
 
 use ws_proto::{
-    CloseFrame, MAX_HEADER_LEN, Masking, Message as MessageRef, OutFrame, Outbox, Prepared,
-    SendError, Sender,
+    CloseFrame, MAX_HEADER_LEN, Masking, OutFrame, Outbox, Prepared, SendError, Sender,
+};
+
+use crate::{
+    compression::{Compression, LentDeflate},
+    outbound::Outbound,
 };
 
 /// Something to send, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outgoing<'m> {
-    Message(MessageRef<'m>),
-    Fragment(MessageRef<'m>, bool),
+    Message(Outbound<'m>),
+    Fragment(Outbound<'m>, bool),
     Prepared(&'m Prepared),
     Ping(&'m [u8]),
     Pong(&'m [u8]),
@@ -17,11 +21,23 @@ pub(crate) enum Outgoing<'m> {
 }
 
 impl<'m> Outgoing<'m> {
-    /// Makes the frame, as the next one that the peer gets.
-    pub(crate) fn frame(&self, sender: &mut Sender<Masking>) -> Result<OutFrame<'m>, SendError> {
+    /// Makes the frame, as the next one that the peer gets. One that is
+    /// compressed lies in what the thread lends.
+    pub(crate) fn frame<'a>(
+        &self,
+        sender: &mut Sender<Masking>,
+        compression: &mut Compression,
+        lent: &'a mut LentDeflate,
+    ) -> Result<OutFrame<'a>, SendError>
+    where
+        'm: 'a,
+    {
+        if let Some(frame) = compression.frame(self, sender, lent) {
+            return frame;
+        }
         match *self {
-            Self::Message(message) => sender.message(message),
-            Self::Fragment(fragment, last) => sender.fragment(fragment, last),
+            Self::Message(outbound) => sender.message(outbound.message),
+            Self::Fragment(outbound, last) => sender.fragment(outbound.message, last),
             Self::Prepared(prepared) => sender.prepared(prepared),
             Self::Ping(payload) => sender.ping(payload),
             Self::Pong(payload) => sender.pong(payload),
@@ -29,10 +45,10 @@ impl<'m> Outgoing<'m> {
         }
     }
 
-    /// Returns the length of the frame in bytes.
+    /// Returns the length of the frame in bytes, before it is compressed.
     pub(crate) fn frame_len(&self, sender: &Sender<Masking>) -> usize {
         let payload = match *self {
-            Self::Message(message) | Self::Fragment(message, _) => message.len(),
+            Self::Message(outbound) | Self::Fragment(outbound, _) => outbound.message.len(),
             Self::Prepared(prepared) => prepared.payload().len(),
             Self::Ping(payload) | Self::Pong(payload) => payload.len(),
             Self::Close(frame) => frame.map_or(0, |frame| 2 + frame.reason.len()),
@@ -142,15 +158,21 @@ mod tests {
             let mut sender = Sender::new(masking);
             for len in [0, 1, 125, 126, 65_535, 65_536] {
                 let payload = vec![7; len];
-                let outgoing = Outgoing::Message(MessageRef::Binary(&payload));
+                let outgoing = Outgoing::Message((&payload).into());
                 let expected = outgoing.frame_len(&sender);
-                assert_eq!(outgoing.frame(&mut sender).unwrap().len(), expected);
+                assert_eq!(len_of(outgoing, &mut sender), expected);
             }
             let reason = "bye";
             let code = CloseCode::NORMAL;
             let close = Outgoing::Close(Some(CloseFrame { code, reason }));
             let expected = close.frame_len(&sender);
-            assert_eq!(close.frame(&mut sender).unwrap().len(), expected);
+            assert_eq!(len_of(close, &mut sender), expected);
         }
+    }
+
+    fn len_of(outgoing: Outgoing<'_>, sender: &mut Sender<Masking>) -> usize {
+        let mut lent = LentDeflate::default();
+        let frame = outgoing.frame(sender, &mut Compression::none(), &mut lent);
+        frame.unwrap().len()
     }
 }

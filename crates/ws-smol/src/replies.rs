@@ -1,12 +1,12 @@
 //! What a handler of messages answers with.
 
 use ws_proto::{
-    CloseCode, CloseFrame, MAX_HEADER_LEN, Masking, Message as MessageRef, OutFrame, OutboxFull,
-    Prepared, Sender,
+    CloseCode, CloseFrame, MAX_HEADER_LEN, Masking, OutFrame, OutboxFull, Prepared, Sender,
 };
 
 use crate::{
-    Error,
+    Error, Outbound,
+    compression::{Compression, LentDeflate},
     outgoing::{Outgoing, Output},
 };
 
@@ -15,6 +15,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Replies<'a> {
     sender: &'a mut Sender<Masking>,
+    compression: &'a mut Compression,
     output: &'a mut Output,
     /// Replies that are to be written, if nothing else waits.
     cork: &'a mut Vec<u8>,
@@ -50,12 +51,14 @@ impl Echo {
 impl<'a> Replies<'a> {
     pub(crate) const fn new(
         sender: &'a mut Sender<Masking>,
+        compression: &'a mut Compression,
         output: &'a mut Output,
         cork: &'a mut Vec<u8>,
         lent: Option<Lent>,
     ) -> Self {
         Self {
             sender,
+            compression,
             output,
             cork,
             lent,
@@ -70,7 +73,7 @@ impl<'a> Replies<'a> {
     ///
     /// As [`WebSocket::queue`](crate::WebSocket::queue), but there is always
     /// room for one reply to each message, of any length.
-    pub fn queue<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), Error> {
+    pub fn queue<'m>(&mut self, message: impl Into<Outbound<'m>>) -> Result<(), Error> {
         self.push(&Outgoing::Message(message.into()))
     }
 
@@ -112,7 +115,8 @@ impl<'a> Replies<'a> {
                 limit,
             }));
         }
-        let frame = outgoing.frame(self.sender)?;
+        let mut lent = LentDeflate::default();
+        let frame = outgoing.frame(self.sender, self.compression, &mut lent)?;
         if !self.output.outbox.is_empty() {
             self.output.push(&frame, 0);
         } else if !self.is_echo(&frame) {

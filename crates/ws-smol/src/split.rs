@@ -15,7 +15,7 @@ use futures_sink::Sink;
 use ws_proto::{Chunk, CloseCode, CloseFrame, Message as MessageRef, Prepared};
 
 use crate::{
-    CloseStatus, Error, Message, WebSocket,
+    CloseStatus, Error, Message, Outbound, WebSocket,
     engine::{Engine, Found, Want},
     message::Piece,
     outgoing::Outgoing,
@@ -189,7 +189,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WriteHalf<S> {
     /// # Cancel safety
     ///
     /// As [`WebSocket::send`].
-    pub async fn send<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), Error> {
+    pub async fn send<'m>(&mut self, message: impl Into<Outbound<'m>>) -> Result<(), Error> {
         self.send_outgoing(Outgoing::Message(message.into())).await
     }
 
@@ -205,7 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WriteHalf<S> {
     /// As [`WebSocket::send`].
     pub async fn send_fragment<'m>(
         &mut self,
-        fragment: impl Into<MessageRef<'m>>,
+        fragment: impl Into<Outbound<'m>>,
         last: bool,
     ) -> Result<(), Error> {
         let fragment = fragment.into();
@@ -259,7 +259,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WriteHalf<S> {
     /// # Errors
     ///
     /// As [`WebSocket::queue`].
-    pub fn queue<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), Error> {
+    pub fn queue<'m>(&mut self, message: impl Into<Outbound<'m>>) -> Result<(), Error> {
         let outgoing = Outgoing::Message(message.into());
         self.shared.lock().queue(&outgoing)
     }
@@ -383,7 +383,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WriteHalf<S> {
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        let outgoing = Outgoing::Message(message.as_ref());
+        let outgoing = Outgoing::Message(message.as_ref().into());
         self.shared.lock().queue_unbounded(&outgoing)
     }
 

@@ -13,13 +13,15 @@ use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
 use tracing::Span;
+#[cfg(feature = "deflate")]
+use ws_handshake::DeflateParams;
 use ws_handshake::Headers;
 use ws_proto::{
     Chunk, CloseCode, CloseFrame, FrameCounts, Masking, Message as MessageRef, Prepared,
 };
 
 use crate::{
-    CloseStatus, Config, Error, Message, Replies,
+    CloseStatus, Config, Error, Message, Outbound, Replies,
     engine::{Engine, Found, Want},
     outgoing::Outgoing,
     signals::Side,
@@ -66,6 +68,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         let config = Arc::new(config.clone());
         let engine = Engine::new(stream, masking.into(), leftover, config, Span::current());
         Self { engine }
+    }
+
+    /// Compresses, as the opening handshake that was made elsewhere has agreed
+    /// on; before anything is sent or received.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(mut self, params: DeflateParams) -> Self {
+        self.engine.compress(params);
+        self
     }
 
     pub(crate) const fn from_engine(engine: Engine<S>) -> Self {
@@ -196,7 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// whole from then on, so that dropping the future later leaves it to be
     /// written by the next operation. Who must know which waits for
     /// [`room`](Self::room) and then [queues](Self::queue).
-    pub async fn send<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), Error> {
+    pub async fn send<'m>(&mut self, message: impl Into<Outbound<'m>>) -> Result<(), Error> {
         self.send_outgoing(Outgoing::Message(message.into())).await
     }
 
@@ -209,14 +220,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     ///
     /// As [`send`](Self::send), and [`Error::Send`] if text and binary
-    /// fragments are mixed.
+    /// fragments are mixed, or an [`Uncompressed`](crate::Uncompressed) one
+    /// comes in a message that was begun compressed.
     ///
     /// # Cancel safety
     ///
     /// As [`send`](Self::send).
     pub async fn send_fragment<'m>(
         &mut self,
-        fragment: impl Into<MessageRef<'m>>,
+        fragment: impl Into<Outbound<'m>>,
         last: bool,
     ) -> Result<(), Error> {
         let fragment = fragment.into();
@@ -224,6 +236,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     /// Sends a message that was encoded before, for many to get the same.
+    ///
+    /// Where compression was agreed on, it is compressed once on each thread
+    /// for all that get it or a clone of it, one after the other, with the same
+    /// size of window.
     ///
     /// # Errors
     ///
@@ -270,8 +286,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     ///
     /// As [`send`](Self::send), and [`Error::OutboxFull`] where more than
-    /// [`Config::max_outbox`] bytes would wait.
-    pub fn queue<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Result<(), Error> {
+    /// [`Config::max_outbox`] bytes would wait; the length of the message
+    /// counts before it is compressed.
+    pub fn queue<'m>(&mut self, message: impl Into<Outbound<'m>>) -> Result<(), Error> {
         self.engine.queue(&Outgoing::Message(message.into()))
     }
 
@@ -426,6 +443,14 @@ impl<S> WebSocket<S> {
         self.engine.agreed.as_deref()?.headers.as_ref()
     }
 
+    /// Returns the parameters of permessage-deflate that were agreed on; `None`
+    /// if messages are not compressed.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(&self) -> Option<DeflateParams> {
+        self.engine.deflate()
+    }
+
     /// Lends the role and the flags of [MS-WSPE], as they were decided when
     /// the connection was made.
     #[must_use]
@@ -466,7 +491,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WebSocket<S> {
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        let outgoing = Outgoing::Message(message.as_ref());
+        let outgoing = Outgoing::Message(message.as_ref().into());
         self.engine.queue_unbounded(&outgoing)
     }
 

@@ -22,6 +22,12 @@ pub(super) enum Load {
         pipelined: usize,
         masks: Masks,
     },
+    /// Echoes of JSON in a closed loop, compressed in both directions.
+    Deflate {
+        size: usize,
+        connections: usize,
+        deflate: Deflate,
+    },
     /// Echoes that are due at fixed times, whatever the server does.
     Latency {
         size: usize,
@@ -33,7 +39,10 @@ pub(super) enum Load {
     /// One sends and all receive.
     Broadcast { size: usize, connections: usize },
     /// Open connections, and an echo of 1 KiB over each.
-    Memory { connections: usize },
+    Memory {
+        connections: usize,
+        deflate: Option<Deflate>,
+    },
     /// Echoes under `strace`, which counts system calls.
     Calls { size: usize, connections: usize },
     /// A client sends to a sink as fast as it can.
@@ -54,6 +63,45 @@ pub(super) enum Masks {
     Random,
     Zero,
     None,
+}
+
+/// What both sides compress with, as servers and generator are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Deflate {
+    level: usize,
+    takes_over: bool,
+}
+
+impl Deflate {
+    /// `1` or `6/takeover`, as the rest of a name has it.
+    fn parse(parts: &[&str]) -> Option<Self> {
+        let (level, takes_over) = match parts {
+            [level] => (level, false),
+            [level, "takeover"] => (level, true),
+            _ => return None,
+        };
+        let level = number(level).filter(|level| *level <= 9)?;
+        Some(Self { level, takes_over })
+    }
+
+    pub(super) fn arguments(self) -> Vec<String> {
+        let mut arguments = vec!["--deflate".to_owned(), self.level.to_string()];
+        if self.takes_over {
+            arguments.push("--takeover".to_owned());
+        }
+        arguments
+    }
+}
+
+impl fmt::Display for Deflate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let takeover = if self.takes_over { "with" } else { "without" };
+        write!(
+            f,
+            "compressed at level {}, {takeover} context takeover",
+            self.level
+        )
+    }
 }
 
 impl Masks {
@@ -77,9 +125,23 @@ impl Cell {
         let parts: Vec<&str> = name.split('/').collect();
         let load = match parts[..] {
             ["churn"] => Some(Load::Churn),
-            ["memory", connections] => {
-                number(connections).map(|connections| Load::Memory { connections })
-            }
+            ["memory", connections] => number(connections).map(|connections| Load::Memory {
+                connections,
+                deflate: None,
+            }),
+            ["memory", connections, "deflate", ref rest @ ..] => number(connections)
+                .zip(Deflate::parse(rest))
+                .map(|(connections, deflate)| Load::Memory {
+                    connections,
+                    deflate: Some(deflate),
+                }),
+            ["deflate", size, connections, ref rest @ ..] => (|| {
+                Some(Load::Deflate {
+                    size: number(size)?,
+                    connections: number(connections)?,
+                    deflate: Deflate::parse(rest)?,
+                })
+            })(),
             ["broadcast", size, connections] => number(size)
                 .zip(number(connections))
                 .map(|(size, connections)| Load::Broadcast { size, connections }),
@@ -116,23 +178,36 @@ impl Cell {
             Load::Echo { .. } | Load::Churn | Load::Broadcast { .. } | Load::Client { .. } => {
                 &[Figure::CPU]
             }
+            Load::Deflate { .. } => &[Figure::CPU, Figure::REPLY],
             Load::Latency { .. } => &[Figure::P99],
             Load::Memory { .. } => &[Figure::OPEN, Figure::ECHOED],
             Load::Calls { .. } => &[Figure::CALLS],
         }
     }
 
-    /// Whether the raw server is a measure: what it keeps for a connection is a few bytes.
+    /// Whether the raw server is a measure: what it keeps for a connection is a few bytes, and what it
+    /// sends back is compressed already.
     pub(super) fn has_floor(&self) -> bool {
-        !matches!(self.load, Load::Memory { .. })
+        !matches!(self.load, Load::Memory { .. } | Load::Deflate { .. })
+    }
+
+    /// What is compressed in it, if anything.
+    pub(super) fn deflate(&self) -> Option<Deflate> {
+        match self.load {
+            Load::Deflate { deflate, .. } => Some(deflate),
+            Load::Memory { deflate, .. } => deflate,
+            _ => None,
+        }
     }
 
     /// What its messages are called: one, and several.
     pub(super) fn unit(&self) -> (&'static str, &'static str) {
         match self.load {
-            Load::Echo { .. } | Load::Latency { .. } | Load::Calls { .. } | Load::Client { .. } => {
-                ("message", "messages")
-            }
+            Load::Echo { .. }
+            | Load::Deflate { .. }
+            | Load::Latency { .. }
+            | Load::Calls { .. }
+            | Load::Client { .. } => ("message", "messages"),
             Load::Churn | Load::Memory { .. } => ("connection", "connections"),
             Load::Broadcast { .. } => ("delivery", "deliveries"),
         }
@@ -178,9 +253,23 @@ impl Cell {
             Load::Broadcast { size, connections } => {
                 format!("broadcast of {} to {connections} connections", bytes(size))
             }
-            Load::Memory { connections } => {
-                format!("resident memory of {connections} connections, per connection")
-            }
+            Load::Deflate {
+                size,
+                connections,
+                deflate,
+            } => format!(
+                "echo of {} of JSON, {connections} connections, {deflate}",
+                bytes(size)
+            ),
+            Load::Memory {
+                connections,
+                deflate,
+            } => format!(
+                "resident memory of {connections} connections, per connection{}",
+                deflate.map_or(String::new(), |deflate| format!(
+                    "; text of 1 KiB {deflate}"
+                ))
+            ),
             Load::Calls { size, connections } => format!(
                 "system calls a message, echo of {}, {connections} connections",
                 bytes(size)
@@ -244,6 +333,18 @@ pub(super) const FULL: &[&str] = &[
     "latency/125/64",
     "latency/125/64/own",
     "memory/9000",
+    "deflate/1K/16/1",
+    "deflate/1K/16/1/takeover",
+    "deflate/1K/16/6",
+    "deflate/1K/16/6/takeover",
+    "deflate/1K/64/6/takeover",
+    "deflate/64K/16/1",
+    "deflate/64K/16/1/takeover",
+    "deflate/64K/16/6",
+    "deflate/64K/16/6/takeover",
+    "memory/5000",
+    "memory/5000/deflate/6",
+    "memory/5000/deflate/6/takeover",
     "calls/125/64",
     "client/16K/random",
     "client/16K/zero",
@@ -289,7 +390,17 @@ mod tests {
         for name in FULL.iter().chain(QUICK).chain(SCALE) {
             assert_eq!(Cell::parse(name).unwrap().to_string(), *name);
         }
-        for name in ["", "1/1", "1/1/1/red", "0/1/1", "memory", "1/1/1/zero/1"] {
+        for name in [
+            "",
+            "1/1",
+            "1/1/1/red",
+            "0/1/1",
+            "memory",
+            "1/1/1/zero/1",
+            "deflate/1K/16",
+            "deflate/1K/16/10",
+            "memory/1/deflate/6/over",
+        ] {
             assert!(Cell::parse(name).is_err(), "{name}");
         }
     }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::tool::{self, Failure};
 
-use super::cell::{Cell, Load, Masks, Rate};
+use super::cell::{Cell, Deflate, Load, Masks, Rate};
 use super::subject::{Subject, our_program};
 
 /// How long a run takes, in seconds.
@@ -109,7 +109,14 @@ impl Rig {
                 push("connections", connections);
                 ("--broadcast".to_owned(), Masks::Random)
             }
-            Load::Memory { connections } => {
+            Load::Deflate {
+                size, connections, ..
+            } => {
+                push("size", size);
+                push("connections", connections);
+                ("--load".to_owned(), Masks::Random)
+            }
+            Load::Memory { connections, .. } => {
                 push("size", 1024);
                 push("connections", connections);
                 ("--memory".to_owned(), Masks::Random)
@@ -126,6 +133,7 @@ impl Rig {
             Some((name, value)) => generator.extend([name.to_owned(), value.to_owned()]),
             None => generator.push(mode),
         }
+        generator.extend(cell.deflate().into_iter().flat_map(Deflate::arguments));
         Ok(generator)
     }
 
@@ -184,17 +192,24 @@ impl Rig {
 
     /// Has the generator check every payload.
     pub(super) fn verify(&self, subject: &Subject) -> Result<(), Failure> {
-        let cell = Cell::parse("125/1/1")?;
-        for masks in [Masks::Random, Masks::Zero] {
+        for (cell, masks) in [
+            ("125/1/1", Masks::Random),
+            ("125/1/1", Masks::Zero),
+            ("125/1/1/none", Masks::None),
+            ("deflate/1K/1/6", Masks::Random),
+            ("deflate/1K/1/6/takeover", Masks::Random),
+            ("deflate/1K/1/1", Masks::Random),
+            ("deflate/1K/1/1/takeover", Masks::Random),
+        ] {
+            let cell = Cell::parse(cell)?;
+            if !subject.can(&cell) {
+                continue;
+            }
             let arguments = ["--verify", "--connections", "3", "--masks", masks.name()];
-            let arguments = arguments.map(str::to_owned);
-            self.run(&cell, subject, &arguments)?;
-        }
-        let cell = Cell::parse("125/1/1/none")?;
-        if subject.can(&cell) {
-            let arguments = ["--verify", "--connections", "3", "--masks", "none"];
-            let arguments = arguments.map(str::to_owned);
-            self.run(&cell, subject, &arguments)?;
+            let mut arguments = arguments.map(str::to_owned).to_vec();
+            arguments.extend(cell.deflate().into_iter().flat_map(Deflate::arguments));
+            self.run(&cell, subject, &arguments)
+                .map_err(|failure| Failure::new(format!("{}: {failure}", cell.title())))?;
         }
         Ok(())
     }
@@ -317,6 +332,12 @@ impl Measurement {
     pub(super) fn cpu(&self) -> Option<f64> {
         let messages = self.number("messages").filter(|messages| *messages > 0.0)?;
         Some(self.number("cpu_ns")? / messages)
+    }
+
+    /// Of what was sent back, how much of each hundred bytes was left by compressing it.
+    pub(super) fn reply_share(&self) -> Option<f64> {
+        let plain = self.number("plain_bytes").filter(|bytes| *bytes > 0.0)?;
+        Some(self.number("reply_bytes")? / plain * 100.0)
     }
 
     pub(super) fn per_second(&self) -> Option<f64> {

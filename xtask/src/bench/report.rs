@@ -233,6 +233,10 @@ impl<'a> Report<'a> {
                 value(of("generator_busy"), 100.0, 0),
             );
         }
+        if cell.figures().len() > 1 {
+            out.push('\n');
+            self.figures(out, cell);
+        }
     }
 
     /// The cell's figures and nothing else.

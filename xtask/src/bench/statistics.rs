@@ -19,6 +19,12 @@ impl Figure {
         digits: 2,
         of: Measurement::cpu,
     };
+    pub(super) const REPLY: Self = Self {
+        name: "reply, % of the text",
+        scale: 1.0,
+        digits: 1,
+        of: Measurement::reply_share,
+    };
     pub(super) const P99: Self = Self {
         name: "p99 µs",
         scale: 1e3,

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::tool::{self, Failure};
 
-use super::cell::{Cell, Load, Masks};
+use super::cell::{Cell, Deflate, Load, Masks};
 use super::without_xor;
 
 /// A server or client that can be measured.
@@ -25,6 +25,8 @@ pub(super) struct Subject {
     broadcasts: bool,
     /// What makes the server accept unmasked frames; `None` if nothing does.
     unmasked: Option<&'static [&'static str]>,
+    /// The server that takes `--deflate`; `None` if none does.
+    deflates: Option<&'static str>,
     /// Which cores it is pinned to.
     pub(super) cores: &'static str,
     /// The cells that it is there for, if that is not all that it can do.
@@ -58,6 +60,7 @@ impl Subject {
         arguments: &[],
         broadcasts: false,
         unmasked: None,
+        deflates: None,
         cores: "0",
         only: None,
     };
@@ -104,17 +107,21 @@ impl Subject {
                     && (masks != Masks::None || self.unmasked.is_some() || self.is_raw())
             }
             Load::Broadcast { .. } => self.server.is_some() && self.broadcasts,
-            Load::Memory { .. } | Load::Latency { .. } | Load::Calls { .. } => {
-                self.server.is_some()
+            Load::Deflate { .. } | Load::Memory { .. } if cell.deflate().is_some() => {
+                self.deflates.is_some()
             }
-            Load::Churn => self.server.is_some(),
+            _ => self.server.is_some(),
         }
     }
 
     /// The server, as it is to be started for a cell.
     pub(super) fn server(&self, cell: &Cell) -> Option<Vec<String>> {
-        let mut line = self.program(self.server?);
+        let mut line = self.program(match cell.deflate() {
+            Some(_) => self.deflates?,
+            None => self.server?,
+        });
         line.extend(self.arguments.iter().map(ToString::to_string));
+        line.extend(cell.deflate().into_iter().flat_map(Deflate::arguments));
         let mode = match cell.load {
             Load::Broadcast { .. } => Some("broadcast"),
             Load::Churn if self.is_raw() => Some("close"),
@@ -335,6 +342,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
         driven: "as its documentation shows it",
         origin: Origin::Ours,
         server: Some("server-ws-mio"),
+        deflates: Some("server-ws-mio"),
         client: Some("client-ws-mio"),
         broadcasts: true,
         unmasked: Some(&["--accept-unmasked-frame"]),
@@ -368,6 +376,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
                  through a channel for each connection",
         origin: Origin::Ours,
         server: Some("server-ws-smol"),
+        deflates: Some("server-ws-smol"),
         client: Some("client-ws-smol"),
         broadcasts: true,
         unmasked: Some(&["--accept-unmasked-frame"]),
@@ -422,8 +431,10 @@ pub(super) const SUBJECTS: &[Subject] = &[
     Subject {
         name: "sockudo-ws",
         package: "sockudo-ws",
-        driven: "its `Protocol` without I/O: one write for all that a read brought",
+        driven: "its `Protocol`, or `CompressedProtocol`, without I/O: one write for all that a read \
+                 brought",
         server: Some("server-sockudo-ws"),
+        deflates: Some("server-sockudo-ws-deflate"),
         client: Some("client-sockudo-ws"),
         ..Subject::NONE
     },
@@ -446,8 +457,10 @@ pub(super) const SUBJECTS: &[Subject] = &[
     Subject {
         name: "yawc",
         package: "yawc",
-        driven: "as its own comparison: batches of up to 32 ready messages, 128 KiB read buffer",
+        driven: "as its own comparison: batches of up to 32 ready messages, 128 KiB read buffer; \
+                 with its pool where it compresses without context takeover",
         server: Some("server-yawc"),
+        deflates: Some("server-yawc"),
         client: Some("client-yawc"),
         ..Subject::NONE
     },
@@ -457,6 +470,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
         driven: "its README's echo; Node.js has threads besides",
         origin: Origin::Node,
         server: Some("ws.mjs"),
+        deflates: Some("ws.mjs"),
         broadcasts: true,
         ..Subject::NONE
     },

@@ -4,9 +4,8 @@
 use std::io::{self, IoSlice};
 use std::process::ExitCode;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use sockudo_ws::frame::encode_frame_header;
-use sockudo_ws::handshake::{build_response, generate_accept_key, parse_request};
 use sockudo_ws::protocol::Protocol;
 use sockudo_ws::{Error, Message, OpCode, Role};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,19 +21,7 @@ fn main() -> ExitCode {
 }
 
 async fn serve(mut stream: TcpStream) -> Result<(), Error> {
-    let mut input = BytesMut::with_capacity(4096);
-    loop {
-        if stream.read_buf(&mut input).await? == 0 {
-            return Err(Error::ConnectionClosed);
-        }
-        if let Some((request, consumed)) = parse_request(&input)? {
-            let accept = generate_accept_key(request.key);
-            let response = build_response(&accept, None, None);
-            stream.write_all(&response).await?;
-            input.advance(consumed);
-            break;
-        }
-    }
+    let mut input = peers::sockudo::accept(&mut stream, |_| None).await?;
     let mut protocol = Protocol::new(Role::Server, MAX_MESSAGE, MAX_MESSAGE);
     let mut messages = Vec::new();
     let mut output = BytesMut::new();

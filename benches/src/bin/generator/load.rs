@@ -5,14 +5,11 @@ use std::error::Error;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use bench_rig::{
-    Histogram, OPCODE_BINARY, Placed, Replies, Usage, append_frame, connect, resident_bytes,
-    upgrade,
-};
+use bench_rig::{Histogram, Placed, Replies, Usage, connect, resident_bytes, upgrade_with};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::Options;
+use crate::{Options, messages};
 
 /// How long a server may do nothing at all.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,18 +21,17 @@ pub(crate) fn closed_loop(options: &Options) -> Result<(), Box<dyn Error>> {
     let mut measured = Measured::new(options);
     for connection in &mut load.connections {
         connection.begin(Instant::now());
-        connection.write(load.batch.as_slice())?;
+        connection.write(&load.batches)?;
     }
     while measured.goes_on(load.now)? {
         load.poll(Some(PATIENCE))?;
         for event in &load.events {
             let connection = &mut load.connections[event.token().0];
-            connection.write(load.batch.as_slice())?;
-            let replies = connection.read(load.buffer.as_mut_slice())?;
+            connection.write(&load.batches)?;
+            let replies = measured.count(connection.read(load.buffer.as_mut_slice())?);
             if replies == 0 {
                 continue;
             }
-            measured.messages += replies;
             connection.awaited = connection.awaited.saturating_sub(replies);
             if connection.awaited == 0 {
                 let now = Instant::now();
@@ -43,7 +39,7 @@ pub(crate) fn closed_loop(options: &Options) -> Result<(), Box<dyn Error>> {
                     measured.latencies.record(now - sent);
                 }
                 connection.begin(now);
-                connection.write(load.batch.as_slice())?;
+                connection.write(&load.batches)?;
             }
         }
     }
@@ -65,19 +61,18 @@ pub(crate) fn at_rate(options: &Options, rate: f64) -> Result<(), Box<dyn Error>
         while due <= load.now {
             let connection = &mut load.connections[next];
             connection.begin(due);
-            connection.write(load.batch.as_slice())?;
+            connection.write(&load.batches)?;
             next = (next + 1) % load.connections.len();
             due += interval;
         }
         for event in &load.events {
             let connection = &mut load.connections[event.token().0];
-            connection.write(load.batch.as_slice())?;
-            let replies = connection.read(load.buffer.as_mut_slice())?;
+            connection.write(&load.batches)?;
+            let replies = measured.count(connection.read(load.buffer.as_mut_slice())?);
             if replies == 0 {
                 continue;
             }
             let now = Instant::now();
-            measured.messages += replies;
             for _ in 0..replies {
                 if let Some(sent) = connection.sent.pop_front() {
                     measured.latencies.record(now - sent);
@@ -101,14 +96,13 @@ pub(crate) fn broadcast(options: &Options) -> Result<(), Box<dyn Error>> {
     let mut measured = Measured::new(options);
     let all = load.connections.len() as u64;
     load.connections[0].begin(Instant::now());
-    load.connections[0].write(load.batch.as_slice())?;
+    load.connections[0].write(&load.batches)?;
     let mut awaited = all;
     while measured.goes_on(load.now)? {
         load.poll(Some(PATIENCE))?;
         for event in &load.events {
             let connection = &mut load.connections[event.token().0];
-            let delivered = connection.read(load.buffer.as_mut_slice())?;
-            measured.messages += delivered;
+            let delivered = measured.count(connection.read(load.buffer.as_mut_slice())?);
             awaited = awaited.saturating_sub(delivered);
         }
         if awaited == 0 {
@@ -119,7 +113,7 @@ pub(crate) fn broadcast(options: &Options) -> Result<(), Box<dyn Error>> {
             }
             load.connections[0].begin(now);
         }
-        load.connections[0].write(load.batch.as_slice())?;
+        load.connections[0].write(&load.batches)?;
     }
     measured.print("broadcast");
     Ok(())
@@ -129,8 +123,8 @@ struct Load {
     poll: Poll,
     events: Events,
     connections: Vec<Connection>,
-    /// The frames that a connection sends at once: the same for all.
-    batch: Placed,
+    /// The frames that a connection sends at once, in rotation.
+    batches: Vec<Placed>,
     buffer: Placed,
     now: Instant,
     heard: Instant,
@@ -138,25 +132,17 @@ struct Load {
 
 impl Load {
     fn open(options: &Options) -> Result<Self, Box<dyn Error>> {
-        let payload: Vec<u8> = (0..options.size).map(|at| (at * 7) as u8).collect();
-        let mut batch = Vec::new();
-        for number in 0..options.pipelined {
-            append_frame(
-                &mut batch,
-                true,
-                OPCODE_BINARY,
-                options.masks,
-                number as u32,
-                &payload,
-            );
-        }
+        let batches: Vec<_> = messages::batches(options)
+            .iter()
+            .map(|batch| Placed::of(batch))
+            .collect();
         let poll = Poll::new()?;
         let mut connections = Vec::new();
         for number in 0..options.connections {
             let mut stream = connect(options.port, number)?;
             let mut replies = Replies::default();
             if !options.raw {
-                replies.count(&upgrade(&mut stream, options.port)?)?;
+                replies.count(&upgrade_with(&mut stream, options.port, options.deflate)?)?;
             }
             stream.set_nonblocking(true)?;
             let mut stream = TcpStream::from_std(stream);
@@ -168,6 +154,8 @@ impl Load {
             connections.push(Connection {
                 stream,
                 replies,
+                // Each begins with another, lest all send the same at the same time.
+                current: number % batches.len(),
                 unwritten: 0,
                 owed: 0,
                 awaited: 0,
@@ -180,7 +168,7 @@ impl Load {
             poll,
             events: Events::with_capacity(1024),
             connections,
-            batch: Placed::of(&batch),
+            batches,
             buffer: Placed::new(READ_BUFFER),
             now,
             heard: now,
@@ -206,7 +194,8 @@ impl Load {
 struct Connection {
     stream: TcpStream,
     replies: Replies,
-    /// How much of the batch is still to be written, and how many batches after that.
+    /// Which batch is being written, how much of it is still to be, and how many are to follow.
+    current: usize,
     unwritten: usize,
     owed: usize,
     /// Replies to what was sent that are still to come.
@@ -224,15 +213,17 @@ impl Connection {
     }
 
     /// Writes as much as the transport takes.
-    fn write(&mut self, batch: &[u8]) -> io::Result<()> {
+    fn write(&mut self, batches: &[Placed]) -> io::Result<()> {
         loop {
             if self.unwritten == 0 {
                 if self.owed == 0 {
                     return Ok(());
                 }
                 self.owed -= 1;
-                self.unwritten = batch.len();
+                self.current = (self.current + 1) % batches.len();
+                self.unwritten = batches[self.current].as_slice().len();
             }
+            let batch = batches[self.current].as_slice();
             match self.stream.write(&batch[batch.len() - self.unwritten..]) {
                 Ok(written) => self.unwritten -= written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -241,29 +232,39 @@ impl Connection {
         }
     }
 
-    /// Reads all that is there, and returns how many messages that completes.
-    fn read(&mut self, buffer: &mut [u8]) -> Result<u64, Box<dyn Error>> {
-        let mut messages = 0;
+    /// Reads all that is there.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<Received, Box<dyn Error>> {
+        let mut received = Received::default();
         loop {
             match self.stream.read(buffer) {
                 Ok(0) => return Err("the server closed a connection".into()),
                 Ok(len) => {
-                    messages += self.replies.count(&buffer[..len])?;
+                    received.messages += self.replies.count(&buffer[..len])?;
+                    received.bytes += len as u64;
                     if len < buffer.len() {
-                        return Ok(messages);
+                        return Ok(received);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(messages),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(received),
                 Err(error) => return Err(error.into()),
             }
         }
     }
 }
 
+/// What a connection had to be read: so many bytes, and the messages that they complete.
+#[derive(Default)]
+struct Received {
+    messages: u64,
+    bytes: u64,
+}
+
 /// What is counted between two points in time.
 struct Measured {
     pid: Option<u32>,
+    size: usize,
     messages: u64,
+    bytes: u64,
     /// Messages before the begin.
     before: u64,
     latencies: Histogram,
@@ -286,7 +287,9 @@ impl Measured {
         let begin = Instant::now() + options.warm_up;
         Self {
             pid: options.pid,
+            size: options.size,
             messages: 0,
+            bytes: 0,
             before: 0,
             latencies: Histogram::new(),
             begin,
@@ -295,6 +298,12 @@ impl Measured {
             length: Duration::ZERO,
             result: None,
         }
+    }
+
+    fn count(&mut self, received: Received) -> u64 {
+        self.messages += received.messages;
+        self.bytes += received.bytes;
+        received.messages
     }
 
     /// Begins and ends the counting when it is time; `false` at its end.
@@ -307,6 +316,7 @@ impl Measured {
         let Some((server_then, own_then)) = self.usages else {
             self.usages = Some((server, own));
             self.before = std::mem::take(&mut self.messages);
+            self.bytes = 0;
             self.latencies.clear();
             self.begin = Instant::now();
             return Ok(true);
@@ -336,9 +346,11 @@ impl Measured {
             )
         });
         println!(
-            r#"{{"mode":"{mode}","messages":{},"messages_in_all":{},"seconds":{:.6},{server}"generator_busy":{:.4},"p50_ns":{},"p99_ns":{},"p999_ns":{}}}"#,
+            r#"{{"mode":"{mode}","messages":{},"messages_in_all":{},"plain_bytes":{},"reply_bytes":{},"seconds":{:.6},{server}"generator_busy":{:.4},"p50_ns":{},"p99_ns":{},"p999_ns":{}}}"#,
             self.messages,
             self.before + self.messages,
+            self.messages * self.size as u64,
+            self.bytes,
             outcome.seconds,
             outcome.generator_busy,
             self.latencies.quantile(0.5),

@@ -5,13 +5,14 @@
 mod churn;
 mod load;
 mod memory;
+mod messages;
 mod verify;
 
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bench_rig::{Arguments, Masks, finish};
+use bench_rig::{Arguments, Deflate, Masks, finish};
 
 const HELP: &str = "\
 generator --port PORT [--pid PID] MODE [OPTIONS]
@@ -34,6 +35,8 @@ Options:
   --seconds S          how long to measure                           [1]
   --warm-up S          how long not to, before                       [0.3]
   --raw                the server speaks no WebSocket: no opening handshake
+  --deflate LEVEL      send text, compressed with permessage-deflate
+  --takeover           with context takeover, in both directions
 ";
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         measured: seconds(&mut arguments, "--seconds", 1.0)?,
         warm_up: seconds(&mut arguments, "--warm-up", 0.3)?,
         raw: arguments.flag("--raw"),
+        deflate: Deflate::from_arguments(&mut arguments)?,
     };
     let rate = arguments.value::<f64>("--rate")?;
     let mode = ["--load", "--broadcast", "--churn", "--memory", "--verify"]
@@ -85,6 +89,7 @@ struct Options {
     measured: Duration,
     warm_up: Duration,
     raw: bool,
+    deflate: Option<Deflate>,
 }
 
 fn seconds(

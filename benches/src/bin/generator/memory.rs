@@ -5,22 +5,20 @@ use std::io::{Read, Write};
 use std::thread;
 use std::time::Duration;
 
-use bench_rig::{OPCODE_BINARY, Replies, append_frame, connect, resident_bytes, upgrade};
+use bench_rig::{Replies, connect, resident_bytes, upgrade_with};
 
-use crate::Options;
+use crate::{Options, messages};
 
 /// How long the server is given to come to rest before it is looked at.
 const REST: Duration = Duration::from_millis(300);
 
 pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let pid = options.pid.ok_or("--memory needs --pid")?;
-    let mut frame = Vec::new();
-    let payload = vec![7; options.size];
-    append_frame(&mut frame, true, OPCODE_BINARY, options.masks, 1, &payload);
+    let frames = messages::batches(options);
     // What the server sets up for its first connection is not counted.
     {
         let mut first = Client::open(options, 0)?;
-        first.echo(&frame)?;
+        first.echo(&frames[0])?;
     }
     thread::sleep(REST);
     let before = resident_bytes(pid)?;
@@ -30,8 +28,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     }
     thread::sleep(REST);
     let open = resident_bytes(pid)?;
-    for client in &mut clients {
-        client.echo(&frame)?;
+    for (client, frame) in clients.iter_mut().zip(frames.iter().cycle()) {
+        client.echo(frame)?;
     }
     thread::sleep(REST);
     let echoed = resident_bytes(pid)?;
@@ -52,7 +50,7 @@ impl Client {
         let mut stream = connect(options.port, number)?;
         let mut replies = Replies::default();
         if !options.raw {
-            replies.count(&upgrade(&mut stream, options.port)?)?;
+            replies.count(&upgrade_with(&mut stream, options.port, options.deflate)?)?;
         }
         Ok(Self { stream, replies })
     }

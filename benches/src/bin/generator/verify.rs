@@ -5,10 +5,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use bench_rig::{
-    Masks, OPCODE_BINARY, OPCODE_CLOSE, OPCODE_PING, OPCODE_TEXT, append_frame, connect, upgrade,
+    COMPRESSED, DEFLATE_MIN_LEN, Masks, OPCODE_BINARY, OPCODE_CLOSE, OPCODE_PING, OPCODE_TEXT,
+    append_frame, connect, upgrade_with,
 };
 
 use crate::Options;
+use crate::messages::Codec;
 
 const OPCODE_PONG: u8 = 10;
 
@@ -24,11 +26,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 
 fn check(options: &Options, number: usize) -> Result<u64, Box<dyn Error>> {
     let mut stream = connect(options.port, number)?;
-    let rest = upgrade(&mut stream, options.port)?;
+    let rest = upgrade_with(&mut stream, options.port, options.deflate)?;
     let mut peer = Peer {
         stream,
         unread: rest,
         masks: options.masks,
+        codec: options.deflate.map(Codec::new),
         frames: 0,
     };
     let mut checked = 0;
@@ -49,21 +52,22 @@ fn check(options: &Options, number: usize) -> Result<u64, Box<dyn Error>> {
         options.size,
     ] {
         let binary: Vec<u8> = (0..len).map(|at| (at * 31 + number) as u8).collect();
-        peer.send(true, OPCODE_BINARY, &binary)?;
+        peer.send_message(OPCODE_BINARY, &binary)?;
         peer.expect(OPCODE_BINARY, &binary)?;
         let text: String = "żółw, 龜, 🐢, tortoise; "
             .chars()
             .cycle()
             .take(len)
             .collect();
-        peer.send(true, OPCODE_TEXT, text.as_bytes())?;
+        peer.send_message(OPCODE_TEXT, text.as_bytes())?;
         peer.expect(OPCODE_TEXT, text.as_bytes())?;
         checked += 2;
     }
     // In fragments, cut inside a character, with a Ping between them.
     let text = "żółw".repeat(300);
-    let (first, second) = text.as_bytes().split_at(701);
-    peer.send(false, OPCODE_TEXT, first)?;
+    let (opcode, payload) = peer.pack(OPCODE_TEXT, text.as_bytes());
+    let (first, second) = payload.split_at(payload.len() / 3 + 1);
+    peer.send(false, opcode, first)?;
     peer.send(true, OPCODE_PING, b"still there?")?;
     peer.send(false, 0, b"")?;
     peer.send(true, 0, second)?;
@@ -72,14 +76,8 @@ fn check(options: &Options, number: usize) -> Result<u64, Box<dyn Error>> {
     // All at once, and all in the first write.
     let mut burst = Vec::new();
     for at in 0..100u8 {
-        append_frame(
-            &mut burst,
-            true,
-            OPCODE_BINARY,
-            options.masks,
-            at.into(),
-            &[at; 50],
-        );
+        let (opcode, payload) = peer.pack(OPCODE_BINARY, &[at; 50]);
+        append_frame(&mut burst, true, opcode, options.masks, at.into(), &payload);
     }
     peer.stream.write_all(&burst)?;
     for at in 0..100 {
@@ -87,7 +85,8 @@ fn check(options: &Options, number: usize) -> Result<u64, Box<dyn Error>> {
     }
     // One byte a write.
     let mut slow = Vec::new();
-    append_frame(&mut slow, true, OPCODE_TEXT, options.masks, 3, b"slowly");
+    let (opcode, payload) = peer.pack(OPCODE_TEXT, b"slowly");
+    append_frame(&mut slow, true, opcode, options.masks, 3, &payload);
     for byte in slow {
         peer.stream.write_all(&[byte])?;
     }
@@ -107,10 +106,25 @@ struct Peer {
     stream: TcpStream,
     unread: Vec<u8>,
     masks: Masks,
+    /// What compresses here and inflates there, if that is agreed.
+    codec: Option<Codec>,
     frames: u32,
 }
 
 impl Peer {
+    fn send_message(&mut self, opcode: u8, payload: &[u8]) -> Result<(), Box<dyn Error>> {
+        let (opcode, payload) = self.pack(opcode, payload);
+        self.send(true, opcode, &payload)
+    }
+
+    /// Compresses a message, if that is agreed: its opcode, with RSV1 then, and its payload.
+    fn pack(&mut self, opcode: u8, payload: &[u8]) -> (u8, Vec<u8>) {
+        match &mut self.codec {
+            Some(codec) => (opcode | COMPRESSED, codec.compress(payload)),
+            None => (opcode, payload.to_vec()),
+        }
+    }
+
     fn send(&mut self, fin: bool, opcode: u8, payload: &[u8]) -> Result<(), Box<dyn Error>> {
         let mut frame = Vec::new();
         self.frames += 1;
@@ -120,6 +134,16 @@ impl Peer {
 
     fn expect(&mut self, opcode: u8, payload: &[u8]) -> Result<(), Box<dyn Error>> {
         let (got_opcode, got) = self.message()?;
+        let (got_opcode, got) = match &mut self.codec {
+            Some(codec) if got_opcode & COMPRESSED != 0 => {
+                (got_opcode ^ COMPRESSED, codec.inflate(&got)?)
+            }
+            // All that is sent here would be shorter.
+            Some(_) if opcode < OPCODE_CLOSE && payload.len() >= 2 * DEFLATE_MIN_LEN => {
+                return Err(format!("{} bytes came back plain", payload.len()).into());
+            }
+            _ => (got_opcode, got),
+        };
         if got_opcode == opcode && got == payload {
             return Ok(());
         }
@@ -132,13 +156,17 @@ impl Peer {
         .into())
     }
 
-    /// Reads a message, whole.
+    /// Reads a message, whole; its opcode is with RSV1, if that is set.
     fn message(&mut self) -> Result<(u8, Vec<u8>), Box<dyn Error>> {
         let mut message = (0, Vec::new());
         loop {
             let head = self.take(2)?;
             let (first, second) = (head[0], head[1]);
-            if first & 0x70 != 0 || second & 0x80 != 0 {
+            let rsv = match (&self.codec, first & 0xf) {
+                (Some(_), OPCODE_TEXT | OPCODE_BINARY) => first & 0x70 & !COMPRESSED,
+                _ => first & 0x70,
+            };
+            if rsv != 0 || second & 0x80 != 0 {
                 return Err(format!("a frame begins with {first:02x} {second:02x}").into());
             }
             let len = match second {
@@ -153,7 +181,7 @@ impl Peer {
                 return Ok((first & 0xf, payload));
             }
             if first & 0xf != 0 {
-                message.0 = first & 0xf;
+                message.0 = first & (0xf | COMPRESSED);
             }
             message.1.extend(payload);
             if first & 0x80 != 0 {

@@ -14,6 +14,15 @@ use crate::ProtocolError;
 #[derive(Clone, Debug)]
 pub struct Budget(Arc<Shared>);
 
+/// Equal are clones: what one holds, the other has not left.
+impl PartialEq for Budget {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Budget {}
+
 #[derive(Debug)]
 struct Shared {
     limit: usize,
@@ -99,5 +108,12 @@ mod tests {
         drop(lease);
         assert_eq!(budget.held(), 0);
         assert_eq!(budget.lease(11).unwrap_err(), refused);
+    }
+
+    #[test]
+    fn equal_are_clones() {
+        let budget = Budget::new(10);
+        assert_eq!(budget, budget.clone());
+        assert_ne!(budget, Budget::new(10));
     }
 }

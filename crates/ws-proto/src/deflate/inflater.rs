@@ -67,7 +67,7 @@ pub struct InflatePool {
 }
 
 /// How much inflating may cost, beside the `max_message` of each connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InflateConfig {
     /// The most bytes that one compressed byte may become, over a message that

@@ -31,7 +31,7 @@ pub struct DeflatePool {
 }
 
 /// How a [`DeflatePool`] compresses.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeflateConfig {
     /// From 0, which only stores, over 1, fast, to 9, small; 6 by default.

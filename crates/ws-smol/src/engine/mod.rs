@@ -25,6 +25,7 @@ use ws_proto::{Masking, MaskingPolicy as _, Receiver, Sender};
 use crate::{
     CloseStatus, Config,
     backlog::Backlog,
+    compression::Compression,
     error::{Error, Failure},
     input::Input,
     message::{Joiner, Message},
@@ -68,6 +69,7 @@ pub(crate) struct Engine<S> {
     close_status: Option<Box<CloseStatus>>,
     /// When waiting for the peer is over.
     deadline: Option<Instant>,
+    compression: Compression,
     config: Arc<Config>,
     life: Life,
     timer: Option<Timer>,
@@ -117,12 +119,27 @@ impl<S> Engine<S> {
             close_status: None,
             deadline: None,
             life: Life::new(),
+            compression: Compression::none(),
             config,
             timer: None,
             lent: None,
             agreed: None,
             span: (!span.is_none()).then(|| Box::new(span)),
         }
+    }
+
+    /// Compresses from now on, as was agreed on in the opening handshake.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn compress(&mut self, params: ws_handshake::DeflateParams) {
+        let masking = self.sender.masking();
+        self.receiver =
+            Receiver::new(masking.inbound(), self.config.limits).accept_compressed(true);
+        self.compression = Compression::new(params, masking, Arc::clone(&self.config));
+    }
+
+    #[cfg(feature = "deflate")]
+    pub(crate) fn deflate(&self) -> Option<ws_handshake::DeflateParams> {
+        self.compression.params()
     }
 
     pub(crate) const fn masking(&self) -> &Masking {
@@ -331,6 +348,11 @@ mod tests {
     fn idle_state_is_small() {
         let size = size_of::<Engine<()>>() + size_of::<Signals>();
         assert!(size <= 640, "{size} bytes");
+    }
+
+    #[test]
+    fn compression_that_was_not_agreed_on_is_one_word_at_most() {
+        assert!(size_of::<Compression>() <= size_of::<usize>());
     }
 
     #[test]

@@ -12,8 +12,10 @@ use ws_proto::{Chunk, Event, Masking, Message as MessageRef, MessageKind, Protoc
 use super::{Engine, Phase, TURNS, time::Life};
 use crate::{
     CloseStatus,
+    backlog::Backlog,
+    compression::LentInflate,
     error::Error,
-    message::{Message, Piece},
+    message::{Joiner, Message, Piece},
     outgoing::Output,
 };
 
@@ -165,6 +167,49 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// goes to the backlog.
     fn parse(&mut self, want: Option<Want>) -> Result<Option<Found>, ProtocolError> {
         self.spill();
+        loop {
+            let found = self.inflate(want)?;
+            // A backlog that is full leaves some of it.
+            if found.is_some() || self.compression.is_inflating() {
+                return Ok(found);
+            }
+            let found = self.parse_plain(want)?;
+            if found.is_some() || !self.compression.is_inflating() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Inflates the piece that was parsed last, if it is one of a compressed
+    /// message, up to what is wanted.
+    fn inflate(&mut self, want: Option<Want>) -> Result<Option<Found>, ProtocolError> {
+        let Some(mut pool) = self.compression.lend_inflate() else {
+            return Ok(None);
+        };
+        while let Some(chunk) = self.inflate_chunk(&mut pool)? {
+            let found = keep(chunk, want, &mut self.joiner, &mut self.backlog);
+            if found.is_some() || (want.is_none() && self.backlog.is_full()) {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Inflates the next chunk; `None` once there is nothing more of the piece.
+    pub(super) fn inflate_chunk<'p>(
+        &mut self,
+        pool: &'p mut LentInflate,
+    ) -> Result<Option<Chunk<'p>>, ProtocolError> {
+        self.life.has_data = true;
+        let inflated = self.compression.inflate(&mut self.input, pool);
+        if inflated.is_err() {
+            self.receiver.refuse();
+        }
+        inflated
+    }
+
+    /// Parses up to what is wanted, or up to a piece of a compressed message.
+    fn parse_plain(&mut self, want: Option<Want>) -> Result<Option<Found>, ProtocolError> {
         let Self {
             input,
             receiver,
@@ -174,11 +219,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             backlog,
             life,
             close_status,
+            compression,
             ..
         } = self;
         let std::ops::Range { start, end } = input.span();
         let mut rest = input.unparsed();
         let address = rest.as_ptr().addr();
+        let mut put_back = 0;
         let found = loop {
             let event = match receiver.receive(&mut rest) {
                 Ok(Some(event)) => event,
@@ -188,15 +235,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             match event {
                 Event::Data(chunk) => {
                     life.has_data = true;
-                    let Some(want) = want else {
-                        backlog.push(chunk);
-                        if backlog.is_full() {
-                            break Ok(None);
-                        }
-                        continue;
-                    };
                     let is_whole = chunk.first && chunk.last;
-                    let found = if want == Want::Chunk || (want == Want::Lend && is_whole) {
+                    if want == Some(Want::Chunk) || (want == Some(Want::Lend) && is_whole) {
                         // A piece lies right before the rest, except for a
                         // character that was split between reads.
                         let at = end - rest.len();
@@ -208,24 +248,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                             last: chunk.last,
                         };
                         let lies = chunk.data.as_bytes().as_ptr().addr();
-                        Some(if lies == address + span.start - start {
-                            Found::InPlace(span)
-                        } else {
-                            Found::Owned(chunk.into())
-                        })
-                    } else if is_whole {
-                        Some(Found::Owned(chunk.into()))
-                    } else {
-                        joiner.push(&chunk).map(Found::Owned)
-                    };
-                    if found.is_some() {
+                        if lies == address + span.start - start {
+                            break Ok(Some(Found::InPlace(span)));
+                        }
+                    }
+                    let found = keep(chunk, want, joiner, backlog);
+                    if found.is_some() || (want.is_none() && backlog.is_full()) {
                         break Ok(found);
                     }
+                }
+                Event::Compressed(piece) => {
+                    compression.open(&piece);
+                    put_back = piece.data.len();
+                    break Ok(None);
                 }
                 control => answer(&control, sender, output, life, close_status),
             }
         };
-        let left = rest.len();
+        let left = rest.len() + put_back;
         input.set_left(left);
         found
     }
@@ -311,6 +351,23 @@ pub(super) enum Target {
     /// So many bytes of the message that is read to where it belongs, or the
     /// first of them.
     Message(u64),
+}
+
+/// Keeps a chunk for later, or makes of it what is wanted.
+fn keep(
+    chunk: Chunk<'_>,
+    want: Option<Want>,
+    joiner: &mut Joiner,
+    backlog: &mut Backlog,
+) -> Option<Found> {
+    let Some(want) = want else {
+        backlog.push(chunk);
+        return None;
+    };
+    if want == Want::Chunk || (chunk.first && chunk.last) {
+        return Some(Found::Owned(chunk.into()));
+    }
+    joiner.push(&chunk).map(Found::Owned)
 }
 
 /// Deals with a control frame, and queues the reply that is owed.

@@ -73,7 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 ready!(self.poll_time());
                 continue;
             }
-            let handed_out = self.hand_out(cork, handler);
+            let handed_out = self.hand_out(cork, &mut share, handler);
             self.flush_cork(cork);
             match handed_out {
                 Ok(()) => {}
@@ -115,26 +115,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     fn hand_out(
         &mut self,
         cork: &mut Vec<u8>,
+        share: &mut usize,
         handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
     ) -> Result<(), Stop> {
         while let Some(found) = self.take_backlog(Want::Message) {
             if let Some(message) = found.into_message() {
-                let mut replies = Replies::new(&mut self.sender, &mut self.output, cork, None);
-                handler(message.as_ref(), &mut replies).map_err(Stop::Handler)?;
+                self.hand_over(message.as_ref(), cork, handler)?;
             }
             if self.output.is_full() {
                 return Ok(());
             }
         }
-        while !self.input.unparsed().is_empty() && !self.output.is_full() {
+        while !self.output.is_full() {
+            if self.compression.is_inflating() {
+                if *share == 0 {
+                    break;
+                }
+                self.hand_out_inflated(cork, share, handler)?;
+                continue;
+            }
+            if self.input.unparsed().is_empty() {
+                break;
+            }
             if self.hand_out_whole(cork, handler)? {
                 continue;
             }
             let mut rest = self.input.unparsed();
             let event = self.receiver.receive(&mut rest)?;
-            let left = rest.len();
+            let mut left = rest.len();
             match event {
                 None => {}
+                Some(Event::Compressed(piece)) => {
+                    self.compression.open(&piece);
+                    // It is put back in front of the rest.
+                    left += piece.data.len();
+                }
                 Some(Event::Data(Chunk {
                     data: MessageRef::Binary(bytes),
                     first: true,
@@ -149,9 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 Some(Event::Data(chunk)) => {
                     self.life.has_data = true;
                     if let Some(piece) = self.joiner.push(&chunk) {
-                        let (sender, output) = (&mut self.sender, &mut self.output);
-                        let mut replies = Replies::new(sender, output, cork, None);
-                        handler(piece.data.as_ref(), &mut replies).map_err(Stop::Handler)?;
+                        self.hand_over(piece.data.as_ref(), cork, handler)?;
                     }
                 }
                 Some(event) => {
@@ -171,6 +184,48 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             self.input.set_left(left);
         }
         Ok(())
+    }
+
+    /// Hands out what comes out of a piece of a compressed message. What others
+    /// wait for is how much that is, and not how little was read.
+    fn hand_out_inflated(
+        &mut self,
+        cork: &mut Vec<u8>,
+        share: &mut usize,
+        handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
+    ) -> Result<(), Stop> {
+        let Some(mut pool) = self.compression.lend_inflate() else {
+            return Ok(());
+        };
+        while let Some(chunk) = self.inflate_chunk(&mut pool)? {
+            *share = share.saturating_sub(chunk.data.len());
+            if chunk.first && chunk.last {
+                self.hand_over(chunk.data, cork, handler)?;
+            } else if let Some(piece) = self.joiner.push(&chunk) {
+                self.hand_over(piece.data.as_ref(), cork, handler)?;
+            }
+            if *share == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over a message that does not lie in the input.
+    fn hand_over(
+        &mut self,
+        message: MessageRef<'_>,
+        cork: &mut Vec<u8>,
+        handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
+    ) -> Result<(), Stop> {
+        let mut replies = Replies::new(
+            &mut self.sender,
+            &mut self.compression,
+            &mut self.output,
+            cork,
+            None,
+        );
+        handler(message, &mut replies).map_err(Stop::Handler)
     }
 
     /// Hands out the next message if it lies whole in the input, by a shorter
@@ -197,7 +252,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             len,
             room: address - frame,
         });
-        let mut replies = Replies::new(&mut self.sender, &mut self.output, cork, lent);
+        let mut replies = Replies::new(
+            &mut self.sender,
+            &mut self.compression,
+            &mut self.output,
+            cork,
+            lent,
+        );
         let result = handler(message, &mut replies);
         let echo = replies.into_echo();
         self.life.has_data = true;
@@ -252,7 +313,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             // What lay in front of it was dealt with before.
             room: span.start,
         };
-        let mut replies = Replies::new(&mut self.sender, &mut self.output, cork, Some(lent));
+        let mut replies = Replies::new(
+            &mut self.sender,
+            &mut self.compression,
+            &mut self.output,
+            cork,
+            Some(lent),
+        );
         let result = handler(MessageRef::Binary(message), &mut replies);
         if let Some(echo) = replies.into_echo() {
             self.write_echo(cork, &echo, span);

@@ -118,6 +118,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
 
     fn handle_time(&mut self) {
         self.has_progress = true;
+        // A thread that has nothing else to do is still asked for the time.
+        self.compression.sweep();
         if self.deadline.is_some() {
             return match (self.phase, self.write_error.take()) {
                 (Phase::Open, Some(error)) => self.abandon(Failure::Io(error)),

@@ -11,7 +11,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use ws_proto::{OutFrame, OutboxFull};
 
 use super::{Engine, Phase, TURNS};
-use crate::{error::Error, input::with_staging, outgoing::Outgoing};
+use crate::{compression::LentDeflate, error::Error, input::with_staging, outgoing::Outgoing};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Queues a frame, or refuses it where that would pass the limit.
@@ -25,16 +25,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 limit: self.output.limit,
             }));
         }
-        let frame = outgoing.frame(&mut self.sender)?;
-        self.output.push(&frame, 0);
-        Ok(())
+        self.take(outgoing)
     }
 
     /// Queues a frame whatever the limit; for a caller that has waited for
     /// room.
     pub(crate) fn queue_unbounded(&mut self, outgoing: &Outgoing<'_>) -> Result<(), Error> {
         self.check_sendable()?;
-        let frame = outgoing.frame(&mut self.sender)?;
+        self.take(outgoing)
+    }
+
+    fn take(&mut self, outgoing: &Outgoing<'_>) -> Result<(), Error> {
+        let mut lent = LentDeflate::default();
+        let frame = outgoing.frame(&mut self.sender, &mut self.compression, &mut lent)?;
         self.output.push(&frame, 0);
         Ok(())
     }
@@ -51,7 +54,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             let len = outgoing.frame_len(&self.sender);
             ready!(self.poll_room(len, outgoing.is_control()))?;
             self.check_sendable()?;
-            let frame = outgoing.frame(&mut self.sender)?;
+            let mut lent = LentDeflate::default();
+            let frame = outgoing.frame(&mut self.sender, &mut self.compression, &mut lent)?;
             *is_taken = true;
             //= RFC6455-6.1-7
             if self.output.outbox.is_empty() && self.output.held_pong.is_none() {

@@ -21,6 +21,39 @@ fn request(url: &str) -> ClientRequest {
     ClientRequest::new(Uri::parse(url).unwrap())
 }
 
+#[cfg(not(feature = "deflate"))]
+#[test]
+fn build_without_compression_declines_it_and_is_not_talked_into_it() {
+    let offer = || request("ws://example.com/").offer(ws_handshake::DeflateOffer::default());
+    let (near, far) = pipe(1000);
+    let (near, far) = run(zip(client_on(near, offer()), accept(far)));
+    assert!(
+        near.unwrap()
+            .response_headers()
+            .unwrap()
+            .get("Sec-WebSocket-Extensions")
+            .is_none()
+    );
+    drop(far.unwrap());
+    let (near, mut peer) = pipe(1000);
+    let agreeing = async {
+        let mut head = vec![0; 1000];
+        let len = peer.read(&mut head).await.unwrap();
+        let head = String::from_utf8_lossy(&head[..len]).into_owned();
+        let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap();
+        let accept = ws_handshake::accept_key(&key.as_bytes()[..24]);
+        let accept = str::from_utf8(&accept).unwrap();
+        let reply = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+             Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\
+             Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+        );
+        put(&mut peer, reply.as_bytes()).await;
+    };
+    let (outcome, ()) = run(zip(client_on(near, offer()), agreeing));
+    assert!(matches!(outcome, Err(Error::DeflateUnavailable)));
+}
+
 async fn read_all(mut pipe: Pipe) -> String {
     let mut all = Vec::new();
     pipe.read_to_end(&mut all).await.unwrap();

@@ -3,6 +3,8 @@
 mod cancel;
 mod close;
 mod control;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod dependencies;
 mod failure;
 mod halves;

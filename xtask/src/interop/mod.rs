@@ -1,5 +1,8 @@
 //! `cargo xtask interop`: the examples against WebSocket implementations of other people.
 
+mod deflate;
+mod relay;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,7 +16,9 @@ pub(crate) const HELP: &str = "
 cargo xtask interop [--allow-missing] [--self-check]
 
 Checks the example `echo`, on both adapters, with clients of PyPI websockets, npm ws and headless
-Chromium; and the example `client`, with both ways of masking, with servers of the first two.
+Chromium; and the example `client`, with both ways of masking, with servers of the first two. Then
+the same with permessage-deflate and each set of its parameters, through a relay that sees what is
+agreed and counts bytes.
 Needs python3 with venv, node with npm, and chromium; packages go to the target folder.
 
   --allow-missing   leave out peers whose tools are not there, and say so
@@ -41,6 +46,8 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         )?;
         peers.check_echo(&mut log)?;
         peers.check_client(&mut log)?;
+        deflate::check_echo(&peers, &mut log)?;
+        deflate::check_client(&peers, &mut log)?;
     }
     println!();
     for line in &log.lines {
@@ -111,34 +118,41 @@ impl Peers {
 
     /// Every client here against an echo server.
     fn check_server(&self, server: &str, url: &str, log: &mut Log) -> Result<(), Failure> {
+        for (name, mut client) in self.clients(url, "")? {
+            log.note(&format!("{name} with {server}"), tool::run(&mut client));
+        }
+        Ok(())
+    }
+
+    /// The clients that are there; with parameters of permessage-deflate those that can ask for
+    /// them.
+    fn clients(&self, url: &str, params: &str) -> Result<Vec<(&'static str, Command)>, Failure> {
+        let mut clients = Vec::new();
         if let Some(python) = &self.python {
             let mut client = Command::new(python);
-            client.arg(script("python_client.py")).arg(url);
-            log.note(
-                &format!("PyPI websockets with {server}"),
-                tool::run(&mut client),
-            );
+            client.arg(script("python_client.py")).args([url, params]);
+            clients.push(("PyPI websockets", client));
         }
         if let Some(modules) = &self.node {
             let mut client = node(modules, "node_client.cjs");
-            client.arg(url);
-            log.note(&format!("npm ws with {server}"), tool::run(&mut client));
+            client.args([url, params]);
+            clients.push(("npm ws", client));
         }
-        if let Some(chromium) = self.chromium {
+        if let Some(chromium) = self.chromium
+            && params.is_empty()
+        {
             let mut client = Command::new(tool::python()?);
             client.arg(script("browser.py")).args([url, chromium]);
-            log.note(&format!("Chromium with {server}"), tool::run(&mut client));
+            clients.push(("Chromium", client));
         }
-        Ok(())
+        Ok(clients)
     }
 
     fn check_echo(&self, log: &mut Log) -> Result<(), Failure> {
         for adapter in ["mio", "smol"] {
             let name = format!("echo --adapter {adapter}");
-            let mut echo = Command::new(tool::target_dir().join("release/echo"));
-            echo.args(["--listen", "127.0.0.1:0", "--adapter", adapter]);
-            let service = Service::start(&name, &mut echo)?;
-            self.check_server(&name, &url(&service, "/"), log)?;
+            let service = Service::start(&name, &mut echo(adapter))?;
+            self.check_server(&name, &url(&service), log)?;
             log.note(&format!("{name} stops when asked to"), service.stop());
         }
         Ok(())
@@ -166,8 +180,7 @@ impl Peers {
     }
 
     fn check_client(&self, log: &mut Log) -> Result<(), Failure> {
-        let dir = tool::target_dir().join("interop");
-        fs::create_dir_all(&dir)?;
+        let dir = messages_dir()?;
         for (name, service) in self.servers()? {
             for masking in [&[][..], &["--set-mask-to-zero"]] {
                 let line = ["client"]
@@ -176,7 +189,7 @@ impl Peers {
                     .copied()
                     .collect::<Vec<_>>();
                 println!("== {} with {name}", line.join(" "));
-                let result = send_all(&dir, &service, masking);
+                let result = send_all(&dir, &service, masking, service.port(), &|_| Ok(()));
                 log.note(&format!("{} with {name}", line.join(" ")), result);
             }
             log.note(&format!("{name} stops when asked to"), service.stop());
@@ -186,15 +199,23 @@ impl Peers {
 
     fn check_each_other(&self, log: &mut Log) -> Result<(), Failure> {
         for (name, service) in self.servers()? {
-            self.check_server(name, &url(&service, "/"), log)?;
+            self.check_server(name, &url(&service), log)?;
+            deflate::check_asking_clients(self, &service, log)?;
             log.note(&format!("{name} stops when asked to"), service.stop());
         }
         Ok(())
     }
 }
 
-/// Sends every message of the list with the example `client` and compares the replies.
-fn send_all(dir: &Path, service: &Service, flags: &[&str]) -> Result<(), Failure> {
+/// Sends every message of the list with the example `client` to `port`, which leads to the service,
+/// compares the replies, and asks `check` about each.
+fn send_all(
+    dir: &Path,
+    service: &Service,
+    flags: &[&str],
+    port: u16,
+    check: &dyn Fn(&Message) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let mut count = 0;
     for message in messages() {
         let paths: &[&str] = if message.is_everywhere {
@@ -203,9 +224,12 @@ fn send_all(dir: &Path, service: &Service, flags: &[&str]) -> Result<(), Failure
             &["/"]
         };
         for path in paths {
-            send(dir, service, flags, &message, path).map_err(|failure| {
-                Failure::new(format!("{} at {path}: {failure}", message.name))
-            })?;
+            let url = format!("ws://127.0.0.1:{port}{path}");
+            send(dir, service, flags, &message, &url)
+                .and_then(|()| check(&message))
+                .map_err(|failure| {
+                    Failure::new(format!("{} at {path}: {failure}", message.name))
+                })?;
             count += 1;
         }
     }
@@ -218,7 +242,7 @@ fn send(
     service: &Service,
     flags: &[&str],
     message: &Message,
-    path: &str,
+    url: &str,
 ) -> Result<(), Failure> {
     // What an earlier connection left, if it went wrong.
     while service.next_line(Duration::ZERO).is_some() {}
@@ -230,7 +254,7 @@ fn send(
         command.arg("--text");
     }
     let output = command
-        .arg(url(service, path))
+        .arg(url)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
@@ -262,6 +286,8 @@ struct Message {
     is_text: bool,
     /// Whether to send it to the server's other ways of answering too.
     is_everywhere: bool,
+    /// Whether it must become shorter where it is compressed.
+    is_compressible: bool,
 }
 
 fn messages() -> Vec<Message> {
@@ -270,6 +296,7 @@ fn messages() -> Vec<Message> {
         bytes,
         is_text,
         is_everywhere,
+        is_compressible: false,
     };
     // Without a short period, so that a piece in the wrong place is seen.
     let noise = |length: u32| {
@@ -277,7 +304,19 @@ fn messages() -> Vec<Message> {
             .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
             .collect::<Vec<_>>()
     };
+    let rows = (0..1000)
+        .map(|id| {
+            format!(
+                r#"{{"id":{id},"name":"row {id}","value":{}}},"#,
+                id * 37 % 101
+            )
+        })
+        .collect::<String>();
     vec![
+        Message {
+            is_compressible: true,
+            ..message("rows of JSON", rows.into_bytes(), true, true)
+        },
         message("text", b"Hello".to_vec(), true, true),
         message("unicode", "Grüße, κόσμε, 世界, 🙂".into(), true, false),
         message("empty text", Vec::new(), true, false),
@@ -292,8 +331,22 @@ fn messages() -> Vec<Message> {
     ]
 }
 
-fn url(service: &Service, path: &str) -> String {
-    format!("ws://127.0.0.1:{}{path}", service.port())
+fn url(service: &Service) -> String {
+    format!("ws://127.0.0.1:{}/", service.port())
+}
+
+/// The example `echo`, as it is to be started.
+fn echo(adapter: &str) -> Command {
+    let mut echo = Command::new(tool::target_dir().join("release/echo"));
+    echo.args(["--listen", "127.0.0.1:0", "--adapter", adapter]);
+    echo
+}
+
+/// The folder for what `client` is to send.
+fn messages_dir() -> Result<PathBuf, Failure> {
+    let dir = tool::target_dir().join("interop");
+    fs::create_dir_all(&dir)?;
+    Ok(dir)
 }
 
 fn script(name: &str) -> PathBuf {
