@@ -342,12 +342,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Keeps the link of a connection that is in the middle of something, and
     /// drops that of one that is idle.
     fn store(&mut self, key: usize) {
-        let is_compressed = self.slots[key].terms.is_some();
-        if is_compressed {
-            let now = self.tick();
-            self.codecs.settle(now);
-        }
         let slot = &mut self.slots[key];
+        let is_compressed = slot.terms.is_some();
         match slot.state {
             NOWHERE => {
                 let spare = &mut self.spares[slot.role.index()][usize::from(is_compressed)];
@@ -366,6 +362,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                     slot.state = NOWHERE;
                 }
             }
+        }
+        if is_compressed {
+            let now = self.tick();
+            self.codecs.settle(now);
         }
         self.await_close(key);
     }

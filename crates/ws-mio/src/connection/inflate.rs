@@ -8,28 +8,47 @@ use crate::{Handler, Peer, Transport, deflate::Rest};
 impl<H: Handler, T: Transport> Turn<'_, H, T> {
     /// Parses, inflates and dispatches, until the input is used up, the peer is
     /// stalled, the connection is over, or it had its share of the turn.
+    #[inline]
     pub(super) fn parse(&mut self, buffer: &mut [u8]) -> Parsed {
-        let mut start = 0;
-        loop {
-            if let Some(rest) = self.link.rest.take() {
-                let piece = &buffer[start..start + rest.len()];
-                start += piece.len();
-                let over = self.inflate(rest.with(piece));
-                if over.is_some() || self.link.rest.is_some() {
-                    let left = self.link.rest.map_or(0, Rest::len);
-                    return Parsed {
-                        over,
-                        rest: buffer.len() - start + left,
-                        begun: None,
-                    };
-                }
+        let mut left = buffer.len();
+        if self.link.rest.is_none() {
+            let parsed = self.parse_plain(buffer);
+            if self.link.rest.is_none() {
+                return parsed;
             }
+            left = parsed.rest;
+        }
+        self.parse_compressed(buffer, left)
+    }
+
+    /// Goes on with the last `left` bytes of the buffer, which begin with a
+    /// compressed message.
+    #[cold]
+    fn parse_compressed(&mut self, buffer: &mut [u8], mut left: usize) -> Parsed {
+        let len = buffer.len();
+        while let Some(rest) = self.link.rest.take() {
+            let piece = &buffer[len - left..][..rest.len()];
+            left -= piece.len();
+            let over = self.inflate(rest.with(piece));
+            if over.is_some() || self.link.rest.is_some() {
+                return Parsed {
+                    over,
+                    rest: left + self.link.rest.map_or(0, Rest::len),
+                    begun: None,
+                };
+            }
+            let start = len - left;
             let mut parsed = self.parse_plain(&mut buffer[start..]);
-            if parsed.over.is_some() || self.link.rest.is_none() {
+            if self.link.rest.is_none() {
                 parsed.begun = parsed.begun.map(|at| start + at.start..start + at.end);
                 return parsed;
             }
-            start = buffer.len() - parsed.rest;
+            left = parsed.rest;
+        }
+        Parsed {
+            over: None,
+            rest: left,
+            begun: None,
         }
     }
 
