@@ -39,7 +39,8 @@ pub struct DeflateConfig {
     /// Messages below this number of bytes go out plain; 128 by default.
     pub min_len: usize,
     /// The most compressors that are kept, and so the most connections whose
-    /// window is remembered; 32 by default, which is 12 MiB.
+    /// window is remembered; 128 by default, which is 46 MiB once so many are
+    /// in the middle of a conversation.
     pub max_live: usize,
 }
 
@@ -48,7 +49,7 @@ impl Default for DeflateConfig {
         Self {
             level: 6,
             min_len: 128,
-            max_live: 32,
+            max_live: 128,
         }
     }
 }
