@@ -237,7 +237,9 @@ impl Inflater {
             let room = (scratch.len() - *len) as u64;
             let room = room.min(left.saturating_add(1)) as usize;
             let end = *len + room;
-            let status = stream.inflate(piece, &mut scratch[..end], len)?;
+            let status = stream.inflate(piece, &mut scratch[..end], len);
+            // First, so that which of two errors is told does not depend on
+            // how much is inflated at once.
             //= RFC6455-10.4-1, RFC6455-10.4-2
             if stream.len > max_message {
                 return Err(ProtocolError::MessageTooBig {
@@ -246,7 +248,7 @@ impl Inflater {
                 });
             }
             let in_tail = stream.tail > 0;
-            match status {
+            match status? {
                 Status::StreamEnd if in_tail => {
                     stream.check_end()?;
                     break true;
