@@ -130,6 +130,20 @@ fn message_of_the_rfc_inflates_at_every_split() {
 }
 
 #[test]
+fn message_that_is_too_big_and_broken_is_too_big_however_it_comes() {
+    // A block of 61 bytes as they are, and one of no known kind.
+    let payload = [&[0, 61, 0, !61, 0xff][..], &[7; 61], &[0x07]].concat();
+    let too_big = ProtocolError::MessageTooBig { len: 61, limit: 60 };
+    for (limit, expected) in [(60, too_big), (61, ProtocolError::DeflateData)] {
+        for size in [1, 7, payload.len()] {
+            let pieces = payload.chunks(size);
+            let inflated = Peer::with_max_message(limit).inflate(MessageKind::Binary, pieces);
+            assert_eq!(inflated, Err(expected), "{size} bytes at a time");
+        }
+    }
+}
+
+#[test]
 fn empty_message_is_one_byte() {
     //= RFC7692-7.2.3.6-1
     let mut peer = Peer::new(TAKEOVER);
