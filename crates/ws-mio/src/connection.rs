@@ -16,7 +16,7 @@ use crate::{
     deflate::{Deflating, Inflating, Rest, Terms},
     metrics::Counters,
     order::Order,
-    outgoing::{IN_PLACE_MIN, Outgoing},
+    outgoing::Outgoing,
     pool::{Gather, Pool},
     scratch::Scratch,
     wheel::{Tick, Timer},
@@ -684,10 +684,8 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             };
             messages += 1;
             let bytes = message.as_bytes();
-            if bytes.len() >= IN_PLACE_MIN {
-                let payload = bytes.as_ptr().addr();
-                peer.outgoing.lend(bytes, payload - start, payload - frame);
-            }
+            let payload = bytes.as_ptr().addr();
+            peer.outgoing.lend(bytes, payload - start, payload - frame);
             self.handler.on_message(peer, message);
         };
         if messages > 0 {
