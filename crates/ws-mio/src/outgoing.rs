@@ -172,20 +172,35 @@ impl Outgoing {
         transport: &mut dyn Transport,
     ) -> Backpressure {
         // What most frames are: short, and with nothing in the way.
-        let is_plain = self.outbox.is_empty() && !self.is_over();
-        if is_plain && frame.len() < IN_PLACE_MIN && cork.len() + frame.len() < CORK_MAX {
+        if self.outbox.is_empty() && !self.is_over() && frame.len() < IN_PLACE_MIN {
             self.counts.count(&frame);
             frame.append_to(cork, 0);
-            return Backpressure::Sent;
+            if cork.len() < CORK_MAX {
+                return Backpressure::Sent;
+            }
+            self.relieve(cork, transport);
+            self.count_unasked(0);
+            return self.verdict();
         }
         self.send_keyed(None, frame, cork, transport)
     }
 
-    /// Tells what became of what was just sent.
-    const fn verdict(&self) -> Backpressure {
+    /// Writes a cork that has grown long.
+    #[cold]
+    fn relieve(&mut self, cork: &mut Vec<u8>, transport: &mut dyn Transport) {
+        if self.in_place.is_empty() {
+            self.flush_cork(cork, transport);
+        }
+    }
+
+    /// Tells what became of what was just sent, and counts it if it waits.
+    fn verdict(&mut self) -> Backpressure {
         match self.pending() {
             0 => Backpressure::Sent,
-            pending => Backpressure::Queued(pending),
+            pending => {
+                self.counts.queued += 1;
+                Backpressure::Queued(pending)
+            }
         }
     }
 
@@ -214,10 +229,8 @@ impl Outgoing {
             self.counts.refused += 1;
             return full.into();
         }
-        let verdict = self.verdict();
         self.counts.count(&frame);
-        self.counts.queued += u64::from(verdict != Backpressure::Sent);
-        verdict
+        self.verdict()
     }
 
     /// Puts a frame behind what waits.
@@ -267,8 +280,8 @@ impl Outgoing {
             }
             _ => {
                 frame.append_to(cork, 0);
-                if cork.len() >= CORK_MAX && self.in_place.is_empty() {
-                    self.flush_cork(cork, transport);
+                if cork.len() >= CORK_MAX {
+                    self.relieve(cork, transport);
                 }
             }
         }
