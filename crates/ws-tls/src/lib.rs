@@ -1,4 +1,4 @@
-//! TLS for WebSocket endpoints, without sockets: configurations of [rustls](rustls) made of PEM, and errors by cause.
+//! TLS for WebSocket endpoints, without sockets: configurations of [rustls] made of PEM, and errors by cause.
 //!
 //! It opens no connection and knows nothing of WebSocket; it is the one crate here that knows the version of rustls, and
 //! re-exports it for those who configure more than it does.
