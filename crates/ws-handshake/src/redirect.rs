@@ -41,9 +41,7 @@ impl ClientRequest {
 }
 
 fn is_same_origin(one: &Uri, other: &Uri) -> bool {
-    one.is_secure() == other.is_secure()
-        && one.host() == other.host()
-        && one.port() == other.port()
+    one.is_secure() == other.is_secure() && one.host() == other.host() && one.port() == other.port()
 }
 
 /// Why a redirect is not followed.
@@ -112,7 +110,12 @@ mod tests {
             let is_redirect = [301, 302, 303, 307, 308].contains(&status);
             assert_eq!(followed.unwrap().is_some(), is_redirect, "{status}");
         }
-        assert!(request("ws://a/").follow(&reply(302, "")).unwrap().is_none());
+        assert!(
+            request("ws://a/")
+                .follow(&reply(302, ""))
+                .unwrap()
+                .is_none()
+        );
     }
 
     #[test]
@@ -154,6 +157,12 @@ mod tests {
         for to in ["ws://a/", "http://a/", "http://a:443/"] {
             assert_eq!(follow("wss://a/", to).unwrap_err(), RedirectError::Insecure);
         }
-        assert!(follow("wss://a/", "//b/").unwrap().unwrap().uri().is_secure());
+        assert!(
+            follow("wss://a/", "//b/")
+                .unwrap()
+                .unwrap()
+                .uri()
+                .is_secure()
+        );
     }
 }
