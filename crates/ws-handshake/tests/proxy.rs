@@ -115,6 +115,8 @@ fn a_refusal_of_connect_has_its_status() {
     );
     assert_eq!(refused(b"HTTP/1.1 200 OK\n\n").kind(), "bad_line_ending");
     assert_eq!(refused(&[b'x'; 9000]).kind(), "head_too_large");
+    let for_ever = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1000);
+    assert_eq!(refused(&for_ever).kind(), "head_too_large");
 }
 
 #[test]
