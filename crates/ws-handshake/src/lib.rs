@@ -95,6 +95,7 @@
 //!
 //! - `std` (default): [`Nonce`]s from the thread's random number generator.
 //! - `http`: conversions to and from the types of the `http` crate.
+//! - `proxy`: what is said to a proxy before the handshake: the module `proxy`.
 
 #![no_std]
 
@@ -130,6 +131,9 @@ mod error;
 
 #[cfg(feature = "http")]
 mod http;
+
+#[cfg(feature = "proxy")]
+pub mod proxy;
 
 pub use client::{
     Agreed, ClientHandshake, ClientProgress, ClientRequest, ClientRequestError, HttpResponse,
