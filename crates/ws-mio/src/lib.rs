@@ -102,6 +102,7 @@ mod connect;
 mod connection;
 mod context;
 mod deflate;
+mod drain;
 mod event_loop;
 mod handler;
 pub mod memory;
@@ -114,6 +115,7 @@ mod pool;
 mod remote;
 mod runner;
 mod scratch;
+mod seats;
 mod server;
 mod socket;
 mod topics;
@@ -126,6 +128,7 @@ pub use config::{Accepting, ClientConfig, Config, SlowConsumer};
 pub use connect::{Connect, Orders};
 pub use connection::Ready;
 pub use context::Loop;
+pub use drain::Drain;
 pub use event_loop::EventLoop;
 pub use handler::{Accept, Decision, Handler, Incoming};
 pub use metrics::Metrics;
@@ -142,7 +145,7 @@ pub use ws_handshake::{
 };
 pub use ws_proto::{
     self, Chunk, CloseCode, ControlledNetwork, KeepaliveConfig, Limits, Message, MessageKind,
-    Prepared,
+    Prepared, TimeLimits,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};
