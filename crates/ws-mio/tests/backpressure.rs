@@ -151,7 +151,7 @@ fn ping_flood_of_a_peer_that_never_reads_is_bounded() {
     let begun = sent % 131;
     let rest = if begun > 0 { &flood[begun..131] } else { b"" };
     let last = [rest, &masked(0x89, &[2; 125])].concat();
-    let writing = std::thread::spawn(move || writer.write_all(&last).unwrap());
+    let writing = thread::spawn(move || writer.write_all(&last).unwrap());
     let mut pong = [0; 127];
     while pong[2] != 2 {
         stream.read_exact(&mut pong).unwrap();
