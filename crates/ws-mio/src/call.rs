@@ -57,8 +57,8 @@ pub enum OpenError {
     /// It took longer than `handshake_timeout`.
     #[error("no opening handshake within handshake_timeout")]
     Timeout,
-    /// The loop has `max_connections` already.
-    #[error("the loop has max_connections already")]
+    /// The loop has `max_connections` already, or holds close to `max_memory`.
+    #[error("the loop has max_connections already, or holds close to max_memory")]
     Full,
     /// The loop stops.
     #[error("the loop stops")]

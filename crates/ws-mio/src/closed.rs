@@ -38,6 +38,12 @@ pub enum Cause<'a> {
     Io(&'a io::Error),
     /// The peer took too long.
     Timeout(Timeout),
+    /// The peer sent more Pings and Pongs in a second than
+    /// `time_limits.max_control_rate`; it was told so with 1008.
+    ControlFlood,
+    /// We dropped the connection as the loop held more than `max_memory`, and
+    /// most of it for such as this one.
+    OverMemory,
 }
 
 /// What the peer took too long for.
@@ -48,8 +54,17 @@ pub enum Timeout {
     Pong,
     /// Any data (`keepalive.idle_timeout`).
     Idle,
-    /// The answer to our Close (`close_timeout`).
+    /// The answer to our Close (`close_timeout`), or to that of a
+    /// [drain](crate::Remote::drain).
     Close,
+    /// Any of what waits for it (`time_limits.write_progress`).
+    Write,
+    /// The end of what it began (`time_limits.message`); it was told so with
+    /// 1008.
+    Message,
+    /// Nothing: the connection is as old as it may be (`time_limits.lifetime`),
+    /// and was closed with 1001.
+    Lifetime,
 }
 
 impl<'a> Closed<'a> {

@@ -3,12 +3,19 @@
 use std::time::Duration;
 
 use ws_handshake::{OriginPolicy, ServerConfig};
-use ws_proto::{ControlledNetwork, KeepaliveConfig, Limits};
+use ws_proto::{ControlledNetwork, KeepaliveConfig, Limits, TimeLimits};
 #[cfg(feature = "deflate")]
 use ws_proto::{DeflateConfig, InflateConfig};
 
 /// What a [`Server`](crate::Server) allows and waits for. Decided before it
 /// runs, and never changed.
+///
+/// All limits are here: on size in `limits`, on time in `time_limits`,
+/// `keepalive` and the two timeouts, on number in `max_connections` and
+/// `max_connections_per_address`, and on memory in `high_water`,
+/// `max_backpressure` and `max_memory`. All are finite by default, but for
+/// `keepalive.idle_timeout`, `time_limits.lifetime` and
+/// `max_connections_per_address`, which would surprise some.
 ///
 /// ```
 /// use std::time::Duration;
@@ -25,6 +32,9 @@ pub struct Config {
     pub handshake: ServerConfig,
     /// How much a peer may send.
     pub limits: Limits,
+    /// How long it may take for what it began, and how often it may ask for
+    /// an answer.
+    pub time_limits: TimeLimits,
     /// The flag `accept-unmasked-frame` of [MS-WSPE]: the peers from which
     /// frames are accepted whether masked or not. Nobody by default.
     ///
@@ -43,6 +53,11 @@ pub struct Config {
     pub keepalive: KeepaliveConfig,
     /// How long a peer may take for its request; 10 s by default.
     pub handshake_timeout: Duration,
+    /// How many bytes of its request a peer must send in a second, on average
+    /// from the first of them on; 100 by default. Who trickles is answered with
+    /// 408 well before `handshake_timeout`. A request that comes within the
+    /// first two seconds is never too slow.
+    pub min_head_rate: u32,
     /// How long to wait for the peer's Close after ours, and for the peer to
     /// read what was written last; 5 s by default.
     pub close_timeout: Duration,
@@ -65,6 +80,21 @@ pub struct Config {
     /// How many connections may be open in a loop; 1,000,000 by default.
     /// Further ones are closed as they come.
     pub max_connections: usize,
+    /// How many connections may come from one address, over all loops; as an
+    /// IPv6 peer has many, from one /64 network. Further ones are closed as
+    /// they come, or refused with 503 where the address is known from the
+    /// request only.
+    ///
+    /// No limit by default: behind a proxy all have the address of that.
+    pub max_connections_per_address: usize,
+    /// How many bytes a loop may hold for its connections; 1 GiB by default.
+    /// Counted are input that was read and not parsed, messages that are
+    /// joined, requests that came in part, and what waits for slow peers.
+    ///
+    /// Above three quarters of it new connections are refused. Above it the
+    /// connections that hold most are dropped, with
+    /// [`Cause::OverMemory`](crate::Cause::OverMemory), until an eighth is free.
+    pub max_memory: usize,
     /// The size of the read buffer, of which a loop has one; 512 KiB by
     /// default.
     pub read_buffer: usize,
@@ -90,10 +120,12 @@ impl Config {
         Self {
             handshake: ServerConfig::new(origins),
             limits: Limits::default(),
+            time_limits: TimeLimits::default(),
             accept_unmasked_frame: ControlledNetwork::new(),
             set_mask_to_zero: ControlledNetwork::new(),
             keepalive: KeepaliveConfig::default(),
             handshake_timeout: Duration::from_secs(10),
+            min_head_rate: 100,
             close_timeout: Duration::from_secs(5),
             high_water: 64 * 1024,
             max_backpressure: 1024 * 1024,
@@ -101,6 +133,8 @@ impl Config {
             threads: 1,
             accepting: Accepting::default(),
             max_connections: 1_000_000,
+            max_connections_per_address: usize::MAX,
+            max_memory: 1024 * 1024 * 1024,
             read_buffer: 512 * 1024,
             gather_buffers: 64 * 1024 * 1024,
             #[cfg(feature = "deflate")]
@@ -168,6 +202,8 @@ pub struct ClientConfig {
     pub set_mask_to_zero: ControlledNetwork,
     /// How much the server may send.
     pub limits: Limits,
+    /// As [`Config::time_limits`].
+    pub time_limits: TimeLimits,
     /// When to ask whether a silent server is there, and when to give it up.
     pub keepalive: KeepaliveConfig,
     /// How long to connect and to wait for the reply; 10 s by default.
@@ -203,6 +239,7 @@ impl ClientConfig {
         Self {
             set_mask_to_zero: ControlledNetwork::new(),
             limits: server.limits,
+            time_limits: server.time_limits,
             keepalive: server.keepalive,
             handshake_timeout: server.handshake_timeout,
             close_timeout: server.close_timeout,

@@ -5,12 +5,12 @@ use std::{io, mem, ops::Range, time::Duration};
 
 use tracing::debug;
 use ws_proto::{
-    Assembler, Chunk, CloseFrame, Event, Keepalive, Limits, Masking, MaskingPolicy, Message,
-    ProtocolError, Receiver,
+    Assembler, Chunk, CloseCode, CloseFrame, Event, Keepalive, Limits, Masking, MaskingPolicy,
+    Message, ProtocolError, Receiver,
 };
 
 use crate::{
-    Cause, Closed, Handler, Peer, PeerId, SlowConsumer, Transport,
+    Cause, Closed, Handler, Peer, PeerId, SlowConsumer, Timeout, Transport,
     arena::NOWHERE,
     connect::Role,
     deflate::{Deflating, Inflating, Rest, Terms},
@@ -108,8 +108,10 @@ pub(crate) struct Link {
     unread: Vec<u8>,
     /// The compressed message that it begins with, if it was unmasked already.
     rest: Option<Rest>,
-    /// When the peer's Close is due, after ours.
-    pub(crate) close_by: Option<Tick>,
+    /// By when the peer has to do what.
+    pub(crate) deadlines: Deadlines,
+    /// The bytes held for it that the loop has counted.
+    pub(crate) counted: usize,
     /// It had a turn since its frames were counted.
     is_used: bool,
 }
@@ -128,7 +130,8 @@ impl Link {
             outgoing: Outgoing::new(masking, max_backpressure, slow_consumer),
             unread: Vec::new(),
             rest: None,
-            close_by: None,
+            deadlines: Deadlines::default(),
+            counted: 0,
             is_used: false,
         }
     }
@@ -145,6 +148,21 @@ impl Link {
             && self.outgoing.is_idle()
             && self.unread.is_empty()
             && self.rest.is_none()
+    }
+
+    /// Returns how many bytes are held for the peer.
+    fn held(&self) -> usize {
+        let gathered = self.gather.as_ref();
+        self.unread.capacity()
+            + self.assembler.buffered()
+            + self.outgoing.pending()
+            + gathered.map_or(0, |gather| gather.scratch.len())
+    }
+
+    /// Notes and returns how many bytes are held for the peer.
+    pub(crate) fn count_held(&mut self) -> usize {
+        self.counted = self.held();
+        self.counted
     }
 
     /// Adds what was received and sent since this was last asked.
@@ -238,6 +256,8 @@ pub(crate) struct Turn<'a, H: Handler, T> {
     pub(crate) counters: Option<&'a Counters>,
     /// How many bytes may wait for the peer before reading from it stops.
     pub(crate) high_water: usize,
+    /// How many Pings and Pongs may come in a second.
+    pub(crate) max_control_rate: u32,
     pub(crate) now: Duration,
 }
 
@@ -273,7 +293,10 @@ macro_rules! join {
     }};
 }
 
+mod deadlines;
 mod inflate;
+
+pub(crate) use deadlines::Deadlines;
 
 impl<H: Handler, T: Transport> Turn<'_, H, T> {
     /// Does one thing for the application.
@@ -285,7 +308,10 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     /// then reads and parses what the transport has.
     pub(crate) fn run(&mut self, scratch: &mut Scratch, have: Range<usize>, ready: Ready) -> Fate {
         self.link.is_used = true;
-        let fate = self.converse(scratch, have, ready);
+        let fate = match self.link.deadlines.expired.take() {
+            None => self.converse(scratch, have, ready),
+            Some(timeout) => self.expire(timeout),
+        };
         let (outgoing, transport) = (&mut self.link.outgoing, &mut self.slot.transport);
         match fate {
             Fate::End { .. } => outgoing.flush_last(self.cork, transport),
@@ -461,9 +487,15 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             };
             if let Event::Data(chunk) = &event {
                 self.slot.keepalive.handle_data(self.now);
+                self.link.deadlines.has_finished |= chunk.last;
                 if let Some(counters) = self.counters {
                     counters.messages_received.add(chunk.last.into());
                 }
+            }
+            if let Event::Ping(_) | Event::Pong(_) = &event
+                && self.slot.keepalive.handle_control(self.now) > self.max_control_rate
+            {
+                break Some(self.turn_away("control_flood", Cause::ControlFlood));
             }
             match event {
                 Event::Data(chunk) if H::CHUNKS => {
@@ -514,7 +546,10 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                 Event::Close(frame) => {
                     //= RFC6455-5.5.1-7, RFC6455-7.1.5-1, RFC6455-7.1.6-1
                     let cause = match self.link.outgoing.sender.respond(&event) {
-                        None => Cause::Local,
+                        None => match self.link.deadlines.closed_for {
+                            None => Cause::Local,
+                            Some(timeout) => Cause::Timeout(timeout),
+                        },
                         Some(reply) => {
                             self.link
                                 .outgoing
@@ -609,6 +644,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         if len > 0 {
             self.slot.keepalive.handle_data(self.now);
         }
+        self.link.deadlines.has_finished |= last;
         if let Some(counters) = self.counters {
             counters.messages_received.add(last.into());
         }
@@ -690,6 +726,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         };
         if messages > 0 {
             self.slot.keepalive.handle_data(self.now);
+            self.link.deadlines.has_finished = true;
             if let Some(counters) = self.counters {
                 counters.messages_received.add(messages);
             }
@@ -709,6 +746,29 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                 .send(close, self.cork, &mut self.slot.transport);
         }
         self.closed(Cause::Protocol(error));
+        Fate::End { linger: true }
+    }
+
+    /// Ends a connection that has until now for something.
+    #[cold]
+    fn expire(&mut self, timeout: Timeout) -> Fate {
+        let cause = Cause::Timeout(timeout);
+        self.turn_away(cause.name(), cause)
+    }
+
+    /// Tells the peer which limit it has passed, and the application.
+    #[cold]
+    fn turn_away(&mut self, reason: &str, cause: Cause<'_>) -> Fate {
+        debug!(reason, "the peer has passed a limit");
+        let code = CloseCode::POLICY_VIOLATION;
+        let close = Some(CloseFrame { code, reason });
+        if let Ok(close) = self.link.outgoing.sender.close(close) {
+            self.link
+                .outgoing
+                .send(close, self.cork, &mut self.slot.transport);
+        }
+        self.link.receiver.refuse();
+        self.closed(cause);
         Fate::End { linger: true }
     }
 

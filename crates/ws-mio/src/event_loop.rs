@@ -3,9 +3,11 @@
 
 mod admit;
 mod connect;
+mod drain;
 mod end;
 mod orders;
 mod publish;
+mod shed;
 mod time;
 mod upgrade;
 
@@ -14,7 +16,6 @@ use std::{collections::HashMap, fmt, io, mem, ops::Range, sync::Arc, time::Durat
 use mio::{Interest, Registry, Token, net::TcpStream};
 use slab::Slab;
 use tracing::{Span, span::EnteredSpan, warn};
-use ws_handshake::HeadReader;
 
 use crate::{
     Cause, Config, Handler, Loop, Peer, PeerId, Ready, Remote, Transport,
@@ -28,9 +29,12 @@ use crate::{
     pool::Pool,
     remote::{Mailbox, Task},
     scratch::Scratch,
+    seats::Seats,
     topics::Topics,
-    wheel::{Tick, Wheel, tick_at},
+    wheel::{Tick, Wheel, tick_from},
 };
+
+use self::{drain::Draining, upgrade::Request};
 
 /// What a [`Server`](crate::Server) runs on a thread, without what waits: for
 /// a loop of one's own, or a simulation, that serves very many connections.
@@ -100,7 +104,7 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     /// What those need that agreed on compression.
     codecs: Codecs,
     /// Requests that came in part.
-    requests: Slab<HeadReader>,
+    requests: Slab<Request>,
     /// Opening handshakes of our own.
     calls: Slab<Call>,
     scratch: Scratch,
@@ -120,11 +124,18 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     audience: Vec<u32>,
     /// When connections that asked for it are called.
     timers: HashMap<u32, Tick>,
+    /// When connections are too old, if they ever are.
+    lifetimes: HashMap<u32, Tick>,
+    /// Where connections come from, if that is counted.
+    seats: Seats,
+    /// How many bytes are held for connections.
+    held: usize,
     wheel: Wheel,
     /// The time of this turn, since the loop began.
     now: Duration,
     generation: u32,
     stop_by: Option<Tick>,
+    draining: Option<Draining>,
     /// Spans of connections, where somebody listens to them.
     spans: HashMap<PeerId, Span>,
 }
@@ -156,6 +167,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let spares = Role::ALL.map(|role| [false, true].map(|flag| new_link(role, flag, &config)));
         let counters = Arc::clone(&remote.mailboxes()[usize::from(index)].counters);
         let codecs = Codecs::of_loop(&config, &counters);
+        let hall = Arc::clone(remote.hall());
+        let seats = Seats::new(hall, config.max_connections_per_address);
         let read_buffer = config.read_buffer.max(1024);
         let pool = Pool::new(read_buffer, config.gather_buffers);
         Self {
@@ -181,10 +194,14 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             run: Vec::new(),
             audience: Vec::new(),
             timers: HashMap::new(),
+            lifetimes: HashMap::new(),
+            seats,
+            held: 0,
             wheel: Wheel::new(),
             now: Duration::ZERO,
             generation: 0,
             stop_by: None,
+            draining: None,
             spans: HashMap::new(),
         }
     }
@@ -224,7 +241,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
     /// Ends a turn: has connections go on that had their share, calls those
     /// whose time has come, and does what handlers have asked for. `false` once
-    /// the loop was [stopped](Remote::stop) and all connections are closed.
+    /// the loop was [stopped](Remote::drain) and all connections are closed.
     pub fn finish_turn(&mut self) -> bool {
         for id in mem::take(&mut self.again) {
             if self.is_current(id) {
@@ -235,9 +252,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.keep_time();
         self.carry_out();
         self.count_frames();
-        !self
-            .stop_by
-            .is_some_and(|at| self.slots.is_empty() || self.tick() >= at)
+        !(self.is_stopping() && self.slots.is_empty())
     }
 
     /// Returns what reaches the loop from other threads.
@@ -319,6 +334,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             orders: Some(&mut self.orders),
             counters: Some(&self.counters),
             high_water: self.config.high_water,
+            max_control_rate: self.config.time_limits.max_control_rate,
             now: self.now,
         };
         turn.call(first);
@@ -337,6 +353,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
         self.store(key);
         self.want_writable(key);
+        self.shed();
     }
 
     /// Keeps the link of a connection that is in the middle of something, and
@@ -351,14 +368,18 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                     let fresh = new_link(slot.role, is_compressed, &self.config);
                     let mut link = mem::replace(spare, fresh);
                     link.add_counts_to(&self.counters);
+                    self.held += link.count_held();
                     slot.state = self.links.insert(link) as u32;
                 }
             }
             state => {
                 let link = &mut self.links[state as usize];
                 link.add_counts_to(&self.counters);
+                self.held -= link.counted;
+                self.held += link.count_held();
                 if link.is_idle() {
-                    self.links.remove(state as usize);
+                    let link = self.links.remove(state as usize);
+                    self.held -= link.counted;
                     slot.state = NOWHERE;
                 }
             }
@@ -367,20 +388,20 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             let now = self.tick();
             self.codecs.settle(now);
         }
-        self.await_close(key);
+        self.await_peer(key);
     }
 
-    /// Starts the clock for the peer's Close once ours was sent.
-    fn await_close(&mut self, key: usize) {
+    /// Starts and stops the clocks for what the peer owes us.
+    fn await_peer(&mut self, key: usize) {
         let slot = &self.slots[key];
         if slot.state == NOWHERE || slot.phase != Phase::Open {
             return;
         }
+        let (now, config, stop_by) = (self.tick(), &self.config, self.stop_by);
         let link = &mut self.links[slot.state as usize];
-        if link.outgoing.sender.is_close_sent() && link.close_by.is_none() {
-            let until = tick_at(self.now.saturating_add(self.config.close_timeout));
-            link.close_by = Some(until);
-            self.arm(key, until);
+        let close = || stop_by.unwrap_or_else(|| tick_from(now, config.close_timeout));
+        if let Some(at) = link.keep_deadlines(now, &config.time_limits, close) {
+            self.arm(key, at);
         }
     }
 

@@ -107,6 +107,7 @@ mod connect;
 mod connection;
 mod context;
 mod deflate;
+mod drain;
 mod event_loop;
 mod handler;
 pub mod memory;
@@ -122,6 +123,7 @@ mod proxy;
 mod remote;
 mod runner;
 mod scratch;
+mod seats;
 mod server;
 mod socket;
 mod topics;
@@ -134,6 +136,7 @@ pub use config::{Accepting, ClientConfig, Config, SlowConsumer};
 pub use connect::{Connect, Orders};
 pub use connection::Ready;
 pub use context::Loop;
+pub use drain::Drain;
 pub use event_loop::EventLoop;
 pub use handler::{Accept, Decision, Handler, Incoming};
 pub use metrics::Metrics;
@@ -155,7 +158,7 @@ pub use ws_handshake::{
 };
 pub use ws_proto::{
     self, Chunk, CloseCode, ControlledNetwork, KeepaliveConfig, Limits, Message, MessageKind,
-    Prepared,
+    Prepared, TimeLimits,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};

@@ -165,6 +165,13 @@ counters! {
     accepted,
     /// Transports that were dropped at once, over max_connections.
     over_max_connections,
+    /// Transports that were dropped at once, over max_connections_per_address.
+    over_max_connections_per_address,
+    /// Transports that were dropped at once, as the loop held more than three
+    /// quarters of max_memory.
+    refused_over_memory,
+    /// Connections that were dropped for max_memory, open or not.
+    shed,
     /// Transports that ended before their request was whole.
     abandoned,
     /// Connections to servers that were begun.
@@ -209,7 +216,7 @@ counters! {
 }
 
 /// The names of [`Cause`]s.
-const CAUSES: [&str; 10] = [
+const CAUSES: [&str; 15] = [
     "peer",
     "local",
     "aborted",
@@ -220,6 +227,11 @@ const CAUSES: [&str; 10] = [
     "pong_timeout",
     "idle_timeout",
     "close_timeout",
+    "write_timeout",
+    "message_timeout",
+    "lifetime",
+    "control_flood",
+    "over_memory",
 ];
 
 impl Counters {
@@ -290,6 +302,11 @@ impl Cause<'_> {
             Self::Timeout(Timeout::Pong) => "pong_timeout",
             Self::Timeout(Timeout::Idle) => "idle_timeout",
             Self::Timeout(Timeout::Close) => "close_timeout",
+            Self::Timeout(Timeout::Write) => "write_timeout",
+            Self::Timeout(Timeout::Message) => "message_timeout",
+            Self::Timeout(Timeout::Lifetime) => "lifetime",
+            Self::ControlFlood => "control_flood",
+            Self::OverMemory => "over_memory",
         }
     }
 }

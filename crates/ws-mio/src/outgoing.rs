@@ -56,6 +56,8 @@ pub(crate) struct Outgoing {
     pub(crate) paused: bool,
     /// The application dropped the connection.
     pub(crate) aborted: bool,
+    /// The transport has taken some of what waited since somebody asked.
+    pub(crate) has_moved: bool,
     /// What is sent now answers what the peer sent.
     pub(crate) answering: bool,
     /// The transport itself holds something back.
@@ -120,6 +122,7 @@ impl Outgoing {
             broken: None,
             paused: false,
             aborted: false,
+            has_moved: false,
             answering: false,
             is_held_back: false,
             unasked: 0,
@@ -331,7 +334,8 @@ impl Outgoing {
     /// Counts what has come to the outbox since `pending` bytes waited there.
     const fn count_unasked(&mut self, pending: usize) {
         if !self.answering {
-            self.unasked += self.outbox.len() - pending;
+            // A Pong may have taken the place of a longer one.
+            self.unasked += self.outbox.len().saturating_sub(pending);
         }
     }
 
@@ -380,6 +384,7 @@ impl Outgoing {
             let Some(written) = self.note(written) else {
                 return;
             };
+            self.has_moved |= written > 0;
             self.outbox.advance(written);
             if self.outbox.is_empty() {
                 self.backlog.refill(&mut self.outbox);

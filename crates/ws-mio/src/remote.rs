@@ -10,7 +10,8 @@ use mio::net::TcpStream;
 use ws_proto::{CloseCode, Prepared};
 
 use crate::{
-    Connect, Handler, Loop, Metrics, Peer, PeerId, Transport, metrics::Counters, order::Publication,
+    Connect, Drain, Handler, Loop, Metrics, Peer, PeerId, Transport, metrics::Counters,
+    order::Publication, seats::Hall,
 };
 
 /// Reaches the loops of a running [`Server`](crate::Server) from any thread.
@@ -48,26 +49,55 @@ use crate::{
 /// ```
 pub struct Remote<H: Handler, T = TcpStream> {
     loops: Arc<[Mailbox<H, T>]>,
+    hall: Arc<Hall>,
 }
 
 impl<H: Handler, T> Remote<H, T> {
     pub(crate) fn new(wakers: impl IntoIterator<Item = Wake>) -> Self {
         Self {
             loops: wakers.into_iter().map(Mailbox::new).collect(),
+            hall: Arc::default(),
         }
     }
 
-    /// Stops the server: it accepts nothing more, sends Close 1001 to every
-    /// peer, waits for their replies up to `close_timeout`, and returns from
-    /// [`run`](crate::Server::run). Connections that are not open yet are
-    /// dropped.
+    /// Stops the server: [`drain`](Self::drain) with Closes to all peers at
+    /// once, and up to `close_timeout`.
     ///
     /// # Errors
     ///
     /// Those of waking a loop, which the system gives when it is out of
     /// resources; here and below. That loop is not told; the others are.
     pub fn stop(&self) -> io::Result<()> {
-        self.push_to_all(|| Task::Stop)
+        self.push_to_all(|| Task::Stop(None))
+    }
+
+    /// Ends the server in order: it accepts nothing more, answers requests that
+    /// are not whole with 503, and sends a Close to every open connection, one
+    /// after the other over [`Drain::over`]. It returns from
+    /// [`run`](crate::Server::run) when all are closed, or at
+    /// [`Drain::until`], when those that are left are dropped.
+    ///
+    /// A connection is served as ever until its Close is sent. Then its
+    /// messages still come until its own Close does, and what was sent to it
+    /// before still leaves, however slowly it reads, up to the deadline and
+    /// `time_limits.write_progress`.
+    ///
+    /// Asked again it can be over sooner, and not later.
+    ///
+    /// # Errors
+    ///
+    /// As [`stop`](Self::stop).
+    pub fn drain(&self, drain: &Drain) -> io::Result<()> {
+        self.push_to_all(|| Task::Stop(Some(drain.clone())))
+    }
+
+    /// Stops the loops that do not stop already: one has ended.
+    pub(crate) fn end(&self) -> io::Result<()> {
+        self.push_to_all(|| Task::End)
+    }
+
+    pub(crate) const fn hall(&self) -> &Arc<Hall> {
+        &self.hall
     }
 
     /// Sends a message to one peer; nothing happens if it is gone, or if the
@@ -216,6 +246,7 @@ impl<H: Handler, T> Clone for Remote<H, T> {
     fn clone(&self) -> Self {
         Self {
             loops: Arc::clone(&self.loops),
+            hall: Arc::clone(&self.hall),
         }
     }
 }
@@ -230,7 +261,10 @@ impl<H: Handler, T> fmt::Debug for Remote<H, T> {
 
 /// What a loop is asked to do.
 pub(crate) enum Task<H: Handler, T> {
-    Stop,
+    /// To end in order; `None` is within `close_timeout`.
+    Stop(Option<Drain>),
+    /// To stop, unless it was asked to.
+    End,
     /// To serve a connection that another loop has accepted.
     Admit(T, Option<SocketAddr>),
     Send(PeerId, Prepared),

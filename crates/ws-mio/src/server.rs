@@ -280,7 +280,7 @@ impl<H: Handler, T> Drop for StopAll<'_, H, T> {
     fn drop(&mut self) {
         // Loops that have ended do not mind, and one that cannot be woken
         // cannot be told.
-        let _ = self.0.stop();
+        let _ = self.0.end();
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use mio::{Interest, Registry, Token, event::Source, net::TcpStream};
 use tracing::{Span, debug, info_span};
 use ws_handshake::{Agreed, ClientRequest, HandshakeError, HeadReader, Response};
-use ws_proto::{Due, Keepalive, KeepaliveConfig, Limits, Masking};
+use ws_proto::{CloseCode, Due, Keepalive, KeepaliveConfig, Limits, Masking, TimeLimits};
 
 use crate::{
     Cause, ClientConfig, Config, Handler, OpenError, Peer, PeerId, Ready, SlowConsumer, Timeout,
@@ -23,7 +23,7 @@ use crate::{
     opening::{Admitted, decide, may_mask_with_zero},
     pool::Pool,
     scratch::Scratch,
-    wheel::{TICK, Tick, tick_at},
+    wheel::{TICK, Tick, is_trickle, tick_at, tick_from, trickles_at},
 };
 
 /// A connection as a [`mio::event::Source`], for a loop of one's own; as a
@@ -126,6 +126,13 @@ pub struct Socket<D = (), T = TcpStream> {
     close_timeout: Duration,
     high_water: usize,
     limits: Limits,
+    time_limits: TimeLimits,
+    /// How fast a request must come, if we are a server.
+    min_head_rate: u32,
+    /// When the first part of it came, and how many bytes since.
+    head: Option<(Tick, usize)>,
+    /// When it is too old.
+    lifetime: Option<Tick>,
     max_backpressure: usize,
     slow_consumer: SlowConsumer,
     started: Instant,
@@ -221,8 +228,12 @@ impl<D: Default, T: Transport> Socket<D, T> {
             peer = stream.peer_addr().ok().flatten().map(display)
         );
         let common = ClientConfig::like(&config);
+        let min_head_rate = config.min_head_rate;
         let opening = Opening::Server(Box::new((config.handshake.head_reader(), config)));
-        Self::new(stream, Role::Server, opening, span, &common)
+        Self {
+            min_head_rate,
+            ..Self::new(stream, Role::Server, opening, span, &common)
+        }
     }
 
     /// Starts in either role.
@@ -249,6 +260,10 @@ impl<D: Default, T: Transport> Socket<D, T> {
             close_timeout: config.close_timeout,
             high_water: high_water(config.high_water, config.max_backpressure),
             limits: config.limits,
+            time_limits: config.time_limits,
+            min_head_rate: 0,
+            head: None,
+            lifetime: None,
             max_backpressure: config.max_backpressure,
             slow_consumer: config.slow_consumer,
             started: Instant::now(),
@@ -348,11 +363,17 @@ impl<D: Default, T: Transport> Socket<D, T> {
         let tick = match self.slot.phase {
             Phase::Upgrading { until }
             | Phase::Flushing { until, .. }
-            | Phase::Lingering { until } => Some(until),
-            // After our Close, only the peer's is waited for.
+            | Phase::Lingering { until } => {
+                let soon = self.head.map(|(begun, _)| trickles_at(begun, self.tick()));
+                soon.into_iter().chain([until]).min()
+            }
             Phase::Open => {
-                let due = self.link.close_by.or_else(keepalive);
-                due.into_iter().chain(self.codecs.next_sweep()).min()
+                // After our Close, only the peer's is waited for.
+                let is_closing = self.link.deadlines.close.is_some();
+                let due = || keepalive().into_iter().chain(self.lifetime).min();
+                let due = if is_closing { None } else { due() };
+                let deadlines = [due, self.link.next_deadline(), self.codecs.next_sweep()];
+                deadlines.into_iter().flatten().min()
             }
         };
         tick.map(|tick| self.started + TICK * tick)
@@ -374,7 +395,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         let tick = self.tick();
         self.codecs.keep_time(tick);
         match self.slot.phase {
-            Phase::Upgrading { until } if tick >= until => {
+            Phase::Upgrading { until } if tick >= until || self.is_trickling(tick) => {
                 if let Opening::Server(_) = self.opening {
                     Response::new(408).write_to(&mut self.cork);
                 }
@@ -389,12 +410,27 @@ impl<D: Default, T: Transport> Socket<D, T> {
             _ if self.slot.goes_on => return self.flush(handler),
             _ => return Ok(self.state()),
         }
-        match self.link.close_by {
-            //= RFC6455-7.1.1-2
-            Some(at) if tick >= at => return Ok(self.give_up(handler, Timeout::Close)),
-            Some(_) if self.slot.goes_on => return self.flush(handler),
-            Some(_) => return Ok(self.state()),
+        match self.link.overdue(tick, &self.time_limits, self.high_water) {
             None => {}
+            Some(Timeout::Message) => {
+                self.link.deadlines.expired = Some(Timeout::Message);
+                return self.flush(handler);
+            }
+            //= RFC6455-7.1.1-2
+            Some(timeout) => return Ok(self.give_up(handler, timeout)),
+        }
+        if self.link.deadlines.close.is_some() {
+            return match self.slot.goes_on {
+                true => self.flush(handler),
+                false => Ok(self.state()),
+            };
+        }
+        if self.lifetime.take_if(|at| tick >= *at).is_some() {
+            self.turn(handler).call(|_, peer| {
+                peer.close(CloseCode::GOING_AWAY, "lifetime");
+            });
+            self.link.deadlines.closed_for = Some(Timeout::Lifetime);
+            return self.flush(handler);
         }
         match self
             .slot
@@ -464,6 +500,9 @@ impl<D: Default, T: Transport> Socket<D, T> {
         };
         debug!("open");
         self.opening = Opening::Done;
+        self.head = None;
+        let lifetime = self.time_limits.lifetime;
+        self.lifetime = lifetime.map(|lifetime| tick_from(self.tick(), lifetime));
         self.slot.phase = Phase::Open;
         self.slot.keepalive = Keepalive::new(self.now);
         // Whether the last read took all there was is known for long reads
@@ -520,6 +559,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
                     _ => return Err(error.into()),
                 },
             };
+            let now = self.tick();
+            self.head.get_or_insert((now, 0)).1 += len;
             if let Some(consumed) = self.receive_request(&buffer[..len], handler)? {
                 return Ok(Some((len, consumed)));
             }
@@ -586,6 +627,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
     ) -> Result<SocketState, OpenError> {
         debug!(%error, "not opened");
         self.opening = Opening::Done;
+        self.head = None;
         if self.cork.is_empty() {
             let _ = self.over();
             return Err(error);
@@ -622,6 +664,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             orders: None,
             counters: None,
             high_water: self.high_water,
+            max_control_rate: self.time_limits.max_control_rate,
             now: self.now,
         }
     }
@@ -653,9 +696,9 @@ impl<D: Default, T: Transport> Socket<D, T> {
             let now = self.tick();
             self.codecs.settle(now);
         }
-        if self.link.outgoing.sender.is_close_sent() && self.link.close_by.is_none() {
-            self.link.close_by = Some(tick_at(self.now.saturating_add(self.close_timeout)));
-        }
+        let (now, close_timeout) = (self.tick(), self.close_timeout);
+        let close = || tick_from(now, close_timeout);
+        self.link.keep_deadlines(now, &self.time_limits, close);
         SocketState::Open
     }
 
@@ -707,6 +750,12 @@ impl<D: Default, T: Transport> Socket<D, T> {
         self.link.outgoing.aborted = true;
         self.turn(handler).closed(Cause::Timeout(timeout));
         self.over()
+    }
+
+    /// Tells whether a request comes too slowly.
+    fn is_trickling(&self, now: Tick) -> bool {
+        self.head
+            .is_some_and(|(begun, len)| is_trickle(begun, now, len, self.min_head_rate))
     }
 
     const fn over(&mut self) -> SocketState {

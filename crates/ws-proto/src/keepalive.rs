@@ -64,6 +64,9 @@ pub struct Keepalive {
     ping_sent: Millis,
     /// The number of the last Ping, which is its payload.
     pings: u32,
+    /// The second in which a Ping or a Pong came last, and how many did in it.
+    control_second: u16,
+    controls: u16,
 }
 
 /// A time in whole milliseconds: half the size of a `Duration`, and there are
@@ -121,6 +124,8 @@ impl Keepalive {
             last_data: now,
             ping_sent: Millis::NEVER,
             pings: 0,
+            control_second: 0,
+            controls: 0,
         }
     }
 
@@ -147,6 +152,20 @@ impl Keepalive {
             Millis::NEVER => None,
             sent => Some(now.saturating_sub(sent.to_duration())),
         }
+    }
+
+    /// Notes a Ping or a Pong, and returns how many came within this second of
+    /// the clock; no more than `u16::MAX` are counted. See
+    /// [`TimeLimits::max_control_rate`](crate::TimeLimits::max_control_rate).
+    pub const fn handle_control(&mut self, now: Duration) -> u32 {
+        // One number for every second of 18 hours is enough to tell two apart.
+        let second = now.as_secs() as u16;
+        if second != self.control_second {
+            self.control_second = second;
+            self.controls = 0;
+        }
+        self.controls = self.controls.saturating_add(1);
+        self.controls as u32
     }
 
     /// Returns when [`handle_timeout`](Self::handle_timeout) is due next, and
@@ -257,6 +276,25 @@ mod tests {
             keepalive.handle_timeout(&config, s(110)),
             Some(Due::IdleTimeout)
         );
+    }
+
+    #[test]
+    fn control_frames_are_counted_by_the_second() {
+        let mut keepalive = Keepalive::new(s(0));
+        for expected in 1..=3 {
+            assert_eq!(keepalive.handle_control(s(5)), expected);
+        }
+        assert_eq!(keepalive.handle_control(Duration::from_millis(5999)), 4);
+        assert_eq!(keepalive.handle_control(s(6)), 1);
+        for _ in 0..100_000 {
+            keepalive.handle_control(s(7));
+        }
+        assert_eq!(keepalive.handle_control(s(7)), u32::from(u16::MAX));
+    }
+
+    #[test]
+    fn timers_of_a_connection_take_32_bytes() {
+        assert_eq!(size_of::<Keepalive>(), 32);
     }
 
     #[test]

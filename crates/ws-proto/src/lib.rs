@@ -98,6 +98,7 @@ mod outbox;
 mod prepared;
 mod receive;
 mod send;
+mod time_limits;
 mod utf8;
 mod xor;
 
@@ -122,6 +123,7 @@ pub use outbox::{Outbox, OutboxFull};
 pub use prepared::Prepared;
 pub use receive::{Event, FrameCounts, Receiver};
 pub use send::{OutFrame, Sender};
+pub use time_limits::TimeLimits;
 pub use utf8::{InvalidUtf8, Utf8Stream};
 pub use xor::xor;
 

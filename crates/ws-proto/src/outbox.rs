@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::{MAX_CONTROL_PAYLOAD, OutFrame, header::MAX_HEADER_LEN};
+use crate::{MAX_CONTROL_PAYLOAD, OpCode, OutFrame, header::MAX_HEADER_LEN};
 
 /// Bytes that wait for a transport, in order and up to a limit.
 ///
@@ -28,6 +28,9 @@ pub struct Outbox {
     /// How many of `bytes` the transport has taken.
     start: usize,
     limit: usize,
+    /// The length of the Pong that `bytes` end with; 0 if they do not. The
+    /// transport may have taken a part of it.
+    pong: usize,
 }
 
 /// A frame would make more bytes wait than the limit allows; it was not
@@ -55,6 +58,7 @@ impl Outbox {
             bytes: Vec::new(),
             start: 0,
             limit,
+            pong: 0,
         }
     }
 
@@ -87,9 +91,21 @@ impl Outbox {
 
     /// Queues a frame without its first `skip` bytes, whatever the limit: for
     /// one that the transport has begun to take, or that would never fit.
+    ///
+    /// A Pong takes the place of one that waits right before it (RFC 6455
+    /// section 5.5.3), so that Pings to which nobody reads the answers do not
+    /// fill the outbox.
     pub fn append(&mut self, frame: &OutFrame<'_>, skip: usize) {
+        let is_pong = frame.opcode() == OpCode::Pong && skip == 0;
+        //= RFC6455-5.5.3-2
+        if is_pong && self.pong <= self.len() {
+            self.bytes.truncate(self.bytes.len() - self.pong);
+        }
         self.make_room();
         frame.append_to(&mut self.bytes, skip);
+        if is_pong {
+            self.pong = frame.len();
+        }
     }
 
     /// Queues bytes that are frames already, such as a
@@ -113,6 +129,7 @@ impl Outbox {
         if self.start == self.bytes.len() {
             self.bytes = Vec::new();
             self.start = 0;
+            self.pong = 0;
         }
     }
 
@@ -137,6 +154,7 @@ impl Outbox {
     /// Moves what waits to the front once more than half of the buffer was
     /// written: work that the writes before have paid for.
     fn make_room(&mut self) {
+        self.pong = 0;
         if self.start > self.bytes.len() / 2 {
             self.bytes.drain(..self.start);
             self.start = 0;
@@ -147,7 +165,38 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Message, Sender, ServerMasking};
+    use crate::{Event, Message, Sender, ServerMasking};
+
+    #[test]
+    fn pong_takes_the_place_of_one_that_waits_right_before_it() {
+        //= RFC6455-5.5.3-2
+        let mut tx = Sender::new(ServerMasking::new());
+        let mut outbox = Outbox::with_limit(1000);
+        let mut pong = |outbox: &mut Outbox, payload: &[u8]| {
+            let pong = tx.respond(&Event::Ping(payload)).unwrap();
+            outbox.push(&pong, 0).unwrap();
+        };
+        outbox.push_bytes(b"before");
+        pong(&mut outbox, b"long");
+        pong(&mut outbox, b"a");
+        assert_eq!(outbox.as_slice(), b"before\x8a\x01a");
+        // Not one that was begun, nor one that something else follows.
+        outbox.advance(7);
+        pong(&mut outbox, b"b");
+        assert_eq!(outbox.as_slice(), b"\x01a\x8a\x01b");
+        outbox.push_bytes(b"|");
+        pong(&mut outbox, b"");
+        pong(&mut outbox, b"c");
+        assert_eq!(outbox.as_slice(), b"\x01a\x8a\x01b|\x8a\x01c");
+        // Alone, and after everything has left.
+        outbox.advance(6);
+        pong(&mut outbox, b"d");
+        assert_eq!(outbox.as_slice(), b"\x8a\x01d");
+        outbox.advance(3);
+        assert!(outbox.is_empty());
+        pong(&mut outbox, b"e");
+        assert_eq!(outbox.as_slice(), b"\x8a\x01e");
+    }
 
     fn sender() -> Sender<ServerMasking> {
         Sender::new(ServerMasking::new())
@@ -192,11 +241,11 @@ mod tests {
                 limit: 12
             })
         );
-        let mut pongs = 0;
-        while outbox.push(&tx.pong(&[1; 125]).unwrap(), 0).is_ok() {
-            pongs += 1;
+        let mut pings = 0;
+        while outbox.push(&tx.ping(&[1; 125]).unwrap(), 0).is_ok() {
+            pings += 1;
         }
-        assert_eq!(pongs, 8);
+        assert_eq!(pings, 8);
         assert_eq!(outbox.len(), 12 + 8 * 127);
     }
 

@@ -74,6 +74,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                 counters.messages_received.add(chunk.last.into());
             }
             let is_last = chunk.last;
+            self.link.deadlines.has_finished |= is_last;
             match H::CHUNKS {
                 true => call!(self, |handler, peer| handler.on_chunk(peer, chunk)),
                 false => join!(self, chunk),

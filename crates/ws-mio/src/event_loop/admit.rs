@@ -19,19 +19,33 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             return None;
         }
         self.counters.accepted.add(1);
+        let address = peer;
         let peer = peer.map(tracing::field::display);
         if self.slots.len() >= self.config.max_connections {
             self.counters.over_max_connections.add(1);
             debug!(peer, "over max_connections");
             return None;
         }
+        if self.is_near_max_memory() {
+            self.counters.refused_over_memory.add(1);
+            debug!(peer, "near max_memory");
+            return None;
+        }
         let until = self.tick_after(self.config.handshake_timeout);
         let key = self.slots.next_key();
+        if let Some(address) = address
+            && !self.seats.take(key, address.ip())
+        {
+            self.counters.over_max_connections_per_address.add(1);
+            debug!(peer, "over max_connections_per_address");
+            return None;
+        }
         let watched = self.registry.as_ref().zip(transport.source());
         if let Some((registry, source)) = watched
             && let Err(error) = registry.register(source, Token(key), Interest::READABLE)
         {
             warn!(%error, "cannot register a connection");
+            self.seats.leave(key as u32);
             return None;
         }
         self.generation = self.generation.wrapping_add(1);

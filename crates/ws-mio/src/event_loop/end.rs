@@ -7,7 +7,6 @@ use crate::{
     Cause, Handler, Transport,
     arena::NOWHERE,
     connection::{Phase, Turn},
-    wheel::tick_at,
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
@@ -23,10 +22,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             }
         };
         let is_flushed = is_written && slot.transport.flush().unwrap_or(true);
-        let until = tick_at(self.now.saturating_add(self.config.close_timeout));
         if !is_flushed {
             if !matches!(slot.phase, Phase::Flushing { .. }) {
-                slot.phase = Phase::Flushing { until, linger };
+                let until = self.close_deadline();
+                self.slots[key].phase = Phase::Flushing { until, linger };
                 self.arm(key, until);
                 self.register_writable(key);
             }
@@ -42,7 +41,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         if !lingers {
             return self.remove(key);
         }
-        slot.phase = Phase::Lingering { until };
+        let until = self.close_deadline();
+        self.slots[key].phase = Phase::Lingering { until };
         self.arm(key, until);
         self.linger(key);
     }
@@ -88,6 +88,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 orders: Some(&mut self.orders),
                 counters: Some(&self.counters),
                 high_water: self.config.high_water,
+                max_control_rate: self.config.time_limits.max_control_rate,
                 now: self.now,
             }
             .closed(cause);
@@ -111,9 +112,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 Phase::Upgrading { .. } if slot.role.is_client() => {
                     self.calls.remove(slot.state as usize);
                 }
-                Phase::Upgrading { .. } => drop(self.requests.remove(slot.state as usize)),
+                Phase::Upgrading { .. } => drop(self.take_request(slot.state)),
                 _ => {
                     let link = self.links.remove(slot.state as usize);
+                    self.held -= link.counted;
                     if let Some(gather) = link.gather {
                         self.pool.give(gather.scratch);
                     }
@@ -134,6 +136,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         if !self.timers.is_empty() {
             self.timers.remove(&id.key);
         }
+        if !self.lifetimes.is_empty() {
+            self.lifetimes.remove(&id.key);
+        }
+        self.seats.leave(id.key);
         Some(slot.data)
     }
 }

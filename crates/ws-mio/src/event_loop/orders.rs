@@ -2,12 +2,8 @@
 
 use std::mem;
 
-use ws_proto::CloseCode;
-
 use super::EventLoop;
-use crate::{
-    Handler, Loop, OpenError, Peer, PeerId, Ready, Transport, connection::Phase, remote::Task,
-};
+use crate::{Handler, Loop, Peer, PeerId, Ready, Transport, remote::Task};
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Does what came through the mailbox.
@@ -23,7 +19,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             }
             match task {
                 Task::Publish(publication) => self.publish(publication),
-                Task::Stop => self.stop(),
+                Task::Stop(drain) => self.stop(drain),
+                Task::End if !self.is_stopping() => self.stop(None),
+                Task::End => {}
                 Task::Admit(transport, peer) => drop(self.admit_from(transport, peer)),
                 Task::Send(to, message) => {
                     self.with_peer(to, |_, peer| peer.send_prepared(&message));
@@ -36,27 +34,6 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
         self.deliver();
         self.tasks = tasks;
-    }
-
-    pub(super) fn stop(&mut self) {
-        if self.stop_by.is_some() {
-            return;
-        }
-        self.stop_by = Some(self.tick_after(self.config.close_timeout));
-        let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            let _entered = self.enter(key);
-            match self.slots[key].phase {
-                Phase::Open => self.turn(key, Ready::default(), 0..0, |_, peer| {
-                    peer.close(CloseCode::GOING_AWAY, "");
-                }),
-                Phase::Upgrading { .. } if self.slots[key].role.is_client() => {
-                    self.give_back(key, OpenError::Stopped);
-                }
-                Phase::Upgrading { .. } => self.remove(key),
-                Phase::Flushing { .. } | Phase::Lingering { .. } => {}
-            }
-        }
     }
 
     // --- what a task may do ---

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use tracing::debug;
-use ws_proto::Due;
+use ws_handshake::Response;
+use ws_proto::{CloseCode, Due};
 
 use super::EventLoop;
 use crate::{
-    Cause, Handler, OpenError, Ready, Timeout, Transport,
+    Cause, Config, Handler, OpenError, Ready, Timeout, Transport,
     arena::NOWHERE,
     connection::Phase,
     wheel::{TICK, Tick, tick_at},
@@ -17,6 +18,12 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     pub(crate) fn tick(&self) -> Tick {
         // In 64 bits: this is asked in every turn.
         (self.now.as_millis() as u64 / TICK.as_millis() as u64) as Tick
+    }
+
+    /// Returns by when a peer has to answer a Close, or to read the last.
+    pub(super) fn close_deadline(&self) -> Tick {
+        let close = || self.tick_after(self.config.close_timeout);
+        self.stop_by.unwrap_or_else(close)
     }
 
     pub(crate) fn tick_after(&self, wait: Duration) -> Tick {
@@ -30,7 +37,12 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         if !self.again.is_empty() || !self.orders.is_empty() {
             return Some(self.now);
         }
-        let next = [self.wheel.next(), self.stop_by, self.codecs.next_sweep()];
+        let next = [
+            self.wheel.next(),
+            self.stop_by,
+            self.next_drain(),
+            self.codecs.next_sweep(),
+        ];
         next.into_iter().flatten().min().map(|tick| TICK * tick)
     }
 
@@ -47,6 +59,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             self.time_out(key);
         }
         self.codecs.keep_time(tick);
+        self.drain();
+        self.end_drain();
     }
 
     /// Looks at what a connection waits for, and gives it up or asks again.
@@ -60,17 +74,80 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             | Phase::Lingering { until } => until,
             Phase::Open => return self.time_out_open(key),
         };
-        if tick < until {
+        let is_request = matches!(slot.phase, Phase::Upgrading { .. });
+        if tick < until && !is_request {
             return self.arm(key, until);
         }
-        if matches!(slot.phase, Phase::Upgrading { .. }) {
+        if tick < until && !self.is_trickling(key, until) {
+            return;
+        }
+        let slot = &self.slots[key];
+        if is_request {
             if slot.role.is_client() {
                 return self.give_back(key, OpenError::Timeout);
             }
-            debug!("the request did not come within handshake_timeout");
-            return self.refuse_late(key);
+            debug!("the request did not come in time");
+            return self.refuse_late(key, &Response::new(408));
         }
         self.remove(key);
+    }
+
+    /// Tells what a peer has failed to do, and looks again when the next of it
+    /// is due.
+    fn overdue(&mut self, key: usize) -> Option<Timeout> {
+        let tick = self.tick();
+        let slot = &self.slots[key];
+        if slot.state == NOWHERE {
+            return None;
+        }
+        let link = &mut self.links[slot.state as usize];
+        let Config {
+            time_limits,
+            high_water,
+            ..
+        } = &self.config;
+        let overdue = link.overdue(tick, time_limits, *high_water);
+        if overdue.is_none()
+            && let Some(at) = link.next_deadline()
+        {
+            self.arm(key, at.max(tick + 1));
+        }
+        overdue
+    }
+
+    fn is_closing(&self, key: usize) -> bool {
+        let state = self.slots[key].state;
+        state != NOWHERE && self.links[state as usize].deadlines.close.is_some()
+    }
+
+    /// Tells the peer that its time is over.
+    fn expire(&mut self, key: usize, timeout: Timeout) {
+        let state = self.slots[key].state;
+        self.links[state as usize].deadlines.expired = Some(timeout);
+        self.turn(key, Ready::default(), 0..0, |_, _| {});
+    }
+
+    /// Closes a connection that is as old as it may be.
+    fn is_too_old(&mut self, key: usize) -> bool {
+        let Some(&at) = self.lifetimes.get(&(key as u32)) else {
+            return false;
+        };
+        if self.tick() < at {
+            self.arm(key, at);
+            return false;
+        }
+        self.lifetimes.remove(&(key as u32));
+        self.turn(key, Ready::default(), 0..0, |_, peer| {
+            peer.close(CloseCode::GOING_AWAY, "lifetime");
+        });
+        // The Close waits for the peer's, so it has a link.
+        if let Some(slot) = self.slots.get(key)
+            && Self::is_open(slot)
+            && let Some(link) = self.links.get_mut(slot.state as usize)
+        {
+            link.deadlines.closed_for = Some(Timeout::Lifetime);
+        }
+        true
     }
 
     /// Sets a connection's timer, or takes it back.
@@ -105,23 +182,24 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             return;
         }
         let tick = self.tick();
+        match self.overdue(key) {
+            None => {}
+            Some(Timeout::Message) => return self.expire(key, Timeout::Message),
+            //= RFC6455-7.1.1-2
+            Some(timeout) => return self.abort(key, Cause::Timeout(timeout)),
+        }
+        // After our Close, only the peer's is waited for.
+        if self.is_closing(key) {
+            return;
+        }
+        if !self.lifetimes.is_empty() && self.is_too_old(key) {
+            return;
+        }
         let slot = &mut self.slots[key];
-        let close_by = match slot.state {
-            NOWHERE => None,
-            state => self.links[state as usize].close_by,
-        };
         let is_paused = match slot.state {
             NOWHERE => false,
             state => self.links[state as usize].outgoing.paused,
         };
-        // After our Close, only the peer's is waited for.
-        if let Some(at) = close_by {
-            return match tick >= at {
-                //= RFC6455-7.1.1-2
-                true => self.abort(key, Cause::Timeout(Timeout::Close)),
-                false => self.arm(key, at),
-            };
-        }
         let keepalive = &self.config.keepalive;
         match slot.keepalive.handle_timeout(keepalive, self.now) {
             None => {}

@@ -1,26 +1,76 @@
 //! Requests become connections, or are answered otherwise.
 
-use std::{io, ops::Range};
+use std::{io, mem, ops::Range};
 
 use tracing::debug;
-use ws_handshake::Response;
+use ws_handshake::{HeadReader, Response};
 use ws_proto::Keepalive;
 
 use super::{EventLoop, new_link};
 use crate::{
-    Handler, Peer, Ready, Transport, arena::NOWHERE, connect::Role, connection::Phase,
-    opening::decide, wheel::tick_at,
+    Handler, Peer, Ready, Transport,
+    arena::NOWHERE,
+    connect::Role,
+    connection::Phase,
+    opening::decide,
+    seats::Seats,
+    wheel::{Tick, is_trickle, tick_at, trickles_at},
 };
 
+/// A request that came in part.
+#[derive(Debug)]
+pub(super) struct Request {
+    reader: HeadReader,
+    /// When the first part came.
+    begun: Tick,
+    /// How many bytes have come.
+    len: usize,
+}
+
+impl Request {
+    /// Returns how many bytes are held for it.
+    pub(super) const fn held(&self) -> usize {
+        self.reader.heap_bytes()
+    }
+}
+
 impl<H: Handler, T: Transport> EventLoop<H, T> {
+    /// Takes a request back to go on with it.
+    pub(super) fn take_request(&mut self, state: u32) -> Request {
+        let request = self.requests.remove(state as usize);
+        self.held -= request.held();
+        request
+    }
+
+    /// Tells whether a request comes too slowly, and otherwise looks again
+    /// later.
+    pub(super) fn is_trickling(&mut self, key: usize, until: Tick) -> bool {
+        let slot = &self.slots[key];
+        if slot.state == NOWHERE || slot.role.is_client() {
+            self.arm(key, until);
+            return false;
+        }
+        let Request { begun, len, .. } = self.requests[slot.state as usize];
+        let tick = self.tick();
+        if is_trickle(begun, tick, len, self.config.min_head_rate) {
+            return true;
+        }
+        let next = trickles_at(begun, tick);
+        self.arm(key, until.min(next));
+        false
+    }
+
     pub(super) fn upgrade(&mut self, key: usize, ready: Ready) {
         let slot = &mut self.slots[key];
-        let mut reader = match slot.state {
-            NOWHERE => self.config.handshake.head_reader(),
-            state => self.requests.remove(state as usize),
-        };
-        slot.state = NOWHERE;
         slot.read_closed |= ready.read_closed;
+        let mut request = match mem::replace(&mut slot.state, NOWHERE) {
+            NOWHERE => Request {
+                reader: self.config.handshake.head_reader(),
+                begun: self.tick(),
+                len: 0,
+            },
+            state => self.take_request(state),
+        };
         loop {
             let buffer = self.scratch.as_mut_slice();
             let len = match Transport::read(&mut self.slots[key].transport, buffer) {
@@ -34,9 +84,13 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             };
             let transport = &self.slots[key].transport;
             let is_full = len == buffer.len() || !transport.short_is_all();
-            let decision = match reader.receive(&buffer[..len]) {
+            request.len += len;
+            let decision = match request.reader.receive(&buffer[..len]) {
                 Ok(None) if is_full || self.slots[key].read_closed => continue,
                 Ok(None) => break,
+                Ok(Some(_)) if !has_seat(&mut self.seats, key, transport) => {
+                    Err(Response::new(503))
+                }
                 Ok(Some(head)) => {
                     let (config, handler) = (&self.config, &mut self.handler);
                     decide(&head, transport, config, handler, &mut self.cork)
@@ -57,13 +111,18 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 Err(response) => self.refuse(key, &response),
             };
         }
-        let slot = &mut self.slots[key];
-        slot.state = self.requests.insert(reader) as u32;
-        match slot.transport.flush() {
+        if request.len > 0 {
+            let soon = trickles_at(request.begun, self.tick());
+            self.held += request.held();
+            self.slots[key].state = self.requests.insert(request) as u32;
+            self.arm(key, soon);
+        }
+        match self.slots[key].transport.flush() {
             Ok(true) => {}
             Ok(false) => self.register_writable(key),
-            Err(_) => self.abandon(key),
+            Err(_) => return self.abandon(key),
         }
+        self.shed();
     }
 
     /// Drops a transport that ended before its request was whole.
@@ -91,6 +150,11 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         if let Some((at, _)) = slot.keepalive.poll_timeout(&self.config.keepalive) {
             self.arm(key, tick_at(at));
         }
+        if let Some(lifetime) = self.config.time_limits.lifetime {
+            let at = self.tick_after(lifetime);
+            self.lifetimes.insert(key as u32, at);
+            self.arm(key, at);
+        }
         self.turn(key, Ready::default(), rest, first);
     }
 
@@ -108,12 +172,20 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.flush(key, true);
     }
 
-    pub(super) fn refuse_late(&mut self, key: usize) {
-        let slot = &mut self.slots[key];
-        if slot.state != NOWHERE {
-            self.requests.remove(slot.state as usize);
-            slot.state = NOWHERE;
+    /// Answers a request before it is whole.
+    pub(super) fn refuse_late(&mut self, key: usize, response: &Response) {
+        match mem::replace(&mut self.slots[key].state, NOWHERE) {
+            NOWHERE => {}
+            state => drop(self.take_request(state)),
         }
-        self.refuse(key, &Response::new(408));
+        self.refuse(key, response);
+    }
+}
+
+/// Counts a connection whose address was not known when it was accepted.
+fn has_seat(seats: &mut Seats, key: usize, transport: &dyn Transport) -> bool {
+    match transport.peer_addr() {
+        Ok(Some(address)) => seats.take(key, address.ip()),
+        _ => true,
     }
 }

@@ -1,0 +1,54 @@
+//! When connections hold more memory than they may.
+
+use tracing::debug;
+
+use super::EventLoop;
+use crate::{Cause, Handler, Transport, arena::NOWHERE, connection::Phase};
+
+impl<H: Handler, T: Transport> EventLoop<H, T> {
+    /// Tells whether nothing is to be taken on, as much is held already.
+    pub(super) const fn is_near_max_memory(&self) -> bool {
+        self.held > self.config.max_memory / 4 * 3
+    }
+
+    /// Drops the connections that hold most, if more is held than may be.
+    ///
+    /// It looks at all connections, and pays for that by making room for the
+    /// next eighth.
+    #[inline]
+    pub(super) fn shed(&mut self) {
+        if self.held > self.config.max_memory {
+            self.shed_now();
+        }
+    }
+
+    #[cold]
+    fn shed_now(&mut self) {
+        let limit = self.config.max_memory;
+        let goal = limit - limit / 8;
+        let busy = self.slots.iter().filter(|(_, slot)| slot.state != NOWHERE);
+        let mut holders: Vec<(usize, usize)> = busy
+            .map(|(key, slot)| {
+                let held = match slot.phase {
+                    Phase::Upgrading { .. } if slot.role.is_client() => 0,
+                    Phase::Upgrading { .. } => self.requests[slot.state as usize].held(),
+                    _ => self.links[slot.state as usize].counted,
+                };
+                (held, key)
+            })
+            .collect();
+        holders.sort_unstable_by(|a, b| b.cmp(a));
+        for (held, key) in holders {
+            if self.held <= goal || held == 0 {
+                return;
+            }
+            let _entered = self.enter(key);
+            debug!(
+                held,
+                limit, "dropped, as the loop holds more than max_memory"
+            );
+            self.counters.shed.add(1);
+            self.abort(key, Cause::OverMemory);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! How long things may take, and how often they may happen.
+
+use core::time::Duration;
+
+/// How long a peer may take for what it began, and how often it may ask for an
+/// answer: what [`Limits`](crate::Limits) are to space.
+///
+/// This crate knows no time, so these are for whoever brings it; the adapters
+/// keep all of them. Each time may be left out, with `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TimeLimits {
+    /// A peer for which something waits must take some of it within this time;
+    /// 30 s by default. Otherwise the transport is dropped.
+    pub write_progress: Option<Duration>,
+    /// A message, or a frame, that was begun must be finished within this time;
+    /// 5 minutes by default. Otherwise the peer is told with 1008 (policy
+    /// violation).
+    ///
+    /// While nothing is read from the peer, as it reads slowly itself or as the
+    /// application asked for it, the time does not count. Whoever takes
+    /// messages that never end, in chunks, leaves it out.
+    pub message: Option<Duration>,
+    /// A connection is closed with 1001 (going away) once it is this old; no
+    /// limit by default.
+    pub lifetime: Option<Duration>,
+    /// How many Pings and Pongs a peer may send within a second; 1,000 by
+    /// default. More are a flood, and the peer is told so with 1008 (policy
+    /// violation). 65,535 and more are no limit.
+    pub max_control_rate: u32,
+}
+
+impl TimeLimits {
+    /// Nothing is limited. For trusted peers, and for tools that measure.
+    pub const UNLIMITED: Self = Self {
+        write_progress: None,
+        message: None,
+        lifetime: None,
+        max_control_rate: u32::MAX,
+    };
+}
+
+impl Default for TimeLimits {
+    fn default() -> Self {
+        Self {
+            write_progress: Some(Duration::from_secs(30)),
+            message: Some(Duration::from_secs(5 * 60)),
+            lifetime: None,
+            max_control_rate: 1000,
+        }
+    }
+}
