@@ -4,6 +4,8 @@
 
 mod autobahn;
 mod bench;
+#[cfg(unix)]
+mod bridge;
 mod certs;
 mod features;
 mod fuzz;
