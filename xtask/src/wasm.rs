@@ -49,9 +49,10 @@ const EMBEDDED: &str = "thumbv7em-none-eabihf";
 const SANDBOX: &str = "wasm32-unknown-unknown";
 
 /// What is built: target, crate and features.
-const BUILDS: [(&str, &str, &str); 5] = [
+const BUILDS: [(&str, &str, &str); 6] = [
     (EMBEDDED, "ws-proto", ""),
     (EMBEDDED, "ws-handshake", ""),
+    (EMBEDDED, "ws-handshake", "proxy"),
     (SANDBOX, "ws-proto", ""),
     // zlib-rs needs a target with a standard library.
     (SANDBOX, "ws-proto", "deflate"),

@@ -21,11 +21,11 @@ use crate::uri::Uri;
 /// Whatever is added is checked at once, so that what comes out is always one well-formed request.
 #[derive(Clone, Debug)]
 pub struct ClientRequest {
-    uri: Uri,
+    pub(crate) uri: Uri,
     subprotocols: Vec<String>,
     offers: Vec<DeflateOffer>,
     origin: Option<FieldBlock>,
-    fields: FieldBlock,
+    pub(crate) fields: FieldBlock,
     limits: HeadLimits,
     max_body: usize,
 }
@@ -533,15 +533,15 @@ impl HttpResponse {
 }
 
 /// The head of a reply.
-struct Reply {
-    version: Version,
-    status: u16,
-    reason: String,
+pub(crate) struct Reply {
+    pub(crate) version: Version,
+    pub(crate) status: u16,
+    pub(crate) reason: String,
     headers: Headers,
 }
 
 impl Reply {
-    fn parse(head: &[u8], max_headers: usize) -> Result<Self, HandshakeError> {
+    pub(crate) fn parse(head: &[u8], max_headers: usize) -> Result<Self, HandshakeError> {
         let (line, block) = Head::split(head);
         //= RFC9112-4-1
         let (version, status, reason) =

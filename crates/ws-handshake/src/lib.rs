@@ -95,6 +95,7 @@
 //!
 //! - `std` (default): [`Nonce`]s from the thread's random number generator.
 //! - `http`: conversions to and from the types of the `http` crate.
+//! - `proxy`: what is said to a proxy before the handshake: the module `proxy`.
 
 #![no_std]
 
@@ -105,6 +106,8 @@ extern crate std;
 mod server;
 
 mod client;
+
+mod redirect;
 
 mod uri;
 
@@ -129,6 +132,9 @@ mod error;
 #[cfg(feature = "http")]
 mod http;
 
+#[cfg(feature = "proxy")]
+pub mod proxy;
+
 pub use client::{
     Agreed, ClientHandshake, ClientProgress, ClientRequest, ClientRequestError, HttpResponse,
 };
@@ -138,6 +144,7 @@ pub use extensions::{Extension, Extensions, Param, ParamValue};
 pub use head::{Head, HeadLimits, HeadReader};
 pub use headers::{HeaderError, Headers};
 pub use key::{Nonce, accept_key};
+pub use redirect::RedirectError;
 pub use request::{Request, Version};
 pub use response::Response;
 pub use server::{Acceptance, OriginPolicy, ServerConfig, SubprotocolError};

@@ -40,7 +40,11 @@ pub(crate) enum Answer {
 pub enum OpenError {
     /// The transport failed.
     #[error("the transport failed during the opening handshake: {0}")]
-    Io(#[from] io::Error),
+    Io(#[source] io::Error),
+    /// There is no way through the proxy.
+    #[cfg(feature = "proxy")]
+    #[error(transparent)]
+    Proxy(crate::TunnelError),
     /// The other side broke the rules of the opening handshake.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
@@ -59,6 +63,16 @@ pub enum OpenError {
     /// The loop stops.
     #[error("the loop stops")]
     Stopped,
+}
+
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> Self {
+        #[cfg(feature = "proxy")]
+        if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref()) {
+            return Self::Proxy(*error);
+        }
+        Self::Io(error)
+    }
 }
 
 /// How many reads there are in a row.

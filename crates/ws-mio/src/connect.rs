@@ -31,6 +31,8 @@ pub struct Connect<D> {
     pub(crate) request: ClientRequest,
     pub(crate) data: D,
     pub(crate) set_mask_to_zero: Option<bool>,
+    #[cfg(feature = "proxy")]
+    pub(crate) proxy: Option<crate::Proxy>,
 }
 
 impl<D> Connect<D> {
@@ -41,6 +43,8 @@ impl<D> Connect<D> {
             request,
             data,
             set_mask_to_zero: None,
+            #[cfg(feature = "proxy")]
+            proxy: None,
         }
     }
 
@@ -51,6 +55,19 @@ impl<D> Connect<D> {
     #[must_use]
     pub const fn set_mask_to_zero(mut self, flag: bool) -> Self {
         self.set_mask_to_zero = Some(flag);
+        self
+    }
+
+    /// Goes through a proxy: the address to connect to is then that of the
+    /// proxy. It takes a loop of [`Tunneled`](crate::Tunneled) transports, or
+    /// of a layer over them.
+    ///
+    /// [`Proxy::from_env`](crate::Proxy::from_env) asks the environment, which
+    /// nothing does by itself.
+    #[cfg(feature = "proxy")]
+    #[must_use]
+    pub fn proxy(mut self, proxy: crate::Proxy) -> Self {
+        self.proxy = Some(proxy);
         self
     }
 }

@@ -185,6 +185,13 @@ impl<'r> Incoming<'r> {
 
     /// Returns the address of the peer; `None` if it has left already, or has
     /// none.
+    ///
+    /// Behind a reverse proxy it is that of the proxy, unless the proxy speaks
+    /// the PROXY protocol to a `ProxyProtocol` listener (feature `proxy`).
+    /// `Forwarded` and `X-Forwarded-For` are headers of the
+    /// [`request`](Self::request) like others, and nothing here believes them:
+    /// every client can send them. Who does must know that the proxy overwrites
+    /// what the client has sent, and that nobody comes past the proxy.
     #[must_use]
     pub const fn peer_address(&self) -> Option<SocketAddr> {
         self.peer

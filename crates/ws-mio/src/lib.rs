@@ -91,7 +91,12 @@
 //!
 //! # Features
 //!
-//! `deflate` brings permessage-deflate, with flate2 and zlib-rs; off by default.
+//! - `deflate` brings permessage-deflate, with flate2 and zlib-rs.
+//! - `proxy` brings `ProxyProtocol`, for servers behind proxies that speak the
+//!   PROXY protocol, and `Tunneled`, for clients behind HTTP CONNECT and SOCKS5
+//!   proxies.
+//!
+//! Both are off by default.
 
 mod arena;
 mod backlog;
@@ -106,11 +111,14 @@ mod event_loop;
 mod handler;
 pub mod memory;
 mod metrics;
+mod no_listener;
 mod opening;
 mod order;
 mod outgoing;
 mod peer;
 mod pool;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod remote;
 mod runner;
 mod scratch;
@@ -129,13 +137,18 @@ pub use context::Loop;
 pub use event_loop::EventLoop;
 pub use handler::{Accept, Decision, Handler, Incoming};
 pub use metrics::Metrics;
+pub use no_listener::NoListener;
 pub use outgoing::{Backpressure, Refused};
 pub use peer::{Peer, PeerId};
+#[cfg(feature = "proxy")]
+pub use proxy::{Proxied, ProxyProtocol, Tunneled};
 pub use remote::Remote;
 pub use server::Server;
 pub use socket::{Socket, SocketState};
 pub use transport::{Listener, Transport};
 
+#[cfg(feature = "proxy")]
+pub use ws_handshake::proxy::{Proxy, TrustedProxies, TunnelError};
 pub use ws_handshake::{
     self, Agreed, ClientRequest, DeflateOffer, DeflateParams, DeflatePolicy, OriginPolicy, Request,
     Response, ServerConfig, Uri,

@@ -158,6 +158,21 @@ pub trait Transport {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// Has a transport that is being connected to a proxy go on to a server
+    /// from there, before it [begins](Self::begin), for
+    /// [`Connect::proxy`](crate::Connect::proxy).
+    ///
+    /// # Errors
+    ///
+    /// A [`TunnelError`](crate::TunnelError) if the proxy cannot be asked for
+    /// that server; [`io::ErrorKind::Unsupported`] if such transports know of
+    /// no proxies: see [`Tunneled`](crate::Tunneled).
+    #[cfg(feature = "proxy")]
+    fn tunnel(&mut self, proxy: &crate::Proxy, host: &str, port: u16) -> io::Result<()> {
+        let _ = (proxy, host, port);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Tells whether a transport that was being connected is now, and gets it
     /// ready to carry small messages at once. It is asked before the first byte
     /// of a client, until it is.

@@ -101,11 +101,24 @@
 //!
 //! # TLS
 //!
-//! There is none yet: a `wss://` URL is [`Error::TlsUnavailable`]. A TLS stream
-//! of one's own is a stream like any other.
+//! With the feature `tls`, [`connect`] takes `wss://` URLs and trusts whom the
+//! platform trusts; `Connector::tls` says otherwise. `Acceptor::tls` makes a
+//! `TlsAcceptor` of an [`Acceptor`]. Both are of rustls, with ring. Without the
+//! feature a `wss://` URL is [`Error::TlsUnavailable`]; a TLS stream of one's
+//! own is a stream like any other, and `under_tls` of both says what it is.
+//!
+//! A connection ends with the Close, then `close_notify`, then the transport.
+//! A peer that ends without `close_notify` after the Closes is let go; before,
+//! receiving fails with `TlsError::Truncated`.
+//!
+//! # Clients that find their way
+//!
+//! [`Connector`] races the addresses of a host and follows redirects if it is
+//! told to; [`Reconnect`] comes back after a while, by a [`Backoff`].
 
 mod accept;
 mod backlog;
+mod backoff;
 mod close_status;
 #[cfg_attr(not(feature = "deflate"), path = "compression/none.rs")]
 mod compression;
@@ -113,35 +126,45 @@ mod config;
 mod connect;
 mod engine;
 mod error;
+mod eyeballs;
 mod handshaking;
 mod input;
+mod maybe_tls;
 mod message;
 #[cfg(feature = "net")]
 pub mod net;
 mod outbound;
 mod outgoing;
 mod peer;
+mod reconnect;
 mod replies;
 mod signals;
 mod split;
 mod timer;
+#[cfg(feature = "tls")]
+mod tls;
 mod websocket;
 
 pub use accept::{Acceptor, Decision, accept};
+pub use backoff::Backoff;
 pub use close_status::CloseStatus;
 pub use config::Config;
 pub use connect::{Connector, client_on, connect};
 pub use error::{Error, Timeout};
+pub use maybe_tls::MaybeTls;
 pub use message::Message;
 pub use outbound::{Outbound, Uncompressed};
 pub use peer::Peer;
+pub use reconnect::Reconnect;
 pub use replies::Replies;
 pub use split::{ReadHalf, ReuniteError, WriteHalf};
+#[cfg(feature = "tls")]
+pub use tls::TlsAcceptor;
 pub use websocket::WebSocket;
 
 pub use ws_handshake::{
-    ClientRequest, HandshakeError, HeadLimits, Headers, HttpResponse, OriginPolicy, Request,
-    Response, Uri,
+    ClientRequest, HandshakeError, HeadLimits, Headers, HttpResponse, OriginPolicy, RedirectError,
+    Request, Response, Uri,
 };
 #[cfg(feature = "deflate")]
 pub use ws_handshake::{DeflateOffer, DeflateParams, DeflatePolicy};
@@ -151,3 +174,5 @@ pub use ws_proto::{
     Chunk, ClientMasking, CloseCode, ControlledNetwork, FrameCounts, KeepaliveConfig, Limits,
     Masking, Message as MessageRef, MessageKind, Prepared, ProtocolError, SendError, ServerMasking,
 };
+#[cfg(feature = "tls")]
+pub use ws_tls::{ClientTls, ServerTls, TlsConfigError, TlsError, rustls, server_name};

@@ -1,4 +1,5 @@
-//! TLS for WebSocket endpoints, without sockets: configurations of [rustls] made of PEM, and errors by cause.
+//! TLS for WebSocket endpoints, without sockets: configurations of [rustls] made of PEM, errors by cause, and
+//! a [`Session`] that takes bytes and gives bytes.
 //!
 //! It opens no connection and knows nothing of WebSocket; it is the one crate here that knows the version of rustls, and
 //! re-exports it for those who configure more than it does.
@@ -20,13 +21,17 @@ mod client;
 mod error;
 mod name;
 mod pem;
+mod records;
 mod server;
+mod session;
 
 pub use client::{ClientTls, ClientTlsBuilder};
 pub use error::{TlsConfigError, TlsError};
 pub use name::server_name;
+pub use records::Records;
 pub use rustls;
 pub use server::{ServerTls, ServerTlsBuilder};
+pub use session::Session;
 
 /// The protocol that a WebSocket connection begins with (RFC 7301 section 6).
 const ALPN: &[u8] = b"http/1.1";

@@ -1,6 +1,6 @@
 //! Connections to servers are made.
 
-use std::{net::SocketAddr, ops::Range};
+use std::{io, net::SocketAddr, ops::Range};
 
 use mio::{Interest, Token};
 use tracing::{debug, info_span};
@@ -24,8 +24,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         address: SocketAddr,
         connect: Connect<H::Data>,
     ) -> Option<PeerId> {
-        match T::connect(address) {
-            Ok(transport) => self.call(transport, Some(address), connect),
+        match start(address, &connect) {
+            Ok((transport, server)) => self.call(transport, server, connect),
             Err(error) => self.not_connected(connect.data, error.into()),
         }
     }
@@ -56,6 +56,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             request,
             data,
             set_mask_to_zero,
+            ..
         } = connect;
         if self.is_stopping() {
             return self.not_connected(data, OpenError::Stopped);
@@ -133,4 +134,23 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.handler.on_connect_failed(data, error, orders);
         None
     }
+}
+
+/// Starts to connect, and tells where the server is; through a proxy that may
+/// not be known.
+fn start<T: Transport, D>(
+    address: SocketAddr,
+    connect: &Connect<D>,
+) -> io::Result<(T, Option<SocketAddr>)> {
+    #[cfg_attr(not(feature = "proxy"), expect(unused_mut, reason = "for a proxy"))]
+    let mut transport = T::connect(address)?;
+    #[cfg(feature = "proxy")]
+    if let Some(proxy) = &connect.proxy {
+        let uri = connect.request.uri();
+        transport.tunnel(proxy, uri.host_for_connect(), uri.port())?;
+        let server = transport.peer_addr()?;
+        return Ok((transport, server));
+    }
+    let _ = connect;
+    Ok((transport, Some(address)))
 }

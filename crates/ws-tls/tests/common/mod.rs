@@ -1,5 +1,7 @@
 //! Certificates, made anew for each test.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, date_time_ymd,

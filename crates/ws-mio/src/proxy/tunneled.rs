@@ -1,0 +1,207 @@
+//! Clients behind proxies.
+
+use std::{
+    io::{self, IoSlice},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
+
+use mio::event::Source;
+use ws_handshake::proxy::{Proxy, Tunnel, TunnelError, TunnelProgress};
+
+use super::leftover::Leftover;
+use crate::Transport;
+
+/// A transport to a proxy, through which a way to a server is opened, by HTTP
+/// CONNECT or SOCKS5, before the first byte of the connection; or one without a
+/// proxy, so that a loop can have both.
+///
+/// It carries a [`Socket`](crate::Socket) or a connection of a loop, with
+/// [`Loop::connect_over`](crate::Loop::connect_over). In a loop whose
+/// transports are these, as one of [`NoListener`](crate::NoListener),
+/// [`Connect::proxy`](crate::Connect::proxy) makes one.
+/// TLS goes around it. If there is no way, the connection fails with
+/// [`OpenError::Proxy`](crate::OpenError::Proxy). Opening the way counts as a
+/// part of the opening handshake: it has `handshake_timeout`.
+///
+/// ```no_run
+/// use std::net::ToSocketAddrs;
+///
+/// use mio::net::TcpStream;
+/// use ws_mio::{ClientConfig, ClientRequest, Proxy, Socket, Transport, Tunneled, Uri};
+///
+/// let uri = Uri::parse("ws://feed.example/")?;
+/// let proxy: Proxy = "http://alice:secret@proxy.example:3128".parse()?;
+///
+/// let address = (proxy.host_for_connect(), proxy.port()).to_socket_addrs()?.next().unwrap();
+/// let stream = TcpStream::connect(address)?;
+/// let stream = Tunneled::new(stream, &proxy, uri.host_for_connect(), uri.port())?;
+/// let server = stream.peer_addr()?;
+/// let request = ClientRequest::new(uri);
+/// let socket: Socket<(), _> = Socket::client(stream, server, request, &ClientConfig::default());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Tunneled<T> {
+    inner: T,
+    /// Where the way leads to; `None` for a transport without a proxy.
+    server: Option<Box<SocketAddr>>,
+    /// `None` once the way is open.
+    way: Option<Way>,
+}
+
+#[derive(Debug)]
+enum Way {
+    Opening(Box<Tunnel>),
+    /// It is open, and the server has said something already.
+    Open(Box<Leftover>),
+}
+
+/// How much is read at once from a proxy.
+const CHUNK: usize = 512;
+
+impl<T: Transport> Tunneled<T> {
+    /// Goes to a server through a proxy, over a transport to that proxy that is
+    /// connected or being connected.
+    ///
+    /// # Errors
+    ///
+    /// [`TunnelError::BadTarget`] if the proxy cannot be asked for that server.
+    pub fn new(transport: T, proxy: &Proxy, host: &str, port: u16) -> Result<Self, TunnelError> {
+        let mut tunneled = Self::direct(transport);
+        tunneled.open(Tunnel::new(proxy, host, port)?, host, port);
+        Ok(tunneled)
+    }
+
+    /// Goes without a proxy.
+    #[must_use]
+    pub const fn direct(transport: T) -> Self {
+        Self {
+            inner: transport,
+            server: None,
+            way: None,
+        }
+    }
+
+    fn open(&mut self, tunnel: Tunnel, host: &str, port: u16) {
+        let address = host.trim_matches(['[', ']']).parse();
+        // What the proxy makes of a name is not known.
+        let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        self.server = Some(Box::new(SocketAddr::new(address, port)));
+        self.way = Some(Way::Opening(Box::new(tunnel)));
+    }
+
+    /// Goes on with the dialogue; `true` once the way is open.
+    fn advance(&mut self) -> io::Result<bool> {
+        let Some(Way::Opening(tunnel)) = &mut self.way else {
+            return Ok(true);
+        };
+        // Bounded by what a tunnel takes in before it is open.
+        loop {
+            if !send(tunnel, &mut self.inner)? {
+                return Ok(false);
+            }
+            let mut chunk = [0; CHUNK];
+            let len = match self.inner.read(&mut chunk) {
+                Ok(0) => return Err(io::Error::other(TunnelError::Lost)),
+                Ok(len) => len.min(CHUNK),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(false),
+                    io::ErrorKind::Interrupted => continue,
+                    _ => return Err(error),
+                },
+            };
+            let input = &chunk[..len];
+            if let TunnelProgress::Open { consumed } =
+                tunnel.receive(input).map_err(io::Error::other)?
+            {
+                self.way = Leftover::of(&input[consumed..]).map(Way::Open);
+                return Ok(true);
+            }
+        }
+    }
+}
+
+/// Sends what is to be sent; `false` if the transport takes no more for now.
+fn send(tunnel: &mut Tunnel, transport: &mut impl Transport) -> io::Result<bool> {
+    while !tunnel.to_send().is_empty() {
+        match transport.write(&[IoSlice::new(tunnel.to_send())]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(len) => tunnel.sent(len),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => return Ok(false),
+                io::ErrorKind::Interrupted => {}
+                _ => return Err(error),
+            },
+        }
+    }
+    transport.flush()
+}
+
+impl<T: Transport> Transport for Tunneled<T> {
+    #[inline]
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(Way::Open(leftover)) = &mut self.way else {
+            return self.inner.read(buffer);
+        };
+        let read = leftover.read(&mut self.inner, buffer);
+        if leftover.is_empty() {
+            self.way = None;
+        }
+        read
+    }
+
+    #[inline]
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.inner.write(slices)
+    }
+
+    fn write_last(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.inner.write_last(slices)
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        self.inner.shutdown()
+    }
+
+    /// The server's address, not that of the proxy: what lies between is not
+    /// known, and allow-lists are for servers. It is `0.0.0.0` if the proxy
+    /// looks a name up, which is on no list but one for everybody.
+    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+        match &self.server {
+            Some(server) => Ok(Some(**server)),
+            None => self.inner.peer_addr(),
+        }
+    }
+
+    fn source(&mut self) -> Option<&mut dyn Source> {
+        self.inner.source()
+    }
+
+    #[inline]
+    fn short_is_all(&self) -> bool {
+        self.way.is_none() && self.inner.short_is_all()
+    }
+
+    #[inline]
+    fn flush(&mut self) -> io::Result<bool> {
+        self.inner.flush()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.inner.is_tls()
+    }
+
+    fn connect(address: SocketAddr) -> io::Result<Self> {
+        T::connect(address).map(Self::direct)
+    }
+
+    fn tunnel(&mut self, proxy: &Proxy, host: &str, port: u16) -> io::Result<()> {
+        let tunnel = Tunnel::new(proxy, host, port).map_err(io::Error::other)?;
+        self.open(tunnel, host, port);
+        Ok(())
+    }
+
+    fn begin(&mut self) -> io::Result<bool> {
+        Ok(self.inner.begin()? && self.advance()?)
+    }
+}
