@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Checks an echo server in a headless Chromium: browser.py URL CHROMIUM
+"""Checks an echo server in a headless Chromium: browser.py URL CHROMIUM [DIGEST]
 
-Serves browser.html, opens it in the browser, and waits for what it reports.
+Serves browser.html, opens it in the browser, and waits for what it reports. A certificate for
+the key with that SHA-256 digest, in base64, is trusted whoever signed it.
 """
 
 import http.server
@@ -48,12 +49,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def main(url, chromium):
+def main(url, chromium, digest=None):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     page = "http://127.0.0.1:%d/?%s" % (server.server_address[1], urllib.parse.urlencode({"url": url}))
+    trust = ["--ignore-certificate-errors-spki-list=" + digest] if digest else []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, tempfile.TemporaryFile() as log:
-        browser = subprocess.Popen([chromium, *FLAGS, "--user-data-dir=" + profile, page],
+        browser = subprocess.Popen([chromium, *FLAGS, *trust, "--user-data-dir=" + profile, page],
                                    stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             report = Handler.reports.get(timeout=LIMIT)
@@ -80,6 +82,6 @@ def main(url, chromium):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (3, 4):
         sys.exit(__doc__)
     sys.exit(main(*sys.argv[1:]))

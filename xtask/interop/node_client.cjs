@@ -1,11 +1,14 @@
-// Checks an echo server with npm ws: node node_client.cjs URL [PARAMETERS]
+// Checks an echo server with npm ws:
+// node node_client.cjs URL [PARAMETERS] [--ca FILE] [--cert FILE --key FILE] [--tls 1.2|1.3]
 //
 // PARAMETERS of permessage-deflate to ask for, as in
 // server_no_context_takeover,client_max_window_bits=10; without them, what the library asks for.
 'use strict';
 
 const crypto = require('node:crypto');
+const { parseArgs } = require('node:util');
 const WebSocket = require('ws');
+const tls = require('./tls.cjs');
 const { version } = require('ws/package.json');
 
 const LIMIT = 30_000;
@@ -24,11 +27,13 @@ function offer(params) {
   return Object.fromEntries(entries.map(([name, value]) => [NAMES[name], value ? Number(value) : true]));
 }
 
-const perMessageDeflate = offer(process.argv[3] ?? '');
+const { values, positionals } = parseArgs({ options: tls.OPTIONS, allowPositionals: true });
+const perMessageDeflate = offer(positionals[1] ?? '');
+const secure = tls.settings(values);
 
 function opened(url, options = {}) {
   return new Promise((resolve, reject) => {
-    const ws = new WebSocket(url, { handshakeTimeout: LIMIT, perMessageDeflate, ...options });
+    const ws = new WebSocket(url, { handshakeTimeout: LIMIT, perMessageDeflate, ...secure, ...options });
     ws.messages = [];
     ws.waiting = [];
     ws.on('message', (data, isBinary) => {
@@ -219,8 +224,8 @@ async function main(url) {
   process.exit(failed ? 1 : 0);
 }
 
-if (process.argv.length < 3 || process.argv.length > 4) {
+if (positionals.length < 1 || positionals.length > 2) {
   console.error('node node_client.cjs URL [PARAMETERS]');
   process.exit(2);
 }
-main(process.argv[2]);
+main(positionals[0]);

@@ -1,9 +1,15 @@
 // An echo server on npm ws, to check clients with; see README.md.
 'use strict';
 
+const http = require('node:http');
+const https = require('node:https');
+const { parseArgs } = require('node:util');
 const { WebSocketServer } = require('ws');
+const tls = require('./tls.cjs');
 
-const server = new WebSocketServer({ host: '127.0.0.1', port: 0, maxPayload: 64 * 1024 * 1024, perMessageDeflate: true });
+const { values } = parseArgs({ options: tls.OPTIONS });
+const listener = values.cert ? https.createServer(tls.settings(values)) : http.createServer();
+const server = new WebSocketServer({ server: listener, maxPayload: 64 * 1024 * 1024, perMessageDeflate: true });
 
 function echoInFragments(ws, message, binary) {
   const third = Math.floor(message.length / 3);
@@ -27,11 +33,14 @@ server.on('connection', (ws, request) => {
   });
 });
 
-server.on('listening', () => console.log(`listening on ws://127.0.0.1:${server.address().port}`));
+listener.listen(0, '127.0.0.1', () => {
+  const scheme = values.cert ? 'wss' : 'ws';
+  console.log(`listening on ${scheme}://127.0.0.1:${listener.address().port}`);
+});
 
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, () => {
     for (const client of server.clients) client.terminate();
-    server.close(() => process.exit(0));
+    listener.close(() => process.exit(0));
   });
 }

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Checks an echo server with PyPI websockets: python_client.py URL [PARAMETERS]
+"""Checks an echo server with PyPI websockets.
 
 PARAMETERS of permessage-deflate to ask for, as in
 server_no_context_takeover,client_max_window_bits=10; without them, what the library asks for.
 """
 
+import argparse
 import asyncio
 import json
 import os
+import ssl
 import sys
 
 import websockets
@@ -18,8 +20,8 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 LIMIT = 30
 UNICODE = "Grüße, κόσμε, 世界, 🙂, e\u0301, \u0000, \U0010ffff"
 
-
 EXTENSIONS = []
+TLS = {}
 
 
 def offer(params):
@@ -28,7 +30,17 @@ def offer(params):
     return ClientPerMessageDeflateFactory(**named)
 
 
+def context(args):
+    context = ssl.create_default_context(cafile=args.ca)
+    if args.cert:
+        context.load_cert_chain(args.cert, args.key)
+    if args.tls:
+        context.minimum_version = context.maximum_version = ssl.TLSVersion["TLSv" + args.tls.replace(".", "_")]
+    return context
+
+
 def opened(url, **options):
+    options = TLS | options
     if EXTENSIONS:
         options = {"compression": None, "extensions": EXTENSIONS} | options
     # The peer's own limits are what is tested, not those of this client.
@@ -162,9 +174,21 @@ async def main(url):
     return 1 if failed else 0
 
 
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url")
+    parser.add_argument("params", nargs="?", default="", metavar="PARAMETERS")
+    parser.add_argument("--ca", help="the only authority to trust, for wss://")
+    parser.add_argument("--cert", help="the client's certificate")
+    parser.add_argument("--key", help="its key")
+    parser.add_argument("--tls", choices=["1.2", "1.3"], help="the only version to speak")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
-        sys.exit(__doc__)
-    if sys.argv[2:] not in ([], [""]):
-        EXTENSIONS.append(offer(sys.argv[2]))
-    sys.exit(asyncio.run(main(sys.argv[1])))
+    args = arguments()
+    if args.params:
+        EXTENSIONS.append(offer(args.params))
+    if args.url.startswith("wss:"):
+        TLS["ssl"] = context(args)
+    sys.exit(asyncio.run(main(args.url)))

@@ -1,13 +1,16 @@
 //! `cargo xtask autobahn`: the Autobahn test suite against the examples.
 
+use std::path::Path;
 use std::process::Command;
 
 use lexopt::{Arg, Parser, ValueExt};
 
+use crate::certs::Certificates;
 use crate::tool::{self, Failure, Outcome, Service};
 
 pub(crate) const HELP: &str = "
-cargo xtask autobahn server [--adapter mio|smol] [--zero-mask | --unmasked] [--deflate] [CASES]
+cargo xtask autobahn server [--adapter mio|smol] [--zero-mask | --unmasked] [--deflate]
+                            [--tls | --unix] [CASES]
 cargo xtask autobahn client [--adapter smol|mio] [--set-mask-to-zero] [--deflate] [CASES]
 cargo xtask autobahn all [--quick] [CASES]
 
@@ -15,7 +18,10 @@ server: runs the cases against the example `echo`. With --zero-mask the suite ma
 with --unmasked it does not mask and the server is started with --accept-unmasked-frame.
 client: runs the cases against the example `autobahn_client`.
 --deflate: the example compresses, and the cases are those of compression.
-all: both adapters in both roles with every way of masking, ten runs, and with compression, four.
+--tls: wss:// with a throw-away certificate, which the suite does not verify. --unix: the server is at
+a Unix-domain socket, and a bridge leads there.
+all: both adapters in both roles with every way of masking, ten runs, and with compression, four;
+over TLS and a Unix-domain socket, four, with --quick the cases 1, 5 and 7 of them.
 
 CASES:
   --cases GLOBS                 which cases to run, as in 1.*,6.4.*   (default: groups 1-7, 9, 10;
@@ -38,6 +44,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
     };
     let mut plan = Plan::default();
     let (mut adapter, mut masking, mut deflate) = (None, Masking::Random, false);
+    let mut over = Over::Tcp;
     while let Some(argument) = arguments.next()? {
         match argument {
             Arg::Long("adapter") => adapter = Some(arguments.value()?.parse_with(Adapter::parse)?),
@@ -45,6 +52,8 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
             Arg::Long("unmasked") if what == "server" => masking = Masking::None,
             Arg::Long("set-mask-to-zero") if what == "client" => masking = Masking::Zero,
             Arg::Long("deflate") if what != "all" => deflate = true,
+            Arg::Long("tls") if what == "server" => over = Over::Tls,
+            Arg::Long("unix") if what == "server" => over = Over::Unix,
             Arg::Long("cases") => plan.cases = Some(arguments.value()?.string()?),
             Arg::Long("exclude") => plan.exclude = Some(arguments.value()?.string()?),
             Arg::Long("all") => plan.cases = Some("*".to_owned()),
@@ -61,12 +70,14 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
             adapter: adapter.unwrap_or(Adapter::Mio),
             masking,
             deflate,
+            over,
         }],
         "client" => vec![Run {
             role: Role::Client,
             adapter: adapter.unwrap_or(Adapter::Smol),
             masking,
             deflate,
+            over: Over::Tcp,
         }],
         "all" => Run::all(adapter),
         _ => return Err(Failure::new("autobahn server, client or all? See --help")),
@@ -128,6 +139,15 @@ enum Masking {
     None,
 }
 
+/// What carries the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Tcp,
+    Tls,
+    /// A Unix-domain socket.
+    Unix,
+}
+
 /// One pass over the cases.
 #[derive(Debug, Clone, Copy)]
 struct Run {
@@ -136,6 +156,7 @@ struct Run {
     masking: Masking,
     /// Whether the example takes part in compression.
     deflate: bool,
+    over: Over,
 }
 
 impl Run {
@@ -162,6 +183,19 @@ impl Run {
                     adapter: of,
                     masking,
                     deflate,
+                    over: Over::Tcp,
+                }));
+            }
+        }
+        // Below the frames, what carries them matters in one role as in the other.
+        for of in [Adapter::Mio, Adapter::Smol] {
+            if adapter.is_none_or(|wanted| wanted == of) {
+                runs.extend([Over::Tls, Over::Unix].map(|over| Self {
+                    role: Role::Server,
+                    adapter: of,
+                    masking: Masking::Random,
+                    deflate: false,
+                    over,
                 }));
             }
         }
@@ -179,7 +213,12 @@ impl Run {
             Masking::None => "-unmasked",
         };
         let deflate = if self.deflate { "-deflate" } else { "" };
-        format!("{role}-{}{masking}{deflate}", self.adapter.name())
+        let over = match self.over {
+            Over::Tcp => "",
+            Over::Tls => "-tls",
+            Over::Unix => "-unix",
+        };
+        format!("{role}-{}{masking}{deflate}{over}", self.adapter.name())
     }
 }
 
@@ -195,7 +234,9 @@ struct Plan {
 /// The cases for an example that compresses nothing.
 const PLAIN: &str = "1.*,2.*,3.*,4.*,5.*,6.*,7.*,9.*,10.*";
 const COMPRESSED: &str = "12.*,13.*";
-/// Of those, the ones with messages of 8 KiB and more, but for the first that comes in fragments: a
+/// Enough of the first to see that what carries them is used rightly.
+const CARRIED: &str = "1.*,5.*,7.*";
+/// Of the second, the ones with messages of 8 KiB and more, but for the first that comes in fragments: a
 /// thousand messages each, for which the suite itself needs most of the time.
 const LONG: &str = "1[23].*.[6-9],1[23].*.10,1[23].*.1[2-8]";
 
@@ -209,7 +250,20 @@ impl Plan {
 
     fn server(&self, run: Run) -> Result<(), Failure> {
         let mut echo = Command::new(tool::target_dir().join("release/echo"));
-        echo.args(["--listen", "127.0.0.1:0", "--adapter", run.adapter.name()]);
+        // Not in the target folder: the path of a socket must be short.
+        let socket = format!("{}-{}.socket", run.name(), std::process::id());
+        let socket = std::env::temp_dir().join(socket);
+        match run.over {
+            Over::Unix => echo.args(["--listen", &format!("unix:{}", socket.display())]),
+            _ => echo.args(["--listen", "127.0.0.1:0"]),
+        };
+        if run.over == Over::Tls {
+            let certificates = Certificates::make(&tool::target_dir().join("autobahn-certs"), &[])?;
+            let [certificate, key] = certificates.pair("server");
+            echo.arg("--tls-cert").arg(certificate);
+            echo.arg("--tls-key").arg(key);
+        }
+        echo.args(["--adapter", run.adapter.name()]);
         if run.masking == Masking::None {
             echo.arg("--accept-unmasked-frame");
         }
@@ -228,7 +282,11 @@ impl Plan {
             }
         }
         cases
-            .arg(format!("ws://127.0.0.1:{}", service.port()))
+            .arg(match run.over {
+                Over::Tcp => format!("ws://127.0.0.1:{}", service.port()),
+                Over::Tls => format!("wss://127.0.0.1:{}", service.port()),
+                Over::Unix => format!("ws://127.0.0.1:{}", bridge(&socket)?),
+            })
             .arg(run.name())
             .arg(out_dir(run));
         let result = tool::run(&mut cases);
@@ -255,7 +313,11 @@ impl Plan {
     }
 
     fn script(&self, name: &str, run: Run) -> Command {
-        let default = if run.deflate { COMPRESSED } else { PLAIN };
+        let default = match run {
+            Run { deflate: true, .. } => COMPRESSED,
+            Run { over, .. } if over != Over::Tcp && self.is_quick => CARRIED,
+            _ => PLAIN,
+        };
         let cases = self.cases.as_deref().unwrap_or(default);
         let mut command = Command::new("python3");
         command
@@ -277,6 +339,16 @@ impl Plan {
 
 /// In seconds: all cases of compression take a quarter of an hour against a slow peer.
 const TIMEOUT: &str = "2400";
+
+#[cfg(unix)]
+fn bridge(socket: &Path) -> Result<u16, Failure> {
+    crate::bridge::start(socket)
+}
+
+#[cfg(not(unix))]
+fn bridge(_: &Path) -> Result<u16, Failure> {
+    Err(Failure::new("this system has no Unix-domain sockets"))
+}
 
 fn venv() -> std::path::PathBuf {
     tool::target_dir().join("autobahn-venv")
@@ -307,7 +379,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_matrix_has_fourteen_runs() {
+    fn the_matrix_has_eighteen_runs() {
         let names: Vec<_> = Run::all(None).into_iter().map(Run::name).collect();
         assert_eq!(
             names,
@@ -326,6 +398,10 @@ mod tests {
                 "client-smol",
                 "client-smol-zero-mask",
                 "client-smol-deflate",
+                "server-mio-tls",
+                "server-mio-unix",
+                "server-smol-tls",
+                "server-smol-unix",
             ]
         );
     }

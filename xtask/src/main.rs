@@ -4,6 +4,9 @@
 
 mod autobahn;
 mod bench;
+#[cfg(unix)]
+mod bridge;
+mod certs;
 mod features;
 mod fuzz;
 mod interop;
@@ -107,6 +110,12 @@ const COMMANDS: &[Command] = &[
         summary: "run the Autobahn test suite against the example server and client",
         help: autobahn::HELP,
         run: autobahn::run,
+    },
+    Command {
+        name: "certs",
+        summary: "make a throw-away certificate authority, and certificates for this machine",
+        help: certs::HELP,
+        run: certs::run,
     },
     Command {
         name: "interop",

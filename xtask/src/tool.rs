@@ -194,7 +194,8 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Starts `command` and waits for a line with `listening on`; the last `:PORT` in it counts.
+    /// Starts `command` and waits for a line with `listening on`; the last `:PORT` in it counts. A
+    /// Unix-domain socket has none: 0.
     pub(crate) fn start(name: &str, command: &mut Command) -> Result<Self, Failure> {
         let line = line_of(command);
         let mut child = command
@@ -213,6 +214,7 @@ impl Service {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match service.lines.recv_timeout(left) {
+                Ok(line) if line.contains("listening on unix:") => return Ok(service),
                 Ok(line) if line.contains("listening on") => {
                     service.port = last_port(&line)
                         .ok_or_else(|| Failure::new(format!("{name} names no port in {line:?}")))?;

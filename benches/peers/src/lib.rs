@@ -7,10 +7,14 @@ use std::error::Error;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use bench_rig::{Arguments, Deflate, Mode, finish};
+use bench_rig::rustls::ServerConfig;
+use bench_rig::{Arguments, Deflate, Mode, finish, server_tls};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 pub use room::Room;
 
@@ -23,18 +27,60 @@ where
     finish(Arguments::from_env().end().and_then(|()| serve_all(serve)))
 }
 
-/// Serves every connection with `serve`, on this thread, in the mode that `--mode` says.
-pub fn run_in_mode<F, E>(serve: impl Fn(TcpStream, Mode) -> F) -> ExitCode
+/// Serves every connection with `serve`, on this thread; with `serve_secure` where `--tls-cert` and
+/// `--tls-key` are given.
+pub fn run_secure<F, S, E>(
+    serve: impl Fn(TcpStream) -> F,
+    serve_secure: impl Fn(TlsStream<TcpStream>) -> S + Copy + 'static,
+) -> ExitCode
 where
     F: Future<Output = Result<(), E>> + 'static,
+    S: Future<Output = Result<(), E>> + 'static,
+    E: 'static,
+{
+    run_in_mode(|stream, _| serve(stream), serve_secure)
+}
+
+/// Does the same in the mode that `--mode` says, which is for connections without TLS.
+pub fn run_in_mode<F, S, E>(
+    serve: impl Fn(TcpStream, Mode) -> F,
+    serve_secure: impl Fn(TlsStream<TcpStream>) -> S + Copy + 'static,
+) -> ExitCode
+where
+    F: Future<Output = Result<(), E>> + 'static,
+    S: Future<Output = Result<(), E>> + 'static,
     E: 'static,
 {
     finish((|| {
         let mut arguments = Arguments::from_env();
         let mode = arguments.value("--mode")?.unwrap_or_default();
+        let tls = server_tls(&mut arguments)?;
         arguments.end()?;
-        serve_all(|stream| serve(stream, mode))
+        match tls {
+            None => serve_all(|stream| serve(stream, mode)),
+            Some(config) => serve_all_secure(config, serve_secure),
+        }
     })())
+}
+
+fn serve_all_secure<F, E>(
+    config: Arc<ServerConfig>,
+    serve: impl Fn(TlsStream<TcpStream>) -> F + Copy + 'static,
+) -> Result<(), Box<dyn Error>>
+where
+    F: Future<Output = Result<(), E>> + 'static,
+    E: 'static,
+{
+    let acceptor = TlsAcceptor::from(config);
+    serve_all(move |stream| {
+        let shaking = acceptor.accept(stream);
+        async move {
+            let Ok(stream) = shaking.await else {
+                return Ok(());
+            };
+            serve(stream).await
+        }
+    })
 }
 
 /// Serves every connection with `serve`, on this thread, with the compression that `--deflate` says.

@@ -3,13 +3,12 @@
 use bytes::{Buf, BytesMut};
 use sockudo_ws::Error;
 use sockudo_ws::handshake::{build_response, generate_accept_key, parse_request};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Accepts with the extensions that `agree` makes of those that are offered; returns what came behind
 /// the request.
 pub async fn accept(
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     agree: impl FnOnce(&str) -> Option<String>,
 ) -> Result<BytesMut, Error> {
     let mut input = BytesMut::with_capacity(4096);

@@ -58,7 +58,7 @@ fn request(port: u16, more: &str) -> Vec<u8> {
 /// # Errors
 ///
 /// Any reply but 101, and those of the system.
-pub fn upgrade(stream: &mut TcpStream, port: u16) -> io::Result<Vec<u8>> {
+pub fn upgrade(stream: &mut (impl Read + Write), port: u16) -> io::Result<Vec<u8>> {
     upgrade_with(stream, port, None)
 }
 
@@ -68,7 +68,7 @@ pub fn upgrade(stream: &mut TcpStream, port: u16) -> io::Result<Vec<u8>> {
 ///
 /// As [`upgrade`], and of a server that agrees to something else.
 pub fn upgrade_with(
-    stream: &mut TcpStream,
+    stream: &mut (impl Read + Write),
     port: u16,
     deflate: Option<Deflate>,
 ) -> io::Result<Vec<u8>> {

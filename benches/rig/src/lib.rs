@@ -14,6 +14,7 @@ mod placed;
 mod process;
 mod replies;
 mod text;
+mod tls;
 
 pub use arguments::{Arguments, Mode, UnknownMode, finish};
 pub use client::ClientRun;
@@ -27,4 +28,6 @@ pub use histogram::Histogram;
 pub use placed::Placed;
 pub use process::{Usage, resident_bytes};
 pub use replies::{Replies, UnexpectedFrame};
+pub use rustls;
 pub use text::json;
+pub use tls::{client_tls, server_tls};

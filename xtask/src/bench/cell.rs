@@ -11,6 +11,8 @@ use super::statistics::Figure;
 pub(super) struct Cell {
     name: String,
     pub(super) load: Load,
+    /// Whether it is over TLS.
+    pub(super) is_secure: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub(super) enum Load {
         connections: usize,
         deflate: Option<Deflate>,
     },
+    /// Handshakes of TLS that begin at once, while others echo.
+    Storm { connections: usize },
     /// Echoes under `strace`, which counts system calls.
     Calls { size: usize, connections: usize },
     /// A client sends to a sink as fast as it can.
@@ -122,8 +126,15 @@ impl Masks {
 
 impl Cell {
     pub(super) fn parse(name: &str) -> Result<Self, Failure> {
-        let parts: Vec<&str> = name.split('/').collect();
+        let (is_secure, rest) = match name.strip_prefix("tls/") {
+            Some(rest) => (true, rest),
+            None => (false, name),
+        };
+        let parts: Vec<&str> = rest.split('/').collect();
         let load = match parts[..] {
+            ["storm", connections] => {
+                number(connections).map(|connections| Load::Storm { connections })
+            }
             ["churn"] => Some(Load::Churn),
             ["memory", connections] => number(connections).map(|connections| Load::Memory {
                 connections,
@@ -163,10 +174,16 @@ impl Cell {
             })(),
             _ => None,
         };
-        match load {
+        let there_is = |load: &Load| match load {
+            Load::Echo { .. } | Load::Memory { deflate: None, .. } => true,
+            Load::Storm { .. } => is_secure,
+            _ => !is_secure,
+        };
+        match load.filter(there_is) {
             Some(load) => Ok(Self {
                 name: name.to_owned(),
                 load,
+                is_secure,
             }),
             None => Err(Failure::new(format!("no cell {name:?}; see --list"))),
         }
@@ -180,15 +197,16 @@ impl Cell {
             }
             Load::Deflate { .. } => &[Figure::CPU, Figure::REPLY],
             Load::Latency { .. } => &[Figure::P99],
+            Load::Storm { .. } => &[Figure::P99, Figure::QUIET_P99, Figure::CPU],
             Load::Memory { .. } => &[Figure::OPEN, Figure::ECHOED],
             Load::Calls { .. } => &[Figure::CALLS],
         }
     }
 
-    /// Whether the raw server is a measure: what it keeps for a connection is a few bytes, and what it
-    /// sends back is compressed already.
+    /// Whether the raw server is a measure: what it keeps for a connection is a few bytes, what it
+    /// sends back is compressed already, and it speaks no TLS.
     pub(super) fn has_floor(&self) -> bool {
-        !matches!(self.load, Load::Memory { .. } | Load::Deflate { .. })
+        !self.is_secure && !matches!(self.load, Load::Memory { .. } | Load::Deflate { .. })
     }
 
     /// What is compressed in it, if anything.
@@ -209,6 +227,7 @@ impl Cell {
             | Load::Calls { .. }
             | Load::Client { .. } => ("message", "messages"),
             Load::Churn | Load::Memory { .. } => ("connection", "connections"),
+            Load::Storm { .. } => ("handshake", "handshakes"),
             Load::Broadcast { .. } => ("delivery", "deliveries"),
         }
     }
@@ -225,6 +244,7 @@ impl Cell {
             Masks::Zero => ", masked with the zero key",
             Masks::None => ", unmasked",
         };
+        let over = if self.is_secure { " over TLS 1.3" } else { "" };
         match self.load {
             Load::Echo {
                 size,
@@ -232,9 +252,13 @@ impl Cell {
                 pipelined,
                 masks,
             } => format!(
-                "echo of {}, {connections} connections, {pipelined} at once{}",
+                "echo of {}{over}, {connections} connections, {pipelined} at once{}",
                 bytes(size),
                 keys(masks)
+            ),
+            Load::Storm { connections } => format!(
+                "{connections} handshakes of TLS 1.3 begin at once, while 64 connections echo 125 B \
+                 at fixed times; how long those take until all handshakes are answered, and before"
             ),
             Load::Latency {
                 size,
@@ -265,7 +289,7 @@ impl Cell {
                 connections,
                 deflate,
             } => format!(
-                "resident memory of {connections} connections, per connection{}",
+                "resident memory of {connections} connections{over}, per connection{}",
                 deflate.map_or(String::new(), |deflate| format!(
                     "; text of 1 KiB {deflate}"
                 ))
@@ -350,6 +374,15 @@ pub(super) const FULL: &[&str] = &[
     "client/16K/zero",
     "client/1M/random",
     "client/1M/zero",
+    "tls/125/64/1",
+    "tls/16K/64/1",
+    "tls/16K/64/1/zero",
+    "tls/16K/64/1/none",
+    "tls/1M/16/1",
+    "tls/1M/16/1/zero",
+    "tls/1M/16/1/none",
+    "tls/memory/5000",
+    "tls/storm/5000",
 ];
 
 pub(super) const QUICK: &[&str] = &[
@@ -400,6 +433,9 @@ mod tests {
             "deflate/1K/16",
             "deflate/1K/16/10",
             "memory/1/deflate/6/over",
+            "storm/1",
+            "tls/churn",
+            "tls/tls/1/1/1",
         ] {
             assert!(Cell::parse(name).is_err(), "{name}");
         }

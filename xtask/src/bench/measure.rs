@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::certs::Certificates;
 use crate::tool::{self, Failure};
 
 use super::cell::{Cell, Deflate, Load, Masks, Rate};
@@ -28,6 +29,7 @@ pub(super) struct Pace {
 pub(super) struct Rig {
     subjects: Vec<&'static Subject>,
     pace: Pace,
+    certificates: Certificates,
     is_pinned: bool,
     /// Messages a second that a server saturated at last, by the names of cell and server.
     saturations: RefCell<HashMap<(String, &'static str), f64>>,
@@ -38,17 +40,18 @@ pub(super) struct Rig {
 pub(super) struct Measurement(pub(super) Value);
 
 impl Rig {
-    pub(super) fn new(subjects: &[&'static Subject], pace: Pace) -> Self {
+    pub(super) fn new(subjects: &[&'static Subject], pace: Pace) -> Result<Self, Failure> {
         let is_pinned = tool::is_installed("taskset") && cores() >= 2;
         if !is_pinned {
             eprintln!("neither pinned nor apart: that takes two cores and the program taskset");
         }
-        Self {
+        Ok(Self {
             subjects: subjects.to_vec(),
             pace,
+            certificates: Certificates::make(&tool::target_dir().join("bench-certs"), &[])?,
             is_pinned,
             saturations: RefCell::default(),
-        }
+        })
     }
 
     pub(super) fn measure(&self, cell: &Cell, subject: &Subject) -> Result<Measurement, Failure> {
@@ -121,6 +124,10 @@ impl Rig {
                 push("connections", connections);
                 ("--memory".to_owned(), Masks::Random)
             }
+            Load::Storm { connections } => {
+                push("connections", connections);
+                ("--storm".to_owned(), Masks::Random)
+            }
             Load::Calls { size, connections } => {
                 push("size", size);
                 push("connections", connections);
@@ -134,7 +141,19 @@ impl Rig {
             None => generator.push(mode),
         }
         generator.extend(cell.deflate().into_iter().flat_map(Deflate::arguments));
+        generator.extend(self.trust(cell));
         Ok(generator)
+    }
+
+    /// What makes the generator speak TLS, if the cell is over that.
+    fn trust(&self, cell: &Cell) -> Vec<String> {
+        match cell.is_secure {
+            true => vec![
+                "--tls".to_owned(),
+                self.certificates.ca().display().to_string(),
+            ],
+            false => Vec::new(),
+        }
     }
 
     /// Counts with `strace` in a short and in a longer run: what every run has once, such as
@@ -200,6 +219,9 @@ impl Rig {
             ("deflate/1K/1/6/takeover", Masks::Random),
             ("deflate/1K/1/1", Masks::Random),
             ("deflate/1K/1/1/takeover", Masks::Random),
+            ("tls/125/1/1", Masks::Random),
+            ("tls/125/1/1", Masks::Zero),
+            ("tls/125/1/1/none", Masks::None),
         ] {
             let cell = Cell::parse(cell)?;
             if !subject.can(&cell) {
@@ -208,6 +230,7 @@ impl Rig {
             let arguments = ["--verify", "--connections", "3", "--masks", masks.name()];
             let mut arguments = arguments.map(str::to_owned).to_vec();
             arguments.extend(cell.deflate().into_iter().flat_map(Deflate::arguments));
+            arguments.extend(self.trust(&cell));
             self.run(&cell, subject, &arguments)
                 .map_err(|failure| Failure::new(format!("{}: {failure}", cell.title())))?;
         }
@@ -229,9 +252,15 @@ impl Rig {
     }
 
     fn start(&self, cell: &Cell, subject: &Subject) -> Result<Server, Failure> {
-        let line = subject
+        let mut line = subject
             .server(cell)
             .ok_or_else(|| Failure::new(format!("{} is no server", subject.name)))?;
+        if cell.is_secure {
+            let [certificate, key] = self.certificates.pair("server");
+            for (name, file) in [("--tls-cert", certificate), ("--tls-key", key)] {
+                line.extend([name.to_owned(), file.display().to_string()]);
+            }
+        }
         Server::start(self.command(subject.cores, &line))
     }
 

@@ -37,7 +37,8 @@ beside a raw TCP echo and other WebSocket servers. See benches/README.md.
   --quick            our servers and the floor only, briefly: about two minutes
   --scale            1 to 10,000 connections
   --cells LIST       which loads, as in 16/1/1,256K/64/1/zero,churn (SIZE/CONNECTIONS/PIPELINED,
-                     and how the frames are masked: random, zero or none)
+                     and how the frames are masked: random, zero or none; tls/ before it for
+                     TLS)
   --servers LIST     which servers, as in raw,ws-mio
   --repeats N        how often each                                     [3]
   --seconds S        how long each                                      [1]
@@ -104,7 +105,7 @@ impl Plan {
     fn run(&self) -> Result<Outcome, Failure> {
         let cells = self.cells()?;
         let subjects = subject::build(self.wanted_subjects()?)?;
-        let rig = Rig::new(&subjects, self.pace());
+        let rig = Rig::new(&subjects, self.pace())?;
         if self.verify {
             let mut passed = true;
             for subject in subjects.iter().filter(|subject| subject.is_verifiable()) {

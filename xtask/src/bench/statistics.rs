@@ -31,6 +31,12 @@ impl Figure {
         digits: 0,
         of: |measurement| measurement.number("p99_ns"),
     };
+    pub(super) const QUIET_P99: Self = Self {
+        name: "p99 µs, before",
+        scale: 1e3,
+        digits: 0,
+        of: |measurement| measurement.number("quiet_p99_ns"),
+    };
     pub(super) const CALLS: Self = Self {
         name: "system calls",
         scale: 1.0,

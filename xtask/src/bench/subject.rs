@@ -27,6 +27,8 @@ pub(super) struct Subject {
     unmasked: Option<&'static [&'static str]>,
     /// The server that takes `--deflate`; `None` if none does.
     deflates: Option<&'static str>,
+    /// Whether the server takes `--tls-cert` and `--tls-key`.
+    secures: bool,
     /// Which cores it is pinned to.
     pub(super) cores: &'static str,
     /// The cells that it is there for, if that is not all that it can do.
@@ -61,6 +63,7 @@ impl Subject {
         broadcasts: false,
         unmasked: None,
         deflates: None,
+        secures: false,
         cores: "0",
         only: None,
     };
@@ -96,6 +99,9 @@ impl Subject {
         if let Some(only) = self.only
             && !only.contains(&cell.to_string().as_str())
         {
+            return false;
+        }
+        if cell.is_secure && !self.secures {
             return false;
         }
         match cell.load {
@@ -408,6 +414,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
         server: Some("server-tokio-websockets"),
         client: Some("client-tokio-websockets"),
         broadcasts: true,
+        secures: true,
         ..Subject::NONE
     },
     Subject {
@@ -418,6 +425,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
         server: Some("server-tokio-tungstenite"),
         client: Some("client-tungstenite"),
         broadcasts: true,
+        secures: true,
         ..Subject::NONE
     },
     Subject {
@@ -426,6 +434,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
         driven: "as its example: a write a frame",
         server: Some("server-fastwebsockets"),
         client: Some("client-fastwebsockets"),
+        secures: true,
         ..Subject::NONE
     },
     Subject {
@@ -443,6 +452,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
         package: "sockudo-ws",
         driven: "its `Stream` and `Sink`: feeds while messages are ready, then one flush",
         server: Some("server-sockudo-ws-stream"),
+        secures: true,
         ..Subject::NONE
     },
     Subject {

@@ -76,12 +76,13 @@ fn check_clients(
 /// The example `client` against the servers, which do as they are asked.
 pub(super) fn check_client(peers: &Peers, log: &mut Log) -> Result<(), Failure> {
     let dir = messages_dir()?;
-    for (name, service) in peers.servers()? {
+    for (name, service) in peers.servers(&[])? {
         let relay = Relay::start(service.port())?;
+        let base = format!("ws://127.0.0.1:{}", relay.port);
         for set in SETS {
             let flag = flag(set);
             println!("== client {flag} with {name}");
-            let result = send_all(&dir, &service, &[&flag], relay.port, &|message| {
+            let result = send_all(&dir, &service, &[&flag], &base, &|message| {
                 let passed = relay
                     .next(END_LIMIT)
                     .ok_or_else(|| Failure::new("the connection does not end"))?;

@@ -2,6 +2,7 @@
 
 mod deflate;
 mod relay;
+mod tls;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,10 @@ Checks the example `echo`, on both adapters, with clients of PyPI websockets, np
 Chromium; and the example `client`, with both ways of masking, with servers of the first two. Then
 the same with permessage-deflate and each set of its parameters, through a relay that sees what is
 agreed and counts bytes.
-Needs python3 with venv, node with npm, and chromium; packages go to the target folder.
+Then all of it over TLS 1.2 and 1.3, with and without certificates of clients, and with OpenSSL as
+one more client; and `client` with servers whose certificates it is to refuse. Chromium is told to
+trust the server's key, the others trust its authority.
+Needs python3 with venv, node with npm, openssl and chromium; packages go to the target folder.
 
   --allow-missing   leave out peers whose tools are not there, and say so
   --self-check      check the scripts against each other, without the examples
@@ -36,8 +40,10 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
     }
     let mut log = Log::default();
     let peers = Peers::set_up(allow_missing, &mut log)?;
+    let certificates = tls::set_up()?;
     if self_check {
         peers.check_each_other(&mut log)?;
+        tls::check_each_other(&peers, &certificates, &mut log)?;
     } else {
         tool::run(
             tool::cargo()
@@ -48,6 +54,8 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         peers.check_client(&mut log)?;
         deflate::check_echo(&peers, &mut log)?;
         deflate::check_client(&peers, &mut log)?;
+        tls::check_echo(&peers, &certificates, &mut log)?;
+        tls::check_client(&peers, &certificates, &mut log)?;
     }
     println!();
     for line in &log.lines {
@@ -158,12 +166,12 @@ impl Peers {
         Ok(())
     }
 
-    /// The servers that are there, started.
-    fn servers(&self) -> Result<Vec<(&'static str, Service)>, Failure> {
+    /// The servers that are there, started with the arguments.
+    fn servers(&self, arguments: &[String]) -> Result<Vec<(&'static str, Service)>, Failure> {
         let mut servers = Vec::new();
         if let Some(python) = &self.python {
             let mut server = Command::new(python);
-            server.arg(script("python_server.py"));
+            server.arg(script("python_server.py")).args(arguments);
             servers.push((
                 "a PyPI websockets server",
                 Service::start("python_server.py", &mut server)?,
@@ -171,6 +179,7 @@ impl Peers {
         }
         if let Some(modules) = &self.node {
             let mut server = node(modules, "node_server.cjs");
+            server.args(arguments);
             servers.push((
                 "an npm ws server",
                 Service::start("node_server.cjs", &mut server)?,
@@ -181,7 +190,7 @@ impl Peers {
 
     fn check_client(&self, log: &mut Log) -> Result<(), Failure> {
         let dir = messages_dir()?;
-        for (name, service) in self.servers()? {
+        for (name, service) in self.servers(&[])? {
             for masking in [&[][..], &["--set-mask-to-zero"]] {
                 let line = ["client"]
                     .iter()
@@ -189,7 +198,8 @@ impl Peers {
                     .copied()
                     .collect::<Vec<_>>();
                 println!("== {} with {name}", line.join(" "));
-                let result = send_all(&dir, &service, masking, service.port(), &|_| Ok(()));
+                let base = format!("ws://127.0.0.1:{}", service.port());
+                let result = send_all(&dir, &service, masking, &base, &|_| Ok(()));
                 log.note(&format!("{} with {name}", line.join(" ")), result);
             }
             log.note(&format!("{name} stops when asked to"), service.stop());
@@ -198,7 +208,7 @@ impl Peers {
     }
 
     fn check_each_other(&self, log: &mut Log) -> Result<(), Failure> {
-        for (name, service) in self.servers()? {
+        for (name, service) in self.servers(&[])? {
             self.check_server(name, &url(&service), log)?;
             deflate::check_asking_clients(self, &service, log)?;
             log.note(&format!("{name} stops when asked to"), service.stop());
@@ -207,13 +217,13 @@ impl Peers {
     }
 }
 
-/// Sends every message of the list with the example `client` to `port`, which leads to the service,
+/// Sends every message of the list with the example `client` to `base`, which leads to the service,
 /// compares the replies, and asks `check` about each.
 fn send_all(
     dir: &Path,
     service: &Service,
     flags: &[&str],
-    port: u16,
+    base: &str,
     check: &dyn Fn(&Message) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut count = 0;
@@ -224,7 +234,7 @@ fn send_all(
             &["/"]
         };
         for path in paths {
-            let url = format!("ws://127.0.0.1:{port}{path}");
+            let url = format!("{base}{path}");
             send(dir, service, flags, &message, &url)
                 .and_then(|()| check(&message))
                 .map_err(|failure| {

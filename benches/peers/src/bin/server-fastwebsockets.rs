@@ -9,13 +9,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 fn main() -> ExitCode {
-    peers::run(serve)
+    peers::run_secure(serve, serve)
 }
 
-async fn serve(stream: TcpStream) -> hyper::Result<()> {
+async fn serve<S>(stream: S) -> hyper::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service_fn(accept))
         .with_upgrades()

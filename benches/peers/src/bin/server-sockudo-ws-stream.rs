@@ -4,13 +4,16 @@ use std::process::ExitCode;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use sockudo_ws::{Config, Error, Message, WebSocketStream};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 fn main() -> ExitCode {
-    peers::run(|stream| tokio::task::unconstrained(serve(stream)))
+    peers::run_secure(
+        |stream| tokio::task::unconstrained(serve(stream)),
+        |stream| tokio::task::unconstrained(serve(stream)),
+    )
 }
 
-async fn serve(mut stream: TcpStream) -> Result<(), Error> {
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Error> {
     peers::sockudo::accept(&mut stream, |_| None).await?;
     let mut socket = WebSocketStream::server(stream, Config::default());
     while let Some(message) = socket.next().await {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use bench_rig::Mode;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use peers::Room;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -17,23 +17,39 @@ const READ: usize = 16 * 1024;
 
 fn main() -> ExitCode {
     let room = Room::default();
-    peers::run_in_mode(|stream, mode| tokio::task::unconstrained(serve(stream, mode, room.clone())))
+    peers::run_in_mode(
+        |stream, mode| tokio::task::unconstrained(serve(stream, mode, room.clone())),
+        |stream| tokio::task::unconstrained(async { echo(accept(stream).await?).await }),
+    )
 }
 
-async fn serve(stream: TcpStream, mode: Mode, room: Room<Message>) -> Result<(), Error> {
-    let config = WebSocketConfig::default().read_buffer_size(READ);
-    let socket = tokio_tungstenite::accept_async_with_config(stream, Some(config)).await?;
+async fn serve<S>(stream: S, mode: Mode, room: Room<Message>) -> Result<(), Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let socket = accept(stream).await?;
     match mode {
         Mode::Echo => echo(socket).await,
         Mode::Broadcast => room.serve(socket, is_data).await,
     }
 }
 
+async fn accept<S>(stream: S) -> Result<WebSocketStream<S>, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let config = WebSocketConfig::default().read_buffer_size(READ);
+    tokio_tungstenite::accept_async_with_config(stream, Some(config)).await
+}
+
 fn is_data(message: &Message) -> bool {
     message.is_text() || message.is_binary()
 }
 
-async fn echo(mut socket: WebSocketStream<TcpStream>) -> Result<(), Error> {
+async fn echo<S>(mut socket: WebSocketStream<S>) -> Result<(), Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut messages = Vec::new();
     while let Some(message) = socket.next().await {
         messages.push(message?);

@@ -6,15 +6,32 @@ use std::process::ExitCode;
 use bench_rig::Mode;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use peers::Room;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_websockets::{Config, Error, Limits, Message, ServerBuilder, WebSocketStream};
 
 fn main() -> ExitCode {
     let room = Room::default();
-    peers::run_in_mode(|stream, mode| tokio::task::unconstrained(serve(stream, mode, room.clone())))
+    peers::run_in_mode(
+        |stream, mode| tokio::task::unconstrained(serve(stream, mode, room.clone())),
+        |stream| tokio::task::unconstrained(async { echo(accept(stream).await?).await }),
+    )
 }
 
-async fn serve(stream: TcpStream, mode: Mode, room: Room<Message>) -> Result<(), Error> {
+async fn serve<S>(stream: S, mode: Mode, room: Room<Message>) -> Result<(), Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let socket = accept(stream).await?;
+    match mode {
+        Mode::Echo => echo(socket).await,
+        Mode::Broadcast => room.serve(socket, is_data).await,
+    }
+}
+
+async fn accept<S>(stream: S) -> Result<WebSocketStream<S>, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let (_, socket) = ServerBuilder::new()
         .config(
             Config::default()
@@ -24,17 +41,17 @@ async fn serve(stream: TcpStream, mode: Mode, room: Room<Message>) -> Result<(),
         .limits(Limits::unlimited())
         .accept(stream)
         .await?;
-    match mode {
-        Mode::Echo => echo(socket).await,
-        Mode::Broadcast => room.serve(socket, is_data).await,
-    }
+    Ok(socket)
 }
 
 fn is_data(message: &Message) -> bool {
     message.is_text() || message.is_binary()
 }
 
-async fn echo(mut socket: WebSocketStream<TcpStream>) -> Result<(), Error> {
+async fn echo<S>(mut socket: WebSocketStream<S>) -> Result<(), Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut messages = Vec::new();
     while let Some(message) = socket.next().await {
         messages.push(message?);

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::io::{self, Read, Write};
+use std::io;
 use std::time::{Duration, Instant};
 
-use bench_rig::{Histogram, Placed, Replies, Usage, connect, resident_bytes, upgrade_with};
-use mio::net::TcpStream;
+use bench_rig::{Histogram, Placed, Replies, Usage, resident_bytes, upgrade_with};
 use mio::{Events, Interest, Poll, Token};
 
+use crate::stream::{Blocking, Got, Stream};
 use crate::{Options, messages};
 
 /// How long a server may do nothing at all.
@@ -49,45 +49,74 @@ pub(crate) fn closed_loop(options: &Options) -> Result<(), Box<dyn Error>> {
 
 /// Sends at a given rate; a latency counts from the time at which the message was due.
 pub(crate) fn at_rate(options: &Options, rate: f64) -> Result<(), Box<dyn Error>> {
-    let mut load = Load::open(options)?;
+    let mut steady = Steady::open(options, rate)?;
     let mut measured = Measured::new(options);
-    let start = Instant::now();
-    let interval = Duration::try_from_secs_f64(1.0 / rate)?;
-    let mut due = start;
-    let mut next = 0;
-    while measured.goes_on(load.now)? {
+    while measured.goes_on(steady.load.now)? {
+        let received = steady.turn(&mut measured.latencies)?;
+        measured.count(received);
+    }
+    steady.record_overdue(&mut measured.latencies);
+    measured.print("rate");
+    Ok(())
+}
+
+/// Connections that take turns in sending at fixed times.
+pub(crate) struct Steady {
+    load: Load,
+    interval: Duration,
+    due: Instant,
+    next: usize,
+}
+
+impl Steady {
+    /// Connects; the first message is due at once.
+    pub(crate) fn open(options: &Options, rate: f64) -> Result<Self, Box<dyn Error>> {
+        Ok(Self {
+            load: Load::open(options)?,
+            interval: Duration::try_from_secs_f64(1.0 / rate)?,
+            due: Instant::now(),
+            next: 0,
+        })
+    }
+
+    /// Sends what is due, and records what came; it does not wait.
+    pub(crate) fn turn(&mut self, latencies: &mut Histogram) -> Result<Received, Box<dyn Error>> {
+        let (load, mut all) = (&mut self.load, Received::default());
         // Spins: a sleeping generator would measure its own waking up.
         load.poll(Some(Duration::ZERO))?;
-        while due <= load.now {
-            let connection = &mut load.connections[next];
-            connection.begin(due);
+        while self.due <= load.now {
+            let connection = &mut load.connections[self.next];
+            connection.begin(self.due);
             connection.write(&load.batches)?;
-            next = (next + 1) % load.connections.len();
-            due += interval;
+            self.next = (self.next + 1) % load.connections.len();
+            self.due += self.interval;
         }
         for event in &load.events {
             let connection = &mut load.connections[event.token().0];
             connection.write(&load.batches)?;
-            let replies = measured.count(connection.read(load.buffer.as_mut_slice())?);
-            if replies == 0 {
-                continue;
-            }
-            let now = Instant::now();
-            for _ in 0..replies {
-                if let Some(sent) = connection.sent.pop_front() {
-                    measured.latencies.record(now - sent);
+            let received = connection.read(load.buffer.as_mut_slice())?;
+            if received.messages > 0 {
+                let now = Instant::now();
+                for _ in 0..received.messages {
+                    if let Some(sent) = connection.sent.pop_front() {
+                        latencies.record(now - sent);
+                    }
                 }
             }
+            all.messages += received.messages;
+            all.bytes += received.bytes;
+        }
+        Ok(all)
+    }
+
+    /// Records what is still waited for: it took this long at least. Else a server that stalls had the
+    /// fewest.
+    pub(crate) fn record_overdue(&self, latencies: &mut Histogram) {
+        let now = self.load.now;
+        for sent in self.load.connections.iter().flat_map(|each| &each.sent) {
+            latencies.record(now.saturating_duration_since(*sent));
         }
     }
-    // What is still waited for took this long at least: else a server that stalls had the fewest.
-    for sent in load.connections.iter().flat_map(|each| &each.sent) {
-        measured
-            .latencies
-            .record(load.now.saturating_duration_since(*sent));
-    }
-    measured.print("rate");
-    Ok(())
 }
 
 /// The first connection sends one message after the other, and all count deliveries.
@@ -139,15 +168,14 @@ impl Load {
         let poll = Poll::new()?;
         let mut connections = Vec::new();
         for number in 0..options.connections {
-            let mut stream = connect(options.port, number)?;
+            let mut stream = Blocking::open(options, number)?;
             let mut replies = Replies::default();
             if !options.raw {
                 replies.count(&upgrade_with(&mut stream, options.port, options.deflate)?)?;
             }
-            stream.set_nonblocking(true)?;
-            let mut stream = TcpStream::from_std(stream);
+            let mut stream = stream.into_nonblocking()?;
             poll.registry().register(
-                &mut stream,
+                stream.source(),
                 Token(number),
                 Interest::READABLE | Interest::WRITABLE,
             )?;
@@ -192,7 +220,7 @@ impl Load {
 }
 
 struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     replies: Replies,
     /// Which batch is being written, how much of it is still to be, and how many are to follow.
     current: usize,
@@ -217,7 +245,7 @@ impl Connection {
         loop {
             if self.unwritten == 0 {
                 if self.owed == 0 {
-                    return Ok(());
+                    return self.stream.flush().map(drop);
                 }
                 self.owed -= 1;
                 self.current = (self.current + 1) % batches.len();
@@ -237,16 +265,20 @@ impl Connection {
         let mut received = Received::default();
         loop {
             match self.stream.read(buffer) {
-                Ok(0) => return Err("the server closed a connection".into()),
-                Ok(len) => {
+                Ok(Got { len, more }) => {
                     received.messages += self.replies.count(&buffer[..len])?;
                     received.bytes += len as u64;
-                    if len < buffer.len() {
+                    if !more {
                         return Ok(received);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(received),
-                Err(error) => return Err(error.into()),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(received),
+                    io::ErrorKind::UnexpectedEof => {
+                        return Err("the server closed a connection".into());
+                    }
+                    _ => return Err(error.into()),
+                },
             }
         }
     }
@@ -254,7 +286,7 @@ impl Connection {
 
 /// What a connection had to be read: so many bytes, and the messages that they complete.
 #[derive(Default)]
-struct Received {
+pub(crate) struct Received {
     messages: u64,
     bytes: u64,
 }

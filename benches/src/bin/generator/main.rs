@@ -6,13 +6,17 @@ mod churn;
 mod load;
 mod memory;
 mod messages;
+mod storm;
+mod stream;
 mod verify;
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bench_rig::{Arguments, Deflate, Masks, finish};
+use bench_rig::rustls::ClientConfig;
+use bench_rig::{Arguments, Deflate, Masks, client_tls, finish};
 
 const HELP: &str = "\
 generator --port PORT [--pid PID] MODE [OPTIONS]
@@ -25,6 +29,7 @@ Modes:
   --broadcast          one connection sends, all count what is delivered
   --churn              connect, upgrade, close
   --memory             open connections, and echo once over each
+  --storm              --connections handshakes of TLS at once, while 64 others echo
   --verify             check payloads, fragments, text and the closing handshake
 
 Options:
@@ -37,6 +42,7 @@ Options:
   --raw                the server speaks no WebSocket: no opening handshake
   --deflate LEVEL      send text, compressed with permessage-deflate
   --takeover           with context takeover, in both directions
+  --tls CA             speak TLS 1.3, with servers that the authority in the file CA stands for
 ";
 
 fn main() -> ExitCode {
@@ -60,12 +66,21 @@ fn run() -> Result<(), Box<dyn Error>> {
         warm_up: seconds(&mut arguments, "--warm-up", 0.3)?,
         raw: arguments.flag("--raw"),
         deflate: Deflate::from_arguments(&mut arguments)?,
+        tls: client_tls(&mut arguments)?,
     };
     let rate = arguments.value::<f64>("--rate")?;
-    let mode = ["--load", "--broadcast", "--churn", "--memory", "--verify"]
+    let modes = [
+        "--load",
+        "--broadcast",
+        "--churn",
+        "--memory",
+        "--storm",
+        "--verify",
+    ];
+    let mode: Vec<_> = modes
         .into_iter()
         .filter(|mode| arguments.flag(mode))
-        .collect::<Vec<_>>();
+        .collect();
     arguments.end()?;
     match (rate, &mode[..]) {
         (Some(rate), []) => load::at_rate(&options, rate),
@@ -73,12 +88,14 @@ fn run() -> Result<(), Box<dyn Error>> {
         (None, ["--broadcast"]) => load::broadcast(&options),
         (None, ["--churn"]) => churn::run(&options),
         (None, ["--memory"]) => memory::run(&options),
+        (None, ["--storm"]) => storm::run(&options),
         (None, ["--verify"]) => verify::run(&options),
         _ => Err("one mode, please; --help lists them".into()),
     }
 }
 
 /// What a run is to do.
+#[derive(Clone)]
 struct Options {
     port: u16,
     pid: Option<u32>,
@@ -90,6 +107,7 @@ struct Options {
     warm_up: Duration,
     raw: bool,
     deflate: Option<Deflate>,
+    tls: Option<Arc<ClientConfig>>,
 }
 
 fn seconds(

@@ -5,8 +5,9 @@ use std::io::{Read, Write};
 use std::thread;
 use std::time::Duration;
 
-use bench_rig::{Replies, connect, resident_bytes, upgrade_with};
+use bench_rig::{Replies, resident_bytes, upgrade_with};
 
+use crate::stream::Blocking;
 use crate::{Options, messages};
 
 /// How long the server is given to come to rest before it is looked at.
@@ -41,13 +42,13 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 }
 
 struct Client {
-    stream: std::net::TcpStream,
+    stream: Blocking,
     replies: Replies,
 }
 
 impl Client {
     fn open(options: &Options, number: usize) -> Result<Self, Box<dyn Error>> {
-        let mut stream = connect(options.port, number)?;
+        let mut stream = Blocking::open(options, number)?;
         let mut replies = Replies::default();
         if !options.raw {
             replies.count(&upgrade_with(&mut stream, options.port, options.deflate)?)?;

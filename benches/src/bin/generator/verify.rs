@@ -2,15 +2,15 @@
 
 use std::error::Error;
 use std::io::{Read, Write};
-use std::net::TcpStream;
 
 use bench_rig::{
     COMPRESSED, DEFLATE_MIN_LEN, Masks, OPCODE_BINARY, OPCODE_CLOSE, OPCODE_PING, OPCODE_TEXT,
-    append_frame, connect, upgrade_with,
+    append_frame, upgrade_with,
 };
 
 use crate::Options;
 use crate::messages::Codec;
+use crate::stream::Blocking;
 
 const OPCODE_PONG: u8 = 10;
 
@@ -25,7 +25,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 }
 
 fn check(options: &Options, number: usize) -> Result<u64, Box<dyn Error>> {
-    let mut stream = connect(options.port, number)?;
+    let mut stream = Blocking::open(options, number)?;
     let rest = upgrade_with(&mut stream, options.port, options.deflate)?;
     let mut peer = Peer {
         stream,
@@ -103,7 +103,7 @@ fn check(options: &Options, number: usize) -> Result<u64, Box<dyn Error>> {
 }
 
 struct Peer {
-    stream: TcpStream,
+    stream: Blocking,
     unread: Vec<u8>,
     masks: Masks,
     /// What compresses here and inflates there, if that is agreed.
