@@ -5,6 +5,8 @@ use std::io::{self, IoSlice};
 use ws_handshake::{
     Agreed, ClientHandshake, ClientProgress, ClientRequest, HandshakeError, HttpResponse,
 };
+#[cfg(feature = "tls")]
+use ws_tls::TlsError;
 
 use crate::{Transport, deflate::Terms};
 
@@ -13,6 +15,8 @@ use crate::{Transport, deflate::Terms};
 #[derive(Debug)]
 pub(crate) struct Call {
     handshake: ClientHandshake,
+    /// The URI is `wss`.
+    is_secure: bool,
     is_connected: bool,
     /// How much of the request was sent.
     sent: usize,
@@ -40,7 +44,15 @@ pub(crate) enum Answer {
 pub enum OpenError {
     /// The transport failed.
     #[error("the transport failed during the opening handshake: {0}")]
-    Io(#[from] io::Error),
+    Io(#[source] io::Error),
+    /// The server could not be trusted, or does not speak TLS.
+    #[cfg(feature = "tls")]
+    #[error("no TLS connection: {0}")]
+    Tls(#[source] TlsError),
+    /// The URI is `wss`, and the transport is not TLS: nothing was sent. See
+    /// `Connect::tls` and `Tls` of the feature `tls`.
+    #[error("a wss URI was asked for without TLS")]
+    NoTls,
     /// The other side broke the rules of the opening handshake.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
@@ -61,12 +73,24 @@ pub enum OpenError {
     Stopped,
 }
 
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> Self {
+        #[cfg(feature = "tls")]
+        let error = match TlsError::take(error) {
+            Ok(error) => return Self::Tls(error),
+            Err(error) => error,
+        };
+        Self::Io(error)
+    }
+}
+
 /// How many reads there are in a row.
 const READS: usize = 16;
 
 impl Call {
     pub(crate) fn new(request: ClientRequest) -> Self {
         Self {
+            is_secure: request.uri().is_secure(),
             handshake: Terms::offer(request).start_random(),
             is_connected: false,
             sent: 0,
@@ -79,6 +103,9 @@ impl Call {
         transport: &mut dyn Transport,
         buffer: &mut [u8],
     ) -> Result<Answer, OpenError> {
+        if self.is_secure && !transport.is_tls() {
+            return Err(OpenError::NoTls);
+        }
         if !self.is_connected {
             self.is_connected = transport.begin()?;
         }

@@ -91,7 +91,8 @@
 //!
 //! # Features
 //!
-//! `deflate` brings permessage-deflate, with flate2 and zlib-rs; off by default.
+//! `deflate` brings permessage-deflate, with flate2 and zlib-rs; `tls` brings
+//! [`Tls`] over any transport, with rustls. Both are off by default.
 
 mod arena;
 mod backlog;
@@ -116,6 +117,8 @@ mod runner;
 mod scratch;
 mod server;
 mod socket;
+#[cfg(feature = "tls")]
+mod tls;
 mod topics;
 mod transport;
 mod wheel;
@@ -134,6 +137,8 @@ pub use peer::{Peer, PeerId};
 pub use remote::Remote;
 pub use server::Server;
 pub use socket::{Socket, SocketState};
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsListener};
 pub use transport::{Listener, Transport};
 
 pub use ws_handshake::{
@@ -146,6 +151,8 @@ pub use ws_proto::{
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};
+#[cfg(feature = "tls")]
+pub use ws_tls::{self, ClientTls, ServerTls, TlsConfigError, TlsError};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

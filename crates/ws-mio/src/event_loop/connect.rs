@@ -1,10 +1,14 @@
 //! Connections to servers are made.
 
+#[cfg(feature = "tls")]
+use std::io;
 use std::{net::SocketAddr, ops::Range};
 
 use mio::{Interest, Token};
 use tracing::{debug, info_span};
 use ws_handshake::Agreed;
+#[cfg(feature = "tls")]
+use ws_tls::server_name;
 
 use super::EventLoop;
 use crate::{
@@ -24,9 +28,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         address: SocketAddr,
         connect: Connect<H::Data>,
     ) -> Option<PeerId> {
-        match T::connect(address) {
+        match dial(address, &connect) {
             Ok(transport) => self.call(transport, Some(address), connect),
-            Err(error) => self.not_connected(connect.data, error.into()),
+            Err(error) => self.not_connected(connect.data, error),
         }
     }
 
@@ -56,6 +60,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             request,
             data,
             set_mask_to_zero,
+            ..
         } = connect;
         if self.is_stopping() {
             return self.not_connected(data, OpenError::Stopped);
@@ -133,4 +138,20 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.handler.on_connect_failed(data, error, orders);
         None
     }
+}
+
+/// Starts to connect, with TLS if that is asked for.
+fn dial<T: Transport, D>(address: SocketAddr, connect: &Connect<D>) -> Result<T, OpenError> {
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &connect.tls {
+        let host = connect.request.uri().host_for_connect();
+        let server = server_name(host).map_err(OpenError::Tls)?;
+        let secured = T::connect(address)?.secure(tls, server);
+        return secured.map_err(|error| match error.kind() {
+            io::ErrorKind::Unsupported => OpenError::NoTls,
+            _ => error.into(),
+        });
+    }
+    let _ = connect;
+    Ok(T::connect(address)?)
 }
