@@ -114,7 +114,9 @@
 //! # Clients that find their way
 //!
 //! [`Connector`] races the addresses of a host and follows redirects if it is
-//! told to; [`Reconnect`] comes back after a while, by a [`Backoff`].
+//! told to; [`Reconnect`] comes back after a while, by a [`Backoff`]. With the
+//! feature `proxy` it goes through a proxy (`Connector::proxy`), and a server
+//! behind one learns who its clients are (`ProxyProtocol`).
 
 mod accept;
 mod backlog;
@@ -136,6 +138,8 @@ pub mod net;
 mod outbound;
 mod outgoing;
 mod peer;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod reconnect;
 mod replies;
 mod signals;
@@ -155,6 +159,8 @@ pub use maybe_tls::MaybeTls;
 pub use message::Message;
 pub use outbound::{Outbound, Uncompressed};
 pub use peer::Peer;
+#[cfg(feature = "proxy")]
+pub use proxy::{Proxied, ProxyProtocol, tunnel};
 pub use reconnect::Reconnect;
 pub use replies::Replies;
 pub use split::{ReadHalf, ReuniteError, WriteHalf};
@@ -162,6 +168,10 @@ pub use split::{ReadHalf, ReuniteError, WriteHalf};
 pub use tls::TlsAcceptor;
 pub use websocket::WebSocket;
 
+#[cfg(feature = "proxy")]
+pub use ws_handshake::proxy::{
+    Proxy, ProxyHeaderError, ProxyUrlError, SocksReply, TrustedProxies, TunnelError,
+};
 pub use ws_handshake::{
     ClientRequest, HandshakeError, HeadLimits, Headers, HttpResponse, OriginPolicy, RedirectError,
     Request, Response, Uri,
