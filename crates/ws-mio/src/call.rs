@@ -5,6 +5,8 @@ use std::io::{self, IoSlice};
 use ws_handshake::{
     Agreed, ClientHandshake, ClientProgress, ClientRequest, HandshakeError, HttpResponse,
 };
+#[cfg(feature = "tls")]
+use ws_tls::TlsError;
 
 use crate::{Transport, deflate::Terms};
 
@@ -13,6 +15,8 @@ use crate::{Transport, deflate::Terms};
 #[derive(Debug)]
 pub(crate) struct Call {
     handshake: ClientHandshake,
+    /// The URI is `wss`.
+    is_secure: bool,
     is_connected: bool,
     /// How much of the request was sent.
     sent: usize,
@@ -45,6 +49,14 @@ pub enum OpenError {
     #[cfg(feature = "proxy")]
     #[error(transparent)]
     Proxy(crate::TunnelError),
+    /// The server could not be trusted, or does not speak TLS.
+    #[cfg(feature = "tls")]
+    #[error("no TLS connection: {0}")]
+    Tls(#[source] TlsError),
+    /// The URI is `wss`, and the transport is not TLS: nothing was sent. See
+    /// `Connect::tls` and `Tls` of the feature `tls`.
+    #[error("a wss URI was asked for without TLS")]
+    NoTls,
     /// The other side broke the rules of the opening handshake.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
@@ -71,6 +83,11 @@ impl From<io::Error> for OpenError {
         if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref()) {
             return Self::Proxy(*error);
         }
+        #[cfg(feature = "tls")]
+        let error = match TlsError::take(error) {
+            Ok(error) => return Self::Tls(error),
+            Err(error) => error,
+        };
         Self::Io(error)
     }
 }
@@ -81,6 +98,7 @@ const READS: usize = 16;
 impl Call {
     pub(crate) fn new(request: ClientRequest) -> Self {
         Self {
+            is_secure: request.uri().is_secure(),
             handshake: Terms::offer(request).start_random(),
             is_connected: false,
             sent: 0,
@@ -93,6 +111,9 @@ impl Call {
         transport: &mut dyn Transport,
         buffer: &mut [u8],
     ) -> Result<Answer, OpenError> {
+        if self.is_secure && !transport.is_tls() {
+            return Err(OpenError::NoTls);
+        }
         if !self.is_connected {
             self.is_connected = transport.begin()?;
         }

@@ -95,6 +95,11 @@ pub struct Config {
     /// connections that hold most are dropped, with
     /// [`Cause::OverMemory`](crate::Cause::OverMemory), until an eighth is free.
     pub max_memory: usize,
+    /// How many steps of TLS handshakes a loop makes in a turn, so that a storm
+    /// of them does not starve open connections; 8 by default. The others wait
+    /// in line for the next turns. See
+    /// [`Transport::is_handshaking`](crate::Transport::is_handshaking).
+    pub tls_handshakes_per_turn: usize,
     /// The size of the read buffer, of which a loop has one; 512 KiB by
     /// default.
     pub read_buffer: usize,
@@ -135,6 +140,7 @@ impl Config {
             max_connections: 1_000_000,
             max_connections_per_address: usize::MAX,
             max_memory: 1024 * 1024 * 1024,
+            tls_handshakes_per_turn: 8,
             read_buffer: 512 * 1024,
             gather_buffers: 64 * 1024 * 1024,
             #[cfg(feature = "deflate")]

@@ -95,8 +95,9 @@
 //! - `proxy` brings `ProxyProtocol`, for servers behind proxies that speak the
 //!   PROXY protocol, and `Tunneled`, for clients behind HTTP CONNECT and SOCKS5
 //!   proxies.
+//! - `tls` brings [`Tls`] over any transport, with rustls.
 //!
-//! Both are off by default.
+//! All are off by default.
 
 mod arena;
 mod backlog;
@@ -126,6 +127,8 @@ mod scratch;
 mod seats;
 mod server;
 mod socket;
+#[cfg(feature = "tls")]
+mod tls;
 mod topics;
 mod transport;
 mod wheel;
@@ -148,6 +151,8 @@ pub use proxy::{Proxied, ProxyProtocol, Tunneled};
 pub use remote::Remote;
 pub use server::Server;
 pub use socket::{Socket, SocketState};
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsListener};
 pub use transport::{Listener, Transport};
 
 #[cfg(feature = "proxy")]
@@ -162,6 +167,8 @@ pub use ws_proto::{
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};
+#[cfg(feature = "tls")]
+pub use ws_tls::{self, ClientTls, ServerTls, TlsConfigError, TlsError};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -174,6 +174,8 @@ counters! {
     shed,
     /// Transports that ended before their request was whole.
     abandoned,
+    /// Transports whose own handshake failed, as that of TLS does.
+    handshakes_failed,
     /// Connections to servers that were begun.
     connects,
     /// Connections to servers that never came to be.

@@ -8,6 +8,8 @@ use tracing::{Instrument as _, Span, debug, info_span};
 use ws_handshake::{ClientHandshake, ClientProgress, ClientRequest, Uri};
 use ws_proto::{ClientMasking, KeepaliveConfig, Limits, Masking};
 
+#[cfg(feature = "proxy")]
+use crate::proxy::{Route, tunnel};
 use crate::{
     Config, ControlledNetwork, Error, MaybeTls, Peer, WebSocket,
     engine::{Agreed, Engine},
@@ -82,6 +84,8 @@ pub struct Connector {
     is_tls: bool,
     #[cfg(feature = "tls")]
     tls: Option<ws_tls::ClientTls>,
+    #[cfg(feature = "proxy")]
+    route: Route,
 }
 
 impl Connector {
@@ -96,6 +100,8 @@ impl Connector {
             is_tls: false,
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "proxy")]
+            route: Route::Direct,
         }
     }
 
@@ -121,7 +127,8 @@ impl Connector {
     }
 
     /// Sets how long it may take until the transport is connected, with the
-    /// look-up of the host and all of its addresses; 30 s by default.
+    /// look-up of the host, all of its addresses, and what a proxy does; 30 s
+    /// by default.
     #[must_use]
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -153,6 +160,42 @@ impl Connector {
     #[must_use]
     pub fn tls(mut self, tls: ws_tls::ClientTls) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Connects through a proxy, by HTTP CONNECT or SOCKS5. The proxy resolves
+    /// the names of servers.
+    ///
+    /// A server behind a proxy is [`Peer::Unknown`]: in no
+    /// [`ControlledNetwork`], as the proxy is on the path.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ws_smol::{ClientRequest, Connector, Uri};
+    ///
+    /// let connector = Connector::new().proxy("http://alice:secret@proxy.example:3128".parse()?);
+    /// let request = ClientRequest::new(Uri::parse("ws://example.com/feed")?);
+    /// let websocket = connector.connect(request).await?;
+    /// # drop(websocket);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "proxy")]
+    #[must_use]
+    pub fn proxy(mut self, proxy: ws_handshake::proxy::Proxy) -> Self {
+        self.route = Route::Through(Box::new(proxy));
+        self
+    }
+
+    /// Connects through the proxies that the environment names, which nothing
+    /// else asks: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`. See
+    /// [`Proxy::from_env`](ws_handshake::proxy::Proxy::from_env).
+    ///
+    /// They are read for each connection.
+    #[cfg(feature = "proxy")]
+    #[must_use]
+    pub fn proxy_from_env(mut self) -> Self {
+        self.route = Route::Environment;
         self
     }
 
@@ -193,6 +236,7 @@ impl Connector {
     /// if there is no connection, the latter with the error of the last
     /// address; `Error::Tls` if there is no TLS connection, and
     /// [`Error::TlsUnavailable`] for a `wss://` URL without the feature `tls`;
+    /// `Error::Proxy` and `Error::ProxyUrl` if there is no way through a proxy;
     /// [`Error::Redirect`] and [`Error::TooManyRedirects`] if redirects are
     /// followed.
     ///
@@ -388,6 +432,12 @@ impl Connector {
 
     /// Connects the transport.
     async fn reach(&self, uri: &Uri) -> Result<(TcpStream, Peer), Error> {
+        #[cfg(feature = "proxy")]
+        if let Some(proxy) = self.route.proxy(uri)? {
+            let (stream, _) = connect_tcp(proxy.host_for_connect(), proxy.port()).await?;
+            let stream = tunnel(stream, &proxy, uri.host(), uri.port()).await?;
+            return Ok((stream, Peer::Unknown));
+        }
         let (stream, address) = connect_tcp(uri.host_for_connect(), uri.port()).await?;
         Ok((stream, address.into()))
     }

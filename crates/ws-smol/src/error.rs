@@ -3,6 +3,8 @@
 use std::{io, mem};
 
 use thiserror::Error;
+#[cfg(feature = "proxy")]
+use ws_handshake::proxy::{ProxyHeaderError, ProxyUrlError, SocksReply, TunnelError};
 use ws_handshake::{
     ClientRequestError, HandshakeError, HeaderError, HttpResponse, RedirectError, SubprotocolError,
     UriError,
@@ -85,6 +87,19 @@ pub enum Error {
     #[cfg(feature = "tls")]
     #[error("TLS cannot be configured")]
     TlsConfig(#[from] TlsConfigError),
+    /// The proxy does not open the way to the server.
+    #[cfg(feature = "proxy")]
+    #[error("there is no way through the proxy")]
+    Proxy(#[from] TunnelError),
+    /// The environment names a proxy by what is no URL of one. The server is
+    /// not connected to directly instead.
+    #[cfg(feature = "proxy")]
+    #[error("the environment names no usable proxy")]
+    ProxyUrl(#[from] ProxyUrlError),
+    /// A trusted proxy did not tell, by the PROXY protocol, who its client is.
+    #[cfg(feature = "proxy")]
+    #[error("the proxy does not say who the client is")]
+    ProxyHeader(#[from] ProxyHeaderError),
     /// The URL is `wss://`, and the crate was built without the feature `tls`.
     #[error("a wss:// URL needs the feature `tls`, which this build of ws-smol does not have")]
     TlsUnavailable,
@@ -107,16 +122,30 @@ impl Error {
         match self {
             Self::Io(_) | Self::Timeout(_) | Self::Closed => true,
             Self::Handshake(error) => matches!(error, HandshakeError::ConnectionLost),
-            Self::Refused(response) => {
-                matches!(response.status, 408 | 425 | 429 | 500..)
-            }
+            Self::Refused(response) => is_temporary(response.status),
             #[cfg(feature = "tls")]
             Self::Tls(error) => {
                 matches!(error, TlsError::EndedInHandshake | TlsError::Truncated)
             }
+            #[cfg(feature = "proxy")]
+            Self::Proxy(error) => match error {
+                TunnelError::Refused { status, .. } => is_temporary(*status),
+                TunnelError::Socks(reply) => !matches!(
+                    reply,
+                    SocksReply::NotAllowed
+                        | SocksReply::CommandNotSupported
+                        | SocksReply::AddressTypeNotSupported
+                ),
+                error => matches!(error, TunnelError::Lost),
+            },
             _ => false,
         }
     }
+}
+
+/// Tells whether a status is about this time and not about this request.
+const fn is_temporary(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500..)
 }
 
 /// The cause, if that is a layer above the transport.
@@ -156,6 +185,9 @@ pub enum Timeout {
     /// The opening handshake was not over in time.
     #[error("no opening handshake within handshake_timeout")]
     Handshake,
+    /// The header of a trusted proxy did not come in time.
+    #[error("no header of the PROXY protocol within its timeout")]
+    ProxyHeader,
     /// The peer did not answer a Close in time.
     #[error("no reply to the Close within close_timeout")]
     Close,

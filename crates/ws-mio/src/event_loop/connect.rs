@@ -1,10 +1,14 @@
 //! Connections to servers are made.
 
-use std::{io, net::SocketAddr, ops::Range};
+#[cfg(feature = "tls")]
+use std::io;
+use std::{net::SocketAddr, ops::Range};
 
 use mio::{Interest, Token};
 use tracing::{debug, info_span};
 use ws_handshake::Agreed;
+#[cfg(feature = "tls")]
+use ws_tls::server_name;
 
 use super::EventLoop;
 use crate::{
@@ -26,7 +30,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     ) -> Option<PeerId> {
         match start(address, &connect) {
             Ok((transport, server)) => self.call(transport, server, connect),
-            Err(error) => self.not_connected(connect.data, error.into()),
+            Err(error) => self.not_connected(connect.data, error),
         }
     }
 
@@ -136,21 +140,36 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     }
 }
 
-/// Starts to connect, and tells where the server is; through a proxy that may
-/// not be known.
+/// Starts to connect, with TLS if that is asked for, and tells where the server
+/// is; through a proxy that may not be known.
 fn start<T: Transport, D>(
     address: SocketAddr,
     connect: &Connect<D>,
-) -> io::Result<(T, Option<SocketAddr>)> {
-    #[cfg_attr(not(feature = "proxy"), expect(unused_mut, reason = "for a proxy"))]
-    let mut transport = T::connect(address)?;
+) -> Result<(T, Option<SocketAddr>), OpenError> {
+    let (transport, server) = (T::connect(address)?, Some(address));
     #[cfg(feature = "proxy")]
-    if let Some(proxy) = &connect.proxy {
-        let uri = connect.request.uri();
-        transport.tunnel(proxy, uri.host_for_connect(), uri.port())?;
-        let server = transport.peer_addr()?;
-        return Ok((transport, server));
-    }
+    let (transport, server) = match &connect.proxy {
+        None => (transport, server),
+        Some(proxy) => {
+            let (mut transport, uri) = (transport, connect.request.uri());
+            transport.tunnel(proxy, uri.host_for_connect(), uri.port())?;
+            let server = transport.peer_addr()?;
+            (transport, server)
+        }
+    };
+    #[cfg(feature = "tls")]
+    let transport = match &connect.tls {
+        None => transport,
+        Some(tls) => {
+            let host = connect.request.uri().host_for_connect();
+            let name = server_name(host).map_err(OpenError::Tls)?;
+            let secured = transport.secure(tls, name);
+            secured.map_err(|error| match error.kind() {
+                io::ErrorKind::Unsupported => OpenError::NoTls,
+                _ => error.into(),
+            })?
+        }
+    };
     let _ = connect;
-    Ok((transport, Some(address)))
+    Ok((transport, server))
 }

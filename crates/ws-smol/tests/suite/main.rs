@@ -12,6 +12,8 @@ mod failure;
 mod halves;
 mod handshake;
 mod messages;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod reconnect;
 mod redirect;
 mod serve;
