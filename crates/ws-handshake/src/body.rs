@@ -199,7 +199,6 @@ fn content_length(headers: &Headers) -> Framing {
     });
     match lengths.next() {
         None => Framing::UntilEof,
-        Some(Some(0)) if lengths.all(|other| other == Some(0)) => Framing::Nothing,
         Some(Some(length)) if lengths.all(|other| other == Some(length)) => Framing::Length(length),
         Some(_) => Framing::Malformed,
     }

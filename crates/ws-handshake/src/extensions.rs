@@ -328,6 +328,8 @@ mod tests {
             b"(a)",
             b"a, b;",
             b"a;;b",
+            b"; a",
+            b"a, ;b",
             b"\\a",
             b"a \0",
         ] {
@@ -354,6 +356,12 @@ mod tests {
                 .expect("a value")
         );
         assert_ne!(ten, "100");
+        let [eleven, escaped] = [r"a; b=11", r#"a; b="abc\d", c"#].map(|text| {
+            let first = reply(text).params().next();
+            first.and_then(|param| param.value()).expect("a value")
+        });
+        assert_ne!(ten, eleven);
+        assert_eq!(escaped, "abcd");
         for value in [
             r#"a; b="1 0""#,
             r#"a; b="1\ 0""#,
@@ -364,6 +372,17 @@ mod tests {
         ] {
             assert!(parsed(value.as_bytes()).is_none(), "{value}");
         }
+    }
+
+    #[test]
+    fn what_is_logged_shows_name_and_parameters() {
+        let extension = reply(r#"a; b="1\0""#);
+        assert_eq!(
+            alloc::format!("{extension:?}"),
+            r#"Extension(a; b=\"1\\0\")"#
+        );
+        let param = extension.params().next().expect("a parameter");
+        assert_eq!(alloc::format!("{:?}", param.value()), r#"Some("10")"#);
     }
 
     #[test]

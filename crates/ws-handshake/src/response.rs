@@ -230,6 +230,52 @@ mod tests {
     }
 
     #[test]
+    fn the_usual_words_stand_beside_a_status() {
+        let words = [
+            (200, "OK"),
+            (201, "Created"),
+            (202, "Accepted"),
+            (204, "No Content"),
+            (301, "Moved Permanently"),
+            (302, "Found"),
+            (303, "See Other"),
+            (304, "Not Modified"),
+            (307, "Temporary Redirect"),
+            (308, "Permanent Redirect"),
+            (400, "Bad Request"),
+            (401, "Unauthorized"),
+            (403, "Forbidden"),
+            (404, "Not Found"),
+            (405, "Method Not Allowed"),
+            (406, "Not Acceptable"),
+            (408, "Request Timeout"),
+            (410, "Gone"),
+            (413, "Content Too Large"),
+            (414, "URI Too Long"),
+            (421, "Misdirected Request"),
+            (426, "Upgrade Required"),
+            (429, "Too Many Requests"),
+            (431, "Request Header Fields Too Large"),
+            (500, "Internal Server Error"),
+            (501, "Not Implemented"),
+            (502, "Bad Gateway"),
+            (503, "Service Unavailable"),
+            (504, "Gateway Timeout"),
+            (505, "HTTP Version Not Supported"),
+        ];
+        for status in 200..600 {
+            let mut out = Vec::new();
+            Response::new(status).write_to(&mut out);
+            let word = words.iter().find(|(known, _)| *known == status);
+            let line = alloc::format!(
+                "HTTP/1.1 {status} {}\r\n",
+                word.map_or("", |(_, word)| word)
+            );
+            assert!(out.starts_with(line.as_bytes()), "{line}");
+        }
+    }
+
+    #[test]
     fn statuses_without_body_are_written_without() {
         let mut out = Vec::new();
         Response::new(204).body("x").write_to(&mut out);

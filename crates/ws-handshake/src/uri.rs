@@ -374,6 +374,7 @@ mod tests {
             ("example.com", 8443, "/Chat?a=B")
         );
         assert_eq!(uri.to_string(), "wss://example.com:8443/Chat?a=B");
+        assert!(!Uri::parse("ws://h").expect("a URI").is_secure());
         assert_eq!(Uri::parse("ws://h").map(|uri| uri.port()), Ok(80));
         assert_eq!(Uri::parse("wss://h").map(|uri| uri.port()), Ok(443));
         for text in [
@@ -478,6 +479,8 @@ mod tests {
             "ws://h/a b",
             "ws://h/%zz",
             "ws://h/%4",
+            "ws://h/%4z",
+            "ws://h/%z4",
             "ws://h/\r\nX: y",
             "ws://h/caf\u{e9}",
             "ws://h/?\"",
@@ -518,6 +521,9 @@ mod tests {
             ("https://h:1/x", "wss://h:1/x"),
             ("HTTP://h/x", "ws://h/x"),
             ("wss://h", "wss://h/"),
+            // No scheme has such a name, so the colon is one of the path.
+            ("1g:h", "ws://a/b/c/1g:h"),
+            ("g_:h", "ws://a/b/c/g_:h"),
         ] {
             assert_eq!(
                 base.join(location).expect(location).to_string(),
@@ -525,7 +531,15 @@ mod tests {
                 "{location}"
             );
         }
-        for location in ["g:h", "mailto:a@b", "/a b", "/a\r\nb", "http://u@h/", "//"] {
+        for location in [
+            "g:h",
+            "mailto:a@b",
+            "ftp://h/",
+            "/a b",
+            "/a\r\nb",
+            "http://u@h/",
+            "//",
+        ] {
             assert!(base.join(location).is_err(), "{location}");
         }
     }

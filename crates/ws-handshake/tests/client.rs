@@ -716,3 +716,93 @@ fn endless_chunk_framing_is_given_up() {
     let gave_up = (0..100_000).any(|_| handshake.receive(b"x") != Ok(ClientProgress::Incomplete));
     assert!(gave_up);
 }
+
+#[test]
+fn framing_of_a_chunked_body_may_take_as_much_as_the_body_and_8_kib() {
+    let head = "HTTP/1.1 400 x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (trailer, is_truncated) in [(8000, false), (9000, true)] {
+        let input = format!("{head}0\r\nX: {}\r\n\r\n", "y".repeat(trailer));
+        let progress = start(plain().max_body(16)).receive(input.as_bytes());
+        let Ok(ClientProgress::Refused { response, .. }) = progress else {
+            panic!("{progress:?}")
+        };
+        assert_eq!(response.truncated, is_truncated, "{trailer}");
+    }
+}
+
+#[test]
+fn a_body_is_kept_up_to_64_kib_unless_told_otherwise() {
+    for (size, is_truncated) in [(64 * 1024, false), (64 * 1024 + 1, true)] {
+        let head = format!("HTTP/1.1 500 x\r\nContent-Length: {size}\r\n\r\n");
+        let response = answered(head + &"a".repeat(size));
+        assert_eq!(
+            (response.body.len(), response.truncated),
+            (64 * 1024, is_truncated)
+        );
+    }
+}
+
+#[test]
+fn a_body_whose_last_coding_is_not_chunked_lasts_until_the_end() {
+    let mut handshake = start(plain());
+    let input = b"HTTP/1.1 400 x\r\nTransfer-Encoding: chunked, gzip\r\n\r\n1\r\na\r\n0\r\n\r\n";
+    assert_eq!(handshake.receive(input), Ok(ClientProgress::Incomplete));
+    let response = handshake.eof().expect("the end of the body");
+    assert_eq!(
+        (response.body.as_slice(), response.truncated),
+        (&b"1\r\na\r\n0\r\n\r\n"[..], false)
+    );
+}
+
+#[test]
+fn lengths_that_differ_leave_the_end_of_the_body_unknown() {
+    for (one, other, is_truncated) in [
+        (0, 0, false),
+        (0, 5, true),
+        (5, 0, true),
+        (4, 4, false),
+        (4, 3, true),
+    ] {
+        let reply = format!(
+            "HTTP/1.1 400 x\r\nContent-Length: {one}\r\nContent-Length: {other}\r\n\r\nbody"
+        );
+        let response = answered(reply);
+        assert_eq!(response.truncated, is_truncated, "{one} and {other}");
+    }
+}
+
+#[test]
+fn a_chunk_without_size_and_a_bare_line_feed_in_a_trailer_end_the_body() {
+    for body in ["\r\n\r\n", ";a\r\n\r\n", "0\r\nX: y\n\r\n", "0\r\n\n\r\n"] {
+        let head = "HTTP/1.1 400 x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let response = answered(format!("{head}{body}"));
+        assert!(response.truncated, "{}", body.escape_debug());
+    }
+}
+
+#[test]
+fn a_reply_may_have_no_header_at_all() {
+    let mut handshake = start(plain());
+    let input = b"HTTP/1.1 200 x\r\n\r\n";
+    assert_eq!(handshake.receive(input), Ok(ClientProgress::Incomplete));
+    let response = handshake.eof().expect("an answer");
+    assert!(response.headers.is_empty() && response.headers.get("X").is_none());
+    assert!(
+        !answered("HTTP/1.1 204 x\r\nA: b\r\n\r\n")
+            .headers
+            .is_empty()
+    );
+}
+
+#[test]
+fn what_is_logged_of_a_handshake_is_how_far_it_got() {
+    let mut handshake = start(plain());
+    assert!(format!("{handshake:?}").contains(r#"stage: "head""#));
+    let progress = handshake.receive(b"HTTP/1.1 200 x\r\n\r\n");
+    assert_eq!(progress, Ok(ClientProgress::Incomplete));
+    assert!(format!("{handshake:?}").contains(r#"stage: "body""#));
+    assert!(handshake.eof().is_ok());
+    assert!(format!("{handshake:?}").contains(r#"stage: "over""#));
+    let nonce = Nonce::from_bytes(*b"the sample nonce");
+    assert_eq!(format!("{nonce:?}"), "Nonce(dGhlIHNhbXBsZSBub25jZQ==)");
+}

@@ -344,3 +344,21 @@ fn odd_heads_end_in_a_result() {
         Some(HandshakeError::IncompleteHead)
     );
 }
+
+#[test]
+fn what_a_reader_keeps_stays_within_any_limit() {
+    let limits = HeadLimits {
+        max_head: 5000,
+        ..HeadLimits::default()
+    };
+    for size in [1, 3, 700] {
+        let mut reader = HeadReader::request(limits);
+        let piece = b"a".repeat(size);
+        while reader.receive(&piece).is_ok() {
+            assert!(reader.heap_bytes() <= 5000, "{}", reader.heap_bytes());
+            let before = reader.heap_bytes();
+            assert_eq!(reader.receive(b"").map(|head| head.is_some()), Ok(false));
+            assert_eq!(reader.heap_bytes(), before, "nothing came");
+        }
+    }
+}

@@ -2,8 +2,8 @@
 #![cfg(feature = "http")]
 
 use ws_handshake::{
-    ClientProgress, ClientRequest, DeflatePolicy, Nonce, OriginPolicy, Request, Response,
-    ServerConfig, Uri,
+    ClientProgress, ClientRequest, DeflatePolicy, HandshakeError, Nonce, OriginPolicy, Request,
+    Response, ServerConfig, Uri, Version,
 };
 
 fn upgrade(uri: &str) -> http::Request<()> {
@@ -106,4 +106,38 @@ fn an_answer_to_a_client_becomes_a_response() {
         ["1", "2"]
     );
     assert_eq!(response.body(), b"no");
+}
+
+#[test]
+fn the_version_of_a_request_is_the_one_it_came_with() {
+    for (version, expected) in [
+        (http::Version::HTTP_09, Version { major: 0, minor: 9 }),
+        (http::Version::HTTP_10, Version::HTTP_10),
+        (http::Version::HTTP_11, Version::HTTP_11),
+    ] {
+        let mut original = upgrade("/");
+        *original.version_mut() = version;
+        let request = Request::from_http(&original).expect("sound");
+        assert_eq!(request.version(), expected);
+    }
+    for (version, major) in [(http::Version::HTTP_2, 2), (http::Version::HTTP_3, 3)] {
+        let mut original = upgrade("/");
+        *original.version_mut() = version;
+        let error = Request::from_http(&original).expect_err("another handshake");
+        let offered = Version { major, minor: 0 };
+        assert_eq!(error, HandshakeError::BadHttpVersion { offered });
+    }
+}
+
+#[test]
+fn a_405_keeps_the_methods_that_were_given_and_others_name_none() {
+    //= RFC9110-15.5.6-1
+    let own = Response::new(405)
+        .header("Allow", "GET, HEAD")
+        .expect("fine");
+    let reply: http::Response<Vec<u8>> = own.into();
+    let allowed: Vec<_> = reply.headers().get_all("allow").iter().collect();
+    assert_eq!(allowed, ["GET, HEAD"]);
+    let reply: http::Response<Vec<u8>> = Response::new(404).into();
+    assert!(!reply.headers().contains_key("allow"));
 }

@@ -776,3 +776,152 @@ fn bytes_after_the_head_are_left_for_the_frame_layer() {
     assert_eq!(head.consumed(), REQUEST.len());
     assert_eq!(head.as_bytes(), REQUEST.as_bytes());
 }
+
+#[test]
+fn what_was_agreed_is_told_as_it_is_written() {
+    //= RFC6455-4.2.2-13
+    let config = any().deflate(DeflatePolicy::new().server_no_context_takeover(true));
+    let head = with("Sec-WebSocket-Extensions: permessage-deflate");
+    let request = Request::parse(head.as_bytes(), &HeadLimits::default()).expect("sound");
+    let acceptance = config.negotiate(&request).expect("correct");
+    let agreed = acceptance.deflate().expect("accepted");
+    assert!(agreed.server_no_context_takeover && !agreed.client_no_context_takeover);
+    assert_eq!(
+        (agreed.server_max_window_bits, agreed.client_max_window_bits),
+        (15, 15)
+    );
+    assert_eq!(acceptance.without_deflate().deflate(), None);
+}
+
+#[test]
+fn a_request_tells_what_its_headers_say() {
+    let head = with("Origin: https://a.example");
+    let request = Request::parse(head.as_bytes(), &HeadLimits::default()).expect("sound");
+    assert!(request.is_upgrade());
+    assert_eq!(request.key(), Some(&b"dGhlIHNhbXBsZSBub25jZQ=="[..]));
+    assert_eq!(request.origin(), Some("https://a.example"));
+    let head = with("Origin: a\r\nOrigin: b\r\nSec-WebSocket-Key: second");
+    let request = Request::parse(head.as_bytes(), &HeadLimits::default()).expect("sound");
+    assert_eq!((request.key(), request.origin()), (None, None));
+    let head = changed("HTTP/1.1", "HTTP/2.0");
+    let request = Request::parse(head.as_bytes(), &HeadLimits::default()).expect("sound");
+    assert!(request.is_upgrade(), "asked for, if not correctly");
+}
+
+#[test]
+fn a_header_with_a_name_as_long_as_one_that_matters_does_not_matter() {
+    //= RFC6455-4.2.1-11
+    let config = ServerConfig::new(OriginPolicy::list(["https://app.example"]));
+    for name in [
+        "Xost",
+        "Xrigin",
+        "Xpgrade",
+        "Xonnection",
+        "Xontent-Length",
+        "Xransfer-Encoding",
+        "Xec-WebSocket-Key",
+        "Xec-WebSocket-Version",
+        "Xec-WebSocket-Protocol",
+        "Xec-WebSocket-Extensions",
+    ] {
+        // No host, origin, length, key, version, protocol or extension.
+        let reply = answer(&config, with(&format!("{name}: 1 2")));
+        assert_eq!(reply.as_deref(), Ok(REPLY), "{name}");
+    }
+    assert_refused(changed("Upgrade: ", "Xpgrade: "), "not_upgrade", 426);
+    assert_refused(
+        changed("Connection: ", "Xonnection: "),
+        "not_connection_upgrade",
+        426,
+    );
+}
+
+#[test]
+fn the_request_line_and_host_of_an_ordinary_request_are_checked() {
+    //= RFC9112-3.2-1
+    for (from, to, kind) in [
+        ("HTTP/1.1", "HTTP/2.0", "bad_http_version"),
+        ("/chat", "chat", "bad_target"),
+        ("Host: server.example.com\r\n", "", "missing_host"),
+        (
+            "Host: server.example.com",
+            "Host: h\r\nHost: h",
+            "duplicate_host",
+        ),
+        ("server.example.com", "a b", "bad_host"),
+    ] {
+        let head = changed(from, to);
+        let request = Request::parse(head.as_bytes(), &HeadLimits::default()).expect("sound");
+        assert_eq!(
+            request.check_http().expect_err(kind).kind(),
+            kind,
+            "{from} as {to}"
+        );
+    }
+    // What it does not say is that an upgrade is possible.
+    let head = changed("HTTP/1.1", "HTTP/1.0");
+    let request = Request::parse(head.as_bytes(), &HeadLimits::default()).expect("sound");
+    assert_eq!(request.check_http(), Ok(()));
+}
+
+#[test]
+fn method_and_target_from_another_parser_are_judged_one_by_one() {
+    for (method, target) in [
+        ("G T", "/"),
+        ("", "/"),
+        ("GET", ""),
+        ("GET", "/ "),
+        ("GET", "/\r"),
+        ("GET", "/\n"),
+    ] {
+        let error = Request::from_parts(method, target, Version::HTTP_11, []).err();
+        assert_eq!(
+            error.map(|error| error.kind()),
+            Some("bad_request_line"),
+            "{method:?} {target:?}"
+        );
+    }
+}
+
+#[test]
+fn an_error_shows_the_version_and_the_name_that_it_is_about() {
+    let error = answer(&any(), changed("HTTP/1.1", "HTTP/2.0")).expect_err("another version");
+    assert_eq!(
+        error.to_string(),
+        "HTTP/1.1 is needed, HTTP/2.0 was offered"
+    );
+    let error = answer(&any(), with("Bad Name: secret")).expect_err("no token");
+    assert_eq!(
+        error.to_string(),
+        "malformed header field: \"Bad Name\"",
+        "and nothing of the value"
+    );
+}
+
+#[test]
+fn what_is_logged_shows_the_request_with_every_control_byte_escaped() {
+    let head = with("X: \u{e9}");
+    let mut reader = any().head_reader();
+    assert!(reader.receive(b"GET").expect("sound").is_none());
+    let shown = format!("{reader:?}");
+    assert!(shown.starts_with("HeadReader") && shown.contains("received: 3"));
+    let mut reader = any().head_reader();
+    let head = reader
+        .receive(head.as_bytes())
+        .expect("sound")
+        .expect("complete");
+    let shown = format!("{head:?}");
+    assert!(shown.starts_with("Head ") && shown.contains(r"GET /chat HTTP/1.1\r\n"));
+    assert!(shown.contains(r"X: \xc3\xa9\r\n"), "{shown}");
+    let request = head.request().expect("sound");
+    let shown = format!("{request:?}");
+    assert!(shown.starts_with("Request ") && shown.contains("/chat"));
+    assert!(shown.contains(r#""X": "\xc3\xa9""#), "{shown}");
+    let acceptance = any()
+        .negotiate(&request)
+        .expect("correct")
+        .header("Set-Cookie", "a=b")
+        .expect("fine");
+    let shown = format!("{acceptance:?}");
+    assert!(shown.contains(r#"{"Set-Cookie": "a=b"}"#), "{shown}");
+}
