@@ -6,14 +6,16 @@ use ws_handshake::{
     Agreed, ClientHandshake, ClientProgress, ClientRequest, HandshakeError, HttpResponse,
 };
 
-use crate::{Transport, deflate::Terms};
+use crate::{Transport, deflate::Terms, event_loop::Route};
 
 /// Connects, sends the request and reads the answer, as far as the transport
 /// lets it.
 #[derive(Debug)]
 pub(crate) struct Call {
     handshake: ClientHandshake,
-    is_connected: bool,
+    pub(crate) is_connected: bool,
+    /// Where else it may go, until it is connected.
+    pub(crate) route: Option<Box<Route>>,
     /// How much of the request was sent.
     sent: usize,
 }
@@ -45,6 +47,9 @@ pub enum OpenError {
     #[cfg(feature = "proxy")]
     #[error(transparent)]
     Proxy(crate::TunnelError),
+    /// The addresses of the server could not be found.
+    #[error("the server's name could not be looked up: {0}")]
+    Lookup(#[source] io::Error),
     /// The other side broke the rules of the opening handshake.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
@@ -83,6 +88,7 @@ impl Call {
         Self {
             handshake: Terms::offer(request).start_random(),
             is_connected: false,
+            route: None,
             sent: 0,
         }
     }

@@ -4,6 +4,7 @@
 mod admit;
 mod connect;
 mod end;
+mod lookup;
 mod orders;
 mod publish;
 mod time;
@@ -31,6 +32,8 @@ use crate::{
     topics::Topics,
     wheel::{Tick, Wheel, tick_at},
 };
+use lookup::Lookups;
+pub(crate) use lookup::Route;
 
 /// What a [`Server`](crate::Server) runs on a thread, without what waits: for
 /// a loop of one's own, or a simulation, that serves very many connections.
@@ -120,6 +123,8 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     audience: Vec<u32>,
     /// When connections that asked for it are called.
     timers: HashMap<u32, Tick>,
+    /// Names of servers that are being looked up; `None` until there was one.
+    lookups: Option<Box<Lookups<H::Data>>>,
     wheel: Wheel,
     /// The time of this turn, since the loop began.
     now: Duration,
@@ -141,7 +146,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         handler: H,
         wake: impl Fn() -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        Self::of_server(None, Remote::new([Box::new(wake) as _]), 0, config, handler)
+        Self::of_server(None, Remote::new([Arc::new(wake) as _]), 0, config, handler)
     }
 
     /// Makes one of a server's loops.
@@ -181,6 +186,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             run: Vec::new(),
             audience: Vec::new(),
             timers: HashMap::new(),
+            lookups: None,
             wheel: Wheel::new(),
             now: Duration::ZERO,
             generation: 0,

@@ -1,6 +1,6 @@
 //! Connections to servers are made.
 
-use std::{io, net::SocketAddr, ops::Range};
+use std::{net::SocketAddr, ops::Range};
 
 use mio::{Interest, Token};
 use tracing::{debug, info_span};
@@ -24,9 +24,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         address: SocketAddr,
         connect: Connect<H::Data>,
     ) -> Option<PeerId> {
-        match start(address, &connect) {
+        match dial(address, &connect) {
             Ok((transport, server)) => self.call(transport, server, connect),
-            Err(error) => self.not_connected(connect.data, error.into()),
+            Err(error) => self.not_connected(connect.data, error),
         }
     }
 
@@ -46,7 +46,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         Some(id)
     }
 
-    fn call(
+    pub(super) fn call(
         &mut self,
         mut transport: T,
         address: Option<SocketAddr>,
@@ -104,7 +104,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 read,
                 consumed,
             }) => self.open_client(key, &agreed, consumed..read),
-            Err(error) => self.give_back(key, error),
+            Err(error) => self.fall_back(key, error),
         }
     }
 
@@ -127,7 +127,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     }
 
     /// Tells the application that there will be no connection.
-    fn not_connected(&mut self, data: H::Data, error: OpenError) -> Option<PeerId> {
+    pub(super) fn not_connected(&mut self, data: H::Data, error: OpenError) -> Option<PeerId> {
         debug!(%error, "not connected");
         self.counters.connects_failed.add(1);
         let orders = &mut Orders::new(&mut self.orders);
@@ -138,19 +138,18 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
 /// Starts to connect, and tells where the server is; through a proxy that may
 /// not be known.
-fn start<T: Transport, D>(
+pub(super) fn dial<T: Transport, D>(
     address: SocketAddr,
     connect: &Connect<D>,
-) -> io::Result<(T, Option<SocketAddr>)> {
-    #[cfg_attr(not(feature = "proxy"), expect(unused_mut, reason = "for a proxy"))]
-    let mut transport = T::connect(address)?;
+) -> Result<(T, Option<SocketAddr>), OpenError> {
     #[cfg(feature = "proxy")]
     if let Some(proxy) = &connect.proxy {
         let uri = connect.request.uri();
+        let mut transport = T::connect(address)?;
         transport.tunnel(proxy, uri.host_for_connect(), uri.port())?;
         let server = transport.peer_addr()?;
         return Ok((transport, server));
     }
     let _ = connect;
-    Ok((transport, Some(address)))
+    Ok((T::connect(address)?, Some(address)))
 }

@@ -15,6 +15,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         // A peer that was told of its subscription gets what is published on
         // another loop thereupon.
         self.carry_out();
+        self.take_answers();
         let mut tasks = mem::take(&mut self.tasks);
         self.mailbox().swap(&mut tasks);
         for task in tasks.drain(..) {
@@ -44,6 +45,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
         self.stop_by = Some(self.tick_after(self.config.close_timeout));
         let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
+        self.give_up_lookups(true);
         for key in keys {
             let _entered = self.enter(key);
             match self.slots[key].phase {

@@ -7,7 +7,7 @@ use ws_proto::Due;
 
 use super::EventLoop;
 use crate::{
-    Cause, Handler, OpenError, Ready, Timeout, Transport,
+    Cause, Handler, Ready, Timeout, Transport,
     arena::NOWHERE,
     connection::Phase,
     wheel::{TICK, Tick, tick_at},
@@ -30,7 +30,12 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         if !self.again.is_empty() || !self.orders.is_empty() {
             return Some(self.now);
         }
-        let next = [self.wheel.next(), self.stop_by, self.codecs.next_sweep()];
+        let next = [
+            self.wheel.next(),
+            self.stop_by,
+            self.codecs.next_sweep(),
+            self.next_lookup_timeout(),
+        ];
         next.into_iter().flatten().min().map(|tick| TICK * tick)
     }
 
@@ -47,6 +52,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             self.time_out(key);
         }
         self.codecs.keep_time(tick);
+        if self.lookups.is_some() {
+            self.give_up_lookups(false);
+        }
     }
 
     /// Looks at what a connection waits for, and gives it up or asks again.
@@ -65,7 +73,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
         if matches!(slot.phase, Phase::Upgrading { .. }) {
             if slot.role.is_client() {
-                return self.give_back(key, OpenError::Timeout);
+                return self.time_out_call(key);
             }
             debug!("the request did not come within handshake_timeout");
             return self.refuse_late(key);
