@@ -8,7 +8,7 @@ use ws_handshake::{
 #[cfg(feature = "tls")]
 use ws_tls::TlsError;
 
-use crate::{Transport, deflate::Terms};
+use crate::{Transport, deflate::Terms, event_loop::Route};
 
 /// Connects, sends the request and reads the answer, as far as the transport
 /// lets it.
@@ -17,7 +17,9 @@ pub(crate) struct Call {
     handshake: ClientHandshake,
     /// The URI is `wss`.
     is_secure: bool,
-    is_connected: bool,
+    pub(crate) is_connected: bool,
+    /// Where else it may go, until it is connected.
+    pub(crate) route: Option<Box<Route>>,
     /// How much of the request was sent.
     sent: usize,
 }
@@ -57,6 +59,9 @@ pub enum OpenError {
     /// `Connect::tls` and `Tls` of the feature `tls`.
     #[error("a wss URI was asked for without TLS")]
     NoTls,
+    /// The addresses of the server could not be found.
+    #[error("the server's name could not be looked up: {0}")]
+    Lookup(#[source] io::Error),
     /// The other side broke the rules of the opening handshake.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
@@ -101,6 +106,7 @@ impl Call {
             is_secure: request.uri().is_secure(),
             handshake: Terms::offer(request).start_random(),
             is_connected: false,
+            route: None,
             sent: 0,
         }
     }

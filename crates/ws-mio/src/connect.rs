@@ -85,6 +85,29 @@ impl<D> Connect<D> {
         self
     }
 
+    /// The host and port to connect to: those of the URI, or of the proxy.
+    pub(crate) fn destination(&self) -> (&str, u16) {
+        #[cfg(feature = "proxy")]
+        if let Some(proxy) = &self.proxy {
+            return (proxy.host_for_connect(), proxy.port());
+        }
+        let uri = self.request.uri();
+        (uri.host_for_connect(), uri.port())
+    }
+
+    /// Copies all but what is kept for the connection.
+    pub(crate) fn without_data(&self) -> Connect<()> {
+        Connect {
+            request: self.request.clone(),
+            data: (),
+            set_mask_to_zero: self.set_mask_to_zero,
+            #[cfg(feature = "proxy")]
+            proxy: self.proxy.clone(),
+            #[cfg(feature = "tls")]
+            tls: self.tls.clone(),
+        }
+    }
+
     /// Goes through a proxy: the address to connect to is then that of the
     /// proxy. It takes a loop of [`Tunneled`](crate::Tunneled) transports, or
     /// of a layer over them.
@@ -113,6 +136,11 @@ impl<'a, D> Orders<'a, D> {
     /// Connects to a server, as [`Peer::connect`].
     pub fn connect(&mut self, address: SocketAddr, connect: Connect<D>) {
         self.list.push(Order::Connect(address, Box::new(connect)));
+    }
+
+    /// Connects to a server by its name, as [`Peer::connect_by_name`].
+    pub fn connect_by_name(&mut self, connect: Connect<D>) {
+        self.list.push(Order::ConnectByName(Box::new(connect)));
     }
 
     /// Does something with a peer of this loop, as [`Peer::with_peer`].

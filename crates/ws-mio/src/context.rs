@@ -54,6 +54,12 @@ impl<'a, H: Handler, T: Transport> Loop<'a, H, T> {
         self.inner.connect(address, connect)
     }
 
+    /// Connects to a server by the name in its URI, as
+    /// [`Peer::connect_by_name`]. What becomes of it is told to the handler.
+    pub fn connect_by_name(&mut self, connect: Connect<H::Data>) {
+        self.inner.connect_by_name(connect);
+    }
+
     /// Starts the opening handshake with a server over a transport that is
     /// connected to it: through a proxy, or in memory. As
     /// [`connect`](Self::connect) otherwise.

@@ -5,6 +5,7 @@ mod admit;
 mod connect;
 mod drain;
 mod end;
+mod lookup;
 mod orders;
 mod publish;
 mod shed;
@@ -39,8 +40,8 @@ use crate::{
     topics::Topics,
     wheel::{Tick, Wheel, tick_from},
 };
-
-use self::{drain::Draining, upgrade::Request};
+pub(crate) use self::lookup::Route;
+use self::{drain::Draining, lookup::Lookups, upgrade::Request};
 
 /// What a [`Server`](crate::Server) runs on a thread, without what waits: for
 /// a loop of one's own, or a simulation, that serves very many connections.
@@ -138,6 +139,8 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     seats: Seats,
     /// How many bytes are held for connections.
     held: usize,
+    /// Names of servers that are being looked up; `None` until there was one.
+    lookups: Option<Box<Lookups<H::Data>>>,
     wheel: Wheel,
     /// The time of this turn, since the loop began.
     now: Duration,
@@ -160,7 +163,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         handler: H,
         wake: impl Fn() -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        Self::of_server(None, Remote::new([Box::new(wake) as _]), 0, config, handler)
+        Self::of_server(None, Remote::new([Arc::new(wake) as _]), 0, config, handler)
     }
 
     /// Makes one of a server's loops.
@@ -206,6 +209,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             lifetimes: HashMap::new(),
             seats,
             held: 0,
+            lookups: None,
             wheel: Wheel::new(),
             now: Duration::ZERO,
             generation: 0,

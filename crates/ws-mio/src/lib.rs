@@ -32,6 +32,7 @@
 //! - [`Peer::set_timer`] asks for a call of [`Handler::on_timer`].
 //! - [`Peer::connect`], [`Loop::connect`] and [`Remote::connect`] make
 //!   connections to servers, in the same loop: for proxies and feeds.
+//!   [`Peer::connect_by_name`] looks the server's name up, off the loop.
 //! - [`Config::threads`] and [`Server::run_with`] serve on several threads.
 //! - [`Remote::metrics`] counts what they do.
 //!
@@ -122,6 +123,7 @@ mod pool;
 #[cfg(feature = "proxy")]
 mod proxy;
 mod remote;
+mod resolver;
 mod runner;
 mod scratch;
 mod seats;

@@ -14,6 +14,7 @@ pub(crate) enum Order<D> {
     /// A call of `on_timer` after this time; `None` takes it back.
     Timer(PeerId, Option<Duration>),
     Connect(SocketAddr, Box<Connect<D>>),
+    ConnectByName(Box<Connect<D>>),
     #[expect(clippy::type_complexity, reason = "it is said once")]
     With(PeerId, Box<dyn FnOnce(&mut Peer<'_, D>)>),
 }

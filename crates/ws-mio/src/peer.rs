@@ -333,13 +333,34 @@ impl<D> Peer<'_, D> {
         self.order(Order::Timer(self.id, wait));
     }
 
-    /// Connects to a server, in the same loop, after this turn; the loop looks
-    /// no name up.
+    /// Connects to a server at an address, in the same loop, after this turn.
     ///
     /// [`Handler::on_connected`](crate::Handler::on_connected) follows, or
     /// [`on_connect_failed`](crate::Handler::on_connect_failed).
     pub fn connect(&mut self, address: SocketAddr, connect: Connect<D>) {
         self.order(Order::Connect(address, Box::new(connect)));
+    }
+
+    /// Connects to a server by the name in its URI, or through its
+    /// [proxy](Connect), in the same loop, after this turn.
+    ///
+    /// The name is looked up on a thread of its own, which is there only while
+    /// there are names, and its addresses are tried one after the other, each
+    /// for its share of `handshake_timeout`, until one can be connected to. The
+    /// error of the last is told to
+    /// [`on_connect_failed`](crate::Handler::on_connect_failed).
+    ///
+    /// ```
+    /// use ws_mio::{ClientRequest, Connect, Peer, Uri};
+    ///
+    /// /// Gets a feed for a peer that asked for it.
+    /// fn follow(peer: &mut Peer<'_, u64>, feed: Uri) {
+    ///     let data = *peer.data();
+    ///     peer.connect_by_name(Connect::new(ClientRequest::new(feed), data));
+    /// }
+    /// ```
+    pub fn connect_by_name(&mut self, connect: Connect<D>) {
+        self.order(Order::ConnectByName(Box::new(connect)));
     }
 
     /// Does something with another peer of the same loop, after this turn;

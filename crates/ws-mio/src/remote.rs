@@ -195,6 +195,20 @@ impl<H: Handler, T> Remote<H, T> {
         })
     }
 
+    /// Connects to a server by the name in its URI from a loop, as
+    /// [`Peer::connect_by_name`](crate::Peer::connect_by_name).
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub fn connect_by_name(&self, index: usize, connect: Connect<H::Data>) -> io::Result<()>
+    where
+        T: Transport,
+        H::Data: Send + 'static,
+    {
+        self.run(index, move |context| context.connect_by_name(connect))
+    }
+
     /// Returns how many loops there are.
     #[must_use]
     pub fn loops(&self) -> usize {
@@ -275,7 +289,7 @@ pub(crate) enum Task<H: Handler, T> {
 }
 
 /// Makes a loop look into its mailbox.
-pub(crate) type Wake = Box<dyn Fn() -> io::Result<()> + Send + Sync>;
+pub(crate) type Wake = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 
 /// How one loop is reached.
 pub(crate) struct Mailbox<H: Handler, T> {
@@ -305,6 +319,10 @@ impl<H: Handler, T> Mailbox<H, T> {
             tasks.extend(more);
         }
         Ok(())
+    }
+
+    pub(crate) fn wake(&self) -> Wake {
+        Arc::clone(&self.wake)
     }
 
     /// Takes all tasks, and leaves the caller's empty vector for the next.

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -38,7 +39,7 @@ impl<L: Listener> Station<L> {
     /// Makes what wakes the loop from other threads; once.
     pub(crate) fn waker(&self) -> io::Result<Wake> {
         let waker = Waker::new(self.poll.registry(), WAKER)?;
-        Ok(Box::new(move || waker.wake()))
+        Ok(Arc::new(move || waker.wake()))
     }
 }
 

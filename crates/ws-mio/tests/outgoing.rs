@@ -280,6 +280,29 @@ fn failure_is_told_with_its_cause_and_the_data() {
 }
 
 #[test]
+fn server_is_connected_to_by_its_name() {
+    let echo = start(config(), |_| common::Echo);
+    let (client, told) = calling(config(), |peer| {
+        peer.send_text("Hi");
+    });
+    let port = echo.address.port();
+    for (n, host) in ["localhost", "127.0.0.1"].into_iter().enumerate() {
+        let connect = Connect::new(request(format!("{host}:{port}"), "/"), n as u32);
+        client.remote.connect_by_name(0, connect).unwrap();
+        let all = [next(&told), next(&told), next(&told)];
+        let expected = ["open", "Text(\"Hi\")", "closed by local"];
+        assert_eq!(all, expected.map(|what| format!("{n} {what}")));
+    }
+    let connect = Connect::new(request("name.invalid", "/"), 9);
+    client.remote.connect_by_name(0, connect).unwrap();
+    let failed = next(&told);
+    assert!(
+        failed.starts_with("9 failed: the server's name could not be looked up"),
+        "{failed}"
+    );
+}
+
+#[test]
 fn connection_that_is_not_open_yet_comes_back_when_the_loop_stops() {
     let (client, told) = calling(config(), |_| {});
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -28,7 +28,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         address: SocketAddr,
         connect: Connect<H::Data>,
     ) -> Option<PeerId> {
-        match start(address, &connect) {
+        match dial(address, &connect) {
             Ok((transport, server)) => self.call(transport, server, connect),
             Err(error) => self.not_connected(connect.data, error),
         }
@@ -50,7 +50,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         Some(id)
     }
 
-    fn call(
+    pub(super) fn call(
         &mut self,
         mut transport: T,
         address: Option<SocketAddr>,
@@ -108,7 +108,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 read,
                 consumed,
             }) => self.open_client(key, &agreed, consumed..read),
-            Err(error) => self.give_back(key, error),
+            Err(error) => self.fall_back(key, error),
         }
     }
 
@@ -131,7 +131,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     }
 
     /// Tells the application that there will be no connection.
-    fn not_connected(&mut self, data: H::Data, error: OpenError) -> Option<PeerId> {
+    pub(super) fn not_connected(&mut self, data: H::Data, error: OpenError) -> Option<PeerId> {
         debug!(%error, "not connected");
         self.counters.connects_failed.add(1);
         let orders = &mut Orders::new(&mut self.orders);
@@ -142,7 +142,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
 /// Starts to connect, with TLS if that is asked for, and tells where the server
 /// is; through a proxy that may not be known.
-fn start<T: Transport, D>(
+pub(super) fn dial<T: Transport, D>(
     address: SocketAddr,
     connect: &Connect<D>,
 ) -> Result<(T, Option<SocketAddr>), OpenError> {

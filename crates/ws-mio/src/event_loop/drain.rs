@@ -37,6 +37,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let drain = drain.unwrap_or_else(|| Drain::new(Default::default(), close_timeout));
         let until = self.tick_after(drain.until.max(drain.over));
         self.stop_by = Some(self.stop_by.map_or(until, |at| at.min(until)));
+        self.give_up_lookups(true);
         let mut waiting = Vec::new();
         let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
         for key in keys {

@@ -11,6 +11,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         // A peer that was told of its subscription gets what is published on
         // another loop thereupon.
         self.carry_out();
+        self.take_answers();
         let mut tasks = mem::take(&mut self.tasks);
         self.mailbox().swap(&mut tasks);
         for task in tasks.drain(..) {

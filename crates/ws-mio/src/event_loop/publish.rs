@@ -48,6 +48,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                     self.set_timer(id.key as usize, wait);
                 }
                 Order::Connect(address, connect) => drop(self.connect(address, *connect)),
+                Order::ConnectByName(connect) => self.connect_by_name(*connect),
                 Order::With(id, act) => drop(self.with_peer(id, |_, peer| act(peer))),
                 _ => {}
             }

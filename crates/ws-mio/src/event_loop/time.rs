@@ -8,7 +8,7 @@ use ws_proto::{CloseCode, Due};
 
 use super::EventLoop;
 use crate::{
-    Cause, Config, Handler, OpenError, Ready, Timeout, Transport,
+    Cause, Config, Handler, Ready, Timeout, Transport,
     arena::NOWHERE,
     connection::Phase,
     wheel::{TICK, Tick, tick_at},
@@ -42,6 +42,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             self.stop_by,
             self.next_drain(),
             self.codecs.next_sweep(),
+            self.next_lookup_timeout(),
         ];
         next.into_iter().flatten().min().map(|tick| TICK * tick)
     }
@@ -61,6 +62,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.codecs.keep_time(tick);
         self.drain();
         self.end_drain();
+        if self.lookups.is_some() {
+            self.give_up_lookups(false);
+        }
     }
 
     /// Looks at what a connection waits for, and gives it up or asks again.
@@ -84,7 +88,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let slot = &self.slots[key];
         if is_request {
             if slot.role.is_client() {
-                return self.give_back(key, OpenError::Timeout);
+                return self.time_out_call(key);
             }
             debug!("the request did not come in time");
             return self.refuse_late(key, &Response::new(408));
