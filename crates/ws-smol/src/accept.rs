@@ -15,7 +15,7 @@ use crate::{
     Config, ControlledNetwork, Error, Peer, WebSocket,
     engine::{Agreed, Engine},
     error::Timeout,
-    handshaking::{close, read, within, write_all},
+    handshaking::{Pace, close, read, within, write_all},
     peer::{decide_flag, warn_if_exposed},
     signals::Side,
 };
@@ -236,8 +236,11 @@ impl Acceptor {
     {
         let mut reader = self.handshake.head_reader();
         let mut decide = Some(decide);
+        let mut pace = Pace::new(self.config.min_head_rate);
         let answer = loop {
-            let answer = read(&mut stream, |input| {
+            let left = pace.left();
+            let reading = read(&mut stream, |input| {
+                pace.note(input.len());
                 if input.is_empty() {
                     return Some(Answer::lost());
                 }
@@ -250,8 +253,8 @@ impl Acceptor {
                     }
                     Err(error) => Some(Answer::reject(error)),
                 }
-            })
-            .await?;
+            });
+            let answer = within(left, Timeout::Head, async { Ok(reading.await?) }).await?;
             if let Some(answer) = answer {
                 break answer;
             }

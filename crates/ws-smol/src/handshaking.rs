@@ -5,7 +5,7 @@ use std::{
     io::{self, ErrorKind},
     pin::{Pin, pin},
     task::{Poll, Waker},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_io::{AsyncRead, AsyncWrite};
@@ -42,6 +42,44 @@ pub(crate) async fn within<T>(
         timer.poll_same(cx).map(|()| Err(Error::Timeout(timeout)))
     })
     .await
+}
+
+/// How fast a request comes.
+pub(crate) struct Pace {
+    /// In bytes a second.
+    least: u32,
+    begun: Option<Instant>,
+    len: usize,
+}
+
+/// How long a request may take at any rate.
+const GRACE: Duration = Duration::from_secs(2);
+
+impl Pace {
+    pub(crate) const fn new(least: u32) -> Self {
+        Self {
+            least,
+            begun: None,
+            len: 0,
+        }
+    }
+
+    /// Notes a part of it.
+    pub(crate) fn note(&mut self, len: usize) {
+        self.begun.get_or_insert_with(now);
+        self.len += len;
+    }
+
+    /// Returns how long the next part may take; `None` for as long as it
+    /// takes.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        if self.least == 0 {
+            return None;
+        }
+        let paid = Duration::from_secs_f64(self.len as f64 / f64::from(self.least));
+        let age = now().saturating_duration_since(self.begun?);
+        Some(paid.max(GRACE).saturating_sub(age))
+    }
 }
 
 /// Reads once and hands what was read to `take`; nothing at the end.

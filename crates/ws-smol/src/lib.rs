@@ -113,6 +113,7 @@ mod config;
 mod connect;
 mod engine;
 mod error;
+mod gate;
 mod handshaking;
 mod input;
 mod message;
@@ -132,6 +133,7 @@ pub use close_status::CloseStatus;
 pub use config::Config;
 pub use connect::{Connector, client_on, connect};
 pub use error::{Error, Timeout};
+pub use gate::{Gate, NotAdmitted, Pass};
 pub use message::Message;
 pub use outbound::{Outbound, Uncompressed};
 pub use peer::Peer;
@@ -150,4 +152,5 @@ pub use ws_proto::{Budget, DeflateConfig, InflateConfig};
 pub use ws_proto::{
     Chunk, ClientMasking, CloseCode, ControlledNetwork, FrameCounts, KeepaliveConfig, Limits,
     Masking, Message as MessageRef, MessageKind, Prepared, ProtocolError, SendError, ServerMasking,
+    TimeLimits,
 };
