@@ -13,6 +13,7 @@ use std::{
     fmt::Display,
     io::{self, Write as _},
     process::ExitCode,
+    time::Duration,
 };
 
 use lexopt::{Arg, Parser, ValueExt as _};
@@ -39,6 +40,8 @@ Usage: echo [OPTIONS]
   --accept-unmasked-frame          take frames without a mask from everybody
   --accept-unmasked-frame-in CIDR  take them from this network, such as 10.0.0.0/8;
                                    may be given several times
+  --drain SECONDS                  on a signal, send Closes over this time, and wait for
+                                   replies 5 s longer (default: 0)
   -v, --verbose                    log what happens to every connection
   -h, --help                       print this
 
@@ -54,6 +57,7 @@ struct Options {
     threads: usize,
     limits: Limits,
     deflate: Option<DeflatePolicy>,
+    drain: Duration,
     accept_unmasked_frame: ControlledNetwork,
     is_verbose: bool,
 }
@@ -63,6 +67,9 @@ enum Adapter {
     Mio,
     Smol,
 }
+
+/// How long to wait for replies to Closes.
+const REPLIES: Duration = Duration::from_secs(5);
 
 /// Where a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +102,7 @@ impl Options {
             threads: 1,
             limits: Limits::default(),
             deflate: None,
+            drain: Duration::ZERO,
             accept_unmasked_frame: ControlledNetwork::new(),
             is_verbose: false,
         };
@@ -112,6 +120,9 @@ impl Options {
                 }
                 Arg::Long("deflate") => {
                     options.deflate = Some(examples::deflate_policy(&mut arguments)?);
+                }
+                Arg::Long("drain") => {
+                    options.drain = Duration::from_secs(arguments.value()?.parse()?);
                 }
                 Arg::Long("accept-unmasked-frame") => options.accept_unmasked_frame = true.into(),
                 Arg::Long("accept-unmasked-frame-in") => {
@@ -157,11 +168,11 @@ mod on_mio {
     use std::error::Error;
 
     use ws_mio::{
-        Backpressure, CloseCode, Config, Decision, Handler, Incoming, Listener, Message,
+        Backpressure, CloseCode, Config, Decision, Drain, Handler, Incoming, Listener, Message,
         OriginPolicy, Peer, Prepared, Refused, Server,
     };
 
-    use super::{Mode, Options, announce};
+    use super::{Mode, Options, REPLIES, announce};
 
     pub(super) fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
         // Any page may connect: an echo has no users that it could act for.
@@ -179,29 +190,31 @@ mod on_mio {
             .high_water
             .saturating_add(longest)
             .saturating_add(ws_proto::MAX_HEADER_LEN);
+        let drain = Drain::new(options.drain, options.drain + REPLIES);
         #[cfg(unix)]
         if let Some(path) = options.listen.strip_prefix("unix:") {
             let listener = mio::net::UnixListener::bind(path)?;
             let _remove = Remove(path);
             let server = Server::with_listener(listener, config)?;
-            return run(server, &options.listen, options.mode);
+            return run(server, &options.listen, options.mode, &drain);
         }
         let server = Server::bind(options.listen, config)?;
         let address = format!("ws://{}", server.local_addr()?);
-        run(server, &address, options.mode)
+        run(server, &address, options.mode, &drain)
     }
 
     fn run<L>(
         server: Server<Echo, L>,
         address: &str,
         mode: Mode,
+        drain: &Drain,
     ) -> Result<(), Box<dyn Error + Send + Sync>>
     where
         L: Listener<Transport: Send> + Send + 'static,
     {
-        let remote = server.remote();
+        let (remote, drain) = (server.remote(), drain.clone());
         examples::on_stop(move || {
-            if let Err(error) = remote.stop() {
+            if let Err(error) = remote.drain(&drain) {
                 tracing::error!(%error, "cannot stop");
             }
         })?;
@@ -252,19 +265,20 @@ mod on_smol {
 
     use smol::{
         LocalExecutor, Timer,
-        channel::{Receiver, Sender, bounded},
+        channel::{Receiver, bounded},
         future,
         net::{TcpListener, TcpStream},
     };
-    use ws_smol::{Acceptor, CloseCode, Decision, OriginPolicy, Peer, Request, WebSocket};
+    use ws_smol::{
+        Acceptor, CloseCode, Decision, Gate, OriginPolicy, Pass, Peer, Request, WebSocket,
+    };
 
-    use super::{Options, announce};
+    use super::{Options, REPLIES, announce};
 
     pub(super) fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
-        // Nothing is ever sent on these: the first ends with a signal, and the
-        // second with the last connection.
+        // Nothing is ever sent on it: it ends with a signal.
         let (stop, stopped) = bounded(1);
-        let (open, all_gone) = bounded(1);
+        let gate = Gate::new(1_000_000, usize::MAX);
         examples::on_stop(move || drop(stop))?;
         // Any page may connect: an echo has no users that it could act for.
         let mut acceptor = Acceptor::new(OriginPolicy::Any)
@@ -276,15 +290,15 @@ mod on_smol {
         let server = Rc::new(Server {
             acceptor,
             stopped,
-            _open: open,
+            gate: gate.clone(),
         });
         let executor = LocalExecutor::new();
         smol::block_on(executor.run(async {
             let listener = TcpListener::bind(options.listen).await?;
             announce(format_args!("ws://{}", listener.local_addr()?))?;
             server.accept(listener, &executor).await;
-            drop(server);
-            let _ = all_gone.recv().await;
+            gate.drain(options.drain, options.drain + REPLIES);
+            gate.gone().await;
             Ok(())
         }))
     }
@@ -293,7 +307,7 @@ mod on_smol {
     struct Server {
         acceptor: Acceptor,
         stopped: Receiver<Infallible>,
-        _open: Sender<Infallible>,
+        gate: Gate,
     }
 
     impl Server {
@@ -301,9 +315,16 @@ mod on_smol {
             while let Some(accepted) = self.until_stopped(listener.accept()).await {
                 match accepted {
                     Ok((stream, peer)) => {
+                        let pass = match self.gate.admit(peer) {
+                            Ok(pass) => pass,
+                            Err(error) => {
+                                tracing::debug!(%peer, %error, "not admitted");
+                                continue;
+                            }
+                        };
                         let server = Rc::clone(self);
                         let echo = async move {
-                            if let Err(error) = server.echo(stream, peer).await {
+                            if let Err(error) = server.echo(stream, peer, pass).await {
                                 tracing::debug!(%peer, error = &error as &dyn Error, "over");
                             }
                         };
@@ -318,7 +339,12 @@ mod on_smol {
             }
         }
 
-        async fn echo(&self, stream: TcpStream, peer: SocketAddr) -> Result<(), ws_smol::Error> {
+        async fn echo(
+            &self,
+            stream: TcpStream,
+            peer: SocketAddr,
+            pass: Pass,
+        ) -> Result<(), ws_smol::Error> {
             // A small frame is not to wait for the acknowledgement of the last.
             stream.set_nodelay(true)?;
             let handshake = self.acceptor.accept_with(stream, peer, decide);
@@ -326,7 +352,12 @@ mod on_smol {
                 return Ok(());
             };
             let mut websocket = websocket?;
-            match self.until_stopped(talk(&mut websocket)).await {
+            let drained = async {
+                pass.drained().await;
+                None
+            };
+            let talking = async { Some(talk(&mut websocket).await) };
+            match future::or(talking, drained).await {
                 Some(result) => result,
                 None => websocket.close(CloseCode::GOING_AWAY, "").await,
             }

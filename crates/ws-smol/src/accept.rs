@@ -17,7 +17,7 @@ use crate::{
     Config, ControlledNetwork, Error, Peer, WebSocket,
     engine::{Agreed, Engine},
     error::Timeout,
-    handshaking::{Deadline, close, read, within, write_all},
+    handshaking::{Deadline, Pace, close, read, within, write_all},
     peer::{decide_flag, warn_if_exposed},
     signals::Side,
 };
@@ -281,8 +281,11 @@ impl Acceptor {
     {
         let mut reader = self.handshake.head_reader();
         let mut decide = Some(decide);
+        let mut pace = Pace::new(self.config.min_head_rate);
         let answer = loop {
-            let answer = read(&mut stream, |input| {
+            let deadline = pace.deadline();
+            let reading = read(&mut stream, |input| {
+                pace.note(input.len());
                 if input.is_empty() {
                     return Some(Answer::lost());
                 }
@@ -295,8 +298,8 @@ impl Acceptor {
                     }
                     Err(error) => Some(Answer::reject(error)),
                 }
-            })
-            .await?;
+            });
+            let answer = within(deadline, Timeout::Head, async { Ok(reading.await?) }).await?;
             if let Some(answer) = answer {
                 break answer;
             }

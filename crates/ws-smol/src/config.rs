@@ -6,9 +6,11 @@ use std::time::Duration;
 
 #[cfg(feature = "deflate")]
 use ws_proto::{DeflateConfig, InflateConfig};
-use ws_proto::{KeepaliveConfig, Limits};
+use ws_proto::{KeepaliveConfig, Limits, TimeLimits};
 
-/// Limits and times of a connection. All are finite by default.
+/// Limits and times of a connection. All are finite by default, but for
+/// `keepalive.idle_timeout` and `time_limits.lifetime`. How many connections
+/// there may be is for a [`Gate`](crate::Gate).
 ///
 /// ```
 /// use std::time::Duration;
@@ -22,6 +24,9 @@ use ws_proto::{KeepaliveConfig, Limits};
 pub struct Config {
     /// How much the peer may send in a frame and in a message.
     pub limits: Limits,
+    /// How long the peer may take for what it began, and how often it may ask
+    /// for an answer. Looked at while an operation waits, as `keepalive`.
+    pub time_limits: TimeLimits,
     /// When the peer is asked whether it is there, and when it is given up.
     ///
     /// Time is looked at while an operation waits; a connection that nobody
@@ -47,6 +52,10 @@ pub struct Config {
     /// How long the opening handshake may take; 30 s by default, `None` for
     /// ever.
     pub handshake_timeout: Option<Duration>,
+    /// How many bytes of its request a client must send in a second, on average
+    /// from the first of them on; 100 by default. A request that comes within
+    /// the first two seconds is never too slow.
+    pub min_head_rate: u32,
     /// How messages are compressed, where that was agreed on. Each thread has
     /// one pool of compressors for all connections with the same values.
     #[cfg(feature = "deflate")]
@@ -65,11 +74,13 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            time_limits: TimeLimits::default(),
             keepalive: KeepaliveConfig::default(),
             max_outbox: 1024 * 1024,
             max_read_ahead: 16 * 1024 * 1024,
             close_timeout: Duration::from_secs(10),
             handshake_timeout: Some(Duration::from_secs(30)),
+            min_head_rate: 100,
             #[cfg(feature = "deflate")]
             deflate: DeflateConfig::default(),
             #[cfg(feature = "deflate")]

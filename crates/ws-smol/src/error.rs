@@ -42,6 +42,10 @@ pub enum Error {
     /// Something took longer than the configuration allows.
     #[error("{0}")]
     Timeout(Timeout),
+    /// The peer sent more Pings and Pongs in a second than it may. It was told
+    /// by a Close frame with 1008, and the transport is closed.
+    #[error("more Pings and Pongs within a second than time_limits.max_control_rate")]
+    ControlFlood,
     /// The opening handshake broke a rule.
     #[error("the opening handshake failed")]
     Handshake(#[from] HandshakeError),
@@ -197,6 +201,16 @@ pub enum Timeout {
     /// The peer sent no data in time.
     #[error("no data within keepalive.idle_timeout")]
     Idle,
+    /// A client's request came too slowly.
+    #[error("the request comes with fewer bytes in a second than min_head_rate")]
+    Head,
+    /// The peer took nothing of what waits for it in time.
+    #[error("nothing of what waits was taken within time_limits.write_progress")]
+    Write,
+    /// The peer did not finish what it began in time. It was told by a Close
+    /// frame with 1008.
+    #[error("a message was not finished within time_limits.message")]
+    Message,
 }
 
 /// Why a connection failed, for as often as it is asked.
@@ -205,6 +219,7 @@ pub(crate) enum Failure {
     Io(io::Error),
     Protocol(ProtocolError),
     Timeout(Timeout),
+    ControlFlood,
 }
 
 impl Failure {
@@ -217,6 +232,7 @@ impl Failure {
             }
             Self::Protocol(error) => Error::Protocol(*error),
             Self::Timeout(timeout) => Error::Timeout(*timeout),
+            Self::ControlFlood => Error::ControlFlood,
         }
     }
 }

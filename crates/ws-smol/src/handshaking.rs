@@ -49,6 +49,42 @@ pub(crate) async fn within<T>(
     .await
 }
 
+/// How fast a request comes.
+pub(crate) struct Pace {
+    /// In bytes a second.
+    least: u32,
+    begun: Option<Instant>,
+    len: usize,
+}
+
+/// How long a request may take at any rate.
+const GRACE: Duration = Duration::from_secs(2);
+
+impl Pace {
+    pub(crate) const fn new(least: u32) -> Self {
+        Self {
+            least,
+            begun: None,
+            len: 0,
+        }
+    }
+
+    /// Notes a part of it.
+    pub(crate) fn note(&mut self, len: usize) {
+        self.begun.get_or_insert_with(now);
+        self.len += len;
+    }
+
+    /// Returns until when the next part has to come.
+    pub(crate) fn deadline(&self) -> Deadline {
+        let Some(begun) = self.begun.filter(|_| self.least > 0) else {
+            return Deadline(None);
+        };
+        let paid = Duration::from_secs_f64(self.len as f64 / f64::from(self.least));
+        Deadline(begun.checked_add(paid.max(GRACE)))
+    }
+}
+
 /// Reads once and hands what was read to `take`; nothing at the end.
 pub(crate) async fn read<S: AsyncRead + Unpin, T>(
     stream: &mut S,

@@ -173,6 +173,7 @@ mod duplex;
 mod engine;
 mod error;
 mod eyeballs;
+mod gate;
 mod handshaking;
 mod input;
 mod maybe_tls;
@@ -201,6 +202,7 @@ pub use connect::{Connector, client_on, connect};
 pub use duplex::{Duplex, duplex};
 pub use error::{Error, Timeout};
 pub use maybe_tls::MaybeTls;
+pub use gate::{Gate, NotAdmitted, Pass};
 pub use message::Message;
 pub use outbound::{Outbound, Uncompressed};
 pub use peer::Peer;
@@ -228,6 +230,7 @@ pub use ws_proto::{Budget, DeflateConfig, InflateConfig};
 pub use ws_proto::{
     Chunk, ClientMasking, CloseCode, ControlledNetwork, FrameCounts, KeepaliveConfig, Limits,
     Masking, Message as MessageRef, MessageKind, Prepared, ProtocolError, SendError, ServerMasking,
+    TimeLimits,
 };
 #[cfg(feature = "tls")]
 pub use ws_tls::{ClientTls, ServerTls, TlsConfigError, TlsError, rustls, server_name};

@@ -110,6 +110,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         self.begin_end();
     }
 
+    /// Fails the connection because of a limit that the peer has passed, and
+    /// tells it which.
+    pub(super) fn turn_away(&mut self, reason: &str, failure: Failure) {
+        let code = CloseCode::POLICY_VIOLATION;
+        // A Close that was sent stands in its way, and needs none.
+        let _ = self.queue_unbounded(&Outgoing::Close(Some(CloseFrame { code, reason })));
+        self.failure.get_or_insert_with(|| Box::new(failure));
+        self.begin_end();
+    }
+
     /// Fails the connection because of time: the peer is told nothing.
     pub(super) fn abandon(&mut self, failure: Failure) {
         self.failure.get_or_insert_with(|| Box::new(failure));

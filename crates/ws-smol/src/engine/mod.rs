@@ -118,7 +118,7 @@ impl<S> Engine<S> {
             write_error: None,
             close_status: None,
             deadline: None,
-            life: Life::new(),
+            life: Life::new(config.time_limits.max_control_rate),
             compression: Compression::none(),
             config,
             timer: None,

@@ -14,7 +14,7 @@ use crate::{
     CloseStatus,
     backlog::Backlog,
     compression::LentInflate,
-    error::Error,
+    error::{Error, Failure},
     message::{Joiner, Message, Piece},
     outgoing::Output,
 };
@@ -202,6 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     ) -> Result<Option<Chunk<'p>>, ProtocolError> {
         self.life.has_data = true;
         let inflated = self.compression.inflate(&mut self.input, pool);
+        self.life.has_finished |= matches!(&inflated, Ok(Some(chunk)) if chunk.last);
         if inflated.is_err() {
             self.receiver.refuse();
         }
@@ -235,6 +236,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             match event {
                 Event::Data(chunk) => {
                     life.has_data = true;
+                    life.has_finished |= chunk.last;
                     let is_whole = chunk.first && chunk.last;
                     if want == Some(Want::Chunk) || (want == Some(Want::Lend) && is_whole) {
                         // A piece lies right before the rest, except for a
@@ -290,6 +292,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
 
     /// Reads as a sign of life, and returns how many bytes; none at the end.
     pub(super) fn poll_gain(&mut self, target: Target) -> Poll<Option<usize>> {
+        if self.life.is_flooded() {
+            self.turn_away("control_flood", Failure::ControlFlood);
+            return Poll::Ready(None);
+        }
         Poll::Ready(match ready!(self.poll_read(target)) {
             Ok(0) => {
                 self.lose(None);
@@ -380,14 +386,21 @@ pub(super) fn answer(
 ) {
     match event {
         Event::Data(_) | Event::Compressed(_) => {}
-        Event::Pong(payload) => life.handle_pong(payload),
+        Event::Pong(payload) => {
+            life.handle_control();
+            life.handle_pong(payload);
+        }
         Event::Ping(payload) if !output.has_room(payload.len() + 6, true) => {
+            life.handle_control();
             // Of the Pings that wait, the last is answered.
             //= RFC6455-5.5.3-2
             output.held_pong = Some((*payload).into());
         }
         Event::Ping(_) | Event::Close(_) => {
             output.held_pong = None;
+            if let Event::Ping(_) = event {
+                life.handle_control();
+            }
             if let Event::Close(frame) = *event {
                 let status = Box::new(CloseStatus::received(frame));
                 close_status.get_or_insert(status);

@@ -160,6 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 }
                 Some(Event::Data(chunk)) => {
                     self.life.has_data = true;
+                    self.life.has_finished |= chunk.last;
                     if let Some(piece) = self.joiner.push(&chunk) {
                         self.hand_over(piece.data.as_ref(), cork, handler)?;
                     }
@@ -258,6 +259,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         let result = handler(message, &mut replies);
         let echo = replies.into_echo();
         self.life.has_data = true;
+        self.life.has_finished = true;
         self.input.set_left(left);
         if let Some(echo) = echo {
             self.write_echo(cork, &echo, end - len..end);
@@ -289,6 +291,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         let is_last = matches!(received, Ok(Some(Event::Data(Chunk { last: true, .. }))));
         self.input.extend_message(len);
         self.life.has_data = true;
+        self.life.has_finished |= is_last;
         if is_last && let Some(span) = self.input.end_message() {
             self.hand_out_gathered(span, cork, handler)?;
         }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_io::{AsyncRead, AsyncWrite};
-use ws_proto::{CloseCode, CloseFrame, Due, Keepalive, KeepaliveConfig};
+use ws_proto::{CloseCode, CloseFrame, Due, Keepalive, KeepaliveConfig, TimeLimits};
 
 use super::{Engine, Phase};
 use crate::{
@@ -25,16 +25,30 @@ pub(super) struct Life {
     last_input: Duration,
     /// Data came with the last input, and `keepalive` was not told so yet.
     pub(super) has_data: bool,
+    /// Since when the transport takes nothing.
+    pub(super) blocked_since: Since,
+    /// Since when a message, or a frame, is not finished.
+    begun_since: Since,
+    /// A message was finished since this was last looked at.
+    pub(super) has_finished: bool,
+    is_flooded: bool,
+    /// As much as is counted at most is no limit.
+    max_control_rate: u16,
 }
 
 impl Life {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(max_control_rate: u32) -> Self {
         Self {
             started: timer::now(),
             keepalive: Keepalive::new(Duration::ZERO),
             round_trip_time: None,
             last_input: Duration::ZERO,
             has_data: false,
+            blocked_since: Since::NEVER,
+            begun_since: Since::NEVER,
+            has_finished: false,
+            is_flooded: false,
+            max_control_rate: u16::try_from(max_control_rate).unwrap_or(u16::MAX),
         }
     }
 
@@ -53,6 +67,49 @@ impl Life {
         let now = self.elapsed();
         let time = self.keepalive.handle_pong(payload, now);
         self.round_trip_time = time.or(self.round_trip_time);
+    }
+
+    /// Notes a Ping or a Pong.
+    pub(super) fn handle_control(&mut self) {
+        let now = self.elapsed();
+        let count = self.keepalive.handle_control(now);
+        self.is_flooded |= count > self.max_control_rate.into();
+    }
+
+    pub(super) const fn is_flooded(&self) -> bool {
+        self.is_flooded
+    }
+
+    /// Starts and stops the clocks; tells whether one was started or stopped.
+    fn keep_clocks(&mut self, is_blocked: bool, is_begun: bool) -> bool {
+        if mem::take(&mut self.has_finished) {
+            self.begun_since = Since::NEVER;
+        }
+        let before = (self.blocked_since, self.begun_since);
+        if is_blocked != self.blocked_since.is_set() || is_begun != self.begun_since.is_set() {
+            let now = Since::time(self.elapsed());
+            self.blocked_since.keep(is_blocked, now);
+            self.begun_since.keep(is_begun, now);
+        }
+        before != (self.blocked_since, self.begun_since)
+    }
+
+    /// Returns what the peer is next to fail to do, and when.
+    fn next_overdue(&self, limits: &TimeLimits) -> Option<(Instant, Overdue)> {
+        let after = |since: Option<Duration>, limit: Option<Duration>, overdue| {
+            let at = since?.checked_add(limit?)?;
+            Some((self.started.checked_add(at)?, overdue))
+        };
+        let all = [
+            after(
+                self.blocked_since.get(),
+                limits.write_progress,
+                Overdue::Write,
+            ),
+            after(self.begun_since.get(), limits.message, Overdue::Message),
+            after(Some(Duration::ZERO), limits.lifetime, Overdue::Lifetime),
+        ];
+        all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     fn next(&mut self, config: &KeepaliveConfig) -> Option<Instant> {
@@ -77,12 +134,52 @@ impl Life {
     }
 }
 
+/// A time in whole milliseconds, half the size of an `Option<Duration>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Since(u64);
+
+impl Since {
+    pub(super) const NEVER: Self = Self(u64::MAX);
+
+    const fn time(time: Duration) -> Self {
+        Self(time.as_millis() as u64)
+    }
+
+    fn is_set(self) -> bool {
+        self != Self::NEVER
+    }
+
+    fn get(self) -> Option<Duration> {
+        self.is_set().then(|| Duration::from_millis(self.0))
+    }
+
+    /// Starts or stops the clock, or lets it be.
+    fn keep(&mut self, is_on: bool, now: Self) {
+        if is_on != self.is_set() {
+            *self = if is_on { now } else { Self::NEVER };
+        }
+    }
+}
+
+/// What a peer has failed to do.
+#[derive(Clone, Copy, Debug)]
+enum Overdue {
+    Write,
+    Message,
+    /// Nothing: it was there for as long as it may be.
+    Lifetime,
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Does what time asks for; pending until it asks for more.
     pub(super) fn poll_time(&mut self) -> Poll<()> {
+        // A peer that is not read from cannot finish anything.
+        let is_begun = !self.receiver.is_idle() && !self.backlog.is_full();
+        let is_new = self.life.keep_clocks(self.output.is_blocked, is_begun);
         // Nothing is due before the timer that is set: what comes in only
         // moves the times of keepalive back.
         if self.deadline.is_none()
+            && !is_new
             && let Some(timer) = &self.timer
             && timer.is_set()
             && timer::now() < timer.goes_off()
@@ -96,7 +193,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 // And one that is not read from cannot answer.
                 _ => None,
             };
-            let Some(at) = self.deadline.or(keepalive) else {
+            let overdue = match self.deadline {
+                None => self.life.next_overdue(&self.config.time_limits),
+                Some(_) => None,
+            };
+            let due = [keepalive, overdue.map(|(at, _)| at)];
+            let due = due.into_iter().flatten().min();
+            let Some(at) = self.deadline.or(due) else {
                 self.timer = None;
                 return Poll::Pending;
             };
@@ -128,6 +231,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 _ => self.finish(),
             };
         }
+        if let Some((at, overdue)) = self.life.next_overdue(&self.config.time_limits)
+            && timer::now() >= at
+        {
+            return self.handle_overdue(overdue);
+        }
+        if self.backlog.is_full() {
+            return;
+        }
         match self.life.due(&self.config.keepalive) {
             None => {}
             Some(Due::Ping(payload)) => {
@@ -143,6 +254,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 self.failure
                     .get_or_insert_with(|| Box::new(Failure::Timeout(Timeout::Idle)));
                 self.begin_end();
+            }
+        }
+    }
+    fn handle_overdue(&mut self, overdue: Overdue) {
+        match overdue {
+            Overdue::Write => self.abandon(Failure::Timeout(Timeout::Write)),
+            Overdue::Message => {
+                self.turn_away("message_timeout", Failure::Timeout(Timeout::Message));
+            }
+            Overdue::Lifetime => {
+                let (code, reason) = (CloseCode::GOING_AWAY, "lifetime");
+                // It fails if a Close was sent, or nothing can be.
+                let _ = self.start_close(Some(CloseFrame { code, reason }));
+                let deadline = self.close_deadline();
+                self.deadline.get_or_insert(deadline);
+                let _ = self.poll_drain();
             }
         }
     }

@@ -10,7 +10,7 @@ use std::{
 use futures_io::{AsyncRead, AsyncWrite};
 use ws_proto::{OutFrame, OutboxFull};
 
-use super::{Engine, Phase, TURNS};
+use super::{Engine, Phase, TURNS, time::Since};
 use crate::{compression::LentDeflate, error::Error, input::with_staging, outgoing::Outgoing};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
@@ -252,6 +252,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         if mem::replace(&mut self.output.is_blocked, false) {
             // The peer has read, so it is alive.
             self.life.handle_input();
+            self.life.blocked_since = Since::NEVER;
         }
     }
 

@@ -9,8 +9,10 @@ mod control;
 mod deflate;
 mod dependencies;
 mod failure;
+mod gate;
 mod halves;
 mod handshake;
+mod limits;
 mod messages;
 #[cfg(feature = "proxy")]
 mod proxy;

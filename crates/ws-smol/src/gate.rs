@@ -1,0 +1,294 @@
+//! Who may come in, and how all go.
+
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use thiserror::Error;
+
+use crate::{Peer, timer::Timer};
+
+/// Counts a server's connections, refuses those that are too many, and ends all
+/// of them in order.
+///
+/// Tasks and the loop that accepts are the application's, so it asks: for a
+/// [`Pass`] when it has accepted a stream, and with the pass whether the time
+/// to close has come.
+///
+/// ```
+/// use std::{net::SocketAddr, time::Duration};
+/// use smol::{future, net::{TcpListener, TcpStream}};
+/// use ws_smol::{Acceptor, CloseCode, Error, Gate, OriginPolicy, Pass};
+///
+/// async fn serve(listener: TcpListener, acceptor: &'static Acceptor, gate: &Gate) {
+///     while let Ok((stream, peer)) = listener.accept().await {
+///         // Who is too many is dropped as it comes.
+///         if let Ok(pass) = gate.admit(peer) {
+///             smol::spawn(echo(stream, peer, acceptor, pass)).detach();
+///         }
+///     }
+/// }
+///
+/// async fn echo(
+///     stream: TcpStream,
+///     peer: SocketAddr,
+///     acceptor: &Acceptor,
+///     pass: Pass,
+/// ) -> Result<(), Error> {
+///     let mut websocket = acceptor.accept(stream, peer).await?;
+///     let talk = async {
+///         while websocket.receive_with(|message, replies| replies.queue(message)).await? {}
+///         Ok::<_, Error>(false)
+///     };
+///     let drained = async {
+///         pass.drained().await;
+///         Ok(true)
+///     };
+///     if future::or(talk, drained).await? {
+///         websocket.close(CloseCode::GOING_AWAY, "").await?;
+///     }
+///     Ok(())
+/// }
+///
+/// /// On SIGTERM, when the listener is dropped.
+/// async fn stop(gate: &Gate) {
+///     gate.drain(Duration::from_secs(20), Duration::from_secs(30));
+///     gate.gone().await;
+/// }
+/// # let _ = (serve, stop);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Gate(Arc<Mutex<State>>);
+
+/// A connection that a [`Gate`] has let in; it is counted until this is
+/// dropped.
+#[derive(Debug)]
+pub struct Pass {
+    gate: Gate,
+    number: u64,
+    place: Option<IpAddr>,
+}
+
+/// Why a [`Gate`] lets a connection not in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum NotAdmitted {
+    /// There are as many connections as there may be.
+    #[error("over max_connections = {0}")]
+    MaxConnections(usize),
+    /// There are as many from this address as there may be.
+    #[error("over max_per_address = {0}")]
+    MaxPerAddress(usize),
+    /// The server ends.
+    #[error("the server ends")]
+    Draining,
+}
+
+#[derive(Debug)]
+struct State {
+    max_connections: usize,
+    max_per_address: usize,
+    open: usize,
+    by_place: HashMap<IpAddr, usize>,
+    passes: u64,
+    draining: Option<Draining>,
+    /// Connections that wait for the drain, by number.
+    waiting: HashMap<u64, Waker>,
+    /// Who waits for the last connection to go.
+    leaving: Vec<Waker>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Draining {
+    from: Instant,
+    over: Duration,
+    until: Instant,
+}
+
+impl Gate {
+    /// Lets at most so many connections in, over all and from one address; as
+    /// an IPv6 peer has many of those, from one /64 network. Behind a proxy
+    /// all connections have its address: use `usize::MAX` there.
+    #[must_use]
+    pub fn new(max_connections: usize, max_per_address: usize) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            max_connections,
+            max_per_address,
+            open: 0,
+            by_place: HashMap::new(),
+            passes: 0,
+            draining: None,
+            waiting: HashMap::new(),
+            leaving: Vec::new(),
+        })))
+    }
+
+    /// Lets a connection in, and counts it.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAdmitted`]: drop the stream, or answer with 503.
+    pub fn admit(&self, peer: impl Into<Peer>) -> Result<Pass, NotAdmitted> {
+        let place = peer.into().ip().map(place);
+        let mut state = self.lock();
+        if state.draining.is_some() {
+            return Err(NotAdmitted::Draining);
+        }
+        if state.open >= state.max_connections {
+            return Err(NotAdmitted::MaxConnections(state.max_connections));
+        }
+        let max = state.max_per_address;
+        if let Some(place) = place {
+            let count = state.by_place.entry(place).or_default();
+            if *count >= max {
+                return Err(NotAdmitted::MaxPerAddress(max));
+            }
+            *count += 1;
+        }
+        state.open += 1;
+        state.passes += 1;
+        Ok(Pass {
+            gate: self.clone(),
+            number: state.passes,
+            place,
+        })
+    }
+
+    /// Returns how many connections there are.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.lock().open
+    }
+
+    /// Lets nobody in any more, and tells each connection when to close, spread
+    /// `over` a time, so that the peers do not all come back at once. `until`
+    /// is when [`gone`](Self::gone) gives up. Both count from now.
+    ///
+    /// Asked again it can be over sooner, and not later.
+    pub fn drain(&self, over: Duration, until: Duration) {
+        let from = Instant::now();
+        // What is beyond the clock is as good as never.
+        let mut until = from
+            .checked_add(until)
+            .unwrap_or_else(|| from + Duration::from_secs(u32::MAX.into()));
+        let mut state = self.lock();
+        if let Some(before) = state.draining {
+            until = until.min(before.until);
+        }
+        let over = over.min(until.saturating_duration_since(from));
+        state.draining = Some(Draining { from, over, until });
+        let waiting = std::mem::take(&mut state.waiting);
+        let leaving = std::mem::take(&mut state.leaving);
+        drop(state);
+        waiting.into_values().chain(leaving).for_each(Waker::wake);
+    }
+
+    /// Waits until all connections are gone, or the drain's time is over;
+    /// tells whether they are gone. Whoever is left is dropped with its task.
+    ///
+    /// # Cancel safety
+    ///
+    /// It can be dropped and called again.
+    pub async fn gone(&self) -> bool {
+        let mut timer = None;
+        poll_fn(|cx| {
+            let mut state = self.lock();
+            if state.open == 0 {
+                return Poll::Ready(true);
+            }
+            state.leaving.retain(|waker| !waker.will_wake(cx.waker()));
+            state.leaving.push(cx.waker().clone());
+            let draining = state.draining;
+            drop(state);
+            match draining {
+                None => Poll::Pending,
+                Some(draining) => poll_until(&mut timer, draining.until, cx).map(|()| false),
+            }
+        })
+        .await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pass {
+    /// Waits until the connection is to be closed, by [`Gate::drain`]; send a
+    /// Close with 1001 then.
+    ///
+    /// # Cancel safety
+    ///
+    /// It can be dropped and called again.
+    pub async fn drained(&self) {
+        let mut timer = None;
+        poll_fn(|cx| {
+            let mut state = self.gate.lock();
+            // A drain that was asked for again may be sooner.
+            state.waiting.insert(self.number, cx.waker().clone());
+            let draining = state.draining;
+            drop(state);
+            match draining {
+                None => Poll::Pending,
+                Some(draining) => poll_until(&mut timer, draining.turn_of(self.number), cx),
+            }
+        })
+        .await;
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut state = self.gate.lock();
+        state.open -= 1;
+        state.waiting.remove(&self.number);
+        if let Some(place) = self.place
+            && let Some(count) = state.by_place.get_mut(&place)
+        {
+            *count -= 1;
+            if *count == 0 {
+                state.by_place.remove(&place);
+            }
+        }
+        if state.open == 0 {
+            let leaving = std::mem::take(&mut state.leaving);
+            drop(state);
+            leaving.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+impl Draining {
+    /// Returns when the connection of a number is to be closed: those in a row
+    /// are as far apart as can be.
+    fn turn_of(&self, number: u64) -> Instant {
+        // The golden ratio, as a fraction of 2^32.
+        let part = (number as u32).wrapping_mul(0x9e37_79b9);
+        self.from + self.over.mul_f64(f64::from(part) / f64::from(u32::MAX))
+    }
+}
+
+fn poll_until(timer: &mut Option<(Timer, Waker)>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    if Instant::now() >= at {
+        return Poll::Ready(());
+    }
+    let (timer, _) = match timer {
+        Some(set) if set.0.goes_off() == at && set.1.will_wake(cx.waker()) => set,
+        place => place.insert((Timer::at(at), cx.waker().clone())),
+    };
+    timer.poll_same(cx)
+}
+
+/// Returns what an address is counted as: a network of which one customer has
+/// all addresses.
+fn place(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
+        address => address,
+    }
+}

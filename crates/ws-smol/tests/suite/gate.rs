@@ -1,0 +1,152 @@
+//! Who is let in, and how all go.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use smol::{
+    LocalExecutor,
+    future::{or, zip},
+};
+use ws_smol::{CloseCode, Gate, Message, NotAdmitted, Peer};
+
+use crate::support::{config, expect, expect_end, masked, once, pipe, put, run, server};
+
+fn address(host: u8) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, host], 1000))
+}
+
+const SHORT: Duration = Duration::from_millis(100);
+
+#[test]
+fn too_many_connections_are_not_admitted_until_others_go() {
+    let gate = Gate::new(3, 2);
+    let passes = [1, 1, 2].map(|host| gate.admit(address(host)).unwrap());
+    assert_eq!(gate.open(), 3);
+    assert_eq!(
+        gate.admit(address(3)).unwrap_err(),
+        NotAdmitted::MaxConnections(3)
+    );
+    let [first, second, third] = passes;
+    drop(third);
+    assert_eq!(
+        gate.admit(address(1)).unwrap_err(),
+        NotAdmitted::MaxPerAddress(2)
+    );
+    let _local = gate.admit(Peer::Local).unwrap();
+    drop((first, second));
+    assert_eq!(gate.open(), 1);
+    let _again = [(); 2].map(|()| gate.admit(address(1)).unwrap());
+}
+
+#[test]
+fn network_of_one_customer_counts_as_one() {
+    let gate = Gate::new(10, 1);
+    let admit = |ip: &str| gate.admit(SocketAddr::new(ip.parse().unwrap(), 1));
+    let _first = admit("2001:db8::1").unwrap();
+    assert!(admit("2001:db8::ffff:0:0:1").is_err());
+    let _second = admit("2001:db8:0:1::1").unwrap();
+    let _third = admit("192.0.2.1").unwrap();
+    assert!(admit("::ffff:192.0.2.1").is_err());
+}
+
+#[test]
+fn drain_tells_each_in_its_turn_and_ends_with_the_last() {
+    run(async {
+        let gate = Gate::new(1000, usize::MAX);
+        let executor = LocalExecutor::new();
+        let start = Instant::now();
+        let tasks: Vec<_> = (0..100)
+            .map(|_| {
+                let pass = gate.admit(address(1)).unwrap();
+                executor.spawn(async move {
+                    pass.drained().await;
+                    start.elapsed()
+                })
+            })
+            .collect();
+        let drain = async {
+            smol::Timer::after(SHORT).await;
+            assert!(once(gate.gone()).await.is_none());
+            gate.drain(10 * SHORT, 300 * SHORT);
+            assert_eq!(gate.admit(address(1)).unwrap_err(), NotAdmitted::Draining);
+            assert!(gate.gone().await);
+        };
+        executor.run(drain).await;
+        let mut times = Vec::new();
+        for task in tasks {
+            times.push(task.await);
+        }
+        times.sort_unstable();
+        // However late a busy machine is, none is early.
+        assert!(times[0] >= SHORT && times[50] >= 5 * SHORT && times[98] >= 10 * SHORT);
+    });
+}
+
+#[test]
+fn drain_gives_up_at_its_deadline() {
+    run(async {
+        let gate = Gate::new(1000, usize::MAX);
+        let stays = gate.admit(Peer::Unknown).unwrap();
+        gate.drain(SHORT, 2 * SHORT);
+        stays.drained().await;
+        assert!(!gate.gone().await);
+        // Asked again it is no later.
+        gate.drain(SHORT, 10_000 * SHORT);
+        assert!(!gate.gone().await);
+        drop(stays);
+        assert!(gate.gone().await);
+    });
+}
+
+#[test]
+fn drain_that_is_asked_for_again_is_sooner() {
+    run(async {
+        let gate = Gate::new(1000, usize::MAX);
+        let passes = [(); 10].map(|()| gate.admit(Peer::Unknown).unwrap());
+        gate.drain(Duration::from_secs(1000), Duration::from_secs(2000));
+        let again = async { gate.drain(Duration::ZERO, SHORT) };
+        let all = async {
+            for pass in &passes {
+                pass.drained().await;
+            }
+        };
+        zip(all, again).await;
+        assert!(!gate.gone().await);
+    });
+}
+
+#[test]
+fn nothing_is_lost_on_the_way_out() {
+    run(async {
+        let gate = Gate::new(1000, usize::MAX);
+        let (mut near, far) = pipe(10);
+        let mut far = server(far, &config());
+        let pass = gate.admit(Peer::Unknown).unwrap();
+        let serving = async {
+            far.queue(&[7; 100][..]).unwrap();
+            let talk = async { far.receive().await.unwrap() };
+            let drained = async {
+                pass.drained().await;
+                None
+            };
+            assert_eq!(or(talk, drained).await, None);
+            far.close(CloseCode::GOING_AWAY, "").await.unwrap();
+            // What came meanwhile was kept.
+            let last = far.receive().await.unwrap();
+            assert_eq!(last, Some(Message::from("last")));
+            drop(pass);
+        };
+        let reading = async {
+            gate.drain(Duration::ZERO, 300 * SHORT);
+            let all = [&b"\x82\x64"[..], &[7; 100], b"\x88\x02\x03\xe9"].concat();
+            expect(&mut near, &all).await;
+            put(&mut near, &masked(0x81, b"last")).await;
+            put(&mut near, &masked(0x88, b"\x03\xe9")).await;
+            expect_end(&mut near).await;
+            assert!(gate.gone().await);
+        };
+        zip(serving, reading).await;
+    });
+}

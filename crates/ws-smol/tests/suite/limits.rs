@@ -1,0 +1,164 @@
+//! What a peer may take its time for. Times are short, and what is waited for
+//! is the end.
+
+use std::time::{Duration, Instant};
+
+use smol::io::AsyncReadExt as _;
+use ws_smol::{Acceptor, Config, Error, OriginPolicy, Peer, TimeLimits, Timeout};
+
+use crate::support::{config, expect, expect_end, masked, pipe, put, run, server};
+
+const SHORT: Duration = Duration::from_millis(100);
+
+fn limited(limit: impl FnOnce(&mut TimeLimits)) -> Config {
+    let mut config = config();
+    limit(&mut config.time_limits);
+    config
+}
+
+#[test]
+fn limits_are_finite_by_default() {
+    let config = Config::default();
+    assert_eq!(config.time_limits, TimeLimits::default());
+    assert_eq!(config.min_head_rate, 100);
+    assert!(config.handshake_timeout.is_some());
+}
+
+#[test]
+fn peer_that_takes_nothing_of_what_waits_is_given_up() {
+    run(async {
+        let (near, far) = pipe(10);
+        let mut far = server(far, &limited(|times| times.write_progress = Some(SHORT)));
+        let error = far.send(&[7; 100][..]).await.unwrap_err();
+        assert!(matches!(error, Error::Timeout(Timeout::Write)), "{error}");
+        drop(near);
+    });
+}
+
+#[test]
+fn peer_that_takes_some_now_and_then_is_not_given_up() {
+    run(async {
+        let (mut near, far) = pipe(10);
+        let times = |times: &mut TimeLimits| times.write_progress = Some(20 * SHORT);
+        let mut far = server(far, &limited(times));
+        let sending = async { far.send(&[7; 50][..]).await.unwrap() };
+        let reading = async {
+            for _ in 0..52 {
+                smol::Timer::after(SHORT).await;
+                near.read_exact(&mut [0; 1]).await.unwrap();
+            }
+        };
+        smol::future::zip(sending, reading).await;
+    });
+}
+
+#[test]
+fn message_that_never_ends_is_refused_with_1008() {
+    for begin in [
+        &masked(0x01, b"a")[..],
+        b"\x82\xfe\xff\xff\0\0\0\0",
+        b"\x81",
+    ] {
+        run(async {
+            let (mut near, far) = pipe(1000);
+            let mut far = server(far, &limited(|times| times.message = Some(SHORT)));
+            put(&mut near, begin).await;
+            let receiving = async {
+                let error = far.receive().await.unwrap_err();
+                assert!(matches!(error, Error::Timeout(Timeout::Message)), "{error}");
+            };
+            let reading = async {
+                expect(&mut near, b"\x88\x11\x03\xf0message_timeout").await;
+                expect_end(&mut near).await;
+                drop(near);
+            };
+            smol::future::zip(receiving, reading).await;
+        });
+    }
+}
+
+#[test]
+fn message_that_ends_and_the_next_have_the_time_each() {
+    run(async {
+        let (mut near, far) = pipe(1000);
+        let mut far = server(far, &limited(|times| times.message = Some(20 * SHORT)));
+        put(&mut near, &masked(0x01, b"begin")).await;
+        let sending = async {
+            for _ in 0..30 {
+                smol::Timer::after(SHORT).await;
+                let next = [masked(0x80, b"end"), masked(0x01, b"begin")].concat();
+                put(&mut near, &next).await;
+            }
+        };
+        let receiving = async {
+            for _ in 0..30 {
+                far.receive().await.unwrap().unwrap();
+            }
+        };
+        smol::future::zip(sending, receiving).await;
+    });
+}
+
+#[test]
+fn flood_of_control_frames_is_refused_with_1008() {
+    for first in [0x89, 0x8a] {
+        run(async {
+            let (mut near, far) = pipe(10_000);
+            let mut far = server(far, &limited(|times| times.max_control_rate = 10));
+            // More than ten in a second, wherever that begins.
+            put(&mut near, &masked(first, b"").repeat(21)).await;
+            let receiving = async {
+                let error = far.receive().await.unwrap_err();
+                assert!(matches!(error, Error::ControlFlood), "{error}");
+            };
+            let reading = async {
+                let mut all = Vec::new();
+                near.read_to_end(&mut all).await.unwrap();
+                assert!(all.ends_with(b"\x88\x0f\x03\xf0control_flood"));
+                drop(near);
+            };
+            smol::future::zip(receiving, reading).await;
+        });
+    }
+}
+
+#[test]
+fn connection_that_is_too_old_is_closed_with_1001() {
+    run(async {
+        let (mut near, far) = pipe(1000);
+        let mut far = server(far, &limited(|times| times.lifetime = Some(SHORT)));
+        let receiving = async {
+            // What was under way still comes.
+            assert!(far.receive().await.unwrap().is_some());
+            assert!(far.receive().await.unwrap().is_none());
+        };
+        let reading = async {
+            expect(&mut near, b"\x88\x0a\x03\xe9lifetime").await;
+            put(&mut near, &masked(0x81, b"last")).await;
+            put(&mut near, &masked(0x88, b"\x03\xe9")).await;
+            expect_end(&mut near).await;
+        };
+        smol::future::zip(receiving, reading).await;
+    });
+}
+
+#[test]
+fn request_that_trickles_is_given_up_before_the_handshake_timeout() {
+    run(async {
+        let (mut near, far) = pipe(1000);
+        let acceptor = Acceptor::new(OriginPolicy::Any).handshake_timeout(Duration::from_secs(50));
+        let trickling = async {
+            for byte in b"GET / HTTP/1.1\r\nX-Slow: 11111111111111111111111111111111111" {
+                put(&mut near, &[*byte]).await;
+                smol::Timer::after(SHORT).await;
+            }
+            smol::future::pending::<()>().await;
+            unreachable!()
+        };
+        let start = Instant::now();
+        let accepting = async { acceptor.accept(far, Peer::Unknown).await };
+        let error = smol::future::or(accepting, trickling).await.unwrap_err();
+        assert!(matches!(error, Error::Timeout(Timeout::Head)), "{error}");
+        assert!(start.elapsed() >= Duration::from_millis(1900));
+    });
+}
