@@ -85,6 +85,14 @@
 //! - **What is compressed already**: images, video, archives.
 //! - **Where CPU is short**: it costs tens of times what sending does.
 //!
+//! # TLS
+//!
+//! With the feature `tls`, `Tls` speaks it over any transport: a server is bound
+//! with `Server::bind_tls`, and `Connect::tls` asks for it. A `wss` URI is never
+//! asked for in plaintext. Within a company's network, TLS and both flags of
+//! [MS-WSPE] together are what is recommended: intermediaries are kept out, so
+//! masking has nothing left to do.
+//!
 //! # What is told
 //!
 //! With a `tracing` subscriber every connection has a span `websocket` with the

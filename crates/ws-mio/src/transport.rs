@@ -10,7 +10,7 @@ use mio::{
     net::{TcpListener, TcpStream},
 };
 #[cfg(feature = "tls")]
-use ws_tls::{ClientTls, rustls::pki_types::ServerName};
+use ws_tls::{ClientTls, Session, rustls::pki_types::ServerName};
 
 /// A non-blocking byte stream: what an event loop needs of a transport.
 ///
@@ -143,6 +143,14 @@ pub trait Transport {
     /// [`ControlledNetwork::require_tls`](ws_proto::ControlledNetwork::require_tls).
     fn is_tls(&self) -> bool {
         false
+    }
+
+    /// Lends what is known of the TLS connection; `None` if it is not TLS, or of
+    /// another kind than [`Tls`](crate::Tls).
+    #[cfg(feature = "tls")]
+    #[inline]
+    fn tls_session(&self) -> Option<&Session> {
+        None
     }
 
     /// Tells whether the transport is in a handshake of its own, each step of

@@ -1,18 +1,28 @@
 //! TLS in memory: loops that are driven by hand, and a wire that is seen.
 
 use std::{
-    cell::RefCell,
-    io::{IoSlice, Read as _},
+    cell::{Cell, RefCell},
+    io::{self, IoSlice, Read as _},
+    net::SocketAddr,
     rc::Rc,
     time::Duration,
 };
 
+use mio::event::Source;
 use ws_mio::{
-    ClientRequest, ClientTls, CloseCode, Closed, Config, Connect, ControlledNetwork, EventLoop,
-    Handler, Message, OpenError, Orders, Peer, Ready, ServerTls, Tls, TlsError, Transport, Uri,
+    ClientRequest, ClientTls, CloseCode, Closed, Config, Connect, ControlledNetwork, Decision,
+    EventLoop, Handler, Incoming, Message, OpenError, Orders, Peer, Ready, ServerTls, Tls,
+    TlsError, Transport, Uri,
     memory::{self, Duplex},
     ws_proto::Masking,
-    ws_tls::{Records, Session, rustls, server_name},
+    ws_tls::{
+        Records, Session,
+        rustls::{
+            self,
+            pki_types::{CertificateDer, pem::PemObject},
+        },
+        server_name,
+    },
 };
 
 #[path = "../../ws-tls/tests/common/mod.rs"]
@@ -223,6 +233,22 @@ fn client_is_told_why_there_is_no_tls() {
     }
 }
 
+/// Writes down which certificates clients show.
+struct Shown(Rc<RefCell<Vec<CertificateDer<'static>>>>);
+
+impl Handler for Shown {
+    type Data = ();
+
+    fn on_request<'r>(&mut self, incoming: Incoming<'r>) -> Decision<'r, ()> {
+        let tls = incoming.tls().unwrap().state();
+        let shown = tls.peer_certificates().unwrap_or_default();
+        self.0.borrow_mut().extend(shown.iter().cloned());
+        incoming.decide()
+    }
+
+    fn on_message(&mut self, _: &mut Peer<'_, ()>, _: Message<'_>) {}
+}
+
 #[test]
 fn mutual_tls_lets_in_whom_it_knows() {
     let ca = Ca::new("ours");
@@ -243,6 +269,14 @@ fn mutual_tls_lets_in_whom_it_knows() {
     };
     let story = tell(hello(), &client, &server, 4096, |_| {});
     assert_eq!(story.got, [b"Hello"]);
+
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let handler = Shown(seen.clone());
+    let mut bench = Bench::new(handler, 1 << 16, &(client.clone(), server.clone()));
+    bench.open(usize::MAX);
+    let mine = CertificateDer::from_pem_slice(mine.cert.as_bytes()).unwrap();
+    assert_eq!(*seen.borrow(), [mine]);
+
     let story = tell(hello(), &client_of(&ca), &server, 4096, |_| {});
     let failed = story.failed.unwrap();
     assert!(
@@ -269,9 +303,47 @@ fn wss_is_never_asked_for_in_plaintext() {
 
 // --- a loop, and a client whose every byte is seen ---
 
+/// Counts the calls that a socket would make of the system.
+struct Counted {
+    inner: Duplex,
+    calls: Rc<Cell<(u32, u32)>>,
+}
+
+impl Transport for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (reads, writes) = self.calls.get();
+        self.calls.set((reads + 1, writes));
+        self.inner.read(buffer)
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let (reads, writes) = self.calls.get();
+        self.calls.set((reads, writes + 1));
+        self.inner.write(slices)
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        self.inner.shutdown()
+    }
+
+    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+        self.inner.peer_addr()
+    }
+
+    fn source(&mut self) -> Option<&mut dyn Source> {
+        self.inner.source()
+    }
+
+    fn short_is_all(&self) -> bool {
+        self.inner.short_is_all()
+    }
+}
+
 /// A server's loop, and what speaks TLS with it.
 struct Bench<H: Handler> {
-    inner: EventLoop<H, Tls<Duplex>>,
+    inner: EventLoop<H, Tls<Counted>>,
+    /// How often the loop has read and written.
+    calls: Rc<Cell<(u32, u32)>>,
     key: usize,
     wire: Duplex,
     session: Session,
@@ -286,16 +358,19 @@ impl<H: Handler> Bench<H> {
     }
 
     fn over(
-        mut inner: EventLoop<H, Tls<Duplex>>,
+        mut inner: EventLoop<H, Tls<Counted>>,
         capacity: usize,
         tls: &(ClientTls, ServerTls),
     ) -> Self {
         let (wire, server) = memory::pair(capacity);
+        let calls = Rc::default();
+        let server = counted(server, &calls);
         let key = inner.admit(Tls::server(server, &tls.1).unwrap()).unwrap();
         let (mut session, mut out) = (client_session(&tls.0), Records::new());
         session.receive(&mut [], |_| {}, &mut out).unwrap();
         Self {
             inner,
+            calls,
             key,
             wire,
             session,
@@ -362,6 +437,11 @@ impl<H: Handler> Bench<H> {
         assert!(self.plain.starts_with(b"HTTP/1.1 101 "));
         self.plain.clear();
     }
+}
+
+fn counted(inner: Duplex, calls: &Rc<Cell<(u32, u32)>>) -> Counted {
+    let calls = calls.clone();
+    Counted { inner, calls }
 }
 
 fn client_session(tls: &ClientTls) -> Session {
@@ -604,6 +684,26 @@ fn tls_on_a_port_for_plaintext_is_refused_at_once() {
 // --- what it costs ---
 
 #[test]
+fn turn_makes_one_read_and_one_write() {
+    for version in VERSIONS {
+        let mut bench = Bench::new(Echo, 1 << 20, &speaking(version));
+        bench.open(usize::MAX);
+        for (messages, len) in [(1, 16), (1, 20_000), (16, 16), (16, 1024), (10, 5000)] {
+            bench.say(&masked(0x82, &pattern(len)).repeat(messages));
+            let bytes = bench.out.as_slice().to_vec();
+            bench.out.clear();
+            bench.wire.write(&[IoSlice::new(&bytes)]).unwrap();
+            bench.calls.set((0, 0));
+            bench.turn();
+            assert_eq!(bench.calls.get(), (1, 1), "{messages} of {len} bytes");
+            bench.listen();
+            assert!(bench.plain == common::unmasked(0x82, &pattern(len)).repeat(messages));
+            bench.plain.clear();
+        }
+    }
+}
+
+#[test]
 fn idle_connection_has_no_buffer() {
     const COUNT: usize = 200;
     for version in VERSIONS {
@@ -644,6 +744,7 @@ fn storm_of_handshakes_leaves_open_connections_their_turn() {
     let mut storm: Vec<_> = (0..100)
         .map(|_| {
             let (mut wire, server) = memory::pair(1 << 16);
+            let server = counted(server, &bench.calls);
             let server = Tls::server(server, &tls.1).unwrap();
             let key = bench.inner.admit(server).unwrap();
             wire.write(&[IoSlice::new(hello.as_slice())]).unwrap();

@@ -51,8 +51,8 @@ const RECORD: usize = 16 * 1024;
 /// stays short.
 const READ_MIN: usize = RECORD + 512;
 const READ_MAX: usize = FLIGHT + 2 * 1024;
-/// How many reads in a row may bring no payload.
-const FRUITLESS: u32 = 64;
+/// How much may come in a row without any payload.
+const FRUITLESS: usize = 512 * 1024;
 
 /// What browsers and health checks get that speak HTTP to a port for TLS, as
 /// they cannot read an alert.
@@ -63,6 +63,7 @@ const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\
 enum Came {
     /// Something; `is_all` if there is nothing more.
     Some {
+        len: usize,
         is_all: bool,
     },
     End,
@@ -107,7 +108,8 @@ impl Stream {
             if let Some(error) = self.session.failure() {
                 return Err(error.clone().into());
             }
-            for _ in 0..FRUITLESS {
+            let mut fruitless = 0;
+            while fruitless < FRUITLESS {
                 let mut len = 0;
                 let mut plain = std::mem::take(&mut self.plain);
                 let came = self.fetch(below, buffers, buffer.len(), |payload| {
@@ -122,11 +124,11 @@ impl Stream {
                     // What came before it is handed out first.
                     Err(_) if len > 0 => return Ok(len),
                     Err(error) => return Err(error),
-                    Ok(Came::Some { is_all }) if len > 0 => {
+                    Ok(Came::Some { is_all, .. }) if len > 0 => {
                         self.is_drained = is_all && !is_ended && self.plain.is_empty();
                         return Ok(len);
                     }
-                    Ok(Came::Some { .. }) if !is_ended => {}
+                    Ok(Came::Some { len, .. }) if !is_ended => fruitless += len,
                     Ok(_) => return Ok(0),
                 }
             }
@@ -184,7 +186,7 @@ impl Stream {
             Ok(()) => drop(self.write_out(below, &mut buffers.out)?),
         }
         received?;
-        Ok(Came::Some { is_all })
+        Ok(Came::Some { len, is_all })
     }
 
     // --- writing ---
@@ -342,7 +344,11 @@ impl Stream {
             })?;
         }
         self.flush_held(below)?;
+        let mut fruitless = 0;
         while self.session.is_handshaking() {
+            if fruitless >= FRUITLESS {
+                return Err(too_much());
+            }
             let mut plain = std::mem::take(&mut self.plain);
             let came = with_buffers(|buffers| {
                 self.fetch(below, buffers, READ_MAX, |payload| {
@@ -351,7 +357,7 @@ impl Stream {
             });
             self.plain = plain;
             match came {
-                Ok(Came::Some { .. }) => {}
+                Ok(Came::Some { len, .. }) => fruitless += len,
                 Ok(Came::End) => return Err(TlsError::EndedInHandshake.into()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),

@@ -127,12 +127,6 @@ impl<T: Transport> Tls<T> {
         Self { below, stream }
     }
 
-    /// Lends what is known of the TLS connection; `None` if it is not TLS.
-    #[must_use]
-    pub fn session(&self) -> Option<&Session> {
-        self.stream.as_ref().map(|stream| &stream.session)
-    }
-
     /// Lends the transport below.
     #[must_use]
     pub const fn get_ref(&self) -> &T {
@@ -200,6 +194,13 @@ impl<T: Transport> Transport for Tls<T> {
 
     fn is_tls(&self) -> bool {
         self.stream.is_some() || self.below.is_tls()
+    }
+
+    fn tls_session(&self) -> Option<&Session> {
+        match &self.stream {
+            None => self.below.tls_session(),
+            Some(stream) => Some(&stream.session),
+        }
     }
 
     fn is_handshaking(&self) -> bool {
