@@ -16,7 +16,7 @@ use std::{
 };
 
 use lexopt::{Arg, Parser, ValueExt as _};
-use ws_handshake::DeflatePolicy;
+use ws_handshake::{DeflatePolicy, proxy::TrustedProxies};
 use ws_proto::{ControlledNetwork, Limits};
 
 const HELP: &str = "
@@ -39,8 +39,12 @@ Usage: echo [OPTIONS]
   --accept-unmasked-frame          take frames without a mask from everybody
   --accept-unmasked-frame-in CIDR  take them from this network, such as 10.0.0.0/8;
                                    may be given several times
+  --proxy-protocol CIDR            believe proxies in this network, which must then speak
+                                   the PROXY protocol; may be given several times; on mio
   -v, --verbose                    log what happens to every connection
   -h, --help                       print this
+
+GET /address answers with the client's address, as the server sees it.
 
 Unmasked frames are for controlled networks only: no proxy on the path, no path
 over the Internet.
@@ -55,6 +59,8 @@ struct Options {
     limits: Limits,
     deflate: Option<DeflatePolicy>,
     accept_unmasked_frame: ControlledNetwork,
+    /// `None` to read no headers of the PROXY protocol.
+    proxies: Option<TrustedProxies>,
     is_verbose: bool,
 }
 
@@ -81,6 +87,9 @@ fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
         Adapter::Smol if options.mode != Mode::Echo || options.threads != 1 => {
             Err("--mode and --threads are for the adapter mio".into())
         }
+        Adapter::Smol if options.proxies.is_some() => {
+            Err("--proxy-protocol is for the adapter mio".into())
+        }
         Adapter::Mio => on_mio::serve(options),
         Adapter::Smol => on_smol::serve(options),
     }
@@ -96,6 +105,7 @@ impl Options {
             limits: Limits::default(),
             deflate: None,
             accept_unmasked_frame: ControlledNetwork::new(),
+            proxies: None,
             is_verbose: false,
         };
         let mut arguments = Parser::from_env();
@@ -117,6 +127,10 @@ impl Options {
                 Arg::Long("accept-unmasked-frame-in") => {
                     let network = arguments.value()?.parse()?;
                     options.accept_unmasked_frame = options.accept_unmasked_frame.network(network);
+                }
+                Arg::Long("proxy-protocol") => {
+                    let proxies = options.proxies.take().unwrap_or_default();
+                    options.proxies = Some(proxies.network(arguments.value()?.parse()?));
                 }
                 Arg::Short('v') | Arg::Long("verbose") => options.is_verbose = true,
                 argument => return Err(examples::unexpected(argument, HELP)),
@@ -158,7 +172,7 @@ mod on_mio {
 
     use ws_mio::{
         Backpressure, CloseCode, Config, Decision, Handler, Incoming, Listener, Message,
-        OriginPolicy, Peer, Prepared, Refused, Server,
+        OriginPolicy, Peer, Prepared, ProxyProtocol, Refused, Server,
     };
 
     use super::{Mode, Options, announce};
@@ -179,12 +193,23 @@ mod on_mio {
             .high_water
             .saturating_add(longest)
             .saturating_add(ws_proto::MAX_HEADER_LEN);
+        if options.proxies.is_some() && options.listen.starts_with("unix:") {
+            return Err("--proxy-protocol is for TCP".into());
+        }
         #[cfg(unix)]
         if let Some(path) = options.listen.strip_prefix("unix:") {
             let listener = mio::net::UnixListener::bind(path)?;
             let _remove = Remove(path);
             let server = Server::with_listener(listener, config)?;
             return run(server, &options.listen, options.mode);
+        }
+        if let Some(proxies) = options.proxies {
+            let listener = std::net::TcpListener::bind(options.listen)?;
+            let address = format!("ws://{}", listener.local_addr()?);
+            listener.set_nonblocking(true)?;
+            let listener = ProxyProtocol::new(mio::net::TcpListener::from_std(listener), proxies);
+            let server = Server::with_listener(listener, config)?;
+            return run(server, &address, options.mode);
         }
         let server = Server::bind(options.listen, config)?;
         let address = format!("ws://{}", server.local_addr()?);
@@ -230,7 +255,7 @@ mod on_mio {
         type Data = ();
 
         fn on_request<'r>(&mut self, incoming: Incoming<'r>) -> Decision<'r, ()> {
-            match examples::answer(incoming.request()) {
+            match examples::answer(incoming.request(), incoming.peer_address()) {
                 Some(response) => response.into(),
                 None => incoming.decide(),
             }
@@ -343,8 +368,12 @@ mod on_smol {
         }
     }
 
-    fn decide(request: &Request<'_>, _: &Peer) -> Decision {
-        match examples::answer(request) {
+    fn decide(request: &Request<'_>, peer: &Peer) -> Decision {
+        let address = match peer {
+            Peer::Address(address) => Some(*address),
+            _ => None,
+        };
+        match examples::answer(request, address) {
             Some(response) => Decision::respond(response),
             None => Decision::accept(),
         }
