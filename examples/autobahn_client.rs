@@ -129,7 +129,7 @@ impl Client {
 
 mod on_smol {
     use smol::net::TcpStream;
-    use ws_smol::{Connector, Error, WebSocket};
+    use ws_smol::{Connector, Error, MaybeTls, WebSocket};
 
     use super::Client;
 
@@ -156,7 +156,7 @@ mod on_smol {
         Ok(answer)
     }
 
-    async fn connect(client: &Client, url: &str) -> Result<WebSocket<TcpStream>, Error> {
+    async fn connect(client: &Client, url: &str) -> Result<WebSocket<MaybeTls<TcpStream>>, Error> {
         Connector::new()
             .limits(client.limits)
             .set_mask_to_zero(client.set_mask_to_zero)

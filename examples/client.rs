@@ -25,7 +25,8 @@ use smol::{
 };
 use ws_proto::OpCode;
 use ws_smol::{
-    ClientRequest, CloseCode, Connector, HttpResponse, Limits, Message, MessageRef, Uri, WebSocket,
+    ClientRequest, CloseCode, Connector, HttpResponse, Limits, MaybeTls, Message, MessageRef, Uri,
+    WebSocket,
 };
 
 const HELP: &str = "
@@ -138,7 +139,7 @@ async fn read(file: &PathBuf, is_text: bool) -> Result<Message, Box<dyn Error + 
 
 /// Sends one message, and writes the bytes of the next that comes to stdout.
 async fn exchange(
-    mut websocket: WebSocket<TcpStream>,
+    mut websocket: WebSocket<MaybeTls<TcpStream>>,
     message: &Message,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     websocket.send(message).await?;
@@ -153,7 +154,9 @@ async fn exchange(
 }
 
 /// Sends what is typed and prints what comes, until either side has enough.
-async fn converse(mut websocket: WebSocket<TcpStream>) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn converse(
+    mut websocket: WebSocket<MaybeTls<TcpStream>>,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     eprintln!("connected; Ctrl-D closes");
     if let Some(name) = websocket.subprotocol() {
         eprintln!("the subprotocol is {name}");
@@ -192,7 +195,9 @@ enum Next {
 
 /// Receives the next message, and tells of the Pings and Pongs on the way,
 /// which are seen to without us.
-async fn receive(websocket: &mut WebSocket<TcpStream>) -> Result<Option<Message>, ws_smol::Error> {
+async fn receive(
+    websocket: &mut WebSocket<MaybeTls<TcpStream>>,
+) -> Result<Option<Message>, ws_smol::Error> {
     poll_fn(|cx| {
         let polled = Pin::new(&mut *websocket).poll_next(cx);
         let counts = websocket.take_frame_counts().by_opcode;

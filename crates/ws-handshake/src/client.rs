@@ -21,11 +21,11 @@ use crate::uri::Uri;
 /// Whatever is added is checked at once, so that what comes out is always one well-formed request.
 #[derive(Clone, Debug)]
 pub struct ClientRequest {
-    uri: Uri,
+    pub(crate) uri: Uri,
     subprotocols: Vec<String>,
     offers: Vec<DeflateOffer>,
     origin: Option<FieldBlock>,
-    fields: FieldBlock,
+    pub(crate) fields: FieldBlock,
     limits: HeadLimits,
     max_body: usize,
 }

@@ -107,6 +107,8 @@ mod server;
 
 mod client;
 
+mod redirect;
+
 mod uri;
 
 mod request;
@@ -142,6 +144,7 @@ pub use extensions::{Extension, Extensions, Param, ParamValue};
 pub use head::{Head, HeadLimits, HeadReader};
 pub use headers::{HeaderError, Headers};
 pub use key::{Nonce, accept_key};
+pub use redirect::RedirectError;
 pub use request::{Request, Version};
 pub use response::Response;
 pub use server::{Acceptance, OriginPolicy, ServerConfig, SubprotocolError};

@@ -11,11 +11,13 @@ use ws_handshake::{
 use ws_handshake::{DeflateParams, DeflatePolicy};
 use ws_proto::{KeepaliveConfig, Limits, Masking, ServerMasking};
 
+#[cfg(feature = "tls")]
+use crate::TlsAcceptor;
 use crate::{
     Config, ControlledNetwork, Error, Peer, WebSocket,
     engine::{Agreed, Engine},
     error::Timeout,
-    handshaking::{close, read, within, write_all},
+    handshaking::{Deadline, close, read, within, write_all},
     peer::{decide_flag, warn_if_exposed},
     signals::Side,
 };
@@ -57,6 +59,7 @@ pub struct Acceptor {
     handshake: ServerConfig,
     config: Arc<Config>,
     unmasked: ControlledNetwork,
+    is_tls: bool,
 }
 
 impl Acceptor {
@@ -68,6 +71,7 @@ impl Acceptor {
             handshake: ServerConfig::new(origins),
             config: Arc::default(),
             unmasked: ControlledNetwork::new(),
+            is_tls: false,
         }
     }
 
@@ -138,6 +142,22 @@ impl Acceptor {
         self
     }
 
+    /// Says that the streams are under TLS already: TLS streams of one's own,
+    /// or those of a proxy on this machine that ends TLS. A
+    /// [`ControlledNetwork`] that demands TLS believes it.
+    #[must_use]
+    pub const fn under_tls(mut self) -> Self {
+        self.is_tls = true;
+        self
+    }
+
+    /// Goes on over TLS: the last word of the server's decisions.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(self, tls: ws_tls::ServerTls) -> TlsAcceptor {
+        TlsAcceptor::new(self, tls)
+    }
+
     /// Accepts a WebSocket on a stream. A request that is not a correct
     /// opening handshake is refused with the HTTP status that says why.
     ///
@@ -201,20 +221,44 @@ impl Acceptor {
         S: AsyncRead + AsyncWrite + Unpin,
         F: FnOnce(&Request<'_>, &Peer) -> Decision,
     {
-        let peer = peer.into();
+        self.accept_until(self.deadline(), stream, peer.into(), self.is_tls, decide)
+            .await
+    }
+
+    /// Returns until when a handshake that begins now has to be over.
+    pub(crate) fn deadline(&self) -> Deadline {
+        Deadline::after(self.config.handshake_timeout)
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn close_timeout(&self) -> Duration {
+        self.config.close_timeout
+    }
+
+    pub(crate) async fn accept_until<S, F>(
+        &self,
+        deadline: Deadline,
+        stream: S,
+        peer: Peer,
+        is_tls: bool,
+        decide: F,
+    ) -> Result<WebSocket<S>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+        F: FnOnce(&Request<'_>, &Peer) -> Decision,
+    {
         let span = info_span!("websocket", role = "server", ?peer);
-        let limit = self.config.handshake_timeout;
-        let handshake = self.handshake(stream, peer, decide, span.clone());
+        let handshake = self.handshake(stream, peer, is_tls, decide, span.clone());
         // On the heap, as it is large and soon over: the future of a task is as
         // long as the longest that it ever waits for.
         let opening = async {
-            match within(limit, Timeout::Handshake, handshake).await? {
+            match within(deadline, Timeout::Handshake, handshake).await? {
                 Ok(websocket) => Ok(websocket),
                 Err(Refused { mut stream, error }) => {
                     debug!(%error, "refused");
                     // The response has left; how the rest goes is no matter.
                     let linger = async { Ok(close(&mut stream).await?) };
-                    let limit = Some(self.config.close_timeout);
+                    let limit = Deadline::after(Some(self.config.close_timeout));
                     let _ = within(limit, Timeout::Close, linger).await;
                     Err(error)
                 }
@@ -227,6 +271,7 @@ impl Acceptor {
         &self,
         mut stream: S,
         peer: Peer,
+        is_tls: bool,
         decide: F,
         span: Span,
     ) -> Result<Result<WebSocket<S>, Refused<S>>, Error>
@@ -246,7 +291,7 @@ impl Acceptor {
                     Ok(Some(head)) => {
                         let decide = decide.take()?;
                         let leftover = &input[head.consumed()..];
-                        Some(self.answer(&head, leftover, &peer, decide))
+                        Some(self.answer(&head, leftover, &peer, is_tls, decide))
                     }
                     Err(error) => Some(Answer::reject(error)),
                 }
@@ -272,7 +317,7 @@ impl Acceptor {
                 leftover,
             }) => {
                 if masking.accept_unmasked_frame() {
-                    warn_if_exposed("accept_unmasked_frame", &peer, false);
+                    warn_if_exposed("accept_unmasked_frame", &peer, is_tls);
                 }
                 let masking = Masking::Server(masking);
                 let mut engine =
@@ -306,6 +351,7 @@ impl Acceptor {
         head: &Head<'_>,
         leftover: &[u8],
         peer: &Peer,
+        is_tls: bool,
         decide: impl FnOnce(&Request<'_>, &Peer) -> Decision,
     ) -> Answer {
         let request = match head.request() {
@@ -323,7 +369,7 @@ impl Acceptor {
             Ok(acceptance) => acceptance,
             Err(error) => return Answer::reject(error),
         };
-        let flag = decide_flag(&self.unmasked, peer, false, accept.unmasked);
+        let flag = decide_flag(&self.unmasked, peer, is_tls, accept.unmasked);
         let acceptance = match accept.apply(acceptance) {
             Ok(acceptance) => acceptance,
             Err(error) => return Answer::respond(&Response::new(500), error),

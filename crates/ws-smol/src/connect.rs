@@ -1,6 +1,6 @@
 //! The client's side of the opening handshake.
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_net::TcpStream;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -8,15 +8,20 @@ use tracing::{Instrument as _, Span, debug, info_span};
 use ws_handshake::{ClientHandshake, ClientProgress, ClientRequest, Uri};
 use ws_proto::{ClientMasking, KeepaliveConfig, Limits, Masking};
 
+#[cfg(feature = "proxy")]
+use crate::proxy::{Route, tunnel};
 use crate::{
-    Config, ControlledNetwork, Error, Peer, WebSocket,
+    Config, ControlledNetwork, Error, MaybeTls, Peer, WebSocket,
     engine::{Agreed, Engine},
     error::Timeout,
-    handshaking::{read, within, write_all},
+    eyeballs::{STAGGER, connect_first},
+    handshaking::{Deadline, read, within, write_all},
     peer::{decide_flag, warn_if_exposed},
+    timer::{now, sleep},
 };
 
-/// Connects to a `ws://` URL over TCP, with the defaults.
+/// Connects to a `ws://` URL over TCP, or with the feature `tls` to a `wss://`
+/// URL over TLS, with the defaults.
 ///
 /// For headers, subprotocols, limits and times there is [`Connector`], and for
 /// transports of another kind [`client_on`].
@@ -28,7 +33,7 @@ use crate::{
 /// # Cancel safety
 ///
 /// Dropping the future ends the attempt.
-pub async fn connect(url: &str) -> Result<WebSocket<TcpStream>, Error> {
+pub async fn connect(url: &str) -> Result<WebSocket<MaybeTls<TcpStream>>, Error> {
     //= RFC6455-4.1-8
     let request = ClientRequest::new(Uri::parse(url)?);
     Connector::new().connect(request).await
@@ -73,8 +78,14 @@ where
 #[derive(Clone, Debug)]
 pub struct Connector {
     config: Arc<Config>,
-    connect_timeout: Option<Duration>,
+    connect_timeout: Duration,
+    max_redirects: usize,
     zero_mask: ControlledNetwork,
+    is_tls: bool,
+    #[cfg(feature = "tls")]
+    tls: Option<ws_tls::ClientTls>,
+    #[cfg(feature = "proxy")]
+    route: Route,
 }
 
 impl Connector {
@@ -83,8 +94,14 @@ impl Connector {
     pub fn new() -> Self {
         Self {
             config: Arc::default(),
-            connect_timeout: Some(Duration::from_secs(30)),
+            connect_timeout: Duration::from_secs(30),
+            max_redirects: 0,
             zero_mask: ControlledNetwork::new(),
+            is_tls: false,
+            #[cfg(feature = "tls")]
+            tls: None,
+            #[cfg(feature = "proxy")]
+            route: Route::Direct,
         }
     }
 
@@ -109,18 +126,84 @@ impl Connector {
         self
     }
 
-    /// Sets how long each address of the server may take to connect; 30 s by
-    /// default.
+    /// Sets how long it may take until the transport is connected, with the
+    /// look-up of the host, all of its addresses, and what a proxy does; 30 s
+    /// by default.
     #[must_use]
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = Some(timeout);
+        self.connect_timeout = timeout;
         self
     }
 
-    /// Sets how long the opening handshake may take.
+    /// Sets how long the opening handshake may take, with that of TLS.
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         Arc::make_mut(&mut self.config).handshake_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how many redirects [`connect`](Self::connect) follows one after the
+    /// other; none by default, so that a redirect is [`Error::Refused`].
+    ///
+    /// None is followed from `wss://` to `ws://`, and no header that was added
+    /// to the request goes to another origin. See [`ClientRequest::follow`].
+    /// Each takes its own time: the limits of time are for one attempt.
+    #[must_use]
+    pub const fn redirects(mut self, max: usize) -> Self {
+        self.max_redirects = max;
+        self
+    }
+
+    /// Sets whom to trust in TLS, and who we are. By default those servers are
+    /// trusted that the platform trusts.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: ws_tls::ClientTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Connects through a proxy, by HTTP CONNECT or SOCKS5. The proxy resolves
+    /// the names of servers.
+    ///
+    /// A server behind a proxy is [`Peer::Unknown`]: in no
+    /// [`ControlledNetwork`], as the proxy is on the path.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ws_smol::{ClientRequest, Connector, Uri};
+    ///
+    /// let connector = Connector::new().proxy("http://alice:secret@proxy.example:3128".parse()?);
+    /// let request = ClientRequest::new(Uri::parse("ws://example.com/feed")?);
+    /// let websocket = connector.connect(request).await?;
+    /// # drop(websocket);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "proxy")]
+    #[must_use]
+    pub fn proxy(mut self, proxy: ws_handshake::proxy::Proxy) -> Self {
+        self.route = Route::Through(Box::new(proxy));
+        self
+    }
+
+    /// Connects through the proxies that the environment names, which nothing
+    /// else asks: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`. See
+    /// [`Proxy::from_env`](ws_handshake::proxy::Proxy::from_env).
+    ///
+    /// They are read for each connection.
+    #[cfg(feature = "proxy")]
+    #[must_use]
+    pub fn proxy_from_env(mut self) -> Self {
+        self.route = Route::Environment;
+        self
+    }
+
+    /// Says that the streams that are given to [`handshake`](Self::handshake)
+    /// are under TLS already, for a [`ControlledNetwork`] that demands TLS.
+    #[must_use]
+    pub const fn under_tls(mut self) -> Self {
+        self.is_tls = true;
         self
     }
 
@@ -138,28 +221,93 @@ impl Connector {
         self
     }
 
-    /// Connects to the server that the request names, over TCP.
+    /// Connects to the server that the request names: over TCP, and for a
+    /// `wss://` URL over TLS.
     ///
-    /// Its addresses are tried one after the other. RFC 6455 section 4.1 wants
-    /// at most one connection to an address to be in its handshake at a time:
-    /// who opens many awaits them in turn.
+    /// Its addresses are tried in turns of IPv6 and IPv4, each 250 ms after the
+    /// one before or as soon as that fails, and the first connection is taken
+    /// (RFC 8305). RFC 6455 section 4.1 wants at most one connection to an
+    /// address to be in its handshake at a time: who opens many awaits them in
+    /// turn.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] or [`Error::Timeout`] if no address could be connected
-    /// to, the last of them; [`Error::TlsUnavailable`] for a `wss://` URL; and
-    /// as [`handshake`](Self::handshake).
+    /// As [`handshake`](Self::handshake); [`Error::Timeout`] and [`Error::Io`]
+    /// if there is no connection, the latter with the error of the last
+    /// address; `Error::Tls` if there is no TLS connection, and
+    /// [`Error::TlsUnavailable`] for a `wss://` URL without the feature `tls`;
+    /// `Error::Proxy` and `Error::ProxyUrl` if there is no way through a proxy;
+    /// [`Error::Redirect`] and [`Error::TooManyRedirects`] if redirects are
+    /// followed.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future ends the attempt.
-    pub async fn connect(&self, request: ClientRequest) -> Result<WebSocket<TcpStream>, Error> {
-        if request.uri().is_secure() {
+    pub async fn connect(
+        &self,
+        request: ClientRequest,
+    ) -> Result<WebSocket<MaybeTls<TcpStream>>, Error> {
+        let mut request = request;
+        let mut followed = 0;
+        loop {
+            let outcome = self.connect_once(request.clone()).await;
+            let Err(Error::Refused(response)) = outcome else {
+                return outcome;
+            };
+            let next = match self.max_redirects {
+                0 => None,
+                _ => request.follow(&response)?,
+            };
+            request = match next {
+                None => return Err(Error::Refused(response)),
+                Some(_) if followed == self.max_redirects => {
+                    return Err(Error::TooManyRedirects { limit: followed });
+                }
+                Some(next) => next,
+            };
+            followed += 1;
+            debug!(uri = %request.uri(), "redirected");
+        }
+    }
+
+    async fn connect_once(
+        &self,
+        request: ClientRequest,
+    ) -> Result<WebSocket<MaybeTls<TcpStream>>, Error> {
+        let is_tls = request.uri().is_secure();
+        if is_tls && !cfg!(feature = "tls") {
             return Err(Error::TlsUnavailable);
         }
+        let limit = Deadline::after(Some(self.connect_timeout));
         //= RFC6455-4.1-4, RFC6455-4.1-8
-        let (stream, address) = self.connect_tcp(request.uri()).await?;
-        self.handshake(stream, address, request).await
+        let connecting = within(limit, Timeout::Connect, self.reach(request.uri()));
+        let (stream, peer) = connecting.await?;
+        let deadline = self.deadline();
+        let stream = within(
+            deadline,
+            Timeout::Handshake,
+            self.encrypt(stream, request.uri()),
+        );
+        let stream = Box::pin(stream).await?;
+        self.handshake_until(deadline, stream, peer, is_tls, request)
+            .await
+    }
+
+    /// Makes the TLS handshake if the URI asks for it.
+    #[cfg(feature = "tls")]
+    async fn encrypt(&self, stream: TcpStream, uri: &Uri) -> Result<MaybeTls<TcpStream>, Error> {
+        if !uri.is_secure() {
+            return Ok(stream.into());
+        }
+        match &self.tls {
+            Some(tls) => crate::tls::connect(tls, uri, stream).await,
+            None => crate::tls::connect(&crate::tls::platform_roots()?, uri, stream).await,
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    async fn encrypt(&self, stream: TcpStream, _: &Uri) -> Result<MaybeTls<TcpStream>, Error> {
+        Ok(stream.into())
     }
 
     /// Makes the opening handshake on a stream that is connected already.
@@ -185,13 +333,31 @@ impl Connector {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let peer = peer.into();
+        self.handshake_until(self.deadline(), stream, peer.into(), self.is_tls, request)
+            .await
+    }
+
+    /// Returns until when a handshake that begins now has to be over.
+    fn deadline(&self) -> Deadline {
+        Deadline::after(self.config.handshake_timeout)
+    }
+
+    async fn handshake_until<S>(
+        &self,
+        deadline: Deadline,
+        stream: S,
+        peer: Peer,
+        is_tls: bool,
+        request: ClientRequest,
+    ) -> Result<WebSocket<S>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let span = info_span!("websocket", role = "client", ?peer);
         let mut handshake = request.start_random();
-        let opening = self.shake(stream, peer, &mut handshake, span.clone());
-        let limit = self.config.handshake_timeout;
+        let opening = self.shake(stream, peer, is_tls, &mut handshake, span.clone());
         // On the heap, as it is large and soon over.
-        let opening = within(limit, Timeout::Handshake, opening).instrument(span);
+        let opening = within(deadline, Timeout::Handshake, opening).instrument(span);
         let outcome = Box::pin(opening).await;
         match (outcome, handshake.response()) {
             // A refusal is one also if its body takes too long.
@@ -208,6 +374,7 @@ impl Connector {
         &self,
         mut stream: S,
         peer: Peer,
+        is_tls: bool,
         handshake: &mut ClientHandshake,
         span: Span,
     ) -> Result<WebSocket<S>, Error>
@@ -245,9 +412,9 @@ impl Connector {
         if agreed.deflate.is_some() {
             return Err(Error::DeflateUnavailable);
         }
-        let flag = decide_flag(&self.zero_mask, &peer, false, None);
+        let flag = decide_flag(&self.zero_mask, &peer, is_tls, None);
         if flag {
-            warn_if_exposed("set_mask_to_zero", &peer, false);
+            warn_if_exposed("set_mask_to_zero", &peer, is_tls);
         }
         let masking = Masking::Client(client_masking(flag));
         let mut engine = Engine::new(stream, masking, leftover, Arc::clone(&self.config), span);
@@ -263,29 +430,27 @@ impl Connector {
         Ok(WebSocket::from_engine(engine))
     }
 
-    /// Connects to the first address that can be.
-    async fn connect_tcp(&self, uri: &Uri) -> Result<(TcpStream, SocketAddr), Error> {
-        let host = (uri.host_for_connect(), uri.port());
-        let resolve = async { Ok(async_net::resolve(host).await?) };
-        let addresses = self.attempt(resolve).await?;
-        //= RFC6455-4.1-10
-        let mut failure = Error::Io(io::ErrorKind::NotFound.into());
-        for address in addresses {
-            let connect = async { Ok(TcpStream::connect(address).await?) };
-            match self.attempt(connect).await {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    return Ok((stream, address));
-                }
-                Err(error) => failure = error,
-            }
+    /// Connects the transport.
+    async fn reach(&self, uri: &Uri) -> Result<(TcpStream, Peer), Error> {
+        #[cfg(feature = "proxy")]
+        if let Some(proxy) = self.route.proxy(uri)? {
+            let (stream, _) = connect_tcp(proxy.host_for_connect(), proxy.port()).await?;
+            let stream = tunnel(stream, &proxy, uri.host(), uri.port()).await?;
+            return Ok((stream, Peer::Unknown));
         }
-        Err(failure)
+        let (stream, address) = connect_tcp(uri.host_for_connect(), uri.port()).await?;
+        Ok((stream, address.into()))
     }
+}
 
-    async fn attempt<T>(&self, future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        within(self.connect_timeout, Timeout::Connect, future).await
-    }
+/// Connects to the first address of a host that can be.
+async fn connect_tcp(host: &str, port: u16) -> io::Result<(TcpStream, SocketAddr)> {
+    //= RFC6455-4.1-10
+    let addresses = async_net::resolve((host, port)).await?;
+    let wait = || sleep(now() + STAGGER);
+    let (stream, address) = connect_first(addresses, TcpStream::connect, wait).await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, address))
 }
 
 impl Default for Connector {

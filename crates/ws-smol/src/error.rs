@@ -3,10 +3,15 @@
 use std::{io, mem};
 
 use thiserror::Error;
+#[cfg(feature = "proxy")]
+use ws_handshake::proxy::{ProxyHeaderError, ProxyUrlError, SocksReply, TunnelError};
 use ws_handshake::{
-    ClientRequestError, HandshakeError, HeaderError, HttpResponse, SubprotocolError, UriError,
+    ClientRequestError, HandshakeError, HeaderError, HttpResponse, RedirectError, SubprotocolError,
+    UriError,
 };
 use ws_proto::{OutboxFull, ProtocolError, SendError};
+#[cfg(feature = "tls")]
+use ws_tls::{TlsConfigError, TlsError};
 
 /// Why an operation failed.
 ///
@@ -17,7 +22,7 @@ use ws_proto::{OutboxFull, ProtocolError, SendError};
 pub enum Error {
     /// The transport failed.
     #[error("the transport failed")]
-    Io(#[from] io::Error),
+    Io(#[source] io::Error),
     /// The peer broke a rule of RFC 6455, or a limit.
     ///
     /// It was told by a Close frame, and the transport is closed.
@@ -63,6 +68,38 @@ pub enum Error {
     /// A hook chose a subprotocol that the client did not list.
     #[error("the subprotocol cannot be chosen")]
     Subprotocol(#[from] SubprotocolError),
+    /// A redirect leads where the client does not go.
+    #[error("the redirect is not followed")]
+    Redirect(#[from] RedirectError),
+    /// There were more redirects than
+    /// [`Connector::redirects`](crate::Connector::redirects) allows.
+    #[error("more than {limit} redirects")]
+    TooManyRedirects {
+        /// How many are followed.
+        limit: usize,
+    },
+    /// TLS could not be agreed on, or broke off. It names the cause.
+    #[cfg(feature = "tls")]
+    #[error("TLS failed")]
+    Tls(#[source] TlsError),
+    /// The platform's certificates, which stand for servers by default, cannot
+    /// be used.
+    #[cfg(feature = "tls")]
+    #[error("TLS cannot be configured")]
+    TlsConfig(#[from] TlsConfigError),
+    /// The proxy does not open the way to the server.
+    #[cfg(feature = "proxy")]
+    #[error("there is no way through the proxy")]
+    Proxy(#[from] TunnelError),
+    /// The environment names a proxy by what is no URL of one. The server is
+    /// not connected to directly instead.
+    #[cfg(feature = "proxy")]
+    #[error("the environment names no usable proxy")]
+    ProxyUrl(#[from] ProxyUrlError),
+    /// A trusted proxy did not tell, by the PROXY protocol, who its client is.
+    #[cfg(feature = "proxy")]
+    #[error("the proxy does not say who the client is")]
+    ProxyHeader(#[from] ProxyHeaderError),
     /// The URL is `wss://`, and the crate was built without the feature `tls`.
     #[error("a wss:// URL needs the feature `tls`, which this build of ws-smol does not have")]
     TlsUnavailable,
@@ -70,6 +107,57 @@ pub enum Error {
     /// the crate was built without the feature `deflate`.
     #[error("compression needs the feature `deflate`, which this build of ws-smol does not have")]
     DeflateUnavailable,
+}
+
+impl Error {
+    /// Tells whether a client that tries the same again may be luckier.
+    ///
+    /// So it is if the server could not be reached or did not answer in time,
+    /// if the connection broke off, and for the statuses 408, 425, 429 and
+    /// those from 500. It is not for other statuses, such as 401 or 404, for
+    /// certificates that are not accepted, nor for what is wrong with the
+    /// request or with the server's answer.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Io(_) | Self::Timeout(_) | Self::Closed => true,
+            Self::Handshake(error) => matches!(error, HandshakeError::ConnectionLost),
+            Self::Refused(response) => is_temporary(response.status),
+            #[cfg(feature = "tls")]
+            Self::Tls(error) => {
+                matches!(error, TlsError::EndedInHandshake | TlsError::Truncated)
+            }
+            #[cfg(feature = "proxy")]
+            Self::Proxy(error) => match error {
+                TunnelError::Refused { status, .. } => is_temporary(*status),
+                TunnelError::Socks(reply) => !matches!(
+                    reply,
+                    SocksReply::NotAllowed
+                        | SocksReply::CommandNotSupported
+                        | SocksReply::AddressTypeNotSupported
+                ),
+                error => matches!(error, TunnelError::Lost),
+            },
+            _ => false,
+        }
+    }
+}
+
+/// Tells whether a status is about this time and not about this request.
+const fn is_temporary(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500..)
+}
+
+/// The cause, if that is a layer above the transport.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        #[cfg(feature = "tls")]
+        let error = match TlsError::take(error) {
+            Ok(cause) => return Self::Tls(cause),
+            Err(error) => error,
+        };
+        Self::Io(error)
+    }
 }
 
 impl From<SendError> for Error {
@@ -97,6 +185,9 @@ pub enum Timeout {
     /// The opening handshake was not over in time.
     #[error("no opening handshake within handshake_timeout")]
     Handshake,
+    /// The header of a trusted proxy did not come in time.
+    #[error("no header of the PROXY protocol within its timeout")]
+    ProxyHeader,
     /// The peer did not answer a Close in time.
     #[error("no reply to the Close within close_timeout")]
     Close,
@@ -122,7 +213,7 @@ impl Failure {
         match self {
             Self::Io(error) => {
                 let kind = io::Error::from(error.kind());
-                Error::Io(mem::replace(error, kind))
+                mem::replace(error, kind).into()
             }
             Self::Protocol(error) => Error::Protocol(*error),
             Self::Timeout(timeout) => Error::Timeout(*timeout),

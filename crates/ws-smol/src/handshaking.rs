@@ -4,8 +4,8 @@ use std::{
     future::{Future, poll_fn},
     io::{self, ErrorKind},
     pin::{Pin, pin},
-    task::{Poll, Waker},
-    time::Duration,
+    task::Poll,
+    time::{Duration, Instant},
 };
 
 use futures_io::{AsyncRead, AsyncWrite};
@@ -13,33 +13,38 @@ use futures_io::{AsyncRead, AsyncWrite};
 use crate::{
     error::{Error, Timeout},
     input::Input,
-    timer::{Timer, now},
+    timer::{now, sleep},
 };
 
-/// Runs a future up to a time limit.
+/// Until when something has to be over; never, if there is no limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// Sets a time limit from now.
+    pub(crate) fn after(limit: Option<Duration>) -> Self {
+        // What is beyond the clock is as good as never.
+        Self(limit.and_then(|limit| now().checked_add(limit)))
+    }
+}
+
+/// Runs a future up to a deadline.
 pub(crate) async fn within<T>(
-    limit: Option<Duration>,
+    deadline: Deadline,
     timeout: Timeout,
     future: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let Some(limit) = limit else {
+    let Deadline(Some(at)) = deadline else {
         return future.await;
     };
     let mut future = pin!(future);
-    // What is beyond the clock is as good as never.
-    let Some(at) = now().checked_add(limit) else {
-        return future.await;
-    };
-    let mut timer: Option<(Timer, Waker)> = None;
+    let mut end = pin!(sleep(at));
     poll_fn(|cx| {
         if let Poll::Ready(result) = future.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
-        let (timer, _) = match &mut timer {
-            Some(set) if set.1.will_wake(cx.waker()) => set,
-            place => place.insert((Timer::at(at), cx.waker().clone())),
-        };
-        timer.poll_same(cx).map(|()| Err(Error::Timeout(timeout)))
+        let end = end.as_mut().poll(cx);
+        end.map(|()| Err(Error::Timeout(timeout)))
     })
     .await
 }

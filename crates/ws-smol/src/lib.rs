@@ -63,7 +63,50 @@
 //! Everything is generic over the stream. A `tokio::net::TcpStream` works
 //! through the `compat` layer of `tokio-util`, with
 //! [`Acceptor::accept`] and [`Connector::handshake`]. Timers are those of
-//! `async-io`, which run on a thread of their own where smol does not.
+//! `async-io`, which run on a thread of their own where smol does not. For both
+//! sides in one process there is [`duplex`].
+//!
+//! A Unix-domain socket is a stream that never leaves the machine, which is
+//! [`Peer::Local`]:
+//!
+//! ```
+//! # #[cfg(unix)]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use smol::net::unix::{UnixListener, UnixStream};
+//! use ws_smol::{Acceptor, ClientRequest, Connector, ControlledNetwork, OriginPolicy, Peer, Uri};
+//!
+//! # smol::block_on(async {
+//! # let folder = std::env::temp_dir().join(format!("ws-smol-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder)?;
+//! let path = folder.join("echo.sock");
+//! let listener = UnixListener::bind(&path)?;
+//! let server = smol::spawn(async move {
+//!     let (stream, _) = listener.accept().await?;
+//!     let acceptor = Acceptor::new(OriginPolicy::SameHost)
+//!         .accept_unmasked_frame(ControlledNetwork::new().loopback());
+//!     let mut websocket = acceptor.accept(stream, Peer::Local).await?;
+//!     while let Some(message) = websocket.receive().await? {
+//!         websocket.send(&message).await?;
+//!     }
+//!     Ok::<(), ws_smol::Error>(())
+//! });
+//!
+//! let connector = Connector::new().set_mask_to_zero(ControlledNetwork::new().loopback());
+//! // The URL says what is asked for; the path, where.
+//! let request = ClientRequest::new(Uri::parse("ws://localhost/")?);
+//! let stream = UnixStream::connect(&path).await?;
+//! let mut websocket = connector.handshake(stream, Peer::Local, request).await?;
+//! websocket.send("Hello").await?;
+//! assert!(websocket.receive().await?.is_some());
+//! websocket.close(ws_smol::CloseCode::NORMAL, "").await?;
+//! server.await?;
+//! # std::fs::remove_dir_all(&folder)?;
+//! # Ok(())
+//! # })
+//! # }
+//! # #[cfg(not(unix))]
+//! # fn main() {}
+//! ```
 //!
 //! # Compression
 //!
@@ -101,47 +144,82 @@
 //!
 //! # TLS
 //!
-//! There is none yet: a `wss://` URL is [`Error::TlsUnavailable`]. A TLS stream
-//! of one's own is a stream like any other.
+//! With the feature `tls`, [`connect`] takes `wss://` URLs and trusts whom the
+//! platform trusts; `Connector::tls` says otherwise. `Acceptor::tls` makes a
+//! `TlsAcceptor` of an [`Acceptor`]. Both are of rustls, with ring. Without the
+//! feature a `wss://` URL is [`Error::TlsUnavailable`]; a TLS stream of one's
+//! own is a stream like any other, and `under_tls` of both says what it is.
+//!
+//! A connection ends with the Close, then `close_notify`, then the transport.
+//! A peer that ends without `close_notify` after the Closes is let go; before,
+//! receiving fails with `TlsError::Truncated`.
+//!
+//! # Clients that find their way
+//!
+//! [`Connector`] races the addresses of a host and follows redirects if it is
+//! told to; [`Reconnect`] comes back after a while, by a [`Backoff`]. With the
+//! feature `proxy` it goes through a proxy (`Connector::proxy`), and a server
+//! behind one learns who its clients are (`ProxyProtocol`).
 
 mod accept;
 mod backlog;
+mod backoff;
 mod close_status;
 #[cfg_attr(not(feature = "deflate"), path = "compression/none.rs")]
 mod compression;
 mod config;
 mod connect;
+mod duplex;
 mod engine;
 mod error;
+mod eyeballs;
 mod handshaking;
 mod input;
+mod maybe_tls;
 mod message;
 #[cfg(feature = "net")]
 pub mod net;
 mod outbound;
 mod outgoing;
 mod peer;
+#[cfg(feature = "proxy")]
+mod proxy;
+mod reconnect;
 mod replies;
 mod signals;
 mod split;
 mod timer;
+#[cfg(feature = "tls")]
+mod tls;
 mod websocket;
 
 pub use accept::{Acceptor, Decision, accept};
+pub use backoff::Backoff;
 pub use close_status::CloseStatus;
 pub use config::Config;
 pub use connect::{Connector, client_on, connect};
+pub use duplex::{Duplex, duplex};
 pub use error::{Error, Timeout};
+pub use maybe_tls::MaybeTls;
 pub use message::Message;
 pub use outbound::{Outbound, Uncompressed};
 pub use peer::Peer;
+#[cfg(feature = "proxy")]
+pub use proxy::{Proxied, ProxyProtocol, tunnel};
+pub use reconnect::Reconnect;
 pub use replies::Replies;
 pub use split::{ReadHalf, ReuniteError, WriteHalf};
+#[cfg(feature = "tls")]
+pub use tls::TlsAcceptor;
 pub use websocket::WebSocket;
 
+#[cfg(feature = "proxy")]
+pub use ws_handshake::proxy::{
+    Proxy, ProxyHeaderError, ProxyUrlError, SocksReply, TrustedProxies, TunnelError,
+};
 pub use ws_handshake::{
-    ClientRequest, HandshakeError, HeadLimits, Headers, HttpResponse, OriginPolicy, Request,
-    Response, Uri,
+    ClientRequest, HandshakeError, HeadLimits, Headers, HttpResponse, OriginPolicy, RedirectError,
+    Request, Response, Uri,
 };
 #[cfg(feature = "deflate")]
 pub use ws_handshake::{DeflateOffer, DeflateParams, DeflatePolicy};
@@ -151,3 +229,5 @@ pub use ws_proto::{
     Chunk, ClientMasking, CloseCode, ControlledNetwork, FrameCounts, KeepaliveConfig, Limits,
     Masking, Message as MessageRef, MessageKind, Prepared, ProtocolError, SendError, ServerMasking,
 };
+#[cfg(feature = "tls")]
+pub use ws_tls::{ClientTls, ServerTls, TlsConfigError, TlsError, rustls, server_name};

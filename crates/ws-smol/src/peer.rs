@@ -30,7 +30,7 @@ impl Peer {
         }
     }
 
-    fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         match self {
             Self::Unknown => false,
             Self::Local => true,

@@ -1,9 +1,9 @@
 //! Time: the clock, and what wakes a task later.
 
 use std::{
-    future::Future as _,
+    future::{Future as _, poll_fn},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Instant,
 };
 
@@ -67,6 +67,19 @@ impl Timer {
             Self::Here(_) => Poll::Pending,
         }
     }
+}
+
+/// Waits until a time.
+pub(crate) async fn sleep(until: Instant) {
+    let mut timer: Option<(Timer, Waker)> = None;
+    poll_fn(|cx| {
+        let (timer, _) = match &mut timer {
+            Some(set) if set.1.will_wake(cx.waker()) => set,
+            place => place.insert((Timer::at(until), cx.waker().clone())),
+        };
+        timer.poll_same(cx)
+    })
+    .await;
 }
 
 /// Returns the time; where the thread's own reactor runs, as it was when the

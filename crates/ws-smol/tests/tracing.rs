@@ -22,8 +22,8 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 use ws_smol::{
-    Acceptor, ClientRequest, CloseCode, Connector, Decision, Error, OriginPolicy, Peer, Uri,
-    WebSocket,
+    Acceptor, ClientRequest, CloseCode, Connector, Decision, Error, MaybeTls, OriginPolicy, Peer,
+    Uri, WebSocket,
 };
 
 /// Writes down spans as they begin and end, and events with the span they are
@@ -77,14 +77,14 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collect {
 }
 
 /// Connects over loopback TCP; the server takes the client for `peer`.
-async fn pair(acceptor: &Acceptor, peer: Peer) -> [WebSocket<TcpStream>; 2] {
+async fn pair(acceptor: &Acceptor, peer: Peer) -> [WebSocket<MaybeTls<TcpStream>>; 2] {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let request = ClientRequest::new(Uri::parse(&url).unwrap());
     let server = async {
         let (stream, _) = listener.accept().await?;
         acceptor
-            .accept_with(stream, peer, |_, _| Decision::accept())
+            .accept_with(MaybeTls::from(stream), peer, |_, _| Decision::accept())
             .await
     };
     let connector = Connector::new();
@@ -93,7 +93,7 @@ async fn pair(acceptor: &Acceptor, peer: Peer) -> [WebSocket<TcpStream>; 2] {
 }
 
 /// Goes through the closing handshake.
-async fn close([mut client, mut server]: [WebSocket<TcpStream>; 2]) {
+async fn close([mut client, mut server]: [WebSocket<MaybeTls<TcpStream>>; 2]) {
     let closing = client.close(CloseCode::NORMAL, "");
     let (closed, end) = zip(closing, server.receive()).await;
     closed.unwrap();

@@ -173,6 +173,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                         _ => Phase::Ended,
                     },
                 ),
+                // The server has ended; TLS wants to be told that we do.
+                Phase::Draining if self.failure.is_none() => {
+                    self.poll_discard().map(|()| Phase::ShuttingDown)
+                }
                 Phase::Draining => self.poll_discard().map(|()| Phase::Ended),
             };
             match step {

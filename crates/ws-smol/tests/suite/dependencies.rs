@@ -33,3 +33,13 @@ fn selector_of_its_own_is_there_for_who_asks() {
     assert!(!tree(&[]).contains(&"mio".to_owned()));
     assert!(tree(&["--features", "net"]).contains(&"mio".to_owned()));
 }
+
+#[test]
+fn tls_is_there_for_who_asks_and_needs_no_c_compiler_but_for_ring() {
+    let has = |tree: &[String], name: &str| tree.iter().any(|known| known == name);
+    let with_tls = tree(&["--features", "tls"]);
+    assert!(has(&with_tls, "rustls") && has(&with_tls, "ring"));
+    for name in ["aws-lc-rs", "openssl", "native-tls"] {
+        assert!(!has(&with_tls, name), "{name} is in the tree");
+    }
+}

@@ -371,12 +371,19 @@ fn head_that_is_too_large_is_refused() {
     });
 }
 
+#[cfg(not(feature = "tls"))]
 #[test]
 fn wss_names_the_feature_that_is_missing() {
     run(async {
         let error = ws_smol::connect("wss://example.com/").await.unwrap_err();
         assert!(matches!(error, Error::TlsUnavailable));
         assert!(error.to_string().contains("feature `tls`"));
+    });
+}
+
+#[test]
+fn url_of_another_scheme_is_refused() {
+    run(async {
         let error = ws_smol::connect("http://example.com/").await.unwrap_err();
         assert!(matches!(error, Error::Uri(_)));
     });

@@ -1,6 +1,8 @@
 //! The crate as a user sees it, over in-memory transports and loopback TCP.
 
 mod cancel;
+#[cfg(feature = "tls")]
+mod certificates;
 mod close;
 mod control;
 #[cfg(feature = "deflate")]
@@ -10,6 +12,12 @@ mod failure;
 mod halves;
 mod handshake;
 mod messages;
+#[cfg(feature = "proxy")]
+mod proxy;
+mod reconnect;
+mod redirect;
 mod serve;
 mod support;
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;

@@ -1,0 +1,132 @@
+//! A stream with TLS or without.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures_io::{AsyncRead, AsyncWrite, IoSlice, IoSliceMut};
+
+/// A stream with TLS or without, so that `ws://` and `wss://` are one type.
+///
+/// Without the feature `tls` it is the stream alone.
+///
+/// Closing it sends `close_notify` before the stream itself is closed. If the
+/// peer's end came without one, reading fails with `TlsError::Truncated`: that
+/// may be an attacker's doing.
+#[derive(Debug)]
+pub struct MaybeTls<S>(Kind<S>);
+
+#[derive(Debug)]
+enum Kind<S> {
+    Plain(S),
+    #[cfg(feature = "tls")]
+    Tls(Box<futures_rustls::TlsStream<S>>),
+}
+
+impl<S> MaybeTls<S> {
+    /// Lends the stream below TLS.
+    #[must_use]
+    pub fn get_ref(&self) -> &S {
+        match &self.0 {
+            Kind::Plain(stream) => stream,
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// Tells whether there is TLS.
+    #[must_use]
+    pub const fn is_tls(&self) -> bool {
+        match &self.0 {
+            Kind::Plain(_) => false,
+            #[cfg(feature = "tls")]
+            Kind::Tls(_) => true,
+        }
+    }
+
+    /// Lends what TLS has agreed on: the version, the cipher, and the peer's
+    /// certificates. `None` if there is no TLS.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(&self) -> Option<&ws_tls::rustls::CommonState> {
+        match &self.0 {
+            Kind::Plain(_) => None,
+            Kind::Tls(stream) => Some(stream.get_ref().1),
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn over(stream: impl Into<futures_rustls::TlsStream<S>>) -> Self {
+        Self(Kind::Tls(Box::new(stream.into())))
+    }
+}
+
+/// Goes without TLS.
+impl<S> From<S> for MaybeTls<S> {
+    fn from(stream: S) -> Self {
+        Self(Kind::Plain(stream))
+    }
+}
+
+/// Asks the stream something, and names the cause of an error.
+macro_rules! ask {
+    ($this:expr, $stream:ident => $asked:expr) => {
+        match &mut $this.get_mut().0 {
+            Kind::Plain($stream) => {
+                let $stream = Pin::new($stream);
+                $asked
+            }
+            #[cfg(feature = "tls")]
+            Kind::Tls($stream) => {
+                let $stream = Pin::new(&mut **$stream);
+                $asked.map_err(crate::tls::name_cause)
+            }
+        }
+    };
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for MaybeTls<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        ask!(self, stream => stream.poll_read(cx, buffer))
+    }
+
+    fn poll_read_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ask!(self, stream => stream.poll_read_vectored(cx, buffers))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for MaybeTls<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ask!(self, stream => stream.poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ask!(self, stream => stream.poll_write_vectored(cx, slices))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ask!(self, stream => stream.poll_flush(cx))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ask!(self, stream => stream.poll_close(cx))
+    }
+}

@@ -1,0 +1,81 @@
+//! A client's way through a proxy.
+
+use std::{
+    env,
+    io::{self, ErrorKind},
+};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use ws_handshake::{
+    Uri,
+    proxy::{Proxy, ProxyUrlError, Tunnel, TunnelError, TunnelProgress},
+};
+
+use crate::{
+    Error,
+    handshaking::{read, write_all},
+};
+
+/// Opens a way through a proxy, on a stream that is connected to it. From then
+/// on the stream is one to the server.
+///
+/// [`Connector::proxy`](crate::Connector::proxy) does it over TCP; this is for
+/// streams of another kind, before
+/// [`Connector::handshake`](crate::Connector::handshake). Time is the caller's
+/// to bound.
+///
+/// # Errors
+///
+/// [`Error::Proxy`] if the proxy does not open the way; [`Error::Io`] if the
+/// stream failed, or if there were bytes of the server's already, who has not
+/// been asked for any.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the stream.
+pub async fn tunnel<S>(mut stream: S, proxy: &Proxy, host: &str, port: u16) -> Result<S, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut tunnel = Tunnel::new(proxy, host, port)?;
+    loop {
+        let len = tunnel.to_send().len();
+        write_all(&mut stream, tunnel.to_send()).await?;
+        tunnel.sent(len);
+        let progress = read(&mut stream, |input| match input.len() {
+            0 => Err(TunnelError::Lost),
+            len => Ok((tunnel.receive(input)?, len)),
+        });
+        match progress.await?? {
+            (TunnelProgress::Incomplete, _) => {}
+            (TunnelProgress::Open { consumed }, len) if consumed == len => return Ok(stream),
+            (TunnelProgress::Open { .. }, _) => {
+                let message = "the server spoke before it was asked";
+                return Err(io::Error::new(ErrorKind::InvalidData, message).into());
+            }
+        }
+    }
+}
+
+/// How servers are reached.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Route {
+    /// Directly.
+    #[default]
+    Direct,
+    /// Through this proxy.
+    Through(Box<Proxy>),
+    /// As the environment says.
+    Environment,
+}
+
+impl Route {
+    /// Returns the proxy on the way to a server, if there is one.
+    pub(crate) fn proxy(&self, uri: &Uri) -> Result<Option<Proxy>, ProxyUrlError> {
+        match self {
+            Self::Direct => Ok(None),
+            Self::Through(proxy) => Ok(Some((**proxy).clone())),
+            Self::Environment => Proxy::from_env(uri, |name| env::var(name).ok()),
+        }
+    }
+}

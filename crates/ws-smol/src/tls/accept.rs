@@ -1,0 +1,153 @@
+//! The server's TLS handshake.
+
+use futures_io::{AsyncRead, AsyncWrite};
+use tracing::debug;
+use ws_handshake::Request;
+use ws_tls::ServerTls;
+
+use super::{name_handshake_cause, turns::Turns};
+use crate::{
+    Acceptor, Decision, Error, MaybeTls, Peer, WebSocket,
+    error::Timeout,
+    handshaking::{Deadline, close, within},
+};
+
+/// Accepts WebSockets over TLS: an [`Acceptor`] that makes the TLS handshake
+/// first. It is made by [`Acceptor::tls`].
+///
+/// ```no_run
+/// use smol::net::TcpListener;
+/// use ws_smol::{Acceptor, ControlledNetwork, OriginPolicy, ServerTls};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let read = std::fs::read;
+/// let tls = ServerTls::from_pem(&read("server.pem")?, &read("server-key.pem")?)?;
+/// let acceptor = Acceptor::new(OriginPolicy::SameHost)
+///     // Frames that are not masked: in the intranet, and under TLS alone.
+///     .accept_unmasked_frame(ControlledNetwork::new().network("10.0.0.0/8".parse()?).require_tls())
+///     .tls(tls);
+/// let listener = TcpListener::bind("0.0.0.0:443").await?;
+/// loop {
+///     let (stream, peer) = listener.accept().await?;
+///     let acceptor = acceptor.clone();
+///     smol::spawn(async move {
+///         let mut websocket = acceptor.accept(stream, peer).await?;
+///         while let Some(message) = websocket.receive().await? {
+///             websocket.send(&message).await?;
+///         }
+///         Ok::<(), ws_smol::Error>(())
+///     })
+///     .detach();
+/// }
+/// # }
+/// ```
+///
+/// # Storms
+///
+/// After a network failure thousands of clients come back at once, and a TLS
+/// handshake takes a thousand times as long as a message does. So handshakes
+/// take turns: between two turns of everybody else there are at most
+/// [`handshakes_a_turn`](Self::handshakes_a_turn). Clones share them.
+#[derive(Clone, Debug)]
+pub struct TlsAcceptor {
+    acceptor: Acceptor,
+    tls: ServerTls,
+    turns: Turns,
+}
+
+impl TlsAcceptor {
+    pub(crate) fn new(acceptor: Acceptor, tls: ServerTls) -> Self {
+        Self {
+            acceptor,
+            tls,
+            turns: Turns::new(HANDSHAKES_A_TURN),
+        }
+    }
+
+    /// Sets how many TLS handshakes may be worked on before the other tasks of
+    /// the executor have their turn; 8 by default, and at least one.
+    ///
+    /// It counts for clones that are made from now on, all together. It is as
+    /// fair as the executor: one that polls what is woken in order, as smol's
+    /// do.
+    #[must_use]
+    pub fn handshakes_a_turn(mut self, handshakes: usize) -> Self {
+        self.turns = Turns::new(handshakes);
+        self
+    }
+
+    /// Accepts a WebSocket over TLS, as [`Acceptor::accept`] does without.
+    ///
+    /// [`Config::handshake_timeout`](crate::Config::handshake_timeout) is the
+    /// time for both handshakes together.
+    ///
+    /// # Errors
+    ///
+    /// As [`Acceptor::accept`]; [`Error::Tls`] if there is no TLS connection.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the stream.
+    pub async fn accept<S>(
+        &self,
+        stream: S,
+        peer: impl Into<Peer>,
+    ) -> Result<WebSocket<MaybeTls<S>>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.accept_with(stream, peer, |_, _| Decision::accept())
+            .await
+    }
+
+    /// Accepts a WebSocket over TLS if `decide` says so, as
+    /// [`Acceptor::accept_with`] does without.
+    ///
+    /// # Errors
+    ///
+    /// As [`Acceptor::accept_with`]; [`Error::Tls`] if there is no TLS
+    /// connection.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the stream.
+    pub async fn accept_with<S, F>(
+        &self,
+        stream: S,
+        peer: impl Into<Peer>,
+        decide: F,
+    ) -> Result<WebSocket<MaybeTls<S>>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+        F: FnOnce(&Request<'_>, &Peer) -> Decision,
+    {
+        let peer = peer.into();
+        let deadline = self.acceptor.deadline();
+        let stream = Box::pin(self.encrypt(stream, deadline)).await;
+        let stream = stream.inspect_err(|error| debug!(?peer, %error, "no TLS"))?;
+        self.acceptor
+            .accept_until(deadline, stream, peer, true, decide)
+            .await
+    }
+
+    async fn encrypt<S>(&self, stream: S, deadline: Deadline) -> Result<MaybeTls<S>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let tls = futures_rustls::TlsAcceptor::from(self.tls.config().clone());
+        let handshake = self.turns.run(tls.accept(stream).into_fallible());
+        let handshake = async { Ok(handshake.await) };
+        match within(deadline, Timeout::Handshake, handshake).await? {
+            Ok(stream) => Ok(MaybeTls::over(stream)),
+            Err((error, mut stream)) => {
+                // The alert has left, and must not be torn away by a reset.
+                let linger = async { Ok(close(&mut stream).await?) };
+                let limit = Deadline::after(Some(self.acceptor.close_timeout()));
+                let _ = within(limit, Timeout::Close, linger).await;
+                Err(name_handshake_cause(error).into())
+            }
+        }
+    }
+}
+
+const HANDSHAKES_A_TURN: usize = 8;

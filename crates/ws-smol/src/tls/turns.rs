@@ -1,0 +1,170 @@
+//! Taking turns, so that a storm of TLS handshakes does not stop everybody
+//! else.
+
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker, ready},
+};
+
+use async_lock::{Semaphore, SemaphoreGuardArc, futures::AcquireArc};
+
+/// How many handshakes are worked on before the executor has its turn again.
+///
+/// A handshake computes for a millisecond while it is polled. Thousands that
+/// are ready at once would be polled one after the other, and who has long been
+/// connected would wait for all of them. So a poll takes a place, and gives it
+/// back when the executor comes round to it the next time: in each round there
+/// are no more polls than places. Who waits for the peer has no place, so slow
+/// clients are in nobody's way.
+#[derive(Clone, Debug)]
+pub(super) struct Turns(Arc<Semaphore>);
+
+impl Turns {
+    pub(super) fn new(places: usize) -> Self {
+        Self(Arc::new(Semaphore::new(places.max(1))))
+    }
+
+    /// Runs a future in turns.
+    pub(super) async fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        let mut place: Option<SemaphoreGuardArc> = None;
+        let mut queue: Option<Pin<Box<AcquireArc>>> = None;
+        let ready = Arc::new(Ready {
+            is_ready: AtomicBool::new(true),
+            task: Mutex::new(Waker::noop().clone()),
+        });
+        let waker = Waker::from(Arc::clone(&ready));
+        std::future::poll_fn(|cx| {
+            // The executor came round: the place is another's.
+            drop(place.take());
+            ready.set_task(cx.waker());
+            if !ready.is_ready.load(Ordering::Acquire) {
+                return Poll::Pending;
+            }
+            let waiting = queue.get_or_insert_with(|| Box::pin(self.0.acquire_arc()));
+            place = Some(ready!(waiting.as_mut().poll(cx)));
+            queue = None;
+            ready.is_ready.store(false, Ordering::Release);
+            let outcome = future.as_mut().poll(&mut Context::from_waker(&waker));
+            match outcome {
+                Poll::Ready(_) => place = None,
+                Poll::Pending => cx.waker().wake_by_ref(),
+            }
+            outcome
+        })
+        .await
+    }
+}
+
+/// Tells being woken by the stream from being woken for the sake of a place.
+struct Ready {
+    is_ready: AtomicBool,
+    task: Mutex<Waker>,
+}
+
+impl Ready {
+    fn set_task(&self, task: &Waker) {
+        let mut place = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if !place.will_wake(task) {
+            place.clone_from(task);
+        }
+    }
+}
+
+impl Wake for Ready {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.is_ready.store(true, Ordering::Release);
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        task.wake_by_ref();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        cell::{Cell, RefCell},
+        rc::Rc,
+    };
+
+    use smol::{LocalExecutor, future::yield_now};
+
+    use super::*;
+
+    /// Is polled `left` times, and counts how often since the last round.
+    async fn work(left: usize, count: Rc<Cell<usize>>) {
+        for _ in 0..left {
+            count.set(count.get() + 1);
+            yield_now().await;
+        }
+    }
+
+    #[test]
+    fn round_of_the_executor_has_no_more_polls_than_places() {
+        let turns = Turns::new(3);
+        let count = Rc::new(Cell::new(0));
+        let executor = LocalExecutor::new();
+        let tasks: Vec<_> = (0..100)
+            .map(|_| {
+                let (turns, work) = (turns.clone(), work(5, Rc::clone(&count)));
+                executor.spawn(async move { turns.run(work).await })
+            })
+            .collect();
+        let most = Rc::new(Cell::new(0));
+        let rounds = Rc::new(Cell::new(0));
+        let (seen, tick, counted) = (Rc::clone(&most), Rc::clone(&rounds), Rc::clone(&count));
+        let other = executor.spawn(async move {
+            loop {
+                seen.set(seen.get().max(counted.replace(0)));
+                tick.set(tick.get() + 1);
+                yield_now().await;
+            }
+        });
+        smol::block_on(executor.run(async {
+            for task in tasks {
+                task.await;
+            }
+        }));
+        drop(other);
+        // A round ends where the other task stands, not where the places do.
+        assert!(most.get() <= 2 * 3, "{} polls in a round", most.get());
+        assert!(rounds.get() >= 500 / 6, "{} rounds", rounds.get());
+    }
+
+    #[test]
+    fn who_waits_for_the_peer_has_no_place() {
+        let turns = Turns::new(1);
+        let (sender, receiver) = smol::channel::bounded::<()>(1);
+        let log = RefCell::new(Vec::new());
+        let slow = turns.run(async {
+            receiver.recv().await.unwrap();
+            log.borrow_mut().push("slow");
+        });
+        let fast = async {
+            turns.run(yield_now()).await;
+            log.borrow_mut().push("fast");
+            sender.send(()).await.unwrap();
+        };
+        smol::block_on(smol::future::zip(slow, fast));
+        assert_eq!(log.take(), ["fast", "slow"]);
+    }
+
+    #[test]
+    fn dropped_future_gives_its_place_back() {
+        let turns = Turns::new(1);
+        smol::block_on(async {
+            let mut hanging = Box::pin(turns.run(std::future::pending::<()>()));
+            assert_eq!(smol::future::poll_once(&mut hanging).await, None);
+            drop(hanging);
+            turns.run(async {}).await;
+        });
+    }
+}

@@ -1,0 +1,553 @@
+//! TLS over loopback TCP: conversations, refusals, and the end.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use smol::{
+    future::zip,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+use ws_smol::{
+    Acceptor, ClientRequest, ClientTls, CloseCode, Connector, ControlledNetwork, Error, Masking,
+    MaybeTls, Message, OriginPolicy, Peer, ServerTls, Timeout, TlsAcceptor, TlsError, Uri,
+    WebSocket, rustls,
+};
+
+use crate::{
+    certificates::{Ca, Identity, self_signed},
+    support::{Chaotic, Pipe, once, pipe, run},
+};
+
+fn acceptor() -> Acceptor {
+    Acceptor::new(OriginPolicy::SameHost)
+}
+
+fn server_tls(identity: &Identity) -> ServerTls {
+    ServerTls::from_pem(identity.cert.as_bytes(), identity.key.as_bytes()).unwrap()
+}
+
+fn client_tls(ca: &Ca) -> ClientTls {
+    ClientTls::with_ca(ca.pem().as_bytes()).unwrap()
+}
+
+fn connector(ca: &Ca) -> Connector {
+    Connector::new().tls(client_tls(ca))
+}
+
+async fn listen() -> (TcpListener, ClientRequest) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let uri = Uri::parse(&format!("wss://localhost:{port}/")).unwrap();
+    (listener, ClientRequest::new(uri))
+}
+
+type Secured = WebSocket<MaybeTls<TcpStream>>;
+
+/// Lets a client meet a server; returns what came of it on both sides.
+async fn meet(
+    acceptor: &TlsAcceptor,
+    connector: &Connector,
+) -> (Result<Secured, Error>, Result<Secured, Error>) {
+    let (listener, request) = listen().await;
+    let server = async {
+        let (stream, peer) = listener.accept().await.unwrap();
+        acceptor.accept(stream, peer).await
+    };
+    zip(connector.connect(request), server).await
+}
+
+async fn echo<S>(mut websocket: WebSocket<S>) -> WebSocket<S>
+where
+    S: futures_io::AsyncRead + futures_io::AsyncWrite + Unpin,
+{
+    while let Some(message) = websocket.receive().await.unwrap() {
+        websocket.send(&message).await.unwrap();
+    }
+    websocket
+}
+
+async fn talk_and_close<S>(mut websocket: WebSocket<S>)
+where
+    S: futures_io::AsyncRead + futures_io::AsyncWrite + Unpin,
+{
+    for len in [0, 1, 1000, 16 * 1024, 100_000, 3_000_000] {
+        let message = Message::Binary((0..len).map(|i| (i % 251) as u8).collect());
+        websocket.send(&message).await.unwrap();
+        assert_eq!(websocket.receive().await.unwrap(), Some(message));
+    }
+    websocket.close(CloseCode::NORMAL, "").await.unwrap();
+    assert_eq!(websocket.close_status().unwrap().code, 1000);
+}
+
+#[test]
+fn echo_and_a_clean_end_with_both_versions_and_both_flags() {
+    //= MSWS-1.6-3, MSWS-3.1.3-1, MSWS-3.2.3-1
+    let ca = Ca::new("ours");
+    let identity = ca.issue("localhost");
+    let network = ControlledNetwork::new().loopback().require_tls();
+    let acceptor = acceptor()
+        .accept_unmasked_frame(network.clone())
+        .tls(server_tls(&identity));
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let mut roots = rustls::RootCertStore::empty();
+        let pem = ca.pem();
+        let certificate = rustls::pki_types::pem::PemObject::from_pem_slice(pem.as_bytes());
+        roots.add(certificate.unwrap()).unwrap();
+        let config = rustls::ClientConfig::builder_with_provider(Arc::new(
+            rustls::crypto::ring::default_provider(),
+        ))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+        let connector = Connector::new()
+            .tls(ClientTls::from_rustls(Arc::new(config)))
+            .set_mask_to_zero(network.clone());
+        run(async {
+            let (client, server) = meet(&acceptor, &connector).await;
+            let (client, server) = (client.unwrap(), server.unwrap());
+            let Masking::Client(masking) = client.masking() else {
+                panic!("not a client");
+            };
+            assert!(masking.set_mask_to_zero());
+            let Masking::Server(masking) = server.masking() else {
+                panic!("not a server");
+            };
+            assert!(masking.accept_unmasked_frame());
+            let stream = client.stream().unwrap();
+            assert!(stream.is_tls());
+            let tls = stream.tls().unwrap();
+            assert_eq!(tls.protocol_version(), Some(version.version));
+            let server = async {
+                let mut server = echo(server).await;
+                assert!(server.take_frame_counts().zero_key > 0);
+                assert_eq!(server.close_status().unwrap().code, 1000);
+            };
+            zip(talk_and_close(client), server).await;
+        });
+    }
+}
+
+#[test]
+fn flag_that_demands_tls_stays_off_without() {
+    //= MSWS-1.6-3
+    let network = ControlledNetwork::new().loopback().require_tls();
+    for is_under_tls in [false, true] {
+        let (near, far) = pipe(10_000);
+        let mut connector = Connector::new().set_mask_to_zero(network.clone());
+        let mut acceptor = acceptor().accept_unmasked_frame(network.clone());
+        if is_under_tls {
+            (connector, acceptor) = (connector.under_tls(), acceptor.under_tls());
+        }
+        let request = ClientRequest::new(Uri::parse("ws://a/").unwrap());
+        let client = connector.handshake(near, Peer::Local, request);
+        let (client, server) = run(zip(client, acceptor.accept(far, Peer::Local)));
+        let (client, server) = (client.unwrap(), server.unwrap());
+        let (Masking::Client(client), Masking::Server(server)) =
+            (client.masking(), server.masking())
+        else {
+            panic!("other roles");
+        };
+        assert_eq!(client.set_mask_to_zero(), is_under_tls);
+        assert_eq!(server.accept_unmasked_frame(), is_under_tls);
+    }
+}
+
+#[test]
+fn certificates_that_are_wrong_are_refused_by_cause() {
+    let (ca, stranger) = (Ca::new("ours"), Ca::new("theirs"));
+    let wrong = [
+        (ca.issue_between("localhost", 2000, 2001), "Expired"),
+        (ca.issue_between("localhost", 3000, 3001), "NotYetValid"),
+        (ca.issue("elsewhere.example"), "WrongHost"),
+        (self_signed("localhost"), "UnknownIssuer"),
+        (stranger.issue("localhost"), "UnknownIssuer"),
+    ];
+    for (identity, expected) in wrong {
+        run(async {
+            let acceptor = acceptor().tls(server_tls(&identity));
+            let (client, server) = meet(&acceptor, &connector(&ca)).await;
+            let Err(Error::Tls(cause)) = client else {
+                panic!("{client:?}");
+            };
+            assert_eq!(cause_of(&cause), expected, "{cause:?}");
+            assert!(!Error::Tls(cause).is_temporary());
+            assert!(
+                matches!(
+                    server,
+                    Err(Error::Tls(TlsError::Alert { .. }) | Error::Io(_))
+                ),
+                "{server:?}"
+            );
+        });
+    }
+}
+
+/// Names the variant that a refused certificate leads to.
+fn cause_of(error: &TlsError) -> &'static str {
+    match error {
+        TlsError::Expired(_) => "Expired",
+        TlsError::NotYetValid(_) => "NotYetValid",
+        TlsError::WrongHost(_) => "WrongHost",
+        TlsError::UnknownIssuer(_) => "UnknownIssuer",
+        _ => "another",
+    }
+}
+
+#[test]
+fn mutual_tls_lets_in_who_has_a_certificate() {
+    let ca = Ca::new("ours");
+    let (server, client) = (ca.issue("localhost"), ca.issue("client"));
+    let stranger = Ca::new("theirs").issue("client");
+    let tls = ServerTls::builder()
+        .identity(server.cert.as_bytes(), server.key.as_bytes())
+        .client_ca(ca.pem().as_bytes())
+        .build()
+        .unwrap();
+    let acceptor = acceptor().tls(tls);
+    let with = |identity: &Identity| {
+        let pem = ca.pem();
+        let builder = ClientTls::builder()
+            .ca(pem.as_bytes())
+            .identity(identity.cert.as_bytes(), identity.key.as_bytes());
+        Connector::new().tls(builder.build().unwrap())
+    };
+    run(async {
+        let (client, server) = meet(&acceptor, &with(&client)).await;
+        let server = server.unwrap();
+        let certificates = server.stream().unwrap().tls().unwrap().peer_certificates();
+        assert_eq!(certificates.unwrap().len(), 1);
+        drop(client.unwrap());
+
+        let (client, server) = meet(&acceptor, &connector(&ca)).await;
+        for outcome in [client, server] {
+            assert!(
+                matches!(outcome, Err(Error::Tls(TlsError::NoClientCertificate(_)))),
+                "{outcome:?}"
+            );
+        }
+        let (client, server) = meet(&acceptor, &with(&stranger)).await;
+        assert!(
+            matches!(server, Err(Error::Tls(TlsError::UnknownIssuer(_)))),
+            "{server:?}"
+        );
+        assert!(
+            matches!(client, Err(Error::Tls(TlsError::Alert { .. }))),
+            "{client:?}"
+        );
+    });
+}
+
+#[test]
+fn plaintext_on_the_port_of_tls_is_named() {
+    let ca = Ca::new("ours");
+    let acceptor = acceptor().tls(server_tls(&ca.issue("localhost")));
+    run(async {
+        let (listener, request) = listen().await;
+        let uri = Uri::parse(&request.uri().to_string().replace("wss:", "ws:")).unwrap();
+        let server = async {
+            let (stream, peer) = listener.accept().await.unwrap();
+            acceptor.accept(stream, peer).await
+        };
+        let connector = Connector::new();
+        let client = connector.connect(ClientRequest::new(uri));
+        let (client, server) = zip(client, server).await;
+        assert!(client.is_err());
+        assert!(
+            matches!(server, Err(Error::Tls(TlsError::NotTls(_)))),
+            "{server:?}"
+        );
+    });
+}
+
+#[test]
+fn tls_with_a_server_of_plain_http_is_named() {
+    let ca = Ca::new("ours");
+    run(async {
+        let (listener, request) = listen().await;
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // As a server answers that takes the first line for a bad request.
+            let answer = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+            let mut rest = Vec::new();
+            let _ = stream.read_to_end(&mut rest).await;
+        };
+        let connector = connector(&ca);
+        let (client, ()) = zip(connector.connect(request), server).await;
+        assert!(
+            matches!(client, Err(Error::Tls(TlsError::NotTls(_)))),
+            "{client:?}"
+        );
+    });
+}
+
+#[test]
+fn garbage_and_a_handshake_that_breaks_off_fail_the_server_alone() {
+    let ca = Ca::new("ours");
+    let acceptor = acceptor().tls(server_tls(&ca.issue("localhost")));
+    run(async {
+        for garbage in [
+            &b"\0\0\0\0\0\0\0\0"[..],
+            b"\x16\x03\x01\0\x05\x01\xff\xff\xff\xff",
+        ] {
+            let (mut near, far) = pipe(100_000);
+            near.write_all(garbage).await.unwrap();
+            let accept = acceptor.accept(far, Peer::Local);
+            let read = async {
+                let mut answer = Vec::new();
+                near.read_to_end(&mut answer).await.unwrap();
+                near.close().await.unwrap();
+                // Nothing, or an alert.
+                assert!(answer.first().is_none_or(|kind| *kind == 21));
+            };
+            let (outcome, ()) = zip(accept, read).await;
+            assert!(matches!(outcome, Err(Error::Tls(_))), "{outcome:?}");
+        }
+        let hello = client_hello(&ca).await;
+        for end in 0..hello.len() {
+            let (mut near, far) = pipe(100_000);
+            near.write_all(&hello[..end]).await.unwrap();
+            drop(near);
+            let outcome = acceptor.accept(far, Peer::Local).await;
+            assert!(
+                matches!(outcome, Err(Error::Tls(TlsError::EndedInHandshake))),
+                "{end}: {outcome:?}"
+            );
+        }
+    });
+}
+
+/// Returns what a client sends first.
+async fn client_hello(ca: &Ca) -> Vec<u8> {
+    let (listener, request) = listen().await;
+    let server = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut hello = vec![0; 5];
+        stream.read_exact(&mut hello).await.unwrap();
+        let len = usize::from(u16::from_be_bytes([hello[3], hello[4]]));
+        hello.resize(5 + len, 0);
+        stream.read_exact(&mut hello[5..]).await.unwrap();
+        hello
+    };
+    let connector = connector(ca);
+    let (client, hello) = zip(connector.connect(request), server).await;
+    assert!(client.is_err());
+    hello
+}
+
+#[test]
+fn handshake_deadline_covers_tls() {
+    let ca = Ca::new("ours");
+    let timeout = Duration::from_millis(20);
+    run(async {
+        let acceptor = acceptor()
+            .handshake_timeout(timeout)
+            .tls(server_tls(&ca.issue("localhost")));
+        let (_near, far) = pipe(1000);
+        let outcome = acceptor.accept(far, Peer::Local).await;
+        assert!(matches!(outcome, Err(Error::Timeout(Timeout::Handshake))));
+
+        let (_listener, request) = listen().await;
+        let connector = connector(&ca).handshake_timeout(timeout);
+        let outcome = connector.connect(request).await;
+        assert!(matches!(outcome, Err(Error::Timeout(Timeout::Handshake))));
+    });
+}
+
+/// Makes a connection whose bytes go through `forward`: from the server's end
+/// of a pipe to the client's end of another.
+async fn through<T>(
+    talk: impl AsyncFnOnce(Secured, WebSocket<MaybeTls<Pipe>>) -> T,
+    forward: impl AsyncFnOnce(TcpStream, Pipe),
+) -> T {
+    let ca = Ca::new("ours");
+    let acceptor = acceptor().tls(server_tls(&ca.issue("localhost")));
+    let (listener, request) = listen().await;
+    let (near, far) = pipe(100_000);
+    let forward = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        forward(stream, near).await;
+    };
+    let connector = connector(&ca);
+    let talk = async {
+        let client = connector.connect(request);
+        let (client, server) = zip(client, acceptor.accept(far, Peer::Local)).await;
+        talk(client.unwrap(), server.unwrap()).await
+    };
+    zip(forward, talk).await.1
+}
+
+/// Copies up to the end of the one, or until the other is gone.
+async fn copy(
+    mut from: impl smol::io::AsyncRead + Unpin,
+    mut to: impl smol::io::AsyncWrite + Unpin,
+) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut buffer = [0; 1000];
+    while let Ok(len @ 1..) = from.read(&mut buffer).await {
+        all.extend_from_slice(&buffer[..len]);
+        if to.write_all(&buffer[..len]).await.is_err() {
+            break;
+        }
+    }
+    let _ = to.close().await;
+    all
+}
+
+/// Returns types and lengths of the records in what one side has sent.
+fn records(mut bytes: &[u8]) -> Vec<(u8, usize)> {
+    let mut records = Vec::new();
+    while let [kind, _, _, high, low, rest @ ..] = bytes {
+        let len = usize::from(u16::from_be_bytes([*high, *low]));
+        records.push((*kind, len));
+        bytes = &rest[len..];
+    }
+    records
+}
+
+#[test]
+fn close_and_then_close_notify_and_then_the_end_on_both_sides() {
+    run(through(
+        async |mut client, mut server| {
+            let client = async {
+                client.close(CloseCode::NORMAL, "").await.unwrap();
+                assert!(client.stream().is_none());
+            };
+            let server = async {
+                assert_eq!(server.receive().await.unwrap(), None);
+            };
+            zip(client, server).await;
+        },
+        async |stream, near| {
+            let (from_server, to_server) = smol::io::split(near);
+            let to_client = stream.clone();
+            let (sent, answered) = zip(copy(stream, to_server), copy(from_server, to_client)).await;
+            // The Close and close_notify are the last two records of each, and
+            // encrypted ones; an alert has one byte for its inner type, two for
+            // itself and 16 for the tag.
+            for bytes in [sent, answered] {
+                let records = records(&bytes);
+                let [.., close, notify] = &records[..] else {
+                    panic!("{records:?}");
+                };
+                assert_eq!((close.0, *notify), (23, (23, 19)), "{records:?}");
+            }
+        },
+    ));
+}
+
+#[test]
+fn end_without_close_notify_is_told_from_an_end() {
+    run(through(
+        async |mut client, mut server| {
+            server.send("the first half").await.unwrap();
+            assert!(client.receive().await.unwrap().is_some());
+            drop(server);
+            let error = client.receive().await.unwrap_err();
+            assert!(
+                matches!(error, Error::Tls(TlsError::Truncated)),
+                "{error:?}"
+            );
+            assert!(error.is_temporary());
+            assert_eq!(client.close_status().unwrap().code, 1006);
+        },
+        async |stream, near| {
+            let (from_server, to_server) = smol::io::split(near);
+            let to_client = stream.clone();
+            zip(copy(stream, to_server), copy(from_server, to_client)).await;
+        },
+    ));
+}
+
+#[test]
+fn end_without_close_notify_after_both_closes_is_an_end() {
+    let ca = Ca::new("ours");
+    let identity = ca.issue("localhost");
+    run(async {
+        let acceptor = acceptor().tls(server_tls(&identity));
+        let (client, server) = meet(&acceptor, &connector(&ca)).await;
+        let (mut client, mut server) = (client.unwrap(), server.unwrap());
+        let raw = server.stream().unwrap().get_ref().clone();
+        let server = async {
+            // The reply to the Close is sent, and the transport cut off.
+            let message = once(server.receive()).await;
+            assert!(message.is_none() || matches!(message, Some(Ok(None))));
+            let _ = server.receive().await;
+            let _ = raw.shutdown(std::net::Shutdown::Both);
+        };
+        let (outcome, ()) = zip(client.close(CloseCode::NORMAL, ""), server).await;
+        outcome.unwrap();
+    });
+}
+
+#[test]
+fn transport_that_gives_and_takes_little_carries_tls() {
+    let ca = Ca::new("ours");
+    let acceptor = acceptor().tls(server_tls(&ca.issue("localhost")));
+    for seed in 1..4 {
+        run(async {
+            let (listener, request) = listen().await;
+            let server = async {
+                let (stream, peer) = listener.accept().await.unwrap();
+                let stream = Chaotic::new(stream, seed, 1 << (4 * seed));
+                let stream = stream.without_interruptions();
+                echo(acceptor.accept(stream, peer).await.unwrap()).await
+            };
+            let client = async {
+                let client = connector(&ca).connect(request).await.unwrap();
+                talk_and_close(client).await;
+            };
+            zip(server, client).await;
+        });
+    }
+}
+
+#[test]
+fn storm_of_handshakes_comes_through() {
+    let ca = Ca::new("ours");
+    let acceptor = acceptor()
+        .tls(server_tls(&ca.issue("localhost")))
+        .handshakes_a_turn(2);
+    run(async {
+        let meetings: Vec<_> = (0..50)
+            .map(|_| {
+                let (acceptor, connector) = (acceptor.clone(), connector(&ca));
+                smol::spawn(async move {
+                    let (client, server) = meet(&acceptor, &connector).await;
+                    let (mut client, mut server) = (client.unwrap(), server.unwrap());
+                    client.send("there").await.unwrap();
+                    assert!(server.receive().await.unwrap().is_some());
+                })
+            })
+            .collect();
+        for meeting in meetings {
+            meeting.await;
+        }
+    });
+}
+
+#[test]
+fn plain_urls_have_the_same_type() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let server = async {
+            let (stream, peer) = listener.accept().await.unwrap();
+            acceptor().accept(MaybeTls::from(stream), peer).await
+        };
+        let (client, server) = zip(ws_smol::connect(&url), server).await;
+        let (client, server): (Secured, Secured) = (client.unwrap(), server.unwrap());
+        assert!(!client.stream().unwrap().is_tls());
+        assert!(server.stream().unwrap().tls().is_none());
+    });
+}
+
+#[test]
+fn futures_can_be_sent_to_other_threads() {
+    fn is_send(_: impl Future + Send) {}
+    let ca = Ca::new("ours");
+    let acceptor = acceptor().tls(server_tls(&ca.issue("localhost")));
+    is_send(acceptor.accept(smol::io::Cursor::new(Vec::new()), Peer::Local));
+    is_send(connector(&ca).connect(ClientRequest::new(Uri::parse("wss://a/").unwrap())));
+}

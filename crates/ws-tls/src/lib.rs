@@ -1,0 +1,37 @@
+//! TLS for WebSocket endpoints, without sockets: configurations of [rustls] made of PEM, errors by cause, and
+//! a [`Session`] that takes bytes and gives bytes.
+//!
+//! It opens no connection and knows nothing of WebSocket; it is the one crate here that knows the version of rustls, and
+//! re-exports it for those who configure more than it does.
+//!
+//! ```no_run
+//! use ws_tls::{ClientTls, ServerTls, server_name};
+//!
+//! let server = ServerTls::from_pem(&std::fs::read("server.pem")?, &std::fs::read("server-key.pem")?)?;
+//! let client = ClientTls::with_ca(&std::fs::read("ca.pem")?)?;
+//! let name = server_name("intranet.example")?;
+//! # let _ = (server, client, name);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Both sides offer the protocol `http/1.1` (ALPN), which is the one that WebSocket begins with, and resume sessions. The
+//! provider of cryptography is ring, unless the application brings another.
+
+mod client;
+mod error;
+mod name;
+mod pem;
+mod records;
+mod server;
+mod session;
+
+pub use client::{ClientTls, ClientTlsBuilder};
+pub use error::{TlsConfigError, TlsError};
+pub use name::server_name;
+pub use records::Records;
+pub use rustls;
+pub use server::{ServerTls, ServerTlsBuilder};
+pub use session::Session;
+
+/// The protocol that a WebSocket connection begins with (RFC 7301 section 6).
+const ALPN: &[u8] = b"http/1.1";
