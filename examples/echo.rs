@@ -17,7 +17,7 @@ use std::{
 };
 
 use lexopt::{Arg, Parser, ValueExt as _};
-use ws_handshake::DeflatePolicy;
+use ws_handshake::{DeflatePolicy, proxy::TrustedProxies};
 use ws_proto::{ControlledNetwork, Limits};
 
 const HELP: &str = "
@@ -42,8 +42,12 @@ Usage: echo [OPTIONS]
                                    may be given several times
   --drain SECONDS                  on a signal, send Closes over this time, and wait for
                                    replies 5 s longer (default: 0)
+  --proxy-protocol CIDR            believe proxies in this network, which must then speak
+                                   the PROXY protocol; may be given several times; on mio
   -v, --verbose                    log what happens to every connection
   -h, --help                       print this
+
+GET /address answers with the client's address, as the server sees it.
 
 Unmasked frames are for controlled networks only: no proxy on the path, no path
 over the Internet.
@@ -59,6 +63,8 @@ struct Options {
     deflate: Option<DeflatePolicy>,
     drain: Duration,
     accept_unmasked_frame: ControlledNetwork,
+    /// `None` to read no headers of the PROXY protocol.
+    proxies: Option<TrustedProxies>,
     is_verbose: bool,
 }
 
@@ -88,6 +94,9 @@ fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
         Adapter::Smol if options.mode != Mode::Echo || options.threads != 1 => {
             Err("--mode and --threads are for the adapter mio".into())
         }
+        Adapter::Smol if options.proxies.is_some() => {
+            Err("--proxy-protocol is for the adapter mio".into())
+        }
         Adapter::Mio => on_mio::serve(options),
         Adapter::Smol => on_smol::serve(options),
     }
@@ -104,6 +113,7 @@ impl Options {
             deflate: None,
             drain: Duration::ZERO,
             accept_unmasked_frame: ControlledNetwork::new(),
+            proxies: None,
             is_verbose: false,
         };
         let mut arguments = Parser::from_env();
@@ -128,6 +138,10 @@ impl Options {
                 Arg::Long("accept-unmasked-frame-in") => {
                     let network = arguments.value()?.parse()?;
                     options.accept_unmasked_frame = options.accept_unmasked_frame.network(network);
+                }
+                Arg::Long("proxy-protocol") => {
+                    let proxies = options.proxies.take().unwrap_or_default();
+                    options.proxies = Some(proxies.network(arguments.value()?.parse()?));
                 }
                 Arg::Short('v') | Arg::Long("verbose") => options.is_verbose = true,
                 argument => return Err(examples::unexpected(argument, HELP)),
@@ -169,7 +183,7 @@ mod on_mio {
 
     use ws_mio::{
         Backpressure, CloseCode, Config, Decision, Drain, Handler, Incoming, Listener, Message,
-        OriginPolicy, Peer, Prepared, Refused, Server,
+        OriginPolicy, Peer, Prepared, ProxyProtocol, Refused, Server,
     };
 
     use super::{Mode, Options, REPLIES, announce};
@@ -191,12 +205,23 @@ mod on_mio {
             .saturating_add(longest)
             .saturating_add(ws_proto::MAX_HEADER_LEN);
         let drain = Drain::new(options.drain, options.drain + REPLIES);
+        if options.proxies.is_some() && options.listen.starts_with("unix:") {
+            return Err("--proxy-protocol is for TCP".into());
+        }
         #[cfg(unix)]
         if let Some(path) = options.listen.strip_prefix("unix:") {
             let listener = mio::net::UnixListener::bind(path)?;
             let _remove = Remove(path);
             let server = Server::with_listener(listener, config)?;
             return run(server, &options.listen, options.mode, &drain);
+        }
+        if let Some(proxies) = options.proxies {
+            let listener = std::net::TcpListener::bind(options.listen)?;
+            let address = format!("ws://{}", listener.local_addr()?);
+            listener.set_nonblocking(true)?;
+            let listener = ProxyProtocol::new(mio::net::TcpListener::from_std(listener), proxies);
+            let server = Server::with_listener(listener, config)?;
+            return run(server, &address, options.mode, &drain);
         }
         let server = Server::bind(options.listen, config)?;
         let address = format!("ws://{}", server.local_addr()?);
@@ -243,7 +268,7 @@ mod on_mio {
         type Data = ();
 
         fn on_request<'r>(&mut self, incoming: Incoming<'r>) -> Decision<'r, ()> {
-            match examples::answer(incoming.request()) {
+            match examples::answer(incoming.request(), incoming.peer_address()) {
                 Some(response) => response.into(),
                 None => incoming.decide(),
             }
@@ -374,8 +399,12 @@ mod on_smol {
         }
     }
 
-    fn decide(request: &Request<'_>, _: &Peer) -> Decision {
-        match examples::answer(request) {
+    fn decide(request: &Request<'_>, peer: &Peer) -> Decision {
+        let address = match peer {
+            Peer::Address(address) => Some(*address),
+            _ => None,
+        };
+        match examples::answer(request, address) {
             Some(response) => Decision::respond(response),
             None => Decision::accept(),
         }

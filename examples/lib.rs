@@ -3,6 +3,7 @@
 
 use std::{
     error::Error,
+    net::SocketAddr,
     process::{self, ExitCode},
 };
 
@@ -147,9 +148,10 @@ pub fn log_to_stderr(is_verbose: bool) {
 /// Answers a request that does not want a WebSocket; `None` for one that does,
 /// well or badly.
 ///
-/// Browsers get a page that connects back.
+/// Browsers get a page that connects back, and `/address` tells where the
+/// client is.
 #[must_use]
-pub fn answer(request: &Request<'_>) -> Option<Response> {
+pub fn answer(request: &Request<'_>, peer: Option<SocketAddr>) -> Option<Response> {
     if request.is_upgrade() || request.header("Sec-WebSocket-Key").is_some() {
         return None;
     }
@@ -158,6 +160,10 @@ pub fn answer(request: &Request<'_>) -> Option<Response> {
     }
     Some(match (request.method(), request.path()) {
         ("GET", "/favicon.ico") => Response::new(404),
+        ("GET", "/address") => {
+            let address = peer.map_or_else(|| "none".to_owned(), |peer| peer.to_string());
+            Response::new(200).body(address)
+        }
         ("GET", _) => page().unwrap_or_else(|_| Response::new(500)),
         _ => Response::new(405),
     })
@@ -182,7 +188,7 @@ mod tests {
 
     fn answer_to(request: &str) -> Option<(u16, String)> {
         let request = Request::parse(request.as_bytes(), &HeadLimits::default()).unwrap();
-        let response = answer(&request)?;
+        let response = answer(&request, None)?;
         let mut bytes = Vec::new();
         response.write_to(&mut bytes);
         Some((response.status(), String::from_utf8(bytes).unwrap()))

@@ -10,6 +10,7 @@ mod certs;
 mod features;
 mod fuzz;
 mod interop;
+mod proxies;
 mod spec;
 mod tool;
 mod vectors;
@@ -122,6 +123,12 @@ const COMMANDS: &[Command] = &[
         summary: "talk with other WebSocket implementations: Python, Node.js, Chromium",
         help: interop::HELP,
         run: interop::run,
+    },
+    Command {
+        name: "proxies",
+        summary: "put real proxies in front of the example server and client",
+        help: proxies::HELP,
+        run: proxies::run,
     },
     Command {
         name: "bench",

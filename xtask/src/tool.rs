@@ -297,7 +297,7 @@ pub(crate) fn wait_at_most(
 }
 
 /// SIGTERM: the standard library can only kill.
-fn terminate(child: &Child) -> Result<(), Failure> {
+pub(crate) fn terminate(child: &Child) -> Result<(), Failure> {
     let status = Command::new("kill")
         .args(["-TERM", &child.id().to_string()])
         .status()?;
