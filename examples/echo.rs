@@ -7,17 +7,26 @@
 //! ```
 //!
 //! Then open <http://127.0.0.1:9001/>, or talk to it with the example `client`.
+//! Over TLS, with certificates that `cargo xtask certs` makes:
+//!
+//! ```sh
+//! cargo run --release -p examples --bin echo -- --tls-cert server.pem --tls-key server-key.pem
+//! cargo run --release -p examples --bin client -- --ca ca.pem wss://localhost:9001/
+//! ```
 
 use std::{
     error::Error,
     fmt::Display,
     io::{self, Write as _},
+    path::PathBuf,
     process::ExitCode,
 };
 
+use examples::TlsFiles;
 use lexopt::{Arg, Parser, ValueExt as _};
 use ws_handshake::DeflatePolicy;
 use ws_proto::{ControlledNetwork, Limits};
+use ws_tls::ServerTls;
 
 const HELP: &str = "
 An echo server.
@@ -26,7 +35,12 @@ Usage: echo [OPTIONS]
 
   --listen ADDRESS:PORT            where to listen; port 0 is any free one
                                    (default: 127.0.0.1:9001)
-  --listen unix:PATH               listen on a Unix-domain socket instead; on mio
+  --listen unix:PATH               listen on a Unix-domain socket instead
+  --tls-cert FILE                  speak TLS, and show this certificate (PEM; behind it
+                                   those that lead to the authority's)
+  --tls-key FILE                   its private key (PEM)
+  --client-ca FILE                 serve clients with a certificate by this authority,
+                                   and nobody else (PEM)
   --adapter mio|smol               which event loop to run on (default: mio)
   --mode echo|broadcast            whether a message goes back to its sender, or to
                                    every open connection, its sender too; on mio
@@ -49,6 +63,7 @@ over the Internet.
 #[derive(Debug)]
 struct Options {
     listen: String,
+    tls: Option<ServerTls>,
     adapter: Adapter,
     mode: Mode,
     threads: usize,
@@ -72,7 +87,7 @@ enum Mode {
 }
 
 fn main() -> ExitCode {
-    examples::finish(Options::from_arguments().map_err(Box::from).and_then(serve))
+    examples::finish(Options::from_arguments().and_then(serve))
 }
 
 fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -87,9 +102,10 @@ fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
 }
 
 impl Options {
-    fn from_arguments() -> Result<Self, lexopt::Error> {
+    fn from_arguments() -> Result<Self, Box<dyn Error + Send + Sync>> {
         let mut options = Self {
             listen: "127.0.0.1:9001".to_owned(),
+            tls: None,
             adapter: Adapter::Mio,
             mode: Mode::Echo,
             threads: 1,
@@ -98,10 +114,14 @@ impl Options {
             accept_unmasked_frame: ControlledNetwork::new(),
             is_verbose: false,
         };
+        let mut files = TlsFiles::default();
         let mut arguments = Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
                 Arg::Long("listen") => options.listen = arguments.value()?.string()?,
+                Arg::Long("tls-cert") => files.cert = Some(PathBuf::from(arguments.value()?)),
+                Arg::Long("tls-key") => files.key = Some(PathBuf::from(arguments.value()?)),
+                Arg::Long("client-ca") => files.ca = Some(PathBuf::from(arguments.value()?)),
                 Arg::Long("adapter") => {
                     options.adapter = arguments.value()?.parse_with(Adapter::parse)?;
                 }
@@ -119,9 +139,10 @@ impl Options {
                     options.accept_unmasked_frame = options.accept_unmasked_frame.network(network);
                 }
                 Arg::Short('v') | Arg::Long("verbose") => options.is_verbose = true,
-                argument => return Err(examples::unexpected(argument, HELP)),
+                argument => return Err(examples::unexpected(argument, HELP).into()),
             }
         }
+        options.tls = files.server()?;
         Ok(options)
     }
 }
@@ -153,14 +174,28 @@ fn announce(address: impl Display) -> io::Result<()> {
     out.flush()
 }
 
+/// Removes the file of a Unix-domain socket, which would keep the next server
+/// from binding to it.
+#[cfg(unix)]
+struct Remove<'a>(&'a str);
+
+#[cfg(unix)]
+impl Drop for Remove<'_> {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.0);
+    }
+}
+
 mod on_mio {
     use std::error::Error;
 
     use ws_mio::{
         Backpressure, CloseCode, Config, Decision, Handler, Incoming, Listener, Message,
-        OriginPolicy, Peer, Prepared, Refused, Server,
+        OriginPolicy, Peer, Prepared, Refused, Server, TlsListener,
     };
 
+    #[cfg(unix)]
+    use super::Remove;
     use super::{Mode, Options, announce};
 
     pub(super) fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -183,12 +218,31 @@ mod on_mio {
         if let Some(path) = options.listen.strip_prefix("unix:") {
             let listener = mio::net::UnixListener::bind(path)?;
             let _remove = Remove(path);
-            let server = Server::with_listener(listener, config)?;
-            return run(server, &options.listen, options.mode);
+            return match &options.tls {
+                None => run(
+                    Server::with_listener(listener, config)?,
+                    &options.listen,
+                    options.mode,
+                ),
+                Some(tls) => run(
+                    Server::with_listener(TlsListener::new(listener, tls), config)?,
+                    &options.listen,
+                    options.mode,
+                ),
+            };
         }
-        let server = Server::bind(options.listen, config)?;
-        let address = format!("ws://{}", server.local_addr()?);
-        run(server, &address, options.mode)
+        match &options.tls {
+            None => {
+                let server = Server::bind(options.listen, config)?;
+                let address = format!("ws://{}", server.local_addr()?);
+                run(server, &address, options.mode)
+            }
+            Some(tls) => {
+                let server = Server::bind_tls(options.listen, tls, config)?;
+                let address = format!("wss://{}", server.local_addr()?);
+                run(server, &address, options.mode)
+            }
+        }
     }
 
     fn run<L>(
@@ -208,18 +262,6 @@ mod on_mio {
         announce(address)?;
         server.run_with(|_| Echo { mode })?;
         Ok(())
-    }
-
-    /// Removes the file of a Unix-domain socket, which would keep the next
-    /// server from binding to it.
-    #[cfg(unix)]
-    struct Remove<'a>(&'a str);
-
-    #[cfg(unix)]
-    impl Drop for Remove<'_> {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_file(self.0);
-        }
     }
 
     struct Echo {
@@ -248,16 +290,21 @@ mod on_mio {
 }
 
 mod on_smol {
-    use std::{convert::Infallible, error::Error, net::SocketAddr, rc::Rc, time::Duration};
+    use std::{convert::Infallible, error::Error, io, rc::Rc, time::Duration};
 
     use smol::{
         LocalExecutor, Timer,
         channel::{Receiver, Sender, bounded},
         future,
-        net::{TcpListener, TcpStream},
+        io::{AsyncRead, AsyncWrite},
+        net::TcpListener,
     };
-    use ws_smol::{Acceptor, CloseCode, Decision, OriginPolicy, Peer, Request, WebSocket};
+    use ws_smol::{
+        Acceptor, CloseCode, Decision, OriginPolicy, Peer, Request, TlsAcceptor, WebSocket,
+    };
 
+    #[cfg(unix)]
+    use super::Remove;
     use super::{Options, announce};
 
     pub(super) fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -273,6 +320,10 @@ mod on_smol {
         if let Some(policy) = options.deflate {
             acceptor = acceptor.deflate(policy);
         }
+        let (scheme, acceptor) = match options.tls {
+            None => ("ws", Accepting::Plain(acceptor)),
+            Some(tls) => ("wss", Accepting::Tls(acceptor.tls(tls))),
+        };
         let server = Rc::new(Server {
             acceptor,
             stopped,
@@ -280,9 +331,30 @@ mod on_smol {
         });
         let executor = LocalExecutor::new();
         smol::block_on(executor.run(async {
-            let listener = TcpListener::bind(options.listen).await?;
-            announce(format_args!("ws://{}", listener.local_addr()?))?;
-            server.accept(listener, &executor).await;
+            #[cfg(unix)]
+            if let Some(path) = options.listen.strip_prefix("unix:") {
+                let listener = smol::net::unix::UnixListener::bind(path)?;
+                let _remove = Remove(path);
+                announce(&options.listen)?;
+                let accept = async || {
+                    let (stream, _) = listener.accept().await?;
+                    Ok((stream, Peer::Local))
+                };
+                server.serve(accept, &executor).await;
+                drop(server);
+                let _ = all_gone.recv().await;
+                return Ok(());
+            }
+            let listener = TcpListener::bind(&options.listen).await?;
+            announce(format_args!("{scheme}://{}", listener.local_addr()?))?;
+            let accept = async || {
+                let (stream, peer) = listener.accept().await?;
+                // A small frame is not to wait for the acknowledgement of the
+                // last; of a client that is gone already, nothing is to wait.
+                let _ = stream.set_nodelay(true);
+                Ok((stream, Peer::from(peer)))
+            };
+            server.serve(accept, &executor).await;
             drop(server);
             let _ = all_gone.recv().await;
             Ok(())
@@ -291,20 +363,32 @@ mod on_smol {
 
     /// What all connections share.
     struct Server {
-        acceptor: Acceptor,
+        acceptor: Accepting,
         stopped: Receiver<Infallible>,
         _open: Sender<Infallible>,
     }
 
+    enum Accepting {
+        Plain(Acceptor),
+        Tls(TlsAcceptor),
+    }
+
     impl Server {
-        async fn accept<'a>(self: &Rc<Self>, listener: TcpListener, executor: &LocalExecutor<'a>) {
-            while let Some(accepted) = self.until_stopped(listener.accept()).await {
+        /// Echoes on every stream that `accept` returns, until it is stopped.
+        async fn serve<'a, S>(
+            self: &Rc<Self>,
+            accept: impl AsyncFn() -> io::Result<(S, Peer)>,
+            executor: &LocalExecutor<'a>,
+        ) where
+            S: AsyncRead + AsyncWrite + Unpin + 'a,
+        {
+            while let Some(accepted) = self.until_stopped(accept()).await {
                 match accepted {
                     Ok((stream, peer)) => {
                         let server = Rc::clone(self);
                         let echo = async move {
                             if let Err(error) = server.echo(stream, peer).await {
-                                tracing::debug!(%peer, error = &error as &dyn Error, "over");
+                                tracing::debug!(?peer, error = &error as &dyn Error, "over");
                             }
                         };
                         executor.spawn(echo).detach();
@@ -318,10 +402,29 @@ mod on_smol {
             }
         }
 
-        async fn echo(&self, stream: TcpStream, peer: SocketAddr) -> Result<(), ws_smol::Error> {
-            // A small frame is not to wait for the acknowledgement of the last.
-            stream.set_nodelay(true)?;
-            let handshake = self.acceptor.accept_with(stream, peer, decide);
+        async fn echo<S>(&self, stream: S, peer: Peer) -> Result<(), ws_smol::Error>
+        where
+            S: AsyncRead + AsyncWrite + Unpin,
+        {
+            match &self.acceptor {
+                Accepting::Plain(acceptor) => {
+                    let handshake = acceptor.accept_with(stream, peer, decide);
+                    self.echo_after(handshake).await
+                }
+                Accepting::Tls(acceptor) => {
+                    let handshake = acceptor.accept_with(stream, peer, decide);
+                    self.echo_after(handshake).await
+                }
+            }
+        }
+
+        async fn echo_after<S>(
+            &self,
+            handshake: impl Future<Output = Result<WebSocket<S>, ws_smol::Error>>,
+        ) -> Result<(), ws_smol::Error>
+        where
+            S: AsyncRead + AsyncWrite + Unpin,
+        {
             let Some(websocket) = self.until_stopped(handshake).await else {
                 return Ok(());
             };
@@ -350,7 +453,10 @@ mod on_smol {
         }
     }
 
-    async fn talk(websocket: &mut WebSocket<TcpStream>) -> Result<(), ws_smol::Error> {
+    async fn talk<S>(websocket: &mut WebSocket<S>) -> Result<(), ws_smol::Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         while websocket
             .receive_with(|message, replies| replies.queue(message))
             .await?
