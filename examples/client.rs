@@ -1,4 +1,4 @@
-//! A client for any `ws://` URL: type lines to send them as text and see what
+//! A client for any `ws://` or `wss://` URL: type lines to send them as text and see what
 //! comes back, or send a file and get the reply.
 //!
 //! ```sh
@@ -16,17 +16,17 @@ use std::{
     process::ExitCode,
 };
 
+use examples::TlsFiles;
 use lexopt::{Arg, Parser, ValueExt as _};
 use smol::{
     Unblock, fs, future,
-    io::{AsyncBufReadExt as _, BufReader},
-    net::TcpStream,
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader},
     stream::{Stream as _, StreamExt as _},
 };
 use ws_proto::OpCode;
 use ws_smol::{
-    ClientRequest, CloseCode, Connector, HttpResponse, Limits, MaybeTls, Message, MessageRef, Uri,
-    WebSocket,
+    ClientRequest, ClientTls, CloseCode, Connector, HttpResponse, Limits, Message, MessageRef,
+    Proxy, Uri, WebSocket,
 };
 
 const HELP: &str = "
@@ -46,6 +46,12 @@ closes the connection.
                            times
   --deflate[=PARAMETERS]   offer to compress; PARAMETERS are what to ask for, as in
                            server_no_context_takeover,client_max_window_bits=10
+  --ca FILE                trust certificates by this authority, and no others, with
+                           wss:// (PEM); without it, those that the system trusts
+  --cert FILE              show this certificate to a server that asks for one (PEM)
+  --key FILE               its private key (PEM)
+  --proxy URL              go through this proxy: http:// or socks5://, with
+                           USER:PASSWORD@ if it asks for them
   --set-mask-to-zero       mask with the key 00 00 00 00, for controlled networks
   --max-message BYTES      the longest message to take (default: 16 MiB)
   -h, --help               print this
@@ -54,6 +60,8 @@ closes the connection.
 #[derive(Debug)]
 struct Options {
     request: ClientRequest,
+    tls: Option<ClientTls>,
+    proxy: Option<Proxy>,
     send: Option<PathBuf>,
     is_text: bool,
     set_mask_to_zero: bool,
@@ -70,6 +78,7 @@ impl Options {
         let (mut url, mut subprotocols, mut headers) = (None, Vec::new(), Vec::new());
         let (mut send, mut is_text, mut set_mask_to_zero) = (None, false, false);
         let (mut offer, mut limits) = (None, Limits::default());
+        let (mut files, mut proxy) = (TlsFiles::default(), None);
         let mut arguments = Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
@@ -79,6 +88,10 @@ impl Options {
                 Arg::Long("subprotocol") => subprotocols.push(arguments.value()?.string()?),
                 Arg::Long("header") => headers.push(arguments.value()?.string()?),
                 Arg::Long("deflate") => offer = Some(examples::deflate_offer(&mut arguments)?),
+                Arg::Long("ca") => files.ca = Some(PathBuf::from(arguments.value()?)),
+                Arg::Long("cert") => files.cert = Some(PathBuf::from(arguments.value()?)),
+                Arg::Long("key") => files.key = Some(PathBuf::from(arguments.value()?)),
+                Arg::Long("proxy") => proxy = Some(arguments.value()?.parse()?),
                 Arg::Long("set-mask-to-zero") => set_mask_to_zero = true,
                 Arg::Long("max-message") => limits.max_message = arguments.value()?.parse()?,
                 argument => return Err(examples::unexpected(argument, HELP).into()),
@@ -100,6 +113,8 @@ impl Options {
         }
         Ok(Self {
             request,
+            tls: files.client()?,
+            proxy,
             send,
             is_text,
             set_mask_to_zero,
@@ -114,9 +129,15 @@ async fn run(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
         None => None,
         Some(file) => Some(read(file, options.is_text).await?),
     };
-    let connector = Connector::new()
+    let mut connector = Connector::new()
         .limits(options.limits)
         .set_mask_to_zero(options.set_mask_to_zero);
+    if let Some(tls) = options.tls {
+        connector = connector.tls(tls);
+    }
+    if let Some(proxy) = options.proxy {
+        connector = connector.proxy(proxy);
+    }
     let websocket = match connector.connect(options.request).await {
         Err(ws_smol::Error::Refused(response)) => return Err(Refusal(response).into()),
         result => result?,
@@ -138,10 +159,13 @@ async fn read(file: &PathBuf, is_text: bool) -> Result<Message, Box<dyn Error + 
 }
 
 /// Sends one message, and writes the bytes of the next that comes to stdout.
-async fn exchange(
-    mut websocket: WebSocket<MaybeTls<TcpStream>>,
+async fn exchange<S>(
+    mut websocket: WebSocket<S>,
     message: &Message,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
+) -> Result<(), Box<dyn Error + Send + Sync>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     websocket.send(message).await?;
     let Some(reply) = websocket.receive().await? else {
         return Err(format!("no reply: {}", farewell(&websocket)).into());
@@ -154,9 +178,10 @@ async fn exchange(
 }
 
 /// Sends what is typed and prints what comes, until either side has enough.
-async fn converse(
-    mut websocket: WebSocket<MaybeTls<TcpStream>>,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn converse<S>(mut websocket: WebSocket<S>) -> Result<(), Box<dyn Error + Send + Sync>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     eprintln!("connected; Ctrl-D closes");
     if let Some(name) = websocket.subprotocol() {
         eprintln!("the subprotocol is {name}");
@@ -195,9 +220,10 @@ enum Next {
 
 /// Receives the next message, and tells of the Pings and Pongs on the way,
 /// which are seen to without us.
-async fn receive(
-    websocket: &mut WebSocket<MaybeTls<TcpStream>>,
-) -> Result<Option<Message>, ws_smol::Error> {
+async fn receive<S>(websocket: &mut WebSocket<S>) -> Result<Option<Message>, ws_smol::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     poll_fn(|cx| {
         let polled = Pin::new(&mut *websocket).poll_next(cx);
         let counts = websocket.take_frame_counts().by_opcode;

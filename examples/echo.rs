@@ -7,18 +7,27 @@
 //! ```
 //!
 //! Then open <http://127.0.0.1:9001/>, or talk to it with the example `client`.
+//! Over TLS, with certificates that `cargo xtask certs` makes:
+//!
+//! ```sh
+//! cargo run --release -p examples --bin echo -- --tls-cert server.pem --tls-key server-key.pem
+//! cargo run --release -p examples --bin client -- --ca ca.pem wss://localhost:9001/
+//! ```
 
 use std::{
     error::Error,
     fmt::Display,
     io::{self, Write as _},
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
 
+use examples::TlsFiles;
 use lexopt::{Arg, Parser, ValueExt as _};
 use ws_handshake::{DeflatePolicy, proxy::TrustedProxies};
 use ws_proto::{ControlledNetwork, Limits};
+use ws_tls::ServerTls;
 
 const HELP: &str = "
 An echo server.
@@ -27,7 +36,12 @@ Usage: echo [OPTIONS]
 
   --listen ADDRESS:PORT            where to listen; port 0 is any free one
                                    (default: 127.0.0.1:9001)
-  --listen unix:PATH               listen on a Unix-domain socket instead; on mio
+  --listen unix:PATH               listen on a Unix-domain socket instead
+  --tls-cert FILE                  speak TLS, and show this certificate (PEM; behind it
+                                   those that lead to the authority's)
+  --tls-key FILE                   its private key (PEM)
+  --client-ca FILE                 serve clients with a certificate by this authority,
+                                   and nobody else (PEM)
   --adapter mio|smol               which event loop to run on (default: mio)
   --mode echo|broadcast            whether a message goes back to its sender, or to
                                    every open connection, its sender too; on mio
@@ -56,6 +70,7 @@ over the Internet.
 #[derive(Debug)]
 struct Options {
     listen: String,
+    tls: Option<ServerTls>,
     adapter: Adapter,
     mode: Mode,
     threads: usize,
@@ -85,7 +100,7 @@ enum Mode {
 }
 
 fn main() -> ExitCode {
-    examples::finish(Options::from_arguments().map_err(Box::from).and_then(serve))
+    examples::finish(Options::from_arguments().and_then(serve))
 }
 
 fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -103,9 +118,10 @@ fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
 }
 
 impl Options {
-    fn from_arguments() -> Result<Self, lexopt::Error> {
+    fn from_arguments() -> Result<Self, Box<dyn Error + Send + Sync>> {
         let mut options = Self {
             listen: "127.0.0.1:9001".to_owned(),
+            tls: None,
             adapter: Adapter::Mio,
             mode: Mode::Echo,
             threads: 1,
@@ -116,10 +132,14 @@ impl Options {
             proxies: None,
             is_verbose: false,
         };
+        let mut files = TlsFiles::default();
         let mut arguments = Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
                 Arg::Long("listen") => options.listen = arguments.value()?.string()?,
+                Arg::Long("tls-cert") => files.cert = Some(PathBuf::from(arguments.value()?)),
+                Arg::Long("tls-key") => files.key = Some(PathBuf::from(arguments.value()?)),
+                Arg::Long("client-ca") => files.ca = Some(PathBuf::from(arguments.value()?)),
                 Arg::Long("adapter") => {
                     options.adapter = arguments.value()?.parse_with(Adapter::parse)?;
                 }
@@ -144,9 +164,10 @@ impl Options {
                     options.proxies = Some(proxies.network(arguments.value()?.parse()?));
                 }
                 Arg::Short('v') | Arg::Long("verbose") => options.is_verbose = true,
-                argument => return Err(examples::unexpected(argument, HELP)),
+                argument => return Err(examples::unexpected(argument, HELP).into()),
             }
         }
+        options.tls = files.server()?;
         Ok(options)
     }
 }
@@ -178,14 +199,29 @@ fn announce(address: impl Display) -> io::Result<()> {
     out.flush()
 }
 
+/// Removes the file of a Unix-domain socket, which would keep the next server
+/// from binding to it.
+#[cfg(unix)]
+struct Remove<'a>(&'a str);
+
+#[cfg(unix)]
+impl Drop for Remove<'_> {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.0);
+    }
+}
+
 mod on_mio {
     use std::error::Error;
 
     use ws_mio::{
         Backpressure, CloseCode, Config, Decision, Drain, Handler, Incoming, Listener, Message,
-        OriginPolicy, Peer, Prepared, ProxyProtocol, Refused, Server,
+        OriginPolicy, Peer, Prepared, ProxyProtocol, Refused, Server, TlsListener,
     };
+    use ws_tls::ServerTls;
 
+    #[cfg(unix)]
+    use super::Remove;
     use super::{Mode, Options, REPLIES, announce};
 
     pub(super) fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -204,40 +240,78 @@ mod on_mio {
             .high_water
             .saturating_add(longest)
             .saturating_add(ws_proto::MAX_HEADER_LEN);
-        let drain = Drain::new(options.drain, options.drain + REPLIES);
+        let after = After {
+            mode: options.mode,
+            drain: Drain::new(options.drain, options.drain + REPLIES),
+        };
         if options.proxies.is_some() && options.listen.starts_with("unix:") {
             return Err("--proxy-protocol is for TCP".into());
         }
+        let (listen, tls) = (options.listen.as_str(), options.tls.as_ref());
         #[cfg(unix)]
-        if let Some(path) = options.listen.strip_prefix("unix:") {
+        if let Some(path) = listen.strip_prefix("unix:") {
             let listener = mio::net::UnixListener::bind(path)?;
             let _remove = Remove(path);
-            let server = Server::with_listener(listener, config)?;
-            return run(server, &options.listen, options.mode, &drain);
+            return over(listener, tls, listen, config, after);
         }
+        let scheme = if tls.is_some() { "wss" } else { "ws" };
         if let Some(proxies) = options.proxies {
-            let listener = std::net::TcpListener::bind(options.listen)?;
-            let address = format!("ws://{}", listener.local_addr()?);
+            let listener = std::net::TcpListener::bind(listen)?;
             listener.set_nonblocking(true)?;
+            let address = format!("{scheme}://{}", listener.local_addr()?);
             let listener = ProxyProtocol::new(mio::net::TcpListener::from_std(listener), proxies);
-            let server = Server::with_listener(listener, config)?;
-            return run(server, &address, options.mode, &drain);
+            return over(listener, tls, &address, config, after);
         }
-        let server = Server::bind(options.listen, config)?;
-        let address = format!("ws://{}", server.local_addr()?);
-        run(server, &address, options.mode, &drain)
+        match tls {
+            None => {
+                let server = Server::bind(listen, config)?;
+                let address = format!("{scheme}://{}", server.local_addr()?);
+                run(server, &address, after)
+            }
+            Some(tls) => {
+                let server = Server::bind_tls(listen, tls, config)?;
+                let address = format!("{scheme}://{}", server.local_addr()?);
+                run(server, &address, after)
+            }
+        }
+    }
+
+    /// What a server does once it listens.
+    struct After {
+        mode: Mode,
+        drain: Drain,
+    }
+
+    /// Serves what a listener accepts, under TLS or not.
+    fn over<L>(
+        listener: L,
+        tls: Option<&ServerTls>,
+        address: &str,
+        config: Config,
+        after: After,
+    ) -> Result<(), Box<dyn Error + Send + Sync>>
+    where
+        L: Listener<Transport: Send> + Send + 'static,
+    {
+        match tls {
+            None => run(Server::with_listener(listener, config)?, address, after),
+            Some(tls) => {
+                let listener = TlsListener::new(listener, tls);
+                run(Server::with_listener(listener, config)?, address, after)
+            }
+        }
     }
 
     fn run<L>(
         server: Server<Echo, L>,
         address: &str,
-        mode: Mode,
-        drain: &Drain,
+        after: After,
     ) -> Result<(), Box<dyn Error + Send + Sync>>
     where
         L: Listener<Transport: Send> + Send + 'static,
     {
-        let (remote, drain) = (server.remote(), drain.clone());
+        let After { mode, drain } = after;
+        let remote = server.remote();
         examples::on_stop(move || {
             if let Err(error) = remote.drain(&drain) {
                 tracing::error!(%error, "cannot stop");
@@ -246,18 +320,6 @@ mod on_mio {
         announce(address)?;
         server.run_with(|_| Echo { mode })?;
         Ok(())
-    }
-
-    /// Removes the file of a Unix-domain socket, which would keep the next
-    /// server from binding to it.
-    #[cfg(unix)]
-    struct Remove<'a>(&'a str);
-
-    #[cfg(unix)]
-    impl Drop for Remove<'_> {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_file(self.0);
-        }
     }
 
     struct Echo {
@@ -286,24 +348,27 @@ mod on_mio {
 }
 
 mod on_smol {
-    use std::{convert::Infallible, error::Error, net::SocketAddr, rc::Rc, time::Duration};
+    use std::{convert::Infallible, error::Error, io, rc::Rc, time::Duration};
 
     use smol::{
         LocalExecutor, Timer,
         channel::{Receiver, bounded},
         future,
-        net::{TcpListener, TcpStream},
+        io::{AsyncRead, AsyncWrite},
+        net::TcpListener,
     };
     use ws_smol::{
-        Acceptor, CloseCode, Decision, Gate, OriginPolicy, Pass, Peer, Request, WebSocket,
+        Acceptor, CloseCode, Decision, Gate, OriginPolicy, Pass, Peer, Request, TlsAcceptor,
+        WebSocket,
     };
 
+    #[cfg(unix)]
+    use super::Remove;
     use super::{Options, REPLIES, announce};
 
     pub(super) fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
         // Nothing is ever sent on it: it ends with a signal.
         let (stop, stopped) = bounded(1);
-        let gate = Gate::new(1_000_000, usize::MAX);
         examples::on_stop(move || drop(stop))?;
         // Any page may connect: an echo has no users that it could act for.
         let mut acceptor = Acceptor::new(OriginPolicy::Any)
@@ -312,45 +377,78 @@ mod on_smol {
         if let Some(policy) = options.deflate {
             acceptor = acceptor.deflate(policy);
         }
+        let (scheme, acceptor) = match options.tls {
+            None => ("ws", Accepting::Plain(acceptor)),
+            Some(tls) => ("wss", Accepting::Tls(acceptor.tls(tls))),
+        };
         let server = Rc::new(Server {
             acceptor,
             stopped,
-            gate: gate.clone(),
+            gate: Gate::new(1_000_000, usize::MAX),
         });
         let executor = LocalExecutor::new();
         smol::block_on(executor.run(async {
-            let listener = TcpListener::bind(options.listen).await?;
-            announce(format_args!("ws://{}", listener.local_addr()?))?;
-            server.accept(listener, &executor).await;
-            gate.drain(options.drain, options.drain + REPLIES);
-            gate.gone().await;
-            Ok(())
+            #[cfg(unix)]
+            if let Some(path) = options.listen.strip_prefix("unix:") {
+                let listener = smol::net::unix::UnixListener::bind(path)?;
+                let _remove = Remove(path);
+                announce(&options.listen)?;
+                let accept = async || {
+                    let (stream, _) = listener.accept().await?;
+                    Ok((stream, Peer::Local))
+                };
+                server.serve(accept, &executor).await;
+                return server.end(options.drain).await;
+            }
+            let listener = TcpListener::bind(&options.listen).await?;
+            announce(format_args!("{scheme}://{}", listener.local_addr()?))?;
+            let accept = async || {
+                let (stream, peer) = listener.accept().await?;
+                // A small frame is not to wait for the acknowledgement of the
+                // last; of a client that is gone already, nothing is to wait.
+                let _ = stream.set_nodelay(true);
+                Ok((stream, Peer::from(peer)))
+            };
+            server.serve(accept, &executor).await;
+            server.end(options.drain).await
         }))
     }
 
     /// What all connections share.
     struct Server {
-        acceptor: Acceptor,
+        acceptor: Accepting,
         stopped: Receiver<Infallible>,
         gate: Gate,
     }
 
+    enum Accepting {
+        Plain(Acceptor),
+        Tls(TlsAcceptor),
+    }
+
     impl Server {
-        async fn accept<'a>(self: &Rc<Self>, listener: TcpListener, executor: &LocalExecutor<'a>) {
-            while let Some(accepted) = self.until_stopped(listener.accept()).await {
+        /// Echoes on every stream that `accept` returns, until it is stopped.
+        async fn serve<'a, S>(
+            self: &Rc<Self>,
+            accept: impl AsyncFn() -> io::Result<(S, Peer)>,
+            executor: &LocalExecutor<'a>,
+        ) where
+            S: AsyncRead + AsyncWrite + Unpin + 'a,
+        {
+            while let Some(accepted) = self.until_stopped(accept()).await {
                 match accepted {
                     Ok((stream, peer)) => {
                         let pass = match self.gate.admit(peer) {
                             Ok(pass) => pass,
                             Err(error) => {
-                                tracing::debug!(%peer, %error, "not admitted");
+                                tracing::debug!(?peer, %error, "not admitted");
                                 continue;
                             }
                         };
                         let server = Rc::clone(self);
                         let echo = async move {
                             if let Err(error) = server.echo(stream, peer, pass).await {
-                                tracing::debug!(%peer, error = &error as &dyn Error, "over");
+                                tracing::debug!(?peer, error = &error as &dyn Error, "over");
                             }
                         };
                         executor.spawn(echo).detach();
@@ -364,15 +462,37 @@ mod on_smol {
             }
         }
 
-        async fn echo(
+        /// Sends Closes over `span`, and waits until all connections are gone.
+        async fn end(&self, span: Duration) -> Result<(), Box<dyn Error + Send + Sync>> {
+            self.gate.drain(span, span + REPLIES);
+            self.gate.gone().await;
+            Ok(())
+        }
+
+        async fn echo<S>(&self, stream: S, peer: Peer, pass: Pass) -> Result<(), ws_smol::Error>
+        where
+            S: AsyncRead + AsyncWrite + Unpin,
+        {
+            match &self.acceptor {
+                Accepting::Plain(acceptor) => {
+                    let handshake = acceptor.accept_with(stream, peer, decide);
+                    self.echo_after(handshake, pass).await
+                }
+                Accepting::Tls(acceptor) => {
+                    let handshake = acceptor.accept_with(stream, peer, decide);
+                    self.echo_after(handshake, pass).await
+                }
+            }
+        }
+
+        async fn echo_after<S>(
             &self,
-            stream: TcpStream,
-            peer: SocketAddr,
+            handshake: impl Future<Output = Result<WebSocket<S>, ws_smol::Error>>,
             pass: Pass,
-        ) -> Result<(), ws_smol::Error> {
-            // A small frame is not to wait for the acknowledgement of the last.
-            stream.set_nodelay(true)?;
-            let handshake = self.acceptor.accept_with(stream, peer, decide);
+        ) -> Result<(), ws_smol::Error>
+        where
+            S: AsyncRead + AsyncWrite + Unpin,
+        {
             let Some(websocket) = self.until_stopped(handshake).await else {
                 return Ok(());
             };
@@ -410,7 +530,10 @@ mod on_smol {
         }
     }
 
-    async fn talk(websocket: &mut WebSocket<TcpStream>) -> Result<(), ws_smol::Error> {
+    async fn talk<S>(websocket: &mut WebSocket<S>) -> Result<(), ws_smol::Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         while websocket
             .receive_with(|message, replies| replies.queue(message))
             .await?

@@ -3,12 +3,15 @@
 
 use std::{
     error::Error,
+    fs,
     net::SocketAddr,
+    path::{Path, PathBuf},
     process::{self, ExitCode},
 };
 
 use lexopt::{Arg, Parser, ValueExt as _};
 use ws_handshake::{DeflateOffer, DeflateParams, DeflatePolicy, Request, Response};
+use ws_tls::{ClientTls, ServerTls};
 
 /// Runs an example that takes no arguments but `--help`.
 #[must_use]
@@ -113,6 +116,78 @@ fn window_bits(bits: &str) -> Result<u8, lexopt::Error> {
         Ok(bits @ 8..=15) => Ok(bits),
         _ => Err(format!("a window has 8 to 15 bits, not {bits:?}").into()),
     }
+}
+
+/// The files that TLS is made of, as the examples take them: all PEM.
+#[derive(Debug, Default)]
+pub struct TlsFiles {
+    /// The certificate to show, and those that lead to the authority's.
+    pub cert: Option<PathBuf>,
+    /// Its private key.
+    pub key: Option<PathBuf>,
+    /// Whose certificates to take from the other side.
+    pub ca: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    /// Makes the server's side of them; `None` without a certificate.
+    ///
+    /// # Errors
+    ///
+    /// Files that are missing, or are not what they should be.
+    pub fn server(&self) -> Result<Option<ServerTls>, Box<dyn Error + Send + Sync>> {
+        let Some((cert, key)) = self.identity()? else {
+            return match self.ca {
+                None => Ok(None),
+                Some(_) => Err(mistake("--client-ca goes with --tls-cert")),
+            };
+        };
+        let ca = self.ca.as_deref().map(read).transpose()?;
+        let mut tls = ServerTls::builder().identity(&cert, &key);
+        if let Some(ca) = &ca {
+            tls = tls.client_ca(ca);
+        }
+        Ok(Some(tls.build()?))
+    }
+
+    /// Makes the client's side of them; `None` without any. Without an
+    /// authority the system's are trusted.
+    ///
+    /// # Errors
+    ///
+    /// Files that are missing, or are not what they should be.
+    pub fn client(&self) -> Result<Option<ClientTls>, Box<dyn Error + Send + Sync>> {
+        let identity = self.identity()?;
+        let ca = self.ca.as_deref().map(read).transpose()?;
+        if identity.is_none() && ca.is_none() {
+            return Ok(None);
+        }
+        let mut tls = match &ca {
+            Some(ca) => ClientTls::builder().ca(ca),
+            None => ClientTls::builder().platform_roots(),
+        };
+        if let Some((cert, key)) = &identity {
+            tls = tls.identity(cert, key);
+        }
+        Ok(Some(tls.build()?))
+    }
+
+    #[expect(clippy::type_complexity, reason = "a certificate and its key")]
+    fn identity(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>, Box<dyn Error + Send + Sync>> {
+        match (&self.cert, &self.key) {
+            (None, None) => Ok(None),
+            (Some(cert), Some(key)) => Ok(Some((read(cert)?, read(key)?))),
+            _ => Err(mistake("a certificate goes with its key")),
+        }
+    }
+}
+
+fn mistake(message: &str) -> Box<dyn Error + Send + Sync> {
+    lexopt::Error::from(message).into()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+    fs::read(path).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
 /// Calls `stop` at the first Ctrl-C or SIGTERM, on a thread of its own, and

@@ -204,6 +204,7 @@ fn every_example_has_help_and_refuses_what_it_does_not_know() {
         env!("CARGO_BIN_EXE_own_poll"),
         env!("CARGO_BIN_EXE_own_transport"),
         PROXY,
+        env!("CARGO_BIN_EXE_tls_mutual"),
     ] {
         assert!(!run(program, &["--help"]).is_empty(), "{program}");
         let output = Command::new(program).arg("--nonsense").output().unwrap();

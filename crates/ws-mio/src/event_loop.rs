@@ -24,6 +24,8 @@ use mio::{Interest, Registry, Token, net::TcpStream};
 use slab::Slab;
 use tracing::{Span, span::EnteredSpan, warn};
 
+pub(crate) use self::lookup::Route;
+use self::{drain::Draining, lookup::Lookups, upgrade::Request};
 use crate::{
     Cause, Config, Handler, Loop, Peer, PeerId, Ready, Remote, Transport,
     arena::{Arena, NOWHERE},
@@ -40,8 +42,6 @@ use crate::{
     topics::Topics,
     wheel::{Tick, Wheel, tick_from},
 };
-pub(crate) use self::lookup::Route;
-use self::{drain::Draining, lookup::Lookups, upgrade::Request};
 
 /// What a [`Server`](crate::Server) runs on a thread, without what waits: for
 /// a loop of one's own, or a simulation, that serves very many connections.
