@@ -25,8 +25,8 @@ use smol::{
 };
 use ws_proto::OpCode;
 use ws_smol::{
-    ClientRequest, CloseCode, Connector, HttpResponse, Limits, MaybeTls, Message, MessageRef, Uri,
-    WebSocket,
+    ClientRequest, CloseCode, Connector, HttpResponse, Limits, MaybeTls, Message, MessageRef,
+    Proxy, Uri, WebSocket,
 };
 
 const HELP: &str = "
@@ -47,6 +47,10 @@ closes the connection.
   --deflate[=PARAMETERS]   offer to compress; PARAMETERS are what to ask for, as in
                            server_no_context_takeover,client_max_window_bits=10
   --set-mask-to-zero       mask with the key 00 00 00 00, for controlled networks
+  --proxy URL              go through a proxy, such as http://proxy.example:3128 or
+                           socks5h://user:password@proxy.example
+  --proxy-from-env         go through the proxy that the environment names, in
+                           https_proxy, http_proxy, all_proxy and no_proxy
   --max-message BYTES      the longest message to take (default: 16 MiB)
   -h, --help               print this
 ";
@@ -57,6 +61,8 @@ struct Options {
     send: Option<PathBuf>,
     is_text: bool,
     set_mask_to_zero: bool,
+    proxy: Option<Proxy>,
+    is_proxy_from_env: bool,
     limits: Limits,
 }
 
@@ -70,6 +76,7 @@ impl Options {
         let (mut url, mut subprotocols, mut headers) = (None, Vec::new(), Vec::new());
         let (mut send, mut is_text, mut set_mask_to_zero) = (None, false, false);
         let (mut offer, mut limits) = (None, Limits::default());
+        let (mut proxy, mut is_proxy_from_env) = (None, false);
         let mut arguments = Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
@@ -80,6 +87,8 @@ impl Options {
                 Arg::Long("header") => headers.push(arguments.value()?.string()?),
                 Arg::Long("deflate") => offer = Some(examples::deflate_offer(&mut arguments)?),
                 Arg::Long("set-mask-to-zero") => set_mask_to_zero = true,
+                Arg::Long("proxy") => proxy = Some(arguments.value()?.parse()?),
+                Arg::Long("proxy-from-env") => is_proxy_from_env = true,
                 Arg::Long("max-message") => limits.max_message = arguments.value()?.parse()?,
                 argument => return Err(examples::unexpected(argument, HELP).into()),
             }
@@ -103,6 +112,8 @@ impl Options {
             send,
             is_text,
             set_mask_to_zero,
+            proxy,
+            is_proxy_from_env,
             limits,
         })
     }
@@ -114,9 +125,14 @@ async fn run(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
         None => None,
         Some(file) => Some(read(file, options.is_text).await?),
     };
-    let connector = Connector::new()
+    let mut connector = Connector::new()
         .limits(options.limits)
         .set_mask_to_zero(options.set_mask_to_zero);
+    if let Some(proxy) = options.proxy {
+        connector = connector.proxy(proxy);
+    } else if options.is_proxy_from_env {
+        connector = connector.proxy_from_env();
+    }
     let websocket = match connector.connect(options.request).await {
         Err(ws_smol::Error::Refused(response)) => return Err(Refusal(response).into()),
         result => result?,

@@ -40,7 +40,7 @@ Usage: echo [OPTIONS]
   --accept-unmasked-frame-in CIDR  take them from this network, such as 10.0.0.0/8;
                                    may be given several times
   --proxy-protocol CIDR            believe proxies in this network, which must then speak
-                                   the PROXY protocol; may be given several times; on mio
+                                   the PROXY protocol; may be given several times
   -v, --verbose                    log what happens to every connection
   -h, --help                       print this
 
@@ -86,9 +86,6 @@ fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
     match options.adapter {
         Adapter::Smol if options.mode != Mode::Echo || options.threads != 1 => {
             Err("--mode and --threads are for the adapter mio".into())
-        }
-        Adapter::Smol if options.proxies.is_some() => {
-            Err("--proxy-protocol is for the adapter mio".into())
         }
         Adapter::Mio => on_mio::serve(options),
         Adapter::Smol => on_smol::serve(options),
@@ -281,7 +278,10 @@ mod on_smol {
         future,
         net::{TcpListener, TcpStream},
     };
-    use ws_smol::{Acceptor, CloseCode, Decision, OriginPolicy, Peer, Request, WebSocket};
+    use ws_smol::{
+        Acceptor, CloseCode, Decision, OriginPolicy, Peer, Proxied, ProxyProtocol, Request,
+        WebSocket,
+    };
 
     use super::{Options, announce};
 
@@ -300,6 +300,8 @@ mod on_smol {
         }
         let server = Rc::new(Server {
             acceptor,
+            // Without the option nobody is believed.
+            proxies: ProxyProtocol::new(options.proxies.unwrap_or_default()),
             stopped,
             _open: open,
         });
@@ -317,6 +319,7 @@ mod on_smol {
     /// What all connections share.
     struct Server {
         acceptor: Acceptor,
+        proxies: ProxyProtocol,
         stopped: Receiver<Infallible>,
         _open: Sender<Infallible>,
     }
@@ -346,6 +349,11 @@ mod on_smol {
         async fn echo(&self, stream: TcpStream, peer: SocketAddr) -> Result<(), ws_smol::Error> {
             // A small frame is not to wait for the acknowledgement of the last.
             stream.set_nodelay(true)?;
+            let proxied = self.proxies.receive(stream, peer);
+            let Some(proxied) = self.until_stopped(proxied).await else {
+                return Ok(());
+            };
+            let (stream, peer) = proxied?;
             let handshake = self.acceptor.accept_with(stream, peer, decide);
             let Some(websocket) = self.until_stopped(handshake).await else {
                 return Ok(());
@@ -379,7 +387,7 @@ mod on_smol {
         }
     }
 
-    async fn talk(websocket: &mut WebSocket<TcpStream>) -> Result<(), ws_smol::Error> {
+    async fn talk(websocket: &mut WebSocket<Proxied<TcpStream>>) -> Result<(), ws_smol::Error> {
         while websocket
             .receive_with(|message, replies| replies.queue(message))
             .await?

@@ -5,6 +5,8 @@ use std::io::{self, IoSlice};
 use ws_handshake::{
     Agreed, ClientHandshake, ClientProgress, ClientRequest, HandshakeError, HttpResponse,
 };
+#[cfg(feature = "tls")]
+use ws_tls::TlsError;
 
 use crate::{Transport, deflate::Terms, event_loop::Route};
 
@@ -13,6 +15,8 @@ use crate::{Transport, deflate::Terms, event_loop::Route};
 #[derive(Debug)]
 pub(crate) struct Call {
     handshake: ClientHandshake,
+    /// The URI is `wss`.
+    is_secure: bool,
     pub(crate) is_connected: bool,
     /// Where else it may go, until it is connected.
     pub(crate) route: Option<Box<Route>>,
@@ -50,6 +54,14 @@ pub enum OpenError {
     /// The addresses of the server could not be found.
     #[error("the server's name could not be looked up: {0}")]
     Lookup(#[source] io::Error),
+    /// The server could not be trusted, or does not speak TLS.
+    #[cfg(feature = "tls")]
+    #[error("no TLS connection: {0}")]
+    Tls(#[source] TlsError),
+    /// The URI is `wss`, and the transport is not TLS: nothing was sent. See
+    /// `Connect::tls` and `Tls` of the feature `tls`.
+    #[error("a wss URI was asked for without TLS")]
+    NoTls,
     /// The other side broke the rules of the opening handshake.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
@@ -76,6 +88,11 @@ impl From<io::Error> for OpenError {
         if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref()) {
             return Self::Proxy(*error);
         }
+        #[cfg(feature = "tls")]
+        let error = match TlsError::take(error) {
+            Ok(error) => return Self::Tls(error),
+            Err(error) => error,
+        };
         Self::Io(error)
     }
 }
@@ -86,6 +103,7 @@ const READS: usize = 16;
 impl Call {
     pub(crate) fn new(request: ClientRequest) -> Self {
         Self {
+            is_secure: request.uri().is_secure(),
             handshake: Terms::offer(request).start_random(),
             is_connected: false,
             route: None,
@@ -99,6 +117,9 @@ impl Call {
         transport: &mut dyn Transport,
         buffer: &mut [u8],
     ) -> Result<Answer, OpenError> {
+        if self.is_secure && !transport.is_tls() {
+            return Err(OpenError::NoTls);
+        }
         if !self.is_connected {
             self.is_connected = transport.begin()?;
         }

@@ -65,6 +65,11 @@ pub struct Config {
     /// How many connections may be open in a loop; 1,000,000 by default.
     /// Further ones are closed as they come.
     pub max_connections: usize,
+    /// How many steps of TLS handshakes a loop makes in a turn, so that a storm
+    /// of them does not starve open connections; 8 by default. The others wait
+    /// in line for the next turns. See
+    /// [`Transport::is_handshaking`](crate::Transport::is_handshaking).
+    pub tls_handshakes_per_turn: usize,
     /// The size of the read buffer, of which a loop has one; 512 KiB by
     /// default.
     pub read_buffer: usize,
@@ -101,6 +106,7 @@ impl Config {
             threads: 1,
             accepting: Accepting::default(),
             max_connections: 1_000_000,
+            tls_handshakes_per_turn: 8,
             read_buffer: 512 * 1024,
             gather_buffers: 64 * 1024 * 1024,
             #[cfg(feature = "deflate")]

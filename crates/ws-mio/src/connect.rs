@@ -4,6 +4,8 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 
 use ws_handshake::ClientRequest;
 use ws_proto::{ClientMasking, Masking, Prepared, ServerMasking};
+#[cfg(feature = "tls")]
+use ws_tls::ClientTls;
 
 use crate::{
     Peer, PeerId,
@@ -33,6 +35,8 @@ pub struct Connect<D> {
     pub(crate) set_mask_to_zero: Option<bool>,
     #[cfg(feature = "proxy")]
     pub(crate) proxy: Option<crate::Proxy>,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<ClientTls>,
 }
 
 impl<D> Connect<D> {
@@ -45,7 +49,30 @@ impl<D> Connect<D> {
             set_mask_to_zero: None,
             #[cfg(feature = "proxy")]
             proxy: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
+    }
+
+    /// Speaks TLS with the server, whose certificate is to be for the host of
+    /// the URI. The loop's transports are to be [`Tls`](crate::Tls) over
+    /// something that connects; a transport that is given to
+    /// [`Loop::connect_over`](crate::Loop::connect_over) is TLS already, or is
+    /// not.
+    ///
+    /// ```no_run
+    /// use ws_mio::{ClientRequest, ClientTls, Connect, Uri};
+    ///
+    /// let tls = ClientTls::platform_roots()?;
+    /// let request = ClientRequest::new(Uri::parse("wss://backend.example/feed")?);
+    /// let connect: Connect<()> = Connect::new(request, ()).tls(&tls);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: &ClientTls) -> Self {
+        self.tls = Some(tls.clone());
+        self
     }
 
     /// Chooses the flag `set-mask-to-zero` of [MS-WSPE] for this connection,
@@ -76,6 +103,8 @@ impl<D> Connect<D> {
             set_mask_to_zero: self.set_mask_to_zero,
             #[cfg(feature = "proxy")]
             proxy: self.proxy.clone(),
+            #[cfg(feature = "tls")]
+            tls: self.tls.clone(),
         }
     }
 

@@ -10,7 +10,13 @@ mod publish;
 mod time;
 mod upgrade;
 
-use std::{collections::HashMap, fmt, io, mem, ops::Range, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt, io, mem,
+    ops::Range,
+    sync::Arc,
+    time::Duration,
+};
 
 use mio::{Interest, Registry, Token, net::TcpStream};
 use slab::Slab;
@@ -112,6 +118,8 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     cork: Vec<u8>,
     /// Connections that had their share and go on in the next turn.
     again: Vec<PeerId>,
+    /// Connections whose transports wait for a step of their handshake.
+    shaking: VecDeque<PeerId>,
     /// Empty but for its memory, between turns.
     tasks: Vec<Task<H, T>>,
     /// What handlers ask for, until the end of the turn.
@@ -180,6 +188,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             pool,
             cork: Vec::new(),
             again: Vec::new(),
+            shaking: VecDeque::new(),
             tasks: Vec::new(),
             orders: Vec::new(),
             topics: Topics::default(),
@@ -238,6 +247,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 self.serve(id.key as usize, Ready::default());
             }
         }
+        self.shake_hands();
         self.keep_time();
         self.carry_out();
         self.count_frames();
@@ -267,6 +277,39 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     }
 
     fn serve(&mut self, key: usize, ready: Ready) {
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        if matches!(slot.phase, Phase::Upgrading { .. }) && slot.transport.is_handshaking() {
+            slot.read_closed |= ready.read_closed;
+            return self.line_up(key);
+        }
+        self.serve_now(key, ready);
+    }
+
+    /// Has a connection wait for a step of its transport's handshake.
+    fn line_up(&mut self, key: usize) {
+        if !mem::replace(&mut self.slots[key].goes_on, true) {
+            let id = self.id(key);
+            self.shaking.push_back(id);
+        }
+    }
+
+    /// Makes the steps of handshakes that this turn has time for.
+    fn shake_hands(&mut self) {
+        let mut left = self.config.tls_handshakes_per_turn.max(1);
+        while left > 0
+            && let Some(id) = self.shaking.pop_front()
+        {
+            if self.is_current(id) {
+                left -= 1;
+                self.slots[id.key as usize].goes_on = false;
+                self.serve_now(id.key as usize, Ready::default());
+            }
+        }
+    }
+
+    fn serve_now(&mut self, key: usize, ready: Ready) {
         let Some(slot) = self.slots.get(key) else {
             return;
         };

@@ -4,8 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use ws_handshake::{Acceptance, Agreed, HandshakeError, Request, Response};
 use ws_proto::{Chunk, Message};
+#[cfg(feature = "tls")]
+use ws_tls::Session;
 
-use crate::{Closed, Config, OpenError, Orders, Peer, deflate::Terms};
+use crate::{Closed, Config, OpenError, Orders, Peer, Transport, deflate::Terms};
 
 /// The application's side of a [`Server`](crate::Server): one value for all
 /// connections of a loop, called as things happen.
@@ -162,18 +164,25 @@ pub struct Incoming<'r> {
     request: &'r Request<'r>,
     peer: Option<SocketAddr>,
     config: &'r Config,
+    #[cfg(feature = "tls")]
+    tls: Option<&'r Session>,
 }
 
 impl<'r> Incoming<'r> {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         request: &'r Request<'r>,
         peer: Option<SocketAddr>,
+        transport: &'r dyn Transport,
         config: &'r Config,
     ) -> Self {
+        #[cfg(not(feature = "tls"))]
+        let _ = transport;
         Self {
             request,
             peer,
             config,
+            #[cfg(feature = "tls")]
+            tls: transport.tls_session(),
         }
     }
 
@@ -195,6 +204,25 @@ impl<'r> Incoming<'r> {
     #[must_use]
     pub const fn peer_address(&self) -> Option<SocketAddr> {
         self.peer
+    }
+
+    /// Lends what is known of the TLS connection, above all the certificate of
+    /// the client, if it had to show one; `None` if it is not TLS.
+    ///
+    /// ```
+    /// # use ws_mio::{Decision, Incoming, Response};
+    /// fn on_request(incoming: Incoming<'_>) -> Decision<'_, Vec<u8>> {
+    ///     let shown = incoming.tls().and_then(|tls| tls.state().peer_certificates());
+    ///     match shown.and_then(|certificates| certificates.first()) {
+    ///         None => Decision::Respond(Response::new(403)),
+    ///         Some(_certificate) => incoming.decide(),
+    ///     }
+    /// }
+    /// ```
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub const fn tls(&self) -> Option<&'r Session> {
+        self.tls
     }
 
     /// Checks the request by the rules of RFC 6455 section 4.2.1 and the

@@ -85,6 +85,14 @@
 //! - **What is compressed already**: images, video, archives.
 //! - **Where CPU is short**: it costs tens of times what sending does.
 //!
+//! # TLS
+//!
+//! With the feature `tls`, `Tls` speaks it over any transport: a server is bound
+//! with `Server::bind_tls`, and `Connect::tls` asks for it. A `wss` URI is never
+//! asked for in plaintext. Within a company's network, TLS and both flags of
+//! [MS-WSPE] together are what is recommended: intermediaries are kept out, so
+//! masking has nothing left to do.
+//!
 //! # What is told
 //!
 //! With a `tracing` subscriber every connection has a span `websocket` with the
@@ -93,11 +101,12 @@
 //! # Features
 //!
 //! - `deflate` brings permessage-deflate, with flate2 and zlib-rs.
+//! - `tls` brings `Tls` over any transport, with rustls.
 //! - `proxy` brings `ProxyProtocol`, for servers behind proxies that speak the
 //!   PROXY protocol, and `Tunneled`, for clients behind HTTP CONNECT and SOCKS5
 //!   proxies.
 //!
-//! Both are off by default.
+//! All are off by default.
 
 mod arena;
 mod backlog;
@@ -126,6 +135,8 @@ mod runner;
 mod scratch;
 mod server;
 mod socket;
+#[cfg(feature = "tls")]
+mod tls;
 mod topics;
 mod transport;
 mod wheel;
@@ -147,6 +158,8 @@ pub use proxy::{Proxied, ProxyProtocol, Tunneled};
 pub use remote::Remote;
 pub use server::Server;
 pub use socket::{Socket, SocketState};
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsListener};
 pub use transport::{Listener, Transport};
 
 #[cfg(feature = "proxy")]
@@ -161,6 +174,8 @@ pub use ws_proto::{
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};
+#[cfg(feature = "tls")]
+pub use ws_tls::{self, ClientTls, ServerTls, TlsConfigError, TlsError};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

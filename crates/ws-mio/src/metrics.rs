@@ -167,6 +167,8 @@ counters! {
     over_max_connections,
     /// Transports that ended before their request was whole.
     abandoned,
+    /// Transports whose own handshake failed, as that of TLS does.
+    handshakes_failed,
     /// Connections to servers that were begun.
     connects,
     /// Connections to servers that never came to be.

@@ -28,7 +28,7 @@ pub(crate) fn decide<H: Handler>(
         .map_err(|error: HandshakeError| error.rejection())?;
     let peer = transport.peer_addr();
     let address = *peer.as_ref().unwrap_or(&None);
-    match handler.on_request(Incoming::new(&request, address, config)) {
+    match handler.on_request(Incoming::new(&request, address, transport, config)) {
         Decision::Respond(response) => Err(response),
         Decision::Accept(Accept {
             acceptance,

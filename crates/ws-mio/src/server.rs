@@ -8,7 +8,11 @@ use std::{
 
 use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
+#[cfg(feature = "tls")]
+use ws_tls::ServerTls;
 
+#[cfg(feature = "tls")]
+use crate::TlsListener;
 use crate::{
     Accepting, Config, Handler, Listener, Remote,
     runner::{Runner, Station},
@@ -78,14 +82,7 @@ impl<H: Handler> Server<H, TcpListener> {
     /// Those of the system, for the last of the addresses if there are
     /// several.
     pub fn bind(address: impl ToSocketAddrs, config: Config) -> io::Result<Self> {
-        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to bind to");
-        for address in address.to_socket_addrs()? {
-            match listen(address, &config) {
-                Ok(listeners) => return Self::new(listeners, config),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        Self::new(listen_first(address, &config)?, config)
     }
 
     /// Serves a listener that was bound by other means, as
@@ -140,6 +137,65 @@ impl<H: Handler> Server<H, TcpListener> {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         match &self.stations[0].listener {
             Some(listener) => listener.local_addr(),
+            None => Err(io::ErrorKind::AddrNotAvailable.into()),
+        }
+    }
+}
+
+#[cfg(feature = "tls")]
+impl<H: Handler> Server<H, TlsListener> {
+    /// Binds to an address, as [`bind`](Server::bind), for connections that
+    /// speak TLS: `wss://`.
+    ///
+    /// ```no_run
+    /// use ws_mio::{Config, Handler, Message, OriginPolicy, Peer, Server, ServerTls};
+    /// # struct Echo;
+    /// # impl Handler for Echo {
+    /// #     type Data = ();
+    /// #     fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
+    /// #         peer.send(message);
+    /// #     }
+    /// # }
+    ///
+    /// let read = std::fs::read;
+    /// let tls = ServerTls::from_pem(&read("server.pem")?, &read("server-key.pem")?)?;
+    /// Server::bind_tls("0.0.0.0:443", &tls, Config::new(OriginPolicy::Any))?.run(Echo)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of the system, for the last of the addresses if there are
+    /// several.
+    pub fn bind_tls(
+        address: impl ToSocketAddrs,
+        tls: &ServerTls,
+        config: Config,
+    ) -> io::Result<Self> {
+        let listeners = listen_first(address, &config)?.into_iter();
+        let listeners = listeners.map(|listener| TlsListener::new(listener, tls));
+        Self::new(listeners.collect(), config)
+    }
+
+    /// Makes loops that accept nothing, as
+    /// [`without_listener`](Server::without_listener), for connections with
+    /// TLS and without: see [`Connect::tls`](crate::Connect::tls).
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn without_listener_tls(config: Config) -> io::Result<Self> {
+        Self::new(Vec::new(), config)
+    }
+
+    /// Returns the address that the server is bound to.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        match &self.stations[0].listener {
+            Some(listener) => listener.get_ref().local_addr(),
             None => Err(io::ErrorKind::AddrNotAvailable.into()),
         }
     }
@@ -286,6 +342,18 @@ impl<H: Handler, T> Drop for StopAll<'_, H, T> {
 
 fn loops(config: &Config) -> usize {
     config.threads.clamp(1, usize::from(u16::MAX))
+}
+
+/// Listens to the first address that can be bound to.
+fn listen_first(address: impl ToSocketAddrs, config: &Config) -> io::Result<Vec<TcpListener>> {
+    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to bind to");
+    for address in address.to_socket_addrs()? {
+        match listen(address, config) {
+            Ok(listeners) => return Ok(listeners),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// Makes a listener, or one for each loop if the system is to share the

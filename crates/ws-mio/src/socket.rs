@@ -375,7 +375,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
         self.codecs.keep_time(tick);
         match self.slot.phase {
             Phase::Upgrading { until } if tick >= until => {
-                if let Opening::Server(_) = self.opening {
+                let is_handshaking = self.slot.transport.is_handshaking();
+                if let (Opening::Server(_), false) = (&self.opening, is_handshaking) {
                     Response::new(408).write_to(&mut self.cork);
                 }
                 return with_scratch(|scratch| self.refuse(scratch, OpenError::Timeout));
@@ -676,6 +677,10 @@ impl<D: Default, T: Transport> Socket<D, T> {
         let is_client = self.slot.role.is_client();
         //= RFC6455-5.5.1-11, RFC6455-5.5.1-12, RFC6455-7.1.1-3, RFC6455-7.1.1-5
         if !linger && !is_client {
+            if self.slot.transport.is_tls() {
+                // Its own last word, which may have left with ours.
+                let _ = Transport::shutdown(&mut self.slot.transport);
+            }
             return self.over();
         }
         //= RFC6455-7.1.1-1
@@ -687,6 +692,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
     }
 
     fn linger(&mut self, scratch: &mut Scratch) -> SocketState {
+        // The end itself may have found no room.
+        let _ = self.slot.transport.flush();
         // Bounded here by the count, and in all by the deadline.
         for _ in 0..READS {
             match Transport::read(&mut self.slot.transport, scratch.as_mut_slice()) {

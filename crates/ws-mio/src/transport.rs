@@ -9,6 +9,8 @@ use mio::{
     event::Source,
     net::{TcpListener, TcpStream},
 };
+#[cfg(feature = "tls")]
+use ws_tls::{ClientTls, Session, rustls::pki_types::ServerName};
 
 /// A non-blocking byte stream: what an event loop needs of a transport.
 ///
@@ -114,11 +116,11 @@ pub trait Transport {
     /// [`EventLoop::wake`](crate::EventLoop::wake).
     fn source(&mut self) -> Option<&mut dyn Source>;
 
-    /// Tells whether a read or a write that moves less than it could has met
-    /// the end of what there is, so that a change is told without a
+    /// Tells whether the last read or write, if it moved less than it could, has
+    /// met the end of what there is, so that a change is told without a
     /// `WouldBlock` before; it saves a call for most messages. Sockets do so on
     /// epoll and kqueue. A layer between the connection and its socket does not
-    /// as a rule.
+    /// as a rule, unless it looks into it each time.
     #[inline]
     fn short_is_all(&self) -> bool {
         false
@@ -140,6 +142,23 @@ pub trait Transport {
     /// known for certain; see
     /// [`ControlledNetwork::require_tls`](ws_proto::ControlledNetwork::require_tls).
     fn is_tls(&self) -> bool {
+        false
+    }
+
+    /// Lends what is known of the TLS connection; `None` if it is not TLS, or of
+    /// another kind than [`Tls`](crate::Tls).
+    #[cfg(feature = "tls")]
+    #[inline]
+    fn tls_session(&self) -> Option<&Session> {
+        None
+    }
+
+    /// Tells whether the transport is in a handshake of its own, each step of
+    /// which may take long, as those of TLS do. A loop makes no more such steps
+    /// in a turn than
+    /// [`Config::tls_handshakes_per_turn`](crate::Config::tls_handshakes_per_turn).
+    #[inline]
+    fn is_handshaking(&self) -> bool {
         false
     }
 
@@ -170,6 +189,22 @@ pub trait Transport {
     #[cfg(feature = "proxy")]
     fn tunnel(&mut self, proxy: &crate::Proxy, host: &str, port: u16) -> io::Result<()> {
         let _ = (proxy, host, port);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Adds TLS to a transport that is being connected, for
+    /// [`Connect::tls`](crate::Connect::tls).
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::Unsupported`] if it speaks none: see
+    /// [`Tls`](crate::Tls).
+    #[cfg(feature = "tls")]
+    fn secure(self, tls: &ClientTls, server: ServerName<'static>) -> io::Result<Self>
+    where
+        Self: Sized,
+    {
+        let _ = (tls, server);
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -1,10 +1,14 @@
 //! Connections to servers are made.
 
+#[cfg(feature = "tls")]
+use std::io;
 use std::{net::SocketAddr, ops::Range};
 
 use mio::{Interest, Token};
 use tracing::{debug, info_span};
 use ws_handshake::Agreed;
+#[cfg(feature = "tls")]
+use ws_tls::server_name;
 
 use super::EventLoop;
 use crate::{
@@ -136,20 +140,52 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     }
 }
 
-/// Starts to connect, and tells where the server is; through a proxy that may
-/// not be known.
+/// Starts to connect, with TLS and through a proxy if that is asked for, and
+/// tells where the server is.
 pub(super) fn dial<T: Transport, D>(
     address: SocketAddr,
     connect: &Connect<D>,
 ) -> Result<(T, Option<SocketAddr>), OpenError> {
+    #[cfg(feature = "tls")]
+    let server = match &connect.tls {
+        Some(tls) => {
+            let host = connect.request.uri().host_for_connect();
+            Some((tls, server_name(host).map_err(OpenError::Tls)?))
+        }
+        None => None,
+    };
+    let transport = T::connect(address)?;
     #[cfg(feature = "proxy")]
-    if let Some(proxy) = &connect.proxy {
-        let uri = connect.request.uri();
-        let mut transport = T::connect(address)?;
-        transport.tunnel(proxy, uri.host_for_connect(), uri.port())?;
-        let server = transport.peer_addr()?;
-        return Ok((transport, server));
-    }
+    let (transport, address) = through(transport, address, connect)?;
+    #[cfg(feature = "tls")]
+    let transport = match server {
+        Some((tls, server)) => transport.secure(tls, server).map_err(no_tls)?,
+        None => transport,
+    };
     let _ = connect;
-    Ok((T::connect(address)?, Some(address)))
+    Ok((transport, Some(address)))
+}
+
+/// Goes through a proxy if that is asked for. Where the server is then, is not
+/// known.
+#[cfg(feature = "proxy")]
+fn through<T: Transport, D>(
+    mut transport: T,
+    address: SocketAddr,
+    connect: &Connect<D>,
+) -> Result<(T, SocketAddr), OpenError> {
+    let Some(proxy) = &connect.proxy else {
+        return Ok((transport, address));
+    };
+    let uri = connect.request.uri();
+    transport.tunnel(proxy, uri.host_for_connect(), uri.port())?;
+    Ok((transport, crate::proxy::unknown(uri.port())))
+}
+
+#[cfg(feature = "tls")]
+fn no_tls(error: io::Error) -> OpenError {
+    match error.kind() {
+        io::ErrorKind::Unsupported => OpenError::NoTls,
+        _ => error.into(),
+    }
 }

@@ -40,9 +40,16 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             false => slot.role.is_client(),
         };
         if !lingers {
+            if slot.transport.is_tls() {
+                // Its own last word, which may have left with ours.
+                let _ = Transport::shutdown(&mut slot.transport);
+            }
             return self.remove(key);
         }
         slot.phase = Phase::Lingering { until };
+        if !slot.transport.flush().unwrap_or(true) {
+            self.register_writable(key);
+        }
         self.arm(key, until);
         self.linger(key);
     }
@@ -51,6 +58,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     pub(super) fn linger(&mut self, key: usize) {
         let buffer = self.scratch.as_mut_slice();
         let slot = &mut self.slots[key];
+        // The end itself may have found no room. If it never does, the
+        // deadline ends it all.
+        let _ = slot.transport.flush();
         // Bounded within a turn by the count, and in all by the deadline.
         for _ in 0..4 {
             match Transport::read(&mut slot.transport, buffer) {

@@ -29,7 +29,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => break,
                     io::ErrorKind::Interrupted => continue,
-                    _ => return self.abandon(key),
+                    _ => return self.fail_to_upgrade(key, &error),
                 },
             };
             let transport = &self.slots[key].transport;
@@ -64,6 +64,20 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             Ok(false) => self.register_writable(key),
             Err(_) => self.abandon(key),
         }
+    }
+
+    /// Drops a transport that failed before its request was whole. If that was
+    /// in a handshake of its own, the peer is given time to read why.
+    #[cold]
+    fn fail_to_upgrade(&mut self, key: usize, error: &io::Error) {
+        if !self.slots[key].transport.is_handshaking() {
+            return self.abandon(key);
+        }
+        let cause = error.get_ref().and_then(|error| error.source());
+        let cause = cause.map(tracing::field::display);
+        debug!(%error, cause, "the transport's handshake failed");
+        self.counters.handshakes_failed.add(1);
+        self.flush(key, true);
     }
 
     /// Drops a transport that ended before its request was whole.
@@ -113,6 +127,11 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         if slot.state != NOWHERE {
             self.requests.remove(slot.state as usize);
             slot.state = NOWHERE;
+        }
+        if slot.transport.is_handshaking() {
+            // There is no way to say anything in HTTP.
+            self.counters.handshakes_failed.add(1);
+            return self.remove(key);
         }
         self.refuse(key, &Response::new(408));
     }

@@ -1,0 +1,233 @@
+//! The transport.
+
+use std::{
+    io::{self, IoSlice},
+    net::SocketAddr,
+};
+
+use mio::event::Source;
+use ws_tls::{ClientTls, ServerTls, Session, TlsError, rustls::pki_types::ServerName};
+
+use super::stream::Stream;
+use crate::Transport;
+
+/// TLS over any other [`Transport`], in either role; or that transport as it
+/// is, so that one loop serves `ws://` and `wss://`.
+///
+/// A server is bound with [`Server::bind_tls`](crate::Server::bind_tls), or
+/// takes a [`TlsListener`](crate::TlsListener). Connections to servers are made
+/// with [`Connect::tls`](crate::Connect::tls) in a loop, and with
+/// [`client`](Self::client) under a [`Socket`](crate::Socket).
+///
+/// Here is what is recommended within a company's network: TLS, and both flags
+/// of [MS-WSPE]. TLS keeps intermediaries out, so masking has nothing left to
+/// do, and nothing is masked that does not leave over TLS.
+///
+/// ```no_run
+/// use std::fs::read;
+///
+/// use ws_mio::{
+///     ClientRequest, ClientTls, Config, Connect, ControlledNetwork, Handler, Message,
+///     OriginPolicy, Peer, Server, ServerTls, Uri,
+/// };
+///
+/// struct Relay;
+///
+/// impl Handler for Relay {
+///     type Data = ();
+///
+///     fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
+///         peer.send(message);
+///     }
+/// }
+///
+/// let network = || -> Result<_, Box<dyn std::error::Error>> {
+///     Ok(ControlledNetwork::new().network("10.0.0.0/8".parse()?).require_tls())
+/// };
+/// let mut config = Config::new(OriginPolicy::list(["https://intranet.example"]));
+/// config.accept_unmasked_frame = network()?;
+/// config.set_mask_to_zero = network()?;
+///
+/// let tls = ServerTls::from_pem(&read("server.pem")?, &read("server-key.pem")?)?;
+/// let server = Server::bind_tls("10.0.0.1:443", &tls, config)?;
+///
+/// // The same loop speaks to another server.
+/// let request = ClientRequest::new(Uri::parse("wss://backend.example/feed")?);
+/// let tls = ClientTls::with_ca(&read("ca.pem")?)?;
+/// let connect = Connect::new(request, ()).tls(&tls);
+/// server.remote().connect(0, "10.0.0.2:443".parse()?, connect)?;
+/// server.run(Relay)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// What TLS refuses is an [`io::Error`] that holds a [`TlsError`], which
+/// [`TlsError::of`] finds, and [`OpenError::Tls`](crate::OpenError::Tls) for a
+/// client. The end of a stream without `close_notify` is an end of the stream:
+/// after the closing handshake of WebSocket nothing can be missing, and before
+/// it the connection is [`Lost`](crate::Cause::Lost).
+///
+/// An idle connection keeps what rustls keeps, and no buffer: a thread's
+/// connections share one to decrypt in and one to encrypt into.
+#[derive(Debug)]
+pub struct Tls<T> {
+    below: T,
+    /// `None` if it is not TLS.
+    stream: Option<Box<Stream>>,
+}
+
+impl<T: Transport> Tls<T> {
+    /// Takes the transport as it is, without TLS.
+    #[must_use]
+    pub const fn plain(below: T) -> Self {
+        let stream = None;
+        Self { below, stream }
+    }
+
+    /// Speaks TLS as a server, over a transport that was accepted.
+    ///
+    /// # Errors
+    ///
+    /// What rustls has against the configuration.
+    pub fn server(below: T, tls: &ServerTls) -> Result<Self, TlsError> {
+        Ok(Self::new(below, Session::server(tls)?))
+    }
+
+    /// Speaks TLS as a client, over a transport that is connected, or being
+    /// connected, to `server`: see [`server_name`](crate::ws_tls::server_name).
+    ///
+    /// ```no_run
+    /// use mio::net::TcpStream;
+    /// use ws_mio::{
+    ///     ClientConfig, ClientRequest, ClientTls, Socket, Tls, Uri, ws_tls::server_name,
+    /// };
+    ///
+    /// let address = "192.0.2.1:443".parse()?;
+    /// let tls = ClientTls::platform_roots()?;
+    /// let stream = TcpStream::connect(address)?;
+    /// let stream = Tls::client(stream, &tls, server_name("feed.example")?)?;
+    /// let request = ClientRequest::new(Uri::parse("wss://feed.example/")?);
+    /// let config = ClientConfig::default();
+    /// let socket: Socket<(), _> = Socket::client(stream, Some(address), request, &config);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What rustls has against the configuration.
+    pub fn client(
+        below: T,
+        tls: &ClientTls,
+        server: ServerName<'static>,
+    ) -> Result<Self, TlsError> {
+        Ok(Self::new(below, Session::client(tls, server)?))
+    }
+
+    fn new(below: T, session: Session) -> Self {
+        let stream = Some(Box::new(Stream::new(session)));
+        Self { below, stream }
+    }
+
+    /// Lends the transport below.
+    #[must_use]
+    pub const fn get_ref(&self) -> &T {
+        &self.below
+    }
+
+    /// Lends the transport below. Nothing is to be read from it or written to
+    /// it.
+    pub const fn get_mut(&mut self) -> &mut T {
+        &mut self.below
+    }
+}
+
+impl<T: Transport> Transport for Tls<T> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.stream {
+            None => self.below.read(buffer),
+            Some(stream) => stream.read(&mut self.below, buffer),
+        }
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &mut self.stream {
+            None => self.below.write(slices),
+            Some(stream) => stream.write(&mut self.below, slices, false),
+        }
+    }
+
+    /// The Close, `close_notify` and the end of the stream leave together.
+    fn write_last(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &mut self.stream {
+            None => self.below.write_last(slices),
+            Some(stream) => stream.write(&mut self.below, slices, true),
+        }
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        match &mut self.stream {
+            None => self.below.shutdown(),
+            Some(stream) => stream.shutdown(&mut self.below),
+        }
+    }
+
+    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+        self.below.peer_addr()
+    }
+
+    fn source(&mut self) -> Option<&mut dyn Source> {
+        self.below.source()
+    }
+
+    fn short_is_all(&self) -> bool {
+        match &self.stream {
+            None => self.below.short_is_all(),
+            Some(stream) => stream.is_drained(),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<bool> {
+        match &mut self.stream {
+            None => self.below.flush(),
+            Some(stream) => stream.flush(&mut self.below),
+        }
+    }
+
+    fn is_tls(&self) -> bool {
+        self.stream.is_some() || self.below.is_tls()
+    }
+
+    fn tls_session(&self) -> Option<&Session> {
+        match &self.stream {
+            None => self.below.tls_session(),
+            Some(stream) => Some(&stream.session),
+        }
+    }
+
+    fn is_handshaking(&self) -> bool {
+        match &self.stream {
+            None => self.below.is_handshaking(),
+            Some(stream) => stream.session.is_handshaking(),
+        }
+    }
+
+    /// Connects without TLS; [`secure`](Transport::secure) adds it.
+    fn connect(address: SocketAddr) -> io::Result<Self> {
+        T::connect(address).map(Self::plain)
+    }
+
+    #[cfg(feature = "proxy")]
+    fn tunnel(&mut self, proxy: &crate::Proxy, host: &str, port: u16) -> io::Result<()> {
+        self.below.tunnel(proxy, host, port)
+    }
+
+    fn secure(self, tls: &ClientTls, server: ServerName<'static>) -> io::Result<Self> {
+        Ok(Self::client(self.below, tls, server)?)
+    }
+
+    fn begin(&mut self) -> io::Result<bool> {
+        match &mut self.stream {
+            None => self.below.begin(),
+            Some(stream) => stream.begin(&mut self.below),
+        }
+    }
+}
