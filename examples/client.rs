@@ -50,9 +50,11 @@ closes the connection.
                            wss:// (PEM); without it, those that the system trusts
   --cert FILE              show this certificate to a server that asks for one (PEM)
   --key FILE               its private key (PEM)
-  --proxy URL              go through this proxy: http:// or socks5://, with
-                           USER:PASSWORD@ if it asks for them
   --set-mask-to-zero       mask with the key 00 00 00 00, for controlled networks
+  --proxy URL              go through a proxy, such as http://proxy.example:3128 or
+                           socks5h://user:password@proxy.example
+  --proxy-from-env         go through the proxy that the environment names, in
+                           https_proxy, http_proxy, all_proxy and no_proxy
   --max-message BYTES      the longest message to take (default: 16 MiB)
   -h, --help               print this
 ";
@@ -61,10 +63,11 @@ closes the connection.
 struct Options {
     request: ClientRequest,
     tls: Option<ClientTls>,
-    proxy: Option<Proxy>,
     send: Option<PathBuf>,
     is_text: bool,
     set_mask_to_zero: bool,
+    proxy: Option<Proxy>,
+    is_proxy_from_env: bool,
     limits: Limits,
 }
 
@@ -78,7 +81,8 @@ impl Options {
         let (mut url, mut subprotocols, mut headers) = (None, Vec::new(), Vec::new());
         let (mut send, mut is_text, mut set_mask_to_zero) = (None, false, false);
         let (mut offer, mut limits) = (None, Limits::default());
-        let (mut files, mut proxy) = (TlsFiles::default(), None);
+        let mut files = TlsFiles::default();
+        let (mut proxy, mut is_proxy_from_env) = (None, false);
         let mut arguments = Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
@@ -91,8 +95,9 @@ impl Options {
                 Arg::Long("ca") => files.ca = Some(PathBuf::from(arguments.value()?)),
                 Arg::Long("cert") => files.cert = Some(PathBuf::from(arguments.value()?)),
                 Arg::Long("key") => files.key = Some(PathBuf::from(arguments.value()?)),
-                Arg::Long("proxy") => proxy = Some(arguments.value()?.parse()?),
                 Arg::Long("set-mask-to-zero") => set_mask_to_zero = true,
+                Arg::Long("proxy") => proxy = Some(arguments.value()?.parse()?),
+                Arg::Long("proxy-from-env") => is_proxy_from_env = true,
                 Arg::Long("max-message") => limits.max_message = arguments.value()?.parse()?,
                 argument => return Err(examples::unexpected(argument, HELP).into()),
             }
@@ -114,10 +119,11 @@ impl Options {
         Ok(Self {
             request,
             tls: files.client()?,
-            proxy,
             send,
             is_text,
             set_mask_to_zero,
+            proxy,
+            is_proxy_from_env,
             limits,
         })
     }
@@ -137,6 +143,8 @@ async fn run(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
     }
     if let Some(proxy) = options.proxy {
         connector = connector.proxy(proxy);
+    } else if options.is_proxy_from_env {
+        connector = connector.proxy_from_env();
     }
     let websocket = match connector.connect(options.request).await {
         Err(ws_smol::Error::Refused(response)) => return Err(Refusal(response).into()),

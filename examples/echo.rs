@@ -57,7 +57,7 @@ Usage: echo [OPTIONS]
   --drain SECONDS                  on a signal, send Closes over this time, and wait for
                                    replies 5 s longer (default: 0)
   --proxy-protocol CIDR            believe proxies in this network, which must then speak
-                                   the PROXY protocol; may be given several times; on mio
+                                   the PROXY protocol; may be given several times
   -v, --verbose                    log what happens to every connection
   -h, --help                       print this
 
@@ -108,9 +108,6 @@ fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
     match options.adapter {
         Adapter::Smol if options.mode != Mode::Echo || options.threads != 1 => {
             Err("--mode and --threads are for the adapter mio".into())
-        }
-        Adapter::Smol if options.proxies.is_some() => {
-            Err("--proxy-protocol is for the adapter mio".into())
         }
         Adapter::Mio => on_mio::serve(options),
         Adapter::Smol => on_smol::serve(options),
@@ -358,8 +355,8 @@ mod on_smol {
         net::TcpListener,
     };
     use ws_smol::{
-        Acceptor, CloseCode, Decision, Gate, OriginPolicy, Pass, Peer, Request, TlsAcceptor,
-        WebSocket,
+        Acceptor, CloseCode, Decision, Gate, OriginPolicy, Pass, Peer, ProxyProtocol, Request,
+        TlsAcceptor, WebSocket,
     };
 
     #[cfg(unix)]
@@ -383,6 +380,8 @@ mod on_smol {
         };
         let server = Rc::new(Server {
             acceptor,
+            // Without the option nobody is believed.
+            proxies: ProxyProtocol::new(options.proxies.unwrap_or_default()),
             stopped,
             gate: Gate::new(1_000_000, usize::MAX),
         });
@@ -417,6 +416,7 @@ mod on_smol {
     /// What all connections share.
     struct Server {
         acceptor: Accepting,
+        proxies: ProxyProtocol,
         stopped: Receiver<Infallible>,
         gate: Gate,
     }
@@ -473,6 +473,11 @@ mod on_smol {
         where
             S: AsyncRead + AsyncWrite + Unpin,
         {
+            let proxied = self.proxies.receive(stream, peer);
+            let Some(proxied) = self.until_stopped(proxied).await else {
+                return Ok(());
+            };
+            let (stream, peer) = proxied?;
             match &self.acceptor {
                 Accepting::Plain(acceptor) => {
                     let handshake = acceptor.accept_with(stream, peer, decide);

@@ -125,6 +125,8 @@ fn check_haproxy(bench: &Bench<'_>, log: &mut Log) -> Result<(), Failure> {
         ("", "smol", &[]),
         ("send-proxy", "mio", BEHIND_PROXY),
         ("send-proxy-v2", "mio", BEHIND_PROXY),
+        ("send-proxy", "smol", BEHIND_PROXY),
+        ("send-proxy-v2", "smol", BEHIND_PROXY),
     ] {
         let name = format!("HAProxy {send} in front of echo --adapter {adapter}");
         println!("== {name}");

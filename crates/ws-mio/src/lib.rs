@@ -101,6 +101,7 @@
 //! # Features
 //!
 //! - `deflate` brings permessage-deflate, with flate2 and zlib-rs.
+//! - `tls` brings `Tls` over any transport, with rustls.
 //! - `proxy` brings `ProxyProtocol`, for servers behind proxies that speak the
 //!   PROXY protocol, and `Tunneled`, for clients behind HTTP CONNECT and SOCKS5
 //!   proxies.

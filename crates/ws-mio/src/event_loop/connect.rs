@@ -140,36 +140,52 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     }
 }
 
-/// Starts to connect, with TLS if that is asked for, and tells where the server
-/// is; through a proxy that may not be known.
+/// Starts to connect, with TLS and through a proxy if that is asked for, and
+/// tells where the server is.
 pub(super) fn dial<T: Transport, D>(
     address: SocketAddr,
     connect: &Connect<D>,
 ) -> Result<(T, Option<SocketAddr>), OpenError> {
-    let (transport, server) = (T::connect(address)?, Some(address));
-    #[cfg(feature = "proxy")]
-    let (transport, server) = match &connect.proxy {
-        None => (transport, server),
-        Some(proxy) => {
-            let (mut transport, uri) = (transport, connect.request.uri());
-            transport.tunnel(proxy, uri.host_for_connect(), uri.port())?;
-            let server = transport.peer_addr()?;
-            (transport, server)
-        }
-    };
     #[cfg(feature = "tls")]
-    let transport = match &connect.tls {
-        None => transport,
+    let server = match &connect.tls {
         Some(tls) => {
             let host = connect.request.uri().host_for_connect();
-            let name = server_name(host).map_err(OpenError::Tls)?;
-            let secured = transport.secure(tls, name);
-            secured.map_err(|error| match error.kind() {
-                io::ErrorKind::Unsupported => OpenError::NoTls,
-                _ => error.into(),
-            })?
+            Some((tls, server_name(host).map_err(OpenError::Tls)?))
         }
+        None => None,
+    };
+    let transport = T::connect(address)?;
+    #[cfg(feature = "proxy")]
+    let (transport, address) = through(transport, address, connect)?;
+    #[cfg(feature = "tls")]
+    let transport = match server {
+        Some((tls, server)) => transport.secure(tls, server).map_err(no_tls)?,
+        None => transport,
     };
     let _ = connect;
-    Ok((transport, server))
+    Ok((transport, Some(address)))
+}
+
+/// Goes through a proxy if that is asked for. Where the server is then, is not
+/// known.
+#[cfg(feature = "proxy")]
+fn through<T: Transport, D>(
+    mut transport: T,
+    address: SocketAddr,
+    connect: &Connect<D>,
+) -> Result<(T, SocketAddr), OpenError> {
+    let Some(proxy) = &connect.proxy else {
+        return Ok((transport, address));
+    };
+    let uri = connect.request.uri();
+    transport.tunnel(proxy, uri.host_for_connect(), uri.port())?;
+    Ok((transport, crate::proxy::unknown(uri.port())))
+}
+
+#[cfg(feature = "tls")]
+fn no_tls(error: io::Error) -> OpenError {
+    match error.kind() {
+        io::ErrorKind::Unsupported => OpenError::NoTls,
+        _ => error.into(),
+    }
 }

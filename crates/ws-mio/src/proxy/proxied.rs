@@ -19,7 +19,8 @@ use crate::{Listener, Transport};
 ///
 /// - A **trusted** peer must begin with a header; without one, or with one that
 ///   is malformed, the connection is dropped. A header that names no client, as
-///   those of health checks, leaves the proxy's own address.
+///   those of health checks, or one on the proxy's own machine, leaves the
+///   proxy's own address.
 /// - **Anybody else** is a client that came directly: it is served with the
 ///   address that it has, and its bytes are passed on as they are, so that a
 ///   header from it is a bad request. Nobody can forge an address.
@@ -190,7 +191,8 @@ impl<T: Transport> Proxied<T> {
                 return Err(refuse(ProxyHeaderError::Lost));
             }
             if let Some((header, consumed)) = ProxyHeader::parse(bytes).map_err(refuse)? {
-                self.client = header.source().map(Box::new);
+                let proxy = self.inner.peer_addr();
+                self.client = client_of(&header, proxy.as_ref().ok()).map(Box::new);
                 debug!(
                     client = self.client.as_ref().map(tracing::field::display),
                     "behind a proxy"
@@ -200,6 +202,16 @@ impl<T: Transport> Proxied<T> {
             }
         }
     }
+}
+
+/// The client that a proxy at an address names, if it can be believed.
+fn client_of(header: &ProxyHeader, proxy: Option<&Option<SocketAddr>>) -> Option<SocketAddr> {
+    let is_loopback = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
+    // What is on the proxy's machine is on ours only if the proxy is.
+    let is_here = proxy.is_some_and(|proxy| proxy.as_ref().is_none_or(is_loopback));
+    header
+        .source()
+        .filter(|client| is_here || !is_loopback(client))
 }
 
 fn refuse(error: ProxyHeaderError) -> io::Error {
@@ -254,6 +266,15 @@ impl<T: Transport> Transport for Proxied<T> {
 
     fn is_tls(&self) -> bool {
         self.inner.is_tls()
+    }
+
+    fn is_handshaking(&self) -> bool {
+        self.inner.is_handshaking()
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls_session(&self) -> Option<&ws_tls::Session> {
+        self.inner.tls_session()
     }
 
     fn connect(address: SocketAddr) -> io::Result<Self> {

@@ -2,13 +2,13 @@
 
 use std::{
     io::{self, IoSlice},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::SocketAddr,
 };
 
 use mio::event::Source;
 use ws_handshake::proxy::{Proxy, Tunnel, TunnelError, TunnelProgress};
 
-use super::leftover::Leftover;
+use super::{leftover::Leftover, unknown};
 use crate::Transport;
 
 /// A transport to a proxy, through which a way to a server is opened, by HTTP
@@ -43,8 +43,8 @@ use crate::Transport;
 #[derive(Debug)]
 pub struct Tunneled<T> {
     inner: T,
-    /// Where the way leads to; `None` for a transport without a proxy.
-    server: Option<Box<SocketAddr>>,
+    /// The port to which the way leads; `None` for a transport without a proxy.
+    port: Option<u16>,
     /// `None` once the way is open.
     way: Option<Way>,
 }
@@ -68,7 +68,7 @@ impl<T: Transport> Tunneled<T> {
     /// [`TunnelError::BadTarget`] if the proxy cannot be asked for that server.
     pub fn new(transport: T, proxy: &Proxy, host: &str, port: u16) -> Result<Self, TunnelError> {
         let mut tunneled = Self::direct(transport);
-        tunneled.open(Tunnel::new(proxy, host, port)?, host, port);
+        tunneled.open(Tunnel::new(proxy, host, port)?, port);
         Ok(tunneled)
     }
 
@@ -77,16 +77,13 @@ impl<T: Transport> Tunneled<T> {
     pub const fn direct(transport: T) -> Self {
         Self {
             inner: transport,
-            server: None,
+            port: None,
             way: None,
         }
     }
 
-    fn open(&mut self, tunnel: Tunnel, host: &str, port: u16) {
-        let address = host.trim_matches(['[', ']']).parse();
-        // What the proxy makes of a name is not known.
-        let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        self.server = Some(Box::new(SocketAddr::new(address, port)));
+    fn open(&mut self, tunnel: Tunnel, port: u16) {
+        self.port = Some(port);
         self.way = Some(Way::Opening(Box::new(tunnel)));
     }
 
@@ -163,12 +160,12 @@ impl<T: Transport> Transport for Tunneled<T> {
         self.inner.shutdown()
     }
 
-    /// The server's address, not that of the proxy: what lies between is not
-    /// known, and allow-lists are for servers. It is `0.0.0.0` if the proxy
-    /// looks a name up, which is on no list but one for everybody.
+    /// `0.0.0.0` behind a proxy, which is on no list but one for everybody:
+    /// what lies between the proxy and the server is not known, and allow-lists
+    /// are for the whole way.
     fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        match &self.server {
-            Some(server) => Ok(Some(**server)),
+        match self.port {
+            Some(port) => Ok(Some(unknown(port))),
             None => self.inner.peer_addr(),
         }
     }
@@ -191,13 +188,22 @@ impl<T: Transport> Transport for Tunneled<T> {
         self.inner.is_tls()
     }
 
+    fn is_handshaking(&self) -> bool {
+        self.inner.is_handshaking()
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls_session(&self) -> Option<&ws_tls::Session> {
+        self.inner.tls_session()
+    }
+
     fn connect(address: SocketAddr) -> io::Result<Self> {
         T::connect(address).map(Self::direct)
     }
 
     fn tunnel(&mut self, proxy: &Proxy, host: &str, port: u16) -> io::Result<()> {
         let tunnel = Tunnel::new(proxy, host, port).map_err(io::Error::other)?;
-        self.open(tunnel, host, port);
+        self.open(tunnel, port);
         Ok(())
     }
 
