@@ -9,8 +9,8 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, date_time_ymd,
 };
 
 const ECHO: &str = env!("CARGO_BIN_EXE_echo");
@@ -30,7 +30,7 @@ impl Certificates {
         std::fs::create_dir_all(&dir).unwrap();
         let made = Self {
             dir,
-            authority: authority(),
+            authority: authority(name),
         };
         std::fs::write(made.path("ca"), made.authority.pem()).unwrap();
         made.write("server", server("localhost"), Some(&made.authority));
@@ -88,8 +88,9 @@ impl Drop for Certificates {
     }
 }
 
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
+fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
@@ -216,7 +217,7 @@ fn servers_that_are_not_to_be_trusted_are_refused_by_their_cause() {
     certificates.write("early", early, by);
     certificates.write("elsewhere", server("elsewhere.example"), by);
     certificates.write("itself", server("localhost"), None);
-    certificates.write("another", server("localhost"), Some(&authority()));
+    certificates.write("another", server("localhost"), Some(&authority("another")));
     for adapter in ADAPTERS {
         for (name, cause) in [
             ("expired", "expired"),

@@ -3,13 +3,13 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use bench_rig::{Arguments, Deflate, Mode, finish};
+use bench_rig::{Arguments, Deflate, Mode, finish, server_tls};
 use ws_handshake::DeflatePolicy;
-use ws_mio::{Config, Handler, Message, OriginPolicy, Peer, Prepared, Server};
+use ws_mio::{Config, Handler, Message, OriginPolicy, Peer, Prepared, Server, ServerTls};
 
 const HELP: &str = "\
 server-ws-mio [--mode echo|broadcast] [--threads N] [--accept-unmasked-frame]
-              [--deflate LEVEL [--takeover]]
+              [--deflate LEVEL [--takeover]] [--tls-cert FILE --tls-key FILE]
 ";
 
 struct Answers {
@@ -48,7 +48,13 @@ fn run() -> Result<(), Box<dyn Error>> {
         config.handshake = config.handshake.deflate(policy);
         config.deflate.level = deflate.level;
     }
+    let tls = server_tls(&mut arguments)?;
     arguments.end()?;
+    if let Some(tls) = tls {
+        let server = Server::bind_tls("127.0.0.1:0", &ServerTls::from_rustls(tls), config)?;
+        println!("listening on {}", server.local_addr()?);
+        return Ok(server.run_with(|_| Answers { mode })?);
+    }
     let server = Server::bind("127.0.0.1:0", config)?;
     println!("listening on {}", server.local_addr()?);
     Ok(server.run_with(|_| Answers { mode })?)

@@ -6,17 +6,18 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use bench_rig::{Arguments, Deflate, Mode, finish};
+use bench_rig::{Arguments, Deflate, Mode, finish, server_tls};
 use smol::channel::{Receiver, Sender, unbounded};
+use smol::io::{AsyncRead, AsyncWrite};
 use smol::{LocalExecutor, future};
 use socket2::{Domain, Protocol, Socket, Type};
 use ws_handshake::DeflatePolicy;
 use ws_smol::net::{self, TcpListener, TcpStream};
-use ws_smol::{Acceptor, Config, OriginPolicy, Prepared, WebSocket};
+use ws_smol::{Acceptor, Config, OriginPolicy, Prepared, ServerTls, TlsAcceptor, WebSocket};
 
 const HELP: &str = "\
 server-ws-smol [--mode echo|broadcast] [--accept-unmasked-frame]
-               [--deflate LEVEL [--takeover]]
+               [--deflate LEVEL [--takeover]] [--tls-cert FILE --tls-key FILE]
 ";
 
 fn main() -> ExitCode {
@@ -32,9 +33,12 @@ fn run() -> Result<(), Box<dyn Error>> {
     let mode = arguments.value("--mode")?.unwrap_or_default();
     let flag = arguments.flag("--accept-unmasked-frame");
     let deflate = Deflate::from_arguments(&mut arguments)?;
+    let tls = server_tls(&mut arguments)?;
     arguments.end()?;
+    let acceptor = acceptor(deflate).accept_unmasked_frame(flag);
     let server = &Server {
-        acceptor: acceptor(deflate).accept_unmasked_frame(flag),
+        secure: tls.map(|tls| acceptor.clone().tls(ServerTls::from_rustls(tls))),
+        acceptor,
         everybody: RefCell::default(),
     };
     let executor = LocalExecutor::new();
@@ -44,9 +48,10 @@ fn run() -> Result<(), Box<dyn Error>> {
         loop {
             let (stream, peer) = listener.accept().await?;
             // How a connection ends is told by what the generator gets to see.
-            match mode {
-                Mode::Echo => executor.spawn(server.echo(stream, peer)),
-                Mode::Broadcast => executor.spawn(server.broadcast(stream, peer)),
+            match (mode, &server.secure) {
+                (Mode::Echo, None) => executor.spawn(server.echo(stream, peer)),
+                (Mode::Echo, Some(secure)) => executor.spawn(secure_echo(secure, stream, peer)),
+                (Mode::Broadcast, _) => executor.spawn(server.broadcast(stream, peer)),
             }
             .detach();
         }
@@ -75,20 +80,36 @@ fn listen() -> Result<TcpListener, Box<dyn Error>> {
     Ok(TcpListener::from_std(socket.into())?)
 }
 
+async fn secure_echo(
+    acceptor: &TlsAcceptor,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> Result<(), ws_smol::Error> {
+    talk(acceptor.accept(stream, peer).await?).await
+}
+
+async fn talk<S>(mut websocket: WebSocket<S>) -> Result<(), ws_smol::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    while websocket
+        .receive_with(|message, replies| replies.queue(message))
+        .await?
+    {}
+    Ok(())
+}
+
 struct Server {
     acceptor: Acceptor,
+    /// For echoes over TLS, if those are wanted.
+    secure: Option<TlsAcceptor>,
     /// Where deliveries to each connection go.
     everybody: RefCell<Vec<Sender<Prepared>>>,
 }
 
 impl Server {
     async fn echo(&self, stream: TcpStream, peer: SocketAddr) -> Result<(), ws_smol::Error> {
-        let mut websocket = self.acceptor.accept(stream, peer).await?;
-        while websocket
-            .receive_with(|message, replies| replies.queue(message))
-            .await?
-        {}
-        Ok(())
+        talk(self.acceptor.accept(stream, peer).await?).await
     }
 
     async fn broadcast(&self, stream: TcpStream, peer: SocketAddr) -> Result<(), ws_smol::Error> {

@@ -352,6 +352,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
         client: Some("client-ws-mio"),
         broadcasts: true,
         unmasked: Some(&["--accept-unmasked-frame"]),
+        secures: true,
         ..Subject::NONE
     },
     Subject {
@@ -386,6 +387,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
         client: Some("client-ws-smol"),
         broadcasts: true,
         unmasked: Some(&["--accept-unmasked-frame"]),
+        secures: true,
         ..Subject::NONE
     },
     Subject {

@@ -134,6 +134,26 @@ const PAIRS: &[Pair] = &[
         to: ("client/1M/random", "ws-proto"),
     },
     Pair {
+        what: "16 KiB over TLS: zero key ÷ random keys",
+        of: ("tls/16K/64/1/zero", "ws-mio"),
+        to: ("tls/16K/64/1", "ws-mio"),
+    },
+    Pair {
+        what: "16 KiB over TLS: no masks ÷ random keys",
+        of: ("tls/16K/64/1/none", "ws-mio"),
+        to: ("tls/16K/64/1", "ws-mio"),
+    },
+    Pair {
+        what: "1 MiB over TLS: zero key ÷ random keys",
+        of: ("tls/1M/16/1/zero", "ws-mio"),
+        to: ("tls/1M/16/1", "ws-mio"),
+    },
+    Pair {
+        what: "1 MiB over TLS: no masks ÷ random keys",
+        of: ("tls/1M/16/1/none", "ws-mio"),
+        to: ("tls/1M/16/1", "ws-mio"),
+    },
+    Pair {
         what: "125 B, 64 connections: two loops ÷ one",
         of: ("125/64/1", "ws-mio-2"),
         to: ("125/64/1", "ws-mio"),

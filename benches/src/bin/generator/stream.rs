@@ -98,7 +98,8 @@ impl Stream {
             let more = len == buffer.len();
             return Ok(Got { len, more });
         };
-        let (plain, sealed) = buffer.split_at_mut(buffer.len() / 2);
+        // Most of a record may be there from before.
+        let (plain, sealed) = buffer.split_at_mut(buffer.len() / 2 + RECORD);
         let read = read_some(&mut self.socket, sealed)?;
         let more = read == sealed.len();
         let (mut rest, mut len) = (&sealed[..read], 0);
@@ -138,6 +139,9 @@ impl Stream {
         }
     }
 }
+
+/// As long as any record is, and longer.
+const RECORD: usize = 32 * 1024;
 
 fn read_some(socket: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     match socket.read(buffer)? {
