@@ -10,6 +10,7 @@ mod failure;
 mod gate;
 mod halves;
 mod handshake;
+mod hostile;
 mod limits;
 mod messages;
 mod serve;
