@@ -12,6 +12,7 @@ mod failure;
 mod gate;
 mod halves;
 mod handshake;
+mod hostile;
 mod limits;
 mod messages;
 #[cfg(feature = "proxy")]
