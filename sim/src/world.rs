@@ -205,7 +205,8 @@ impl<const CHUNKS: bool> World<CHUNKS> {
     fn answer_dialled(&mut self) {
         for stream in self.net.dialled.take() {
             let number = stream.borrow().number;
-            let keys = self.most + 1;
+            // Keys are given again, so there are no more than connections ever were.
+            let keys = number as usize + 1;
             let key = self.with_loop(|inner| {
                 (0..keys).find(|&key| {
                     let wire = inner.transport(key);

@@ -6,6 +6,7 @@ mod control;
 #[cfg(feature = "deflate")]
 mod deflate;
 mod dependencies;
+mod every_poll;
 mod failure;
 mod halves;
 mod handshake;
