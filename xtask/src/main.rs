@@ -11,6 +11,7 @@ mod features;
 mod fuzz;
 mod interop;
 mod proxies;
+mod sim;
 mod spec;
 mod tool;
 mod vectors;
@@ -105,6 +106,12 @@ const COMMANDS: &[Command] = &[
         summary: "list, seed and run the fuzz targets",
         help: fuzz::HELP,
         run: fuzz::run,
+    },
+    Command {
+        name: "sim",
+        summary: "simulate ws-mio's loop with bad transports and many connections, seed by seed",
+        help: sim::HELP,
+        run: sim::run,
     },
     Command {
         name: "autobahn",

@@ -317,13 +317,17 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             Fate::End { .. } => outgoing.flush_last(self.cork, transport),
             _ => outgoing.flush_cork(self.cork, transport),
         }
-        if !self.slot.transport.short_is_all() {
+        if !self.slot.transport.short_is_all() && !self.link.outgoing.outbox.is_empty() {
             self.link.outgoing.flush_outbox(&mut self.slot.transport);
+            self.link.outgoing.is_drained = self.link.outgoing.outbox.is_empty();
         }
         let flushed = self.slot.transport.flush();
         self.link.outgoing.note_flushed(flushed);
         match fate {
             Fate::Keep | Fate::Again if self.link.outgoing.is_over() => self.over(),
+            // It has taken the rest, and so has nothing to tell of: who waits
+            // for that, or stopped parsing for it, goes on without.
+            Fate::Keep if self.link.outgoing.is_drained => Fate::Again,
             fate => fate,
         }
     }
@@ -340,6 +344,9 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             if self.link.outgoing.outbox.is_empty() && !self.link.outgoing.is_over() {
                 call!(self, |handler, peer| handler.on_drain(peer));
             }
+        }
+        if mem::take(&mut self.link.outgoing.is_drained) && !self.link.outgoing.is_over() {
+            call!(self, |handler, peer| handler.on_drain(peer));
         }
         // A layer between us and the socket may read once it can write.
         self.slot.readable |=
@@ -788,6 +795,8 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     fn over(&mut self) -> Fate {
         match self.link.outgoing.broken.take() {
             Some(error) => {
+                // What is sent now would wait in the cork, which is everybody's.
+                self.link.outgoing.aborted = true;
                 self.closed(Cause::Io(&error));
                 self.link.outgoing.broken = Some(error);
             }

@@ -62,6 +62,8 @@ pub(crate) struct Outgoing {
     pub(crate) answering: bool,
     /// The transport itself holds something back.
     pub(crate) is_held_back: bool,
+    /// All that waited has left at the end of a turn, and nobody knows yet.
+    pub(crate) is_drained: bool,
     /// How many bytes wait that answer nothing. They do not keep us from
     /// reading: two peers that send each other something long at the same time
     /// would wait for each other for ever.
@@ -125,6 +127,7 @@ impl Outgoing {
             has_moved: false,
             answering: false,
             is_held_back: false,
+            is_drained: false,
             unasked: 0,
             lent: None,
             in_place: Vec::new(),
@@ -140,6 +143,7 @@ impl Outgoing {
             && !self.paused
             && !self.aborted
             && !self.is_held_back
+            && !self.is_drained
     }
 
     /// Tells whether something is to be written once there is room.

@@ -10,7 +10,7 @@ use std::{
 
 use mio::event::Source;
 use ws_mio::{
-    CloseCode, EventLoop, Message, Prepared, Ready, Transport,
+    Backpressure, CloseCode, EventLoop, Message, Prepared, Ready, Transport,
     memory::{self, Duplex},
 };
 
@@ -408,6 +408,110 @@ fn transport_that_lies_ends_its_connection_and_nothing_else() {
         bench.turn();
         assert_eq!(bench.inner.lend().connections(), 0, "{claim}");
     }
+}
+
+/// A layer that takes a part of what it is given, and the rest when it is
+/// asked again; its peer may tear it down.
+struct Layer {
+    inner: Duplex,
+    is_torn: Rc<Cell<bool>>,
+}
+
+impl Transport for Layer {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.is_torn.get() {
+            true => Err(io::ErrorKind::ConnectionReset.into()),
+            false => self.inner.read(buffer),
+        }
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let part = slices.iter().max_by_key(|slice| slice.len()).unwrap();
+        match std::ptr::eq(part, &slices[0]) {
+            true => self
+                .inner
+                .write(&[IoSlice::new(&part[..part.len().div_ceil(2)])]),
+            false => self.inner.write(&slices[..1]),
+        }
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        self.inner.shutdown()
+    }
+
+    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+        Ok(None)
+    }
+
+    fn source(&mut self) -> Option<&mut dyn Source> {
+        None
+    }
+}
+
+#[test]
+fn what_a_layer_takes_at_a_second_try_is_drained_and_more_is_read() {
+    let (probe, log) = Probe::<false, ()>::new(|peer, seen| {
+        if let Seen::Text(_) = seen {
+            peer.send_binary(&[7; 20_000]);
+        }
+    });
+    let mut config = config();
+    config.high_water = 1;
+    let mut inner = EventLoop::new(config, probe, || Ok(()));
+    let (mut client, server) = memory::pair(1 << 20);
+    let is_torn = Rc::default();
+    let layer = Layer {
+        inner: server,
+        is_torn,
+    };
+    let key = inner.admit(layer).unwrap();
+    let wire = [REQUEST, &masked(0x81, b"1"), &masked(0x81, b"2")].concat();
+    client.write(&[IoSlice::new(&wire)]).unwrap();
+    // It always has room, so nobody is told of any.
+    inner.start_turn(Duration::ZERO);
+    let readable = Ready {
+        readable: true,
+        ..Ready::default()
+    };
+    inner.wake(key, readable);
+    assert!(inner.finish_turn());
+    while inner.next_timeout() == Some(Duration::ZERO) {
+        inner.start_turn(Duration::ZERO);
+        assert!(inner.finish_turn());
+    }
+    let mut reply = vec![0; 1 << 20];
+    let len = client.read(&mut reply).unwrap();
+    assert_eq!(after_head(&reply[..len]).len(), 2 * 20_004);
+    drop(inner);
+    let seen: Vec<Seen> = log.all().into_iter().skip(2).collect();
+    assert_eq!(seen, [text("1"), Seen::Drain, text("2"), Seen::Drain]);
+}
+
+#[test]
+fn nothing_is_sent_to_anybody_at_the_end_of_a_connection_that_failed() {
+    let (probe, _log) = Probe::<false, ()>::new(|peer, seen| match seen {
+        Seen::Close(..) => assert!(matches!(peer.send("late"), Backpressure::Refused(_))),
+        Seen::Text(text) => {
+            peer.send(text.as_str());
+        }
+        _ => {}
+    });
+    let is_torn = Rc::new(Cell::new(false));
+    let mut bench = Bench::new(probe, 4096, |inner| Layer {
+        inner,
+        is_torn: Rc::clone(&is_torn),
+    });
+    after_head(&bench.exchange(REQUEST));
+    is_torn.set(true);
+    bench.turn();
+    assert_eq!(bench.inner.lend().connections(), 0);
+    // The next one is not to read what was meant for another.
+    is_torn.set(false);
+    let (client, inner) = memory::pair(4096);
+    bench.client = client;
+    bench.key = bench.inner.admit(Layer { inner, is_torn }).unwrap();
+    after_head(&bench.exchange(REQUEST));
+    assert_eq!(bench.exchange(&masked(0x81, b"Hi")), b"\x81\x02Hi");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod control;
 #[cfg(feature = "deflate")]
 mod deflate;
 mod dependencies;
+mod every_poll;
 mod failure;
 mod gate;
 mod halves;

@@ -1,0 +1,544 @@
+//! The application: a handler that keeps book of what it was told and what it
+//! has sent, and does anything that a handler may do.
+
+use std::{rc::Rc, time::Duration};
+
+use allocation_counter::opt_out;
+use ws_handshake::{Agreed, ClientRequest, Uri};
+use ws_mio::{
+    Accept, Backpressure, Cause, Chunk, CloseCode, Closed, Connect, Decision, Handler, Incoming,
+    Message, OpenError, Orders, Peer, PeerId, Prepared, Refused, SlowConsumer,
+};
+
+use crate::{
+    message::{Name, Row},
+    plan::Plan,
+    random::Random,
+    wire::{Dialer, Net},
+};
+
+pub(crate) const TOPICS: usize = 4;
+/// What is sent to everybody is published to this one, which nobody leaves.
+pub(crate) const EVERYBODY: usize = 0;
+const TOPIC_NAMES: [&str; TOPICS] = ["", "news", "weather", "sports"];
+/// How many keys there are of messages that take each other's place.
+pub(crate) const KEYS: u32 = 4;
+
+/// What the application knows; with `CHUNKS` it takes messages in pieces.
+#[derive(Debug)]
+pub(crate) struct App<const CHUNKS: bool> {
+    pub(crate) connections: Vec<Connection>,
+    pub(crate) published: [Vec<Publication>; TOPICS],
+    /// Connections that closed since somebody looked.
+    closed: Vec<u32>,
+    pub(crate) now: Duration,
+    /// Counts turns.
+    pub(crate) turn: u64,
+    /// Something was refused to a subscriber for a reason that no counter
+    /// tells: in the middle of a message.
+    pub(crate) is_lenient: bool,
+    /// Messages that were refused to us, or dropped.
+    pub(crate) refused: u64,
+    /// Nothing unusual is done any more.
+    pub(crate) is_calm: bool,
+    plan: Rc<Plan>,
+    net: Rc<Net>,
+    random: Random,
+    buffer: String,
+}
+
+/// What the application knows of a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Connection {
+    pub(crate) state: State,
+    pub(crate) id: Option<PeerId>,
+    /// Messages that came, and their bytes.
+    pub(crate) received: u32,
+    pub(crate) received_bytes: u64,
+    /// Messages that were taken to be sent to this peer.
+    pub(crate) sent: u32,
+    pub(crate) is_paused: bool,
+    /// We have sent a Close.
+    pub(crate) is_closing: bool,
+    /// The turn in which each topic was subscribed to.
+    pub(crate) subscribed: [Option<u64>; TOPICS],
+    pub(crate) timer: Option<Duration>,
+    /// The turn in which it was set, and the timer before that.
+    timer_set_in: u64,
+    timer_before: Option<Duration>,
+    pub(crate) end: Option<End>,
+    /// The rest of a message whose first fragment was sent.
+    tail: Option<String>,
+    /// A message that comes in pieces.
+    pieces: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Not open, and not asked for by us.
+    #[default]
+    Unknown,
+    /// Asked for by us.
+    Connecting,
+    Open,
+    Closed,
+    /// It never came to be.
+    Failed,
+}
+
+impl Connection {
+    /// Tells whether the rest of a message waits to be sent.
+    pub(crate) const fn has_tail(&self) -> bool {
+        self.tail.is_some()
+    }
+}
+
+/// Why the application was told that a connection is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The peer's Close came.
+    Close,
+    /// The stream ended.
+    Lost,
+    /// The peer broke a rule.
+    Protocol,
+    Other,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Publication {
+    pub(crate) turn: u64,
+    pub(crate) except: Option<u32>,
+}
+
+/// The number of a connection, once it is known.
+pub(crate) type Data = Option<u32>;
+
+impl<const CHUNKS: bool> App<CHUNKS> {
+    pub(crate) fn new(plan: &Rc<Plan>, net: &Rc<Net>, random: &mut Random) -> Self {
+        Self {
+            connections: Vec::new(),
+            published: Default::default(),
+            closed: Vec::new(),
+            now: Duration::ZERO,
+            turn: 0,
+            is_lenient: false,
+            refused: 0,
+            is_calm: false,
+            plan: Rc::clone(plan),
+            net: Rc::clone(net),
+            random: random.fork(),
+            // It never grows within a turn.
+            buffer: String::with_capacity(plan.longest + 1024),
+        }
+    }
+
+    /// Lends what is known of a connection.
+    pub(crate) fn of(&mut self, number: u32) -> &mut Connection {
+        let number = number as usize;
+        if number >= self.connections.len() {
+            opt_out(|| {
+                self.connections
+                    .resize_with(number + 1, Connection::default)
+            });
+        }
+        &mut self.connections[number]
+    }
+
+    /// Asks for a new connection to a server.
+    pub(crate) fn connect(&mut self) -> (u32, Connect<Data>) {
+        let number = self.net.number();
+        self.of(number).state = State::Connecting;
+        let uri = Uri::parse("ws://simulation/").expect("a URI");
+        let request = ClientRequest::new(uri);
+        let request = match self.plan.offer(&mut self.random) {
+            Some(offer) => request.offer(offer),
+            None => request.without_offers(),
+        };
+        (number, Connect::new(request, Some(number)))
+    }
+
+    /// A call came for an open connection: which one?
+    fn called(&mut self, peer: &mut Peer<'_, Data>, what: &str) -> u32 {
+        self.net.note(1);
+        let number = peer.data().expect("a connection that was let in");
+        let connection = self.of(number);
+        assert_eq!(
+            connection.state,
+            State::Open,
+            "{what} for connection {number} that is not open"
+        );
+        assert_eq!(connection.id, Some(peer.id()), "another name");
+        number
+    }
+
+    fn opened(&mut self, peer: &mut Peer<'_, Data>) {
+        self.net.note(1);
+        let number = peer.data().expect("a connection that was let in");
+        let turn = self.turn;
+        let connection = self.of(number);
+        let expected = match peer.is_server() {
+            true => State::Connecting,
+            false => State::Unknown,
+        };
+        assert_eq!(connection.state, expected, "connection {number} opens");
+        connection.state = State::Open;
+        connection.id = Some(peer.id());
+        connection.subscribed[EVERYBODY] = Some(turn);
+        if self.random.chance(300) {
+            self.send(peer, number);
+        }
+        if self.random.chance(300) {
+            self.subscribe(peer, number);
+        }
+        self.be_moody(peer, number);
+    }
+
+    fn received(&mut self, peer: &mut Peer<'_, Data>, message: Message<'_>) {
+        let number = self.called(peer, "a message");
+        let name =
+            Name::read(message).unwrap_or_else(|error| panic!("to the application: {error}"));
+        let connection = self.of(number);
+        let expected = Name {
+            row: Row::Peer,
+            connection: number,
+            number: connection.received,
+        };
+        assert_eq!(name, expected, "a message to the application");
+        connection.received += 1;
+        connection.received_bytes += message.len() as u64;
+        if self.random.chance(self.plan.answers) {
+            self.send(peer, number);
+        }
+        if self.random.chance(5) {
+            self.publish(peer, number);
+        }
+        self.be_moody(peer, number);
+    }
+
+    /// Sends the next message to a peer, in one of many ways.
+    pub(crate) fn send(&mut self, peer: &mut Peer<'_, Data>, number: u32) {
+        let name = Name {
+            row: Row::Direct,
+            connection: number,
+            number: self.of(number).sent,
+        };
+        if let Some(tail) = self.of(number).tail.take() {
+            let sent = peer.send_fragment(fragment(name, &tail), true);
+            return self.note_tail(number, tail, sent);
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        name.write(self.plan.len(&mut self.random), &mut buffer);
+        let message = name.message(&buffer);
+        let sent = match self.random.below(12) {
+            _ if self.plan.config.slow_consumer == SlowConsumer::Conflate => {
+                peer.send_keyed((name.number % KEYS).into(), message)
+            }
+            0 => peer.send_prepared(&Prepared::new(message)),
+            1 => peer.uncompressed().send(message),
+            2 => {
+                let kind = message.kind();
+                let mut bytes = std::mem::take(&mut buffer).into_bytes();
+                let sent = peer.send_in_place(kind, &mut bytes);
+                bytes.clear();
+                buffer = String::from_utf8(bytes).unwrap_or_default();
+                sent
+            }
+            3 if !self.plan.is_lossy() => {
+                let (head, tail) = buffer.split_at(crate::message::HEAD);
+                let mut sent = peer.send_fragment(fragment(name, head), false);
+                if !matches!(sent, Backpressure::Refused(_)) {
+                    sent = peer.send_fragment(fragment(name, tail), true);
+                    let mut copy = None;
+                    opt_out(|| copy = Some(tail.to_owned()));
+                    self.note_tail(number, copy.unwrap_or_default(), sent);
+                    self.buffer = buffer;
+                    return;
+                }
+                sent
+            }
+            _ => peer.send(message),
+        };
+        self.note_sent(number, sent);
+        self.buffer = buffer;
+    }
+
+    fn note_sent(&mut self, number: u32, sent: Backpressure) {
+        match sent {
+            Backpressure::Sent => self.of(number).sent += 1,
+            Backpressure::Queued(waiting) => {
+                self.of(number).sent += 1;
+                let most = self.plan.config.max_backpressure + 2 * self.plan.longest + 64 * 1024;
+                assert!(waiting <= most, "{waiting} bytes wait; {most} may");
+            }
+            Backpressure::Refused(Refused::Full(_)) => self.refused += 1,
+            Backpressure::Refused(_) => {}
+        }
+    }
+
+    fn note_tail(&mut self, number: u32, tail: String, sent: Backpressure) {
+        match sent {
+            Backpressure::Refused(Refused::Full(_)) => {
+                self.is_lenient = true;
+                self.of(number).tail = Some(tail);
+            }
+            _ => opt_out(|| drop(tail)),
+        }
+        self.note_sent(number, sent);
+    }
+
+    fn subscribe(&mut self, peer: &mut Peer<'_, Data>, number: u32) {
+        let topic = self.random.between(1, TOPICS - 1);
+        let turn = self.turn;
+        let subscribed = &mut self.of(number).subscribed[topic];
+        match subscribed.take() {
+            Some(_) => peer.unsubscribe(TOPIC_NAMES[topic]),
+            None => {
+                *subscribed = Some(turn);
+                peer.subscribe(TOPIC_NAMES[topic]);
+            }
+        }
+    }
+
+    /// Makes the next message to a topic.
+    pub(crate) fn publication(&mut self, topic: usize, except: Option<u32>) -> Prepared {
+        let turn = self.turn;
+        let name = Name {
+            row: Row::Topic,
+            connection: topic as u32,
+            number: self.published[topic].len() as u32,
+        };
+        let publication = Publication { turn, except };
+        opt_out(|| self.published[topic].push(publication));
+        let mut buffer = std::mem::take(&mut self.buffer);
+        name.write(self.plan.len(&mut self.random).min(3000), &mut buffer);
+        let prepared = Prepared::new(name.message(&buffer));
+        self.buffer = buffer;
+        prepared
+    }
+
+    pub(crate) const fn topic(topic: usize) -> &'static str {
+        TOPIC_NAMES[topic]
+    }
+
+    fn publish(&mut self, peer: &mut Peer<'_, Data>, number: u32) {
+        match self.random.below(TOPICS) {
+            EVERYBODY => peer.broadcast(&self.publication(EVERYBODY, None)),
+            topic => {
+                let message = self.publication(topic, Some(number));
+                peer.publish(TOPIC_NAMES[topic], &message);
+            }
+        }
+    }
+
+    /// Does something that a handler may do, rarely.
+    pub(crate) fn be_moody(&mut self, peer: &mut Peer<'_, Data>, number: u32) {
+        if self.is_calm || !self.random.chance(self.plan.moods) {
+            return;
+        }
+        match self.random.below(12) {
+            0 => self.close(peer, number),
+            1 => peer.abort(),
+            2 => {
+                self.of(number).is_paused = true;
+                peer.pause();
+            }
+            3 | 4 => self.subscribe(peer, number),
+            5 | 6 => self.set_timer(peer, number),
+            7 => {
+                let (number, connect) = self.connect();
+                peer.connect(Dialer::address(number), connect);
+            }
+            8 => {
+                let other = self.random.below(self.connections.len());
+                if let Some(id) = self.connections[other].id {
+                    peer.with_peer(id, |other| {
+                        other.ping(b"hello");
+                    });
+                }
+            }
+            9 => {
+                peer.ping(b"ping");
+            }
+            10 => self.publish(peer, number),
+            _ => {
+                for _ in 0..self.random.below(20) {
+                    self.send(peer, number);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn close(&mut self, peer: &mut Peer<'_, Data>, number: u32) {
+        if let Backpressure::Refused(_) = peer.close(CloseCode::NORMAL, "that was it") {
+            return;
+        }
+        self.of(number).is_closing = true;
+    }
+
+    fn set_timer(&mut self, peer: &mut Peer<'_, Data>, number: u32) {
+        let wait = Duration::from_millis(self.random.below(3000) as u64);
+        let due = self.now + wait;
+        let takes_back = self.random.chance(100);
+        let timer = (!takes_back).then_some(wait);
+        peer.set_timer(timer);
+        let turn = self.turn;
+        let connection = self.of(number);
+        if connection.timer_set_in != turn {
+            connection.timer_before = connection.timer;
+        }
+        connection.timer = timer.map(|_| due);
+        connection.timer_set_in = turn;
+    }
+
+    /// Returns the connections that closed since this was last asked, why, and
+    /// how many messages had come.
+    pub(crate) fn take_closed(&mut self) -> Vec<(u32, Option<End>, u32)> {
+        let closed = std::mem::take(&mut self.closed).into_iter();
+        closed
+            .map(|number| {
+                let connection = &self.connections[number as usize];
+                (number, connection.end, connection.received)
+            })
+            .collect()
+    }
+
+    /// Drops its books, which are not the loop's.
+    pub(crate) fn forget(&mut self) {
+        opt_out(|| {
+            self.connections = Vec::new();
+            self.published = Default::default();
+        });
+    }
+
+    pub(crate) fn resume(&mut self, peer: &mut Peer<'_, Data>, number: u32) {
+        self.of(number).is_paused = false;
+        peer.resume();
+    }
+}
+
+fn fragment(name: Name, part: &str) -> Message<'_> {
+    name.message(part)
+}
+
+impl<const CHUNKS: bool> Handler for App<CHUNKS> {
+    type Data = Data;
+    const CHUNKS: bool = CHUNKS;
+
+    fn on_request<'r>(&mut self, incoming: Incoming<'r>) -> Decision<'r, Data> {
+        self.net.note(1);
+        let number = incoming.request().path().trim_start_matches('/').parse();
+        match incoming.negotiate() {
+            Ok(acceptance) => Accept::new(acceptance, number.ok()).into(),
+            Err(error) => error.rejection().into(),
+        }
+    }
+
+    fn on_open(&mut self, peer: &mut Peer<'_, Data>) {
+        assert!(!peer.is_server(), "we asked for it");
+        self.opened(peer);
+    }
+
+    fn on_connected(&mut self, peer: &mut Peer<'_, Data>, _: &Agreed) {
+        assert!(peer.is_server(), "we did not ask for it");
+        self.opened(peer);
+    }
+
+    fn on_connect_failed(&mut self, data: Data, _: OpenError, _: &mut Orders<'_, Data>) {
+        self.net.note(1);
+        let number = data.expect("a connection that we asked for");
+        let state = &mut self.of(number).state;
+        assert_eq!(*state, State::Connecting, "connection {number} failed");
+        *state = State::Failed;
+    }
+
+    fn on_message(&mut self, peer: &mut Peer<'_, Data>, message: Message<'_>) {
+        assert!(!CHUNKS, "a whole message where pieces are asked for");
+        self.received(peer, message);
+    }
+
+    fn on_chunk(&mut self, peer: &mut Peer<'_, Data>, chunk: Chunk<'_>) {
+        let number = self.called(peer, "a piece");
+        let pieces = &mut self.of(number).pieces;
+        assert_eq!(chunk.first, pieces.is_empty(), "first piece");
+        opt_out(|| pieces.extend_from_slice(chunk.data.as_bytes()));
+        if !chunk.last {
+            return;
+        }
+        let mut pieces = std::mem::take(pieces);
+        let message = match chunk.data {
+            Message::Text(_) => Message::Text(std::str::from_utf8(&pieces).expect("text")),
+            Message::Binary(_) => Message::Binary(&pieces),
+        };
+        self.received(peer, message);
+        opt_out(|| {
+            pieces = Vec::new();
+        });
+    }
+
+    fn on_ping(&mut self, peer: &mut Peer<'_, Data>, _: &[u8]) {
+        let number = self.called(peer, "a Ping");
+        self.be_moody(peer, number);
+    }
+
+    fn on_pong(&mut self, peer: &mut Peer<'_, Data>, _: &[u8], _: Option<Duration>) {
+        let number = self.called(peer, "a Pong");
+        self.be_moody(peer, number);
+    }
+
+    fn on_drain(&mut self, peer: &mut Peer<'_, Data>) {
+        let number = self.called(peer, "drained");
+        if self.of(number).tail.is_some() {
+            self.send(peer, number);
+        }
+        self.be_moody(peer, number);
+    }
+
+    fn on_timer(&mut self, peer: &mut Peer<'_, Data>) {
+        let number = self.called(peer, "a timer");
+        let now = self.now;
+        let turn = self.turn;
+        let connection = self.of(number);
+        // What was asked for in this turn is done at its end.
+        let is_old = connection.timer_set_in == turn && connection.timer_before <= Some(now + TICK);
+        if !is_old || connection.timer_before.take().is_none() {
+            let due = connection.timer.take().expect("a timer that was set");
+            assert!(
+                now + TICK >= due,
+                "a timer goes off at {now:?}, not {due:?}"
+            );
+        }
+        self.send(peer, number);
+        self.be_moody(peer, number);
+    }
+
+    fn on_close(&mut self, peer: &mut Peer<'_, Data>, closed: Closed<'_>) {
+        let number = self.called(peer, "a second end");
+        // Nothing can be sent, and nothing comes of what is asked for.
+        assert!(
+            matches!(peer.send("late"), Backpressure::Refused(_)),
+            "sent after the end"
+        );
+        if self.random.chance(100) {
+            peer.subscribe("news");
+            peer.set_timer(Some(TICK));
+            peer.resume();
+            peer.abort();
+        }
+        let connection = self.of(number);
+        connection.state = State::Closed;
+        connection.timer = None;
+        opt_out(|| connection.pieces = Vec::new());
+        opt_out(|| connection.tail = None);
+        connection.end = Some(match closed.cause {
+            Cause::Peer | Cause::Local => End::Close,
+            Cause::Lost => End::Lost,
+            Cause::Protocol(_) => End::Protocol,
+            _ => End::Other,
+        });
+        opt_out(|| self.closed.push(number));
+    }
+}
+
+/// How exact the loop's timers are.
+pub(crate) const TICK: Duration = Duration::from_millis(50);

@@ -1,0 +1,528 @@
+//! The other end of a connection: an independent model that is made of
+//! ws-proto's own parts, numbers what it sends, and checks what comes.
+
+use std::{cell::RefCell, rc::Rc};
+
+use ws_handshake::{
+    ClientHandshake, ClientProgress, ClientRequest, DeflateParams, HeadReader, Nonce, ServerConfig,
+    Uri,
+};
+use ws_mio::SlowConsumer;
+use ws_proto::{
+    Assembler, ClientMasking, CloseCode, CloseFrame, DeflatePool, DeflateWindow, Deflater, Event,
+    InflatePool, Inflater, Limits, Masking, MaskingPolicy as _, Message, Receiver, Sender,
+    ServerMasking,
+};
+
+use crate::{
+    app::{KEYS, TOPICS},
+    message::{Name, Row},
+    plan::Plan,
+    random::Random,
+    wire::Stream,
+};
+
+/// What the peers of a simulation share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) plan: Rc<Plan>,
+    pub(crate) random: Random,
+    server: ServerConfig,
+    inflate: InflatePool,
+    deflate: DeflatePool,
+    text: String,
+    bytes: Vec<u8>,
+}
+
+/// A peer of the loop.
+#[derive(Debug)]
+pub(crate) struct ModelPeer {
+    pub(crate) number: u32,
+    pub(crate) stream: Rc<RefCell<Stream>>,
+    pub(crate) stage: Stage,
+    pub(crate) mood: Mood,
+    /// What waits to be put on the wire.
+    out: Vec<u8>,
+    /// It ends its direction when that has left.
+    ends: bool,
+    has_ended: bool,
+    /// It broke a rule of the protocol, on purpose.
+    pub(crate) is_wrong: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// A client waits for the answer.
+    Asking(Box<ClientHandshake>),
+    /// A server waits for the request.
+    Answering(Box<HeadReader>),
+    Open(Box<Talk>),
+    /// The stream is over. What is left tells what had come.
+    Over(Option<Box<Talk>>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Normal,
+    /// Reads nothing for now.
+    Stalled,
+    /// Reads nothing more, ever.
+    Deaf,
+    /// Neither reads nor writes, ever.
+    Silent,
+}
+
+/// A conversation.
+#[derive(Debug)]
+pub(crate) struct Talk {
+    sender: Sender<Masking>,
+    receiver: Receiver,
+    assembler: Assembler,
+    codecs: Option<(Inflater, Deflater)>,
+    /// Messages that were made, and their bytes.
+    pub(crate) sent: u32,
+    pub(crate) sent_bytes: u64,
+    pub(crate) heard: Heard,
+    pub(crate) is_close_received: bool,
+}
+
+/// What came.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// Messages for this peer alone.
+    pub(crate) direct: u32,
+    /// The last of each key.
+    keyed: [Option<u32>; KEYS as usize],
+    /// The last message of each topic.
+    pub(crate) topics: [Option<u32>; TOPICS],
+}
+
+/// Something that a peer has seen and the rest of the world may judge.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Seen {
+    /// A message of a topic, and the one before.
+    Published {
+        topic: usize,
+        before: Option<u32>,
+        number: u32,
+    },
+    /// The loop's Close.
+    Close,
+}
+
+impl Shared {
+    pub(crate) fn new(plan: &Rc<Plan>, random: &mut Random) -> Self {
+        Self {
+            plan: Rc::clone(plan),
+            random: random.fork(),
+            server: plan.config.handshake.clone(),
+            inflate: InflatePool::default(),
+            deflate: DeflatePool::new(plan.config.deflate),
+            text: String::new(),
+            bytes: Vec::new(),
+        }
+    }
+
+    fn nonce(&mut self) -> Nonce {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.random.bits().to_le_bytes());
+        Nonce::from_bytes(bytes)
+    }
+}
+
+impl ModelPeer {
+    /// Makes a client, which asks at once.
+    pub(crate) fn client(stream: Rc<RefCell<Stream>>, shared: &mut Shared) -> Self {
+        let number = stream.borrow().number;
+        let uri = Uri::parse(&format!("ws://simulation/{number}")).expect("a URI");
+        let request = ClientRequest::new(uri);
+        let request = match shared.plan.offer(&mut shared.random) {
+            Some(offer) => request.offer(offer),
+            None => request.without_offers(),
+        };
+        let handshake = request.start(shared.nonce());
+        let out = handshake.request_bytes().to_vec();
+        let mut peer = Self::new(stream, Stage::Asking(Box::new(handshake)));
+        peer.out = out;
+        peer
+    }
+
+    /// Makes a server, which waits to be asked.
+    pub(crate) fn server(stream: Rc<RefCell<Stream>>, shared: &Shared) -> Self {
+        let reader = shared.server.head_reader();
+        Self::new(stream, Stage::Answering(Box::new(reader)))
+    }
+
+    fn new(stream: Rc<RefCell<Stream>>, stage: Stage) -> Self {
+        let number = stream.borrow().number;
+        Self {
+            number,
+            stream,
+            stage,
+            mood: Mood::Normal,
+            out: Vec::new(),
+            ends: false,
+            has_ended: false,
+            is_wrong: false,
+        }
+    }
+
+    pub(crate) const fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over(_))
+    }
+
+    /// Tells whether it has sent all it has to say, and will end, or has.
+    pub(crate) const fn is_ending(&self) -> bool {
+        self.ends
+    }
+
+    pub(crate) const fn has_sent_all(&self) -> bool {
+        self.out.is_empty() && self.ends == self.has_ended
+    }
+
+    /// Lends what was said and heard, also after the end.
+    pub(crate) fn talk(&self) -> Option<&Talk> {
+        match &self.stage {
+            Stage::Open(talk) | Stage::Over(Some(talk)) => Some(talk),
+            _ => None,
+        }
+    }
+
+    /// Has nothing more to say, and says so.
+    pub(crate) const fn end(&mut self) {
+        self.ends = true;
+    }
+
+    pub(crate) fn vanish(&mut self) {
+        self.stream.borrow_mut().reset();
+        self.over();
+    }
+
+    fn over(&mut self) {
+        self.out = Vec::new();
+        self.ends = self.has_ended;
+        let stage = std::mem::replace(&mut self.stage, Stage::Over(None));
+        if let Stage::Open(talk) | Stage::Over(Some(talk)) = stage {
+            self.stage = Stage::Over(Some(talk));
+        }
+    }
+
+    /// Sends the next message, in one of many ways.
+    pub(crate) fn send(&mut self, shared: &mut Shared) {
+        // What waits here is no business of the loop.
+        if self.out.len() > 64 * 1024 || self.ends || self.is_wrong {
+            return;
+        }
+        let Stage::Open(talk) = &mut self.stage else {
+            return;
+        };
+        if talk.sender.is_close_sent() {
+            return;
+        }
+        let name = Name {
+            row: Row::Peer,
+            connection: self.number,
+            number: talk.sent,
+        };
+        name.write(shared.plan.len(&mut shared.random), &mut shared.text);
+        talk.sent += 1;
+        talk.sent_bytes += shared.text.len() as u64;
+        talk.append(name, shared, &mut self.out);
+    }
+
+    pub(crate) fn ping(&mut self) {
+        if let Stage::Open(talk) = &mut self.stage
+            && let Ok(frame) = talk.sender.ping(b"are you there?")
+            && !self.ends
+        {
+            frame.append_to(&mut self.out, 0);
+        }
+    }
+
+    pub(crate) fn close(&mut self) {
+        if let Stage::Open(talk) = &mut self.stage
+            && !self.ends
+            && !self.is_wrong
+            && let Ok(frame) = talk.sender.close(Some(CloseFrame {
+                code: CloseCode::NORMAL,
+                reason: "bye",
+            }))
+        {
+            frame.append_to(&mut self.out, 0);
+        }
+    }
+
+    /// Breaks a rule.
+    pub(crate) fn be_wrong(&mut self, random: &mut Random) {
+        if let Stage::Open(talk) = &self.stage
+            && !self.ends
+            && !talk.sender.is_close_sent()
+            && !std::mem::replace(&mut self.is_wrong, true)
+        {
+            let wrong: &[u8] = random.choose(&[
+                b"\x83\x80\0\0\0\0",
+                b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+                b"\x88\x81\0\0\0\0a",
+                b"\x80\x80\0\0\0\0",
+                b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0",
+            ]);
+            // A frame of a server has no key.
+            let is_server = matches!(talk.sender.masking(), Masking::Server(_));
+            let mut wrong = wrong.to_vec();
+            if is_server {
+                wrong[0] = 0x83;
+            }
+            self.out.extend_from_slice(&wrong);
+        }
+    }
+
+    /// Puts up to `most` bytes on the wire.
+    pub(crate) fn push(&mut self, most: usize) {
+        if self.mood == Mood::Silent || self.has_ended || self.is_over() {
+            return;
+        }
+        let mut stream = self.stream.borrow_mut();
+        if stream.is_connecting() {
+            return;
+        }
+        let len = stream.push(&self.out[..most.min(self.out.len())]);
+        self.out.drain(..len);
+        if self.ends && self.out.is_empty() {
+            stream.end();
+            self.has_ended = true;
+        }
+    }
+
+    /// Reads up to `most` bytes and looks at what they say.
+    pub(crate) fn pull(&mut self, most: usize, shared: &mut Shared, seen: &mut Vec<Seen>) {
+        if self.mood != Mood::Normal || self.is_over() {
+            return;
+        }
+        let mut bytes = std::mem::take(&mut shared.bytes);
+        bytes.clear();
+        let pulled = self.stream.borrow_mut().pull(most, &mut bytes);
+        self.receive(&mut bytes, shared, seen);
+        if pulled.is_none() {
+            self.over();
+        }
+        shared.bytes = bytes;
+    }
+
+    fn receive(&mut self, mut bytes: &mut [u8], shared: &mut Shared, seen: &mut Vec<Seen>) {
+        if bytes.is_empty() {
+            return;
+        }
+        match &mut self.stage {
+            Stage::Asking(handshake) => match handshake.receive(bytes) {
+                Ok(ClientProgress::Incomplete) => return,
+                Ok(ClientProgress::Agreed { agreed, consumed }) => {
+                    let masking = ClientMasking::with_set_mask_to_zero(
+                        shared.plan.config.set_mask_to_zero != Default::default()
+                            && shared.random.chance(500),
+                    );
+                    let talk = Talk::new(masking.into(), agreed.deflate, true);
+                    self.stage = Stage::Open(Box::new(talk));
+                    bytes = &mut bytes[consumed..];
+                }
+                // The loop stops, or took too long to ask.
+                Ok(ClientProgress::Refused { .. }) => return self.over(),
+                Err(error) => panic!("a client gets no answer but {error}"),
+            },
+            Stage::Answering(reader) => {
+                let head = reader.receive(bytes).expect("a request of the loop's");
+                let Some(head) = head else {
+                    return;
+                };
+                let request = head.request().expect("a request of the loop's");
+                let acceptance = shared.server.negotiate(&request).expect("a good request");
+                acceptance.write_to(&mut self.out);
+                let masking = ServerMasking::with_accept_unmasked_frame(false);
+                let talk = Talk::new(masking.into(), acceptance.deflate(), false);
+                let consumed = head.consumed();
+                self.stage = Stage::Open(Box::new(talk));
+                bytes = &mut bytes[consumed..];
+            }
+            Stage::Open(_) | Stage::Over(_) => {}
+        }
+        if let Stage::Open(talk) = &mut self.stage {
+            let may_send = !self.ends && !self.is_wrong;
+            let replies = may_send.then_some(&mut self.out);
+            talk.receive(self.number, bytes, shared, replies, seen);
+            if talk.is_close_received && !talk.is_client() {
+                // A server ends the stream.
+                self.ends = true;
+            }
+        }
+    }
+}
+
+impl Talk {
+    fn new(masking: Masking, deflate: Option<DeflateParams>, is_client: bool) -> Self {
+        let codecs = deflate.map(|params| {
+            let server = DeflateWindow::new(
+                params.server_no_context_takeover,
+                params.server_max_window_bits,
+            );
+            let client = DeflateWindow::new(
+                params.client_no_context_takeover,
+                params.client_max_window_bits,
+            );
+            let [receives, sends] = match is_client {
+                true => [server, client],
+                false => [client, server],
+            };
+            (Inflater::new(receives), Deflater::new(sends))
+        });
+        let limits = Limits::default();
+        Self {
+            receiver: Receiver::new(masking.inbound(), limits).accept_compressed(codecs.is_some()),
+            sender: Sender::new(masking),
+            assembler: Assembler::new(),
+            codecs,
+            sent: 0,
+            sent_bytes: 0,
+            heard: Heard::default(),
+            is_close_received: false,
+        }
+    }
+
+    pub(crate) fn is_client(&self) -> bool {
+        matches!(self.sender.masking(), Masking::Client(_))
+    }
+
+    pub(crate) const fn is_compressed(&self) -> bool {
+        self.codecs.is_some()
+    }
+
+    pub(crate) const fn is_close_sent(&self) -> bool {
+        self.sender.is_close_sent()
+    }
+
+    /// Appends the message that is in `shared.text`.
+    fn append(&mut self, name: Name, shared: &mut Shared, out: &mut Vec<u8>) {
+        let text = shared.text.as_str();
+        let kind = name.message("").kind();
+        let pieces = match shared.random.below(6) {
+            0 => shared.random.between(2, 5),
+            _ => 1,
+        };
+        let compressed = self.codecs.is_some() && shared.random.chance(700);
+        let mut rest = text.as_bytes();
+        for piece in 1..=pieces {
+            let last = piece == pieces;
+            let (part, after) = match last {
+                true => (rest, &[][..]),
+                false => rest.split_at(shared.random.below(rest.len() + 1)),
+            };
+            rest = after;
+            let frame = match (&mut self.codecs, pieces) {
+                (Some((_, deflater)), 1) if compressed => {
+                    deflater.message(&mut self.sender, name.message(text), &mut shared.deflate)
+                }
+                (Some((_, deflater)), _) if compressed => {
+                    deflater.fragment_bytes(&mut self.sender, kind, part, last, &mut shared.deflate)
+                }
+                (_, 1) => self.sender.message(name.message(text)),
+                _ => self.sender.fragment_bytes(kind, part, last),
+            };
+            frame.expect("a peer may send").append_to(out, 0);
+            if !last
+                && shared.random.chance(100)
+                && let Ok(ping) = self.sender.ping(b"between")
+            {
+                ping.append_to(out, 0);
+            }
+        }
+    }
+
+    fn receive(
+        &mut self,
+        number: u32,
+        mut input: &mut [u8],
+        shared: &mut Shared,
+        mut replies: Option<&mut Vec<u8>>,
+        seen: &mut Vec<Seen>,
+    ) {
+        loop {
+            let event = match self.receiver.receive(&mut input) {
+                Ok(Some(event)) => event,
+                Ok(None) => return,
+                Err(error) => panic!("peer {number} gets bytes that are wrong: {error}"),
+            };
+            if let Some(replies) = &mut replies
+                && let Some(reply) = self.sender.respond(&event)
+            {
+                reply.append_to(replies, 0);
+            }
+            let plan = &shared.plan;
+            match event {
+                Event::Data(chunk) => {
+                    if let Some(message) = self.assembler.push(chunk) {
+                        self.heard.hear(number, message, plan, seen);
+                    }
+                }
+                Event::Compressed(mut piece) => {
+                    let (inflater, _) = self.codecs.as_mut().expect("agreed");
+                    loop {
+                        let most = Limits::default().max_message;
+                        let chunk = inflater
+                            .inflate(&mut piece, most, &mut shared.inflate)
+                            .unwrap_or_else(|error| panic!("peer {number}: {error}"));
+                        let Some(chunk) = chunk else {
+                            break;
+                        };
+                        if let Some(message) = self.assembler.push(chunk) {
+                            self.heard.hear(number, message, plan, seen);
+                        }
+                    }
+                }
+                Event::Ping(_) | Event::Pong(_) => {}
+                Event::Close(_) => {
+                    self.is_close_received = true;
+                    seen.push(Seen::Close);
+                }
+            }
+        }
+    }
+}
+
+impl Heard {
+    fn hear(&mut self, peer: u32, message: Message<'_>, plan: &Plan, seen: &mut Vec<Seen>) {
+        let name = Name::read(message).unwrap_or_else(|error| panic!("to peer {peer}: {error}"));
+        let Name {
+            row,
+            connection,
+            number,
+        } = name;
+        match row {
+            Row::Direct => {
+                assert_eq!(connection, peer, "a message for another peer");
+                let expected = self.direct;
+                let key = (number % KEYS) as usize;
+                match plan.config.slow_consumer {
+                    SlowConsumer::Conflate => {
+                        let before = self.keyed[key].replace(number);
+                        assert!(before < Some(number), "{name:?} after {before:?}");
+                    }
+                    SlowConsumer::DropOldest => {
+                        let before = self.keyed[0].replace(number);
+                        assert!(before < Some(number), "{name:?} after {before:?}");
+                    }
+                    _ => assert_eq!(number, expected, "a message to peer {peer}"),
+                }
+                self.direct += 1;
+            }
+            Row::Topic => {
+                let topic = connection as usize;
+                let before = self.topics[topic].replace(number);
+                assert!(before < Some(number), "{name:?} after {before:?}");
+                seen.push(Seen::Published {
+                    topic,
+                    before,
+                    number,
+                });
+            }
+            Row::Peer => panic!("peer {peer} gets its own message back: {name:?}"),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What a seed decides before the first step.
+
+use std::time::Duration;
+
+use ws_handshake::{DeflateOffer, DeflatePolicy};
+use ws_mio::{Config, OriginPolicy, SlowConsumer};
+
+use crate::random::Random;
+
+/// How large a simulation may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// How many steps it takes before it comes to rest.
+    pub steps: usize,
+    /// The most connections at a time; most seeds have far fewer.
+    pub connections: usize,
+}
+
+/// What a seed has chosen for a simulation.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) connections: usize,
+    pub(crate) config: Config,
+    pub(crate) faults: Faults,
+    /// The longest message that is sent, in bytes.
+    pub(crate) longest: usize,
+    /// How often, in a thousand, a message is answered.
+    pub(crate) answers: usize,
+    /// How often, in a thousand, the application does something unusual.
+    pub(crate) moods: usize,
+    /// How often, in a thousand, a peer does something wrong.
+    pub(crate) wrongs: usize,
+    pub(crate) offers_deflate: bool,
+}
+
+/// How often a transport does what, in a thousand calls.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Faults {
+    pub(crate) interrupted: usize,
+    pub(crate) would_block: usize,
+    pub(crate) short: usize,
+    pub(crate) over_long: usize,
+    /// How much a transport holds in one direction.
+    pub(crate) capacity: usize,
+    /// Readiness is told at every change, as epoll does; else only where the
+    /// loop was told that there is nothing for now.
+    pub(crate) is_eager: bool,
+    /// How often, in a thousand, readiness reaches the loop in a turn.
+    pub(crate) prompt: usize,
+}
+
+impl Plan {
+    pub(crate) fn new(random: &mut Random, size: Size) -> Self {
+        let connections = connections(random, size.connections);
+        // With very many connections the simulation is about their number.
+        let longest = match connections {
+            0..=16 => random.choose(&[100, 3000, 20_000, 150_000]),
+            17..=128 => random.choose(&[100, 3000, 20_000]),
+            _ => random.choose(&[100, 1000]),
+        };
+        Self {
+            connections,
+            config: config(random, longest),
+            faults: Faults::new(random, longest),
+            longest,
+            answers: random.choose(&[0, 300, 900, 1000]),
+            moods: random.choose(&[0, 2, 10, 50]),
+            wrongs: random.choose(&[0, 0, 2, 20]),
+            offers_deflate: random.chance(300),
+        }
+    }
+
+    pub(crate) const fn is_lossy(&self) -> bool {
+        !matches!(
+            self.config.slow_consumer,
+            SlowConsumer::DropNewest | SlowConsumer::Close
+        )
+    }
+
+    /// Chooses the length of a message: most are short.
+    pub(crate) fn len(&self, random: &mut Random) -> usize {
+        let longest = match random.below(10) {
+            0 => self.longest,
+            1..=3 => self.longest.min(2000),
+            _ => self.longest.min(200),
+        };
+        random.below(longest + 1)
+    }
+
+    pub(crate) fn offer(&self, random: &mut Random) -> Option<DeflateOffer> {
+        let offer = DeflateOffer::new()
+            .server_no_context_takeover(random.chance(300))
+            .client_no_context_takeover(random.chance(300))
+            .client_max_window_bits(None)
+            .server_max_window_bits(random.between(9, 15) as u8);
+        (self.offers_deflate && random.chance(700)).then_some(offer)
+    }
+}
+
+/// Few in most seeds: those are quick, and find what is wrong with one.
+fn connections(random: &mut Random, most: usize) -> usize {
+    let range = match random.below(100) {
+        0..70 => (1, 16),
+        70..92 => (17, 128),
+        92..98 => (129, 500),
+        _ => (501, 1000),
+    };
+    match most {
+        1000 => random.between(range.0, range.1),
+        // Scaled to what was asked for.
+        _ => (random.between(range.0, range.1) * most).div_ceil(1000),
+    }
+}
+
+fn config(random: &mut Random, longest: usize) -> Config {
+    let mut config = Config::new(OriginPolicy::Any);
+    config.read_buffer = random.choose(&[1024, 4096, 16 * 1024, 64 * 1024]);
+    config.gather_buffers = random.choose(&[0, 64 * 1024, 256 * 1024]);
+    config.high_water = random.choose(&[1, 1000, 16 * 1024, 64 * 1024]);
+    config.max_backpressure = random.choose(&[2000, 32 * 1024, 1024 * 1024, 16 * 1024 * 1024]);
+    config.slow_consumer = random.choose(&[
+        SlowConsumer::DropNewest,
+        SlowConsumer::DropNewest,
+        SlowConsumer::DropOldest,
+        SlowConsumer::Conflate,
+        SlowConsumer::Close,
+    ]);
+    config.limits.max_message = 2 * longest as u64 + 200;
+    config.handshake_timeout = Duration::from_secs(random.between(1, 20) as u64);
+    config.close_timeout = Duration::from_secs(random.between(1, 10) as u64);
+    let seconds = |random: &mut Random, low, high| {
+        random
+            .chance(700)
+            .then(|| Duration::from_secs(random.between(low, high) as u64))
+    };
+    config.keepalive.ping_interval = seconds(random, 3, 40);
+    config.keepalive.pong_timeout = seconds(random, 5, 40);
+    config.keepalive.idle_timeout = seconds(random, 20, 200);
+    if random.chance(100) {
+        config.max_connections = random.between(1, 50);
+    }
+    config.accept_unmasked_frame = random.chance(300).into();
+    config.set_mask_to_zero = random.chance(300).into();
+    config.deflate.max_live = 3;
+    config.deflate.level = 1;
+    config.deflate.min_len = random.choose(&[0, 128]);
+    if random.chance(700) {
+        let policy = DeflatePolicy::new()
+            .server_no_context_takeover(random.chance(300))
+            .client_no_context_takeover(random.chance(300));
+        config.handshake = config.handshake.deflate(policy);
+    }
+    config
+}
+
+impl Faults {
+    fn new(random: &mut Random, longest: usize) -> Self {
+        let rate = |random: &mut Random| random.choose(&[0, 0, 10, 100, 300]);
+        Self {
+            interrupted: rate(random),
+            would_block: rate(random),
+            short: rate(random),
+            over_long: random.choose(&[0, 0, 100]),
+            capacity: random
+                .choose(&[1, 500, 4096, 64 * 1024, 1 << 20])
+                .max(longest / 100),
+            is_eager: random.chance(500),
+            prompt: random.choose(&[1000, 900, 300]),
+        }
+    }
+}

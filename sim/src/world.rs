@@ -1,0 +1,757 @@
+//! The steps of a simulation, and what has to hold after each.
+
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use allocation_counter::{measure, opt_out};
+use ws_mio::{EventLoop, Ready};
+
+use crate::{
+    Size, Totals,
+    app::{App, EVERYBODY, End, State, TICK, TOPICS},
+    peer::{ModelPeer, Mood, Seen, Shared},
+    plan::Plan,
+    random::Random,
+    wire::{Dialer, Net, Stream, Wire},
+};
+
+/// A loop, its peers, and the time.
+pub(crate) struct World<const CHUNKS: bool> {
+    plan: Rc<Plan>,
+    net: Rc<Net>,
+    random: Random,
+    /// `None` once it has ended.
+    inner: Option<EventLoop<App<CHUNKS>, Wire>>,
+    was_woken: Arc<AtomicBool>,
+    shared: Shared,
+    /// By the numbers of their connections.
+    peers: Vec<Option<ModelPeer>>,
+    /// Those that are not over.
+    live: Vec<u32>,
+    seen: Vec<Seen>,
+    now: Duration,
+    /// The loop was not stopped, or still waits for its connections.
+    goes_on: bool,
+    /// What the loop holds, in bytes.
+    held: i64,
+    /// The most connections that there were.
+    most: usize,
+    /// A publication that somebody missed; no fault if one was refused.
+    missed: Option<String>,
+    totals: Totals,
+}
+
+/// How many turns a loop may ask for at once without doing anything in them.
+const IDLE_TURNS: usize = 16;
+/// How long it may take to come to rest.
+const ROUNDS: usize = 200_000;
+
+impl<const CHUNKS: bool> World<CHUNKS> {
+    pub(crate) fn new(mut random: Random, size: Size) -> Self {
+        let random = &mut random;
+        let plan = Rc::new(Plan::new(random, size));
+        let net = Rc::new(Net::default());
+        Dialer::install(&net, plan.faults, random);
+        let was_woken = Arc::new(AtomicBool::new(false));
+        let wake = Arc::clone(&was_woken);
+        let mut inner = None;
+        let held = measure(|| {
+            let wake = move || {
+                wake.store(true, Ordering::Relaxed);
+                Ok(())
+            };
+            let app = App::new(&plan, &net, random);
+            inner = Some(EventLoop::new(plan.config.clone(), app, wake));
+        });
+        Self {
+            shared: Shared::new(&plan, random),
+            random: random.fork(),
+            plan,
+            net,
+            inner,
+            was_woken,
+            peers: Vec::new(),
+            live: Vec::new(),
+            seen: Vec::new(),
+            now: Duration::ZERO,
+            goes_on: true,
+            held: held.bytes_current,
+            most: 0,
+            missed: None,
+            totals: Totals::default(),
+        }
+    }
+
+    /// Takes one step: time goes by, peers do something, the loop has a turn.
+    pub(crate) fn step(&mut self) {
+        self.pass_time();
+        self.open_some();
+        for _ in 0..1 + self.live.len() / 32 {
+            if !self.live.is_empty() {
+                let at = self.random.below(self.live.len());
+                self.have_act(self.live[at]);
+            }
+        }
+        self.ask_of_remote();
+        self.turn(self.plan.faults.prompt);
+        self.totals.steps += 1;
+        if self.random.chance(30) {
+            self.check_memory();
+        }
+        if self.random.chance(3) {
+            self.come_to_rest();
+        }
+    }
+
+    /// Ends everything, and checks what is left.
+    pub(crate) fn end(mut self) -> Totals {
+        self.with_app(|app| app.is_calm = true);
+        self.come_to_rest();
+        self.resume_all();
+        self.come_to_rest();
+        if self.live.len() <= 64 {
+            self.wait_for_handshakes();
+        }
+        if self.random.chance(500) {
+            for number in self.live.clone() {
+                self.have_end(number);
+            }
+            self.come_to_rest();
+        }
+        self.stop();
+        self.check_ends();
+        self.check_memory();
+        self.with_app(App::forget);
+        let inner = self.inner.take();
+        let freed = measure(|| drop(inner));
+        let left = self.held + freed.bytes_current;
+        assert_eq!(left, 0, "bytes are left of a loop that ended");
+        self.totals.connections += self.peers.len() as u64;
+        self.totals
+    }
+
+    // --- what happens ---
+
+    fn pass_time(&mut self) {
+        let next = self.with_loop(|inner| inner.next_timeout());
+        let is_due = next.is_some_and(|next| next <= self.now);
+        let wait = match self.random.below(1000) {
+            // A loop that asks for a turn at once gets it soon.
+            _ if is_due => self.random.below(20),
+            0 => self.random.below(30_000),
+            1..=4 => self.random.below(2_000),
+            5..=20 => {
+                self.now = self.now.max(next.unwrap_or_default());
+                0
+            }
+            _ => self.random.below(20),
+        };
+        self.now += Duration::from_millis(wait as u64);
+    }
+
+    fn open_some(&mut self) {
+        let missing = self.plan.connections.saturating_sub(self.live.len());
+        let most = 1 + self.plan.connections / 20;
+        // Some come later, for those that have gone.
+        if missing == 0 || self.peers.len() > 2 * most && !self.random.chance(100) {
+            return;
+        }
+        for _ in 0..missing.min(most) {
+            match self.random.chance(200) {
+                true => self.open_by_loop(),
+                false => self.open_by_peer(),
+            }
+        }
+    }
+
+    fn new_stream(&mut self, number: u32) -> Rc<RefCell<Stream>> {
+        let stream = Stream::new(number, &self.net, self.plan.faults, &mut self.random);
+        Rc::new(RefCell::new(stream))
+    }
+
+    fn open_by_peer(&mut self) {
+        let number = self.net.number();
+        let stream = self.new_stream(number);
+        self.with_app(|app| app.of(number).state = State::Unknown);
+        let wire = Wire::new(&stream);
+        let key = self.with_loop(|inner| inner.admit(wire));
+        stream.borrow_mut().key = key;
+        let peer = ModelPeer::client(stream, &mut self.shared);
+        self.add(peer);
+    }
+
+    fn open_by_loop(&mut self) {
+        let mut asked = None;
+        self.with_app(|app| asked = Some(app.connect()));
+        let Some((number, connect)) = asked else {
+            return;
+        };
+        let stream = self.new_stream(number);
+        let wire = Wire::new(&stream);
+        let id = self.with_loop(|inner| inner.lend().connect_over(wire, connect));
+        stream.borrow_mut().key = id.map(|id| id.key());
+        let peer = ModelPeer::server(stream, &self.shared);
+        self.add(peer);
+    }
+
+    /// Makes the peers of connections that the loop began by itself.
+    fn answer_dialled(&mut self) {
+        for stream in self.net.dialled.take() {
+            let number = stream.borrow().number;
+            // Keys are given again, so there are no more than connections ever were.
+            let keys = number as usize + 1;
+            let key = self.with_loop(|inner| {
+                (0..keys).find(|&key| {
+                    let wire = inner.transport(key);
+                    wire.is_some_and(|wire| wire.number() == number)
+                })
+            });
+            assert!(
+                key.is_some() || stream.borrow().is_dropped,
+                "it is somewhere"
+            );
+            stream.borrow_mut().key = key;
+            let peer = ModelPeer::server(stream, &self.shared);
+            self.add(peer);
+        }
+    }
+
+    fn add(&mut self, mut peer: ModelPeer) {
+        if self.random.chance(self.plan.wrongs) {
+            peer.mood = Mood::Silent;
+        }
+        let number = peer.number as usize;
+        if self.peers.len() <= number {
+            self.peers.resize_with(number + 1, || None);
+        }
+        self.live.push(peer.number);
+        self.peers[number] = Some(peer);
+    }
+
+    /// Lets a peer do something, or nothing.
+    fn have_act(&mut self, number: u32) {
+        let Some(peer) = &mut self.peers[number as usize] else {
+            return;
+        };
+        let random = &mut self.random;
+        if peer.stream.borrow().is_connecting() {
+            match random.below(20) {
+                0 => peer.vanish(),
+                1..=8 => peer.stream.borrow_mut().accept(),
+                _ => {}
+            }
+        }
+        if random.chance(self.plan.wrongs) {
+            match random.below(6) {
+                0 => peer.be_wrong(random),
+                1 => peer.vanish(),
+                2 => peer.end(),
+                3 => peer.mood = Mood::Deaf,
+                4 => peer.mood = Mood::Silent,
+                _ => peer.close(),
+            }
+        }
+        match peer.mood {
+            Mood::Normal if random.chance(10) => peer.mood = Mood::Stalled,
+            Mood::Stalled if random.chance(100) => peer.mood = Mood::Normal,
+            _ => {}
+        }
+        match random.below(100) {
+            0..60 => {
+                for _ in 0..random.choose(&[1, 1, 2, 10]) {
+                    peer.send(&mut self.shared);
+                }
+            }
+            60..63 => peer.ping(),
+            63 if random.chance(200) => peer.close(),
+            _ => {}
+        }
+        let [push, pull] = [(); 2].map(|()| random.choose(&[1, 100, 10_000, usize::MAX]));
+        peer.push(push);
+        self.pull(number, pull);
+    }
+
+    fn pull(&mut self, number: u32, most: usize) {
+        let Some(peer) = &mut self.peers[number as usize] else {
+            return;
+        };
+        peer.pull(most, &mut self.shared, &mut self.seen);
+        self.judge(number);
+    }
+
+    fn have_end(&mut self, number: u32) {
+        if let Some(peer) = &mut self.peers[number as usize] {
+            match self.random.below(4) {
+                0 => peer.end(),
+                1 => peer.vanish(),
+                _ => peer.close(),
+            }
+        }
+    }
+
+    /// Asks something of the loop from elsewhere.
+    fn ask_of_remote(&mut self) {
+        let random = &mut self.random;
+        if !random.chance(150) || self.peers.is_empty() {
+            return;
+        }
+        let number = random.below(self.peers.len()) as u32;
+        let what = random.below(40);
+        let Some(inner) = &mut self.inner else {
+            return;
+        };
+        let mut held = 0;
+        let remote = inner.remote();
+        let mut lent = inner.lend();
+        let app = lent.handler();
+        let Some(id) = app.of(number).id else {
+            return;
+        };
+        self.was_woken.store(false, Ordering::Relaxed);
+        let measured = measure(|| {
+            let asked = match what {
+                0 => remote.with_peer(id, move |app, peer| app.close(peer, number)),
+                1 => remote.with_peer(id, |_, peer| peer.abort()),
+                2 | 3 => remote.with_peer(id, move |app, peer| {
+                    app.of(number).is_paused = true;
+                    peer.pause();
+                }),
+                4..=9 => remote.with_peer(id, move |app, peer| app.resume(peer, number)),
+                10..=14 => remote.broadcast(&app.publication(EVERYBODY, None)),
+                15..=25 => {
+                    let topic = 1 + what % (TOPICS - 1);
+                    remote.publish(App::<CHUNKS>::topic(topic), &app.publication(topic, None))
+                }
+                _ => remote.with_peer(id, move |app, peer| app.send(peer, number)),
+            };
+            asked.expect("it is woken");
+        });
+        held += measured.bytes_current;
+        self.held += held;
+        assert!(
+            self.was_woken.load(Ordering::Relaxed),
+            "nobody wakes the loop"
+        );
+    }
+
+    /// Gives the loop a turn, in which `prompt` of a thousand changes reach it.
+    fn turn(&mut self, prompt: usize) {
+        let now = self.now;
+        self.with_app(|app| {
+            app.now = now;
+            app.turn += 1;
+        });
+        self.with_loop(|inner| inner.start_turn(now));
+        let mut edges = self.net.edges.take();
+        self.random.shuffle(&mut edges);
+        for number in edges {
+            let stream = &self.peers[number as usize].as_ref().expect("a peer").stream;
+            let key = stream.borrow().key;
+            if !self.random.chance(prompt) {
+                self.net.edges.borrow_mut().push(number);
+            } else if let Some(key) = key
+                && !stream.borrow().is_dropped
+            {
+                let ready = stream.borrow_mut().take_ready();
+                self.with_loop(|inner| inner.wake(key, ready));
+            }
+        }
+        if self.random.chance(100) {
+            self.wake_without_cause();
+        }
+        self.goes_on = self.with_loop(|inner| inner.finish_turn());
+        let connections = self.with_loop(|inner| inner.lend().connections());
+        self.most = self.most.max(connections);
+        self.answer_dialled();
+        self.judge_ends();
+        self.totals.turns += 1;
+    }
+
+    /// As a poll does for a key that another connection had before.
+    fn wake_without_cause(&mut self) {
+        let key = self.random.below(self.most + 2);
+        let mut flag = || self.random.chance(500);
+        let ready = Ready {
+            readable: flag(),
+            writable: flag(),
+            read_closed: flag(),
+        };
+        self.with_loop(|inner| inner.wake(key, ready));
+    }
+
+    /// Lets everybody go on until nobody can.
+    fn come_to_rest(&mut self) {
+        let mut idle = 0;
+        for _ in 0..ROUNDS {
+            let before = self.net.progress.get();
+            for at in 0..self.live.len() {
+                let number = self.live[at];
+                if let Some(peer) = &mut self.peers[number as usize] {
+                    if peer.mood == Mood::Stalled {
+                        peer.mood = Mood::Normal;
+                    }
+                    peer.push(usize::MAX);
+                    self.pull(number, usize::MAX);
+                }
+            }
+            self.turn(1000);
+            let next = self.with_loop(|inner| inner.next_timeout());
+            let is_due = next.is_some_and(|next| next <= self.now) && self.goes_on;
+            let is_idle = self.net.progress.get() == before && self.net.edges.borrow().is_empty();
+            match (is_idle, is_due) {
+                (true, false) => {
+                    self.live.retain(|number| {
+                        let peer = self.peers[*number as usize].as_ref();
+                        peer.is_some_and(|peer| !peer.is_over())
+                    });
+                    return self.check_rest();
+                }
+                (true, true) => idle += 1,
+                _ => idle = 0,
+            }
+            assert!(
+                idle < IDLE_TURNS,
+                "the loop spins: {next:?} at {:?}",
+                self.now
+            );
+        }
+        let busy = self.net.edges.borrow().first().copied();
+        let busy = busy.map(|number| &self.peers[number as usize]);
+        panic!("it does not come to rest: {busy:#?}");
+    }
+
+    fn resume_all(&mut self) {
+        for number in 0..self.peers.len() as u32 {
+            self.with_loop(|inner| {
+                let mut lent = inner.lend();
+                if let Some(id) = lent.handler().of(number).id {
+                    lent.with_peer(id, |app, peer| app.resume(peer, number));
+                }
+            });
+        }
+    }
+
+    /// Nobody may be left that has not asked, or not been answered, in time.
+    fn wait_for_handshakes(&mut self) {
+        let until = self.now + self.plan.config.handshake_timeout + 2 * TICK;
+        let mut open = self.live.clone();
+        while self.now < until {
+            self.jump(until);
+        }
+        // One that was refused for being late is given some time to read so.
+        let until = self.now + self.plan.config.close_timeout + 2 * TICK;
+        while self.now < until {
+            self.jump(until);
+        }
+        let Some(inner) = &mut self.inner else {
+            return;
+        };
+        open.retain(|number| {
+            let state = inner.lend().handler().of(*number).state;
+            let peer = self.peers[*number as usize].as_ref();
+            matches!(state, State::Unknown | State::Connecting)
+                && peer.is_some_and(|peer| !peer.stream.borrow().is_dropped)
+        });
+        assert_eq!(open, [], "these opening handshakes go on for ever");
+    }
+
+    /// Lets the time go by until the loop asks for a turn.
+    fn jump(&mut self, until: Duration) {
+        let next = self.with_loop(|inner| inner.next_timeout());
+        let next = next.unwrap_or(until).min(until);
+        assert!(
+            next > self.now,
+            "a turn at {next:?} is overdue at {:?}",
+            self.now
+        );
+        self.now = next;
+        self.come_to_rest();
+    }
+
+    fn stop(&mut self) {
+        let deadline = self.now + self.plan.config.close_timeout + 2 * TICK;
+        self.with_loop(|inner| inner.remote().stop())
+            .expect("it is woken");
+        self.turn(1000);
+        self.come_to_rest();
+        while self.goes_on {
+            assert!(self.now < deadline, "the loop does not stop in time");
+            let next = self.with_loop(|inner| inner.next_timeout());
+            self.now = next
+                .expect("a loop that stops has a deadline")
+                .max(self.now);
+            self.come_to_rest();
+        }
+        if self.random.chance(500) {
+            let stream = self.new_stream(u32::MAX);
+            let late = self.with_loop(|inner| inner.admit(Wire::new(&stream)));
+            assert_eq!(late, None, "admitted after the end");
+        }
+    }
+
+    // --- what has to hold ---
+
+    /// Looks at what a peer has just seen.
+    fn judge(&mut self, number: u32) {
+        let Some(inner) = &mut self.inner else {
+            return;
+        };
+        let mut lent = inner.lend();
+        let app = lent.handler();
+        for seen in self.seen.drain(..) {
+            match seen {
+                Seen::Published {
+                    topic,
+                    before,
+                    number: published,
+                } => {
+                    let from = before.map_or(0, |before| before + 1);
+                    if let Some(missed) = missed(app, number, topic, from..published) {
+                        self.missed.get_or_insert(missed);
+                    }
+                }
+                Seen::Close => {
+                    let peer = self.peers[number as usize].as_ref();
+                    let heard = peer.and_then(ModelPeer::talk).map(|talk| talk.heard.direct);
+                    let sent = app.of(number).sent;
+                    let is_exact = !self.plan.is_lossy();
+                    assert!(
+                        !is_exact || heard == Some(sent),
+                        "connection {number} is closed after {heard:?} messages of {sent}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Looks at connections that the application was told the end of.
+    fn judge_ends(&mut self) {
+        let mut closed = Vec::new();
+        self.with_app(|app| opt_out(|| closed = app.take_closed()));
+        for (number, end, received) in closed {
+            let peer = self.peers[number as usize].as_ref().expect("a peer");
+            let Some(talk) = peer.talk() else {
+                let is_expected = match end {
+                    Some(End::Lost) => peer.is_ending(),
+                    end => end == Some(End::Other),
+                };
+                assert!(
+                    is_expected,
+                    "connection {number} ended by {end:?}, unknown to its peer"
+                );
+                continue;
+            };
+            let (sent, is_expected) = match end {
+                Some(End::Close) => (talk.sent, talk.is_close_sent()),
+                Some(End::Lost) => (talk.sent, peer.is_ending()),
+                Some(End::Protocol) => (talk.sent, peer.is_wrong),
+                _ => continue,
+            };
+            assert!(
+                is_expected,
+                "connection {number} ended by {end:?} of nobody's"
+            );
+            assert_eq!(
+                received, sent,
+                "messages of connection {number}, which ended by {end:?}"
+            );
+        }
+    }
+
+    /// Nothing is left to do for anybody.
+    fn check_rest(&mut self) {
+        let (refused, dropped) = self.with_loop(|inner| {
+            let metrics = inner.remote().metrics();
+            (metrics.refused, metrics.dropped)
+        });
+        let (now, plan) = (self.now, Rc::clone(&self.plan));
+        let Some(inner) = &mut self.inner else {
+            return;
+        };
+        let mut lent = inner.lend();
+        let app = lent.handler();
+        let is_strict =
+            refused == app.refused && dropped == 0 && !app.is_lenient && !plan.is_lossy();
+        for number in self.live.iter().copied() {
+            let peer = self.peers[number as usize].as_ref().expect("a peer");
+            let connection = app.of(number);
+            let stream = peer.stream.borrow();
+            if connection.state == State::Open
+                && let Some(timer) = connection.timer
+            {
+                assert!(
+                    now < timer + 3 * TICK,
+                    "a timer for {timer:?} is late at {now:?}"
+                );
+            }
+            if peer.mood != Mood::Normal || connection.is_paused || stream.is_connecting() {
+                continue;
+            }
+            let say = |what: &str| {
+                format!("connection {number} is stuck: {what}\n{connection:#?}\n{peer:#?}")
+            };
+            assert!(peer.has_sent_all(), "{}", say("the loop does not read"));
+            assert!(
+                stream.inbound.bytes.is_empty() || stream.is_dropped,
+                "{}",
+                say("input is left")
+            );
+            assert!(
+                stream.outbound.bytes.is_empty(),
+                "{}",
+                say("output is left")
+            );
+            match connection.state {
+                State::Closed | State::Failed => assert!(
+                    peer.is_over() || !stream.outbound.is_ended,
+                    "{}",
+                    say("its end was not seen")
+                ),
+                State::Unknown | State::Connecting => {
+                    assert!(
+                        !peer.is_ending() || stream.is_dropped,
+                        "{}",
+                        say("nobody opens it")
+                    );
+                    assert!(stream.outbound.is_ended, "{}", say("it does not open"));
+                }
+                State::Open => {
+                    let talk = peer.talk().expect("open on both sides");
+                    assert!(!talk.is_close_sent(), "{}", say("the Close was not seen"));
+                    assert!(!peer.is_ending(), "{}", say("the end was not seen"));
+                    assert!(!peer.is_wrong, "{}", say("it gets away with it"));
+                    assert_eq!(
+                        connection.received,
+                        talk.sent,
+                        "{}",
+                        say("to the application")
+                    );
+                    if !plan.is_lossy() && !app.of(number).has_tail() {
+                        let sent = app.of(number).sent;
+                        assert_eq!(talk.heard.direct, sent, "messages to peer {number}");
+                    }
+                    if is_strict {
+                        for topic in 0..TOPICS {
+                            let from = talk.heard.topics[topic].map_or(0, |last| last + 1);
+                            let to = app.published[topic].len() as u32;
+                            let missed = missed(app, number, topic, from..to);
+                            assert_eq!(missed, None);
+                        }
+                    }
+                }
+            }
+        }
+        if is_strict && let Some(missed) = &self.missed {
+            panic!("{missed}");
+        }
+        self.totals.rests += 1;
+    }
+
+    /// Every connection that was opened has closed, once.
+    fn check_ends(&mut self) {
+        let mut totals = self.totals;
+        self.with_app(|app| {
+            for (number, connection) in app.connections.iter().enumerate() {
+                let is_over = !matches!(connection.state, State::Open | State::Connecting);
+                assert!(is_over, "nobody was told the end of connection {number}");
+                totals.messages += u64::from(connection.received) + u64::from(connection.sent);
+            }
+        });
+        self.totals = totals;
+        let connections = self.with_loop(|inner| inner.lend().connections());
+        // A loop that stops does not wait for those that read the rest slowly.
+        self.totals.left += connections as u64;
+        for peer in self.peers.iter().flatten() {
+            let mut stream = peer.stream.borrow_mut();
+            stream.inbound.bytes.clear();
+        }
+    }
+
+    /// The loop holds what it was told to, and what is on its way.
+    fn check_memory(&mut self) {
+        let config = &self.plan.config;
+        // The buffers of the loop, its codecs, and what vectors have grown to.
+        let mut most = 3 * config.read_buffer + config.gather_buffers + 3 * 512 * 1024;
+        most += 2 * 1024 * 1024;
+        most += 4 * 1024 * self.most;
+        let message = 2 * self.plan.longest + 200;
+        let Some(inner) = &mut self.inner else {
+            return;
+        };
+        let mut lent = inner.lend();
+        let app = lent.handler();
+        for number in self.live.iter().copied() {
+            let peer = self.peers[number as usize].as_ref().expect("a peer");
+            let Some(talk) = peer.talk() else {
+                continue;
+            };
+            let stream = peer.stream.borrow();
+            let received = app.of(number).received_bytes;
+            let unread = (talk.sent_bytes - received) as usize;
+            // What is read may wait parsed or unparsed, in a vector that doubles.
+            most += 2 * unread.min(2 * message + config.read_buffer);
+            if stream.is_full() {
+                most += 2 * (config.max_backpressure + message + 8 * 1024);
+            }
+            // What the peer may refer to.
+            most += 33 * 1024 * usize::from(talk.is_compressed());
+        }
+        assert!(
+            self.held <= most as i64,
+            "the loop holds {} bytes; {most} would do for {} connections",
+            self.held,
+            self.live.len()
+        );
+        self.totals.most_held = self.totals.most_held.max(self.held as u64);
+    }
+
+    // --- the loop ---
+
+    /// Does something with the loop, and counts what it allocates.
+    fn with_loop<R>(&mut self, act: impl FnOnce(&mut EventLoop<App<CHUNKS>, Wire>) -> R) -> R {
+        let inner = self.inner.as_mut().expect("it has not ended");
+        let mut result = None;
+        let measured = measure(|| result = Some(act(inner)));
+        self.held += measured.bytes_current;
+        result.expect("it was called")
+    }
+
+    fn with_app(&mut self, act: impl FnOnce(&mut App<CHUNKS>)) {
+        self.with_loop(|inner| act(inner.lend().handler()));
+    }
+}
+
+/// Returns what a subscriber has missed of a topic.
+fn missed<const CHUNKS: bool>(
+    app: &mut App<CHUNKS>,
+    number: u32,
+    topic: usize,
+    numbers: std::ops::Range<u32>,
+) -> Option<String> {
+    let connection = app.of(number);
+    let since = connection.subscribed[topic]?;
+    if connection.state != State::Open || connection.is_closing {
+        return None;
+    }
+    numbers.into_iter().find_map(|at| {
+        let publication = app.published[topic][at as usize];
+        // What was asked for in an earlier turn is done; in the same it may come later.
+        let is_due = publication.turn > since
+            && publication.turn + 1 < app.turn
+            && publication.except != Some(number);
+        is_due.then(|| {
+            format!(
+                "connection {number} subscribed to topic {topic} in turn {since} and misses \
+                 message {at} of turn {}",
+                publication.turn
+            )
+        })
+    })
+}
