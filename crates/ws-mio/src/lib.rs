@@ -100,7 +100,7 @@
 //! # Features
 //!
 //! `deflate` brings permessage-deflate, with flate2 and zlib-rs; `tls` brings
-//! [`Tls`] over any transport, with rustls. Both are off by default.
+//! `Tls` over any transport, with rustls. Both are off by default.
 
 mod arena;
 mod backlog;
