@@ -313,8 +313,13 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             Some(timeout) => self.expire(timeout),
         };
         let (outgoing, transport) = (&mut self.link.outgoing, &mut self.slot.transport);
+        // A client waits for the server to end the stream; TLS has a last word
+        // of its own.
+        let waits = self.slot.role.is_client() && !transport.is_tls();
         match fate {
-            Fate::End { .. } => outgoing.flush_last(self.cork, transport),
+            Fate::End { linger } if linger || !waits => {
+                outgoing.flush_last(self.cork, transport);
+            }
             _ => outgoing.flush_cork(self.cork, transport),
         }
         if !self.slot.transport.short_is_all() && !self.link.outgoing.outbox.is_empty() {

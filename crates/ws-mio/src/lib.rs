@@ -105,7 +105,6 @@
 //! - `proxy` brings `ProxyProtocol`, for servers behind proxies that speak the
 //!   PROXY protocol, and `Tunneled`, for clients behind HTTP CONNECT and SOCKS5
 //!   proxies.
-//! - `tls` brings [`Tls`] over any transport, with rustls.
 //!
 //! All are off by default.
 

@@ -168,3 +168,31 @@ fn flag_in_plaintext_with_another_machine_is_warned_of_once() {
     );
     assert_eq!(lines.iter().filter(|line| *line == "end").count(), 5);
 }
+
+#[cfg(feature = "tls")]
+#[test]
+fn failure_of_a_tls_handshake_is_told_with_its_cause() {
+    use ws_mio::{EventLoop, Ready, ServerTls, Tls, Transport as _, memory};
+
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (key.cert.pem(), key.signing_key.serialize_pem());
+    let tls = ServerTls::from_pem(cert.as_bytes(), key.as_bytes()).unwrap();
+    let collect = Collect::default();
+    let subscriber = Registry::default().with(collect.clone());
+    tracing::subscriber::with_default(subscriber, || {
+        let mut inner = EventLoop::new(config(), Echo, || Ok(()));
+        let (mut client, server) = memory::pair(4096);
+        let key = inner.admit(Tls::server(server, &tls).unwrap()).unwrap();
+        client.write(&[std::io::IoSlice::new(REQUEST)]).unwrap();
+        inner.wake(key, Ready::default());
+        inner.finish_turn();
+    });
+    let lines = collect.0.lock().unwrap();
+    assert!(
+        lines.iter().any(|line| line.starts_with(
+            "DEBUG in websocket: message=the transport's handshake failed \
+             error=what the peer sends is not TLS cause=received corrupt message"
+        )),
+        "{lines:?}"
+    );
+}

@@ -10,7 +10,8 @@ use std::{
 
 use mio::event::Source;
 use ws_mio::{
-    Backpressure, CloseCode, EventLoop, Message, Prepared, Ready, Transport,
+    Backpressure, ClientRequest, CloseCode, Connect, EventLoop, Message, Prepared, Ready,
+    Transport, Uri,
     memory::{self, Duplex},
 };
 
@@ -613,4 +614,82 @@ mod unix {
         client.read_exact(&mut close).unwrap();
         assert_eq!(&close, b"\x88\x02\x03\xe8");
     }
+}
+
+/// Notes what is written as the last of the stream.
+struct Last {
+    inner: Duplex,
+    last: Rc<Cell<u32>>,
+}
+
+impl Transport for Last {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buffer)
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.inner.write(slices)
+    }
+
+    fn write_last(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.last.set(self.last.get() + 1);
+        self.inner.write(slices)
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        self.inner.shutdown()
+    }
+
+    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+        Ok(None)
+    }
+
+    fn source(&mut self) -> Option<&mut dyn Source> {
+        None
+    }
+
+    fn short_is_all(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn close_of_a_client_that_waits_for_the_server_is_not_held_back() {
+    let (near, far) = memory::pair(4096);
+    let last = Rc::default();
+    let [near, far] = [near, far].map(|inner| Last {
+        inner,
+        last: Rc::clone(&last),
+    });
+    let mut server = EventLoop::new(config(), Echo, || Ok(()));
+    let mut client = EventLoop::new(config(), Echo, || Ok(()));
+    let request = ClientRequest::new(Uri::parse("ws://localhost/").unwrap());
+    client.lend().connect_over(near, Connect::new(request, ()));
+    server.admit(far).unwrap();
+    let ready = Ready {
+        readable: true,
+        writable: true,
+        read_closed: false,
+    };
+    let mut turns = 0;
+    while client.lend().connections() > 0 {
+        turns += 1;
+        assert!(turns < 100);
+        if turns == 10 {
+            // Long after the handshake, so that it comes alone.
+            let peer = server.lend().peers().next().unwrap();
+            server.lend().with_peer(peer, |_, peer| {
+                peer.close(CloseCode::NORMAL, "");
+            });
+        }
+        client.start_turn(Duration::ZERO);
+        client.wake(0, ready);
+        client.finish_turn();
+        server.start_turn(Duration::ZERO);
+        server.wake(0, ready);
+        server.finish_turn();
+    }
+    // The client's answer is read at once: who waits for the server to end the
+    // stream would hold it back for as long as the system does.
+    assert_eq!(last.get(), 0);
 }

@@ -103,6 +103,12 @@ impl Session {
         }
     }
 
+    /// Tells whether it is the client's side.
+    #[must_use]
+    pub const fn is_client(&self) -> bool {
+        matches!(self.side, Side::Client(_))
+    }
+
     /// Tells whether the TLS handshake is not over yet, or has failed.
     #[must_use]
     pub fn is_handshaking(&self) -> bool {
@@ -328,7 +334,7 @@ fn write<Data>(
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
-            .field("is_client", &matches!(self.side, Side::Client(_)))
+            .field("is_client", &self.is_client())
             .field("is_handshaking", &self.is_handshaking())
             .field("kept", &self.kept.len())
             .finish_non_exhaustive()

@@ -211,8 +211,12 @@ impl Stream {
             let is_all = taken == slices.iter().map(|slice| slice.len()).sum::<usize>();
             if is_last && is_all && self.held.is_empty() {
                 self.session.close(&mut buffers.out)?;
-                self.write_out_with(&mut buffers.out, |bytes| {
-                    below.write_last(&[IoSlice::new(bytes)])
+                // The end of the stream follows at once, but for a client, who
+                // waits for that of the server.
+                let is_client = self.session.is_client();
+                self.write_out_with(&mut buffers.out, |bytes| match is_client {
+                    true => below.write(&[IoSlice::new(bytes)]),
+                    false => below.write_last(&[IoSlice::new(bytes)]),
                 })?;
             } else {
                 self.write_out(below, &mut buffers.out)?;
