@@ -193,6 +193,12 @@ impl Session {
         self.is_ended
     }
 
+    /// Tells why the connection is over, once it failed.
+    #[must_use]
+    pub fn failure(&self) -> Option<&TlsError> {
+        self.failed.as_deref()
+    }
+
     fn write(&mut self, what: &Write<'_>, out: &mut Records) -> Result<bool, TlsError> {
         if let Some(error) = &self.failed {
             return Err(TlsError::clone(error));
