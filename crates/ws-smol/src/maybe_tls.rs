@@ -22,7 +22,7 @@ pub struct MaybeTls<S>(Kind<S>);
 enum Kind<S> {
     Plain(S),
     #[cfg(feature = "tls")]
-    Tls(Box<futures_rustls::TlsStream<S>>),
+    Tls(Box<crate::tls::TlsStream<S>>),
 }
 
 impl<S> MaybeTls<S> {
@@ -32,7 +32,7 @@ impl<S> MaybeTls<S> {
         match &self.0 {
             Kind::Plain(stream) => stream,
             #[cfg(feature = "tls")]
-            Kind::Tls(stream) => stream.get_ref().0,
+            Kind::Tls(stream) => stream.get_ref(),
         }
     }
 
@@ -53,13 +53,15 @@ impl<S> MaybeTls<S> {
     pub fn tls(&self) -> Option<&ws_tls::rustls::CommonState> {
         match &self.0 {
             Kind::Plain(_) => None,
-            Kind::Tls(stream) => Some(stream.get_ref().1),
+            Kind::Tls(stream) => Some(stream.state()),
         }
     }
+}
 
-    #[cfg(feature = "tls")]
-    pub(crate) fn over(stream: impl Into<futures_rustls::TlsStream<S>>) -> Self {
-        Self(Kind::Tls(Box::new(stream.into())))
+#[cfg(feature = "tls")]
+impl<S> From<Box<crate::tls::TlsStream<S>>> for MaybeTls<S> {
+    fn from(stream: Box<crate::tls::TlsStream<S>>) -> Self {
+        Self(Kind::Tls(stream))
     }
 }
 
@@ -70,7 +72,7 @@ impl<S> From<S> for MaybeTls<S> {
     }
 }
 
-/// Asks the stream something, and names the cause of an error.
+/// Asks the stream something, whichever it is.
 macro_rules! ask {
     ($this:expr, $stream:ident => $asked:expr) => {
         match &mut $this.get_mut().0 {
@@ -81,7 +83,7 @@ macro_rules! ask {
             #[cfg(feature = "tls")]
             Kind::Tls($stream) => {
                 let $stream = Pin::new(&mut **$stream);
-                $asked.map_err(crate::tls::name_cause)
+                $asked
             }
         }
     };

@@ -1,11 +1,13 @@
 //! The server's TLS handshake.
 
+use std::{future::poll_fn, pin::Pin};
+
 use futures_io::{AsyncRead, AsyncWrite};
 use tracing::debug;
 use ws_handshake::Request;
-use ws_tls::ServerTls;
+use ws_tls::{ServerTls, Session};
 
-use super::{name_handshake_cause, turns::Turns};
+use super::{TlsStream, turns::Turns};
 use crate::{
     Acceptor, Decision, Error, MaybeTls, Peer, WebSocket,
     error::Timeout,
@@ -134,19 +136,21 @@ impl TlsAcceptor {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let tls = futures_rustls::TlsAcceptor::from(self.tls.config().clone());
-        let handshake = self.turns.run(tls.accept(stream).into_fallible());
+        let session = Session::server(&self.tls).map_err(Error::Tls)?;
+        let mut stream = Box::new(TlsStream::new(stream, session));
+        let handshake = self.turns.run(poll_fn(|cx| stream.poll_handshake(cx)));
         let handshake = async { Ok(handshake.await) };
-        match within(deadline, Timeout::Handshake, handshake).await? {
-            Ok(stream) => Ok(MaybeTls::over(stream)),
-            Err((error, mut stream)) => {
-                // The alert has left, and must not be torn away by a reset.
-                let linger = async { Ok(close(&mut stream).await?) };
-                let limit = Deadline::after(Some(self.acceptor.close_timeout()));
-                let _ = within(limit, Timeout::Close, linger).await;
-                Err(name_handshake_cause(error).into())
-            }
-        }
+        let Err(error) = within(deadline, Timeout::Handshake, handshake).await? else {
+            return Ok(stream.into());
+        };
+        // The alert must not be torn away by a reset.
+        let linger = async {
+            poll_fn(|cx| Pin::new(&mut *stream).poll_flush(cx)).await?;
+            Ok(close(&mut stream.into_inner()).await?)
+        };
+        let limit = Deadline::after(Some(self.acceptor.close_timeout()));
+        let _ = within(limit, Timeout::Close, linger).await;
+        Err(error.into())
     }
 }
 

@@ -209,7 +209,6 @@ pub(crate) struct Chaotic<S> {
     random: Random,
     max_len: usize,
     held: Vec<u8>,
-    is_interrupted: bool,
 }
 
 impl<S> Chaotic<S> {
@@ -219,15 +218,7 @@ impl<S> Chaotic<S> {
             random: Random::new(seed),
             max_len,
             held: Vec::new(),
-            is_interrupted: true,
         }
-    }
-
-    /// Is never interrupted, for those who rely on what `futures-io` promises.
-    #[cfg(feature = "tls")]
-    pub(crate) fn without_interruptions(mut self) -> Self {
-        self.is_interrupted = false;
-        self
     }
 
     /// Not ready, or interrupted, or how many bytes.
@@ -237,7 +228,7 @@ impl<S> Chaotic<S> {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            2 if self.is_interrupted => Poll::Ready(Err(ErrorKind::Interrupted.into())),
+            2 => Poll::Ready(Err(ErrorKind::Interrupted.into())),
             _ => Poll::Ready(Ok(1 + self.random.below(self.max_len))),
         }
     }

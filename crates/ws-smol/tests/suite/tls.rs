@@ -491,7 +491,6 @@ fn transport_that_gives_and_takes_little_carries_tls() {
             let server = async {
                 let (stream, peer) = listener.accept().await.unwrap();
                 let stream = Chaotic::new(stream, seed, 1 << (4 * seed));
-                let stream = stream.without_interruptions();
                 echo(acceptor.accept(stream, peer).await.unwrap()).await
             };
             let client = async {
@@ -550,4 +549,38 @@ fn futures_can_be_sent_to_other_threads() {
     let acceptor = acceptor().tls(server_tls(&ca.issue("localhost")));
     is_send(acceptor.accept(smol::io::Cursor::new(Vec::new()), Peer::Local));
     is_send(connector(&ca).connect(ClientRequest::new(Uri::parse("wss://a/").unwrap())));
+}
+
+#[test]
+fn idle_connection_owns_what_rustls_keeps_and_no_buffer() {
+    let ca = Ca::new("ours");
+    let acceptor = acceptor().tls(server_tls(&ca.issue("localhost")));
+    let connector = connector(&ca);
+    // What the thread and the process keep is there after the first round.
+    for round in 0..2 {
+        let mut idle = Vec::new();
+        let memory = allocation_counter::measure(|| {
+            run(async {
+                for len in [10, 300_000] {
+                    let (client, server) = meet(&acceptor, &connector).await;
+                    let (mut client, mut server) = (client.unwrap(), server.unwrap());
+                    let message = Message::Binary(vec![1; len]);
+                    for _ in 0..3 {
+                        let (sent, received) = zip(client.send(&message), server.receive()).await;
+                        sent.unwrap();
+                        assert_eq!(received.unwrap().as_ref(), Some(&message));
+                        let (sent, received) = zip(server.send(&message), client.receive()).await;
+                        sent.unwrap();
+                        assert_eq!(received.unwrap().as_ref(), Some(&message));
+                    }
+                    assert!(once(server.receive()).await.is_none());
+                    assert!(once(client.receive()).await.is_none());
+                    idle.push((client, server));
+                }
+            });
+        });
+        let ends = 2 * idle.len() as i64;
+        let each = memory.bytes_current / ends;
+        assert!(round == 0 || each < 8 * 1024, "{each} bytes each");
+    }
 }
