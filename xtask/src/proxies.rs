@@ -123,12 +123,12 @@ fn check_haproxy(bench: &Bench<'_>, log: &mut Log) -> Result<(), Failure> {
     for (send, adapter, flags) in [
         ("", "mio", &[][..]),
         ("", "smol", &[]),
-        ("send-proxy", "mio", BEHIND_PROXY),
-        ("send-proxy-v2", "mio", BEHIND_PROXY),
-        ("send-proxy", "smol", BEHIND_PROXY),
-        ("send-proxy-v2", "smol", BEHIND_PROXY),
+        (" send-proxy", "mio", BEHIND_PROXY),
+        (" send-proxy-v2", "mio", BEHIND_PROXY),
+        (" send-proxy", "smol", BEHIND_PROXY),
+        (" send-proxy-v2", "smol", BEHIND_PROXY),
     ] {
-        let name = format!("HAProxy {send} in front of echo --adapter {adapter}");
+        let name = format!("HAProxy{send} in front of echo --adapter {adapter}");
         println!("== {name}");
         let echo = echo(adapter, flags)?;
         let port = free_port()?;
@@ -140,7 +140,7 @@ fn check_haproxy(bench: &Bench<'_>, log: &mut Log) -> Result<(), Failure> {
         let config = format!(
             "defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n\
              frontend front\n bind 127.0.0.1:{port}\n default_backend back\n\
-             backend back\n server echo 127.0.0.1:{} {send} {check}\n",
+             backend back\n server echo 127.0.0.1:{}{send} {check}\n",
             echo.port()
         );
         let proxy = bench.start(port, &config, &["-db", "-f", "config"])?;
@@ -225,9 +225,15 @@ fn check_tinyproxy(bench: &Bench<'_>, log: &mut Log) -> Result<(), Failure> {
             let url = format!("http://user:secret@127.0.0.1:{port}");
             log.note("client through tinyproxy with a password", through(&url));
             let wrong = through(&format!("http://user:wrong@127.0.0.1:{port}"));
-            log.note("client with a wrong password", refused(wrong, "401"));
+            log.note(
+                "client with a password that tinyproxy does not know",
+                refused(wrong, "401"),
+            );
             let without = through(&format!("http://127.0.0.1:{port}"));
-            log.note("client without the password", refused(without, "407"));
+            log.note(
+                "client without the password of tinyproxy",
+                refused(without, "407"),
+            );
         }
         drop(proxy);
     }
@@ -270,12 +276,18 @@ fn check_microsocks(bench: &Bench<'_>, log: &mut Log) -> Result<(), Failure> {
     let with = through("user:p%40ss@", echo.port());
     log.note("client through microsocks with a password", with);
     let wrong = through("user:wrong@", echo.port());
-    log.note("client with a wrong password", refused(wrong, "password"));
+    log.note(
+        "client with a password that microsocks does not know",
+        refused(wrong, "password"),
+    );
     let without = through("", echo.port());
-    log.note("client without the password", refused(without, "methods"));
+    log.note(
+        "client without the password of microsocks",
+        refused(without, "methods"),
+    );
     let nobody = through("user:p%40ss@", free_port()?);
     log.note(
-        "client of nobody through microsocks",
+        "client through microsocks to a port where nobody listens",
         refused(nobody, "refused"),
     );
     drop(proxy);

@@ -285,3 +285,32 @@ impl<T: Transport> Transport for Proxied<T> {
         self.inner.begin()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(addresses: &str) -> ProxyHeader {
+        let header = format!("PROXY {addresses} 1 2\r\n");
+        ProxyHeader::parse(header.as_bytes()).unwrap().unwrap().0
+    }
+
+    #[test]
+    fn client_on_the_proxys_machine_is_on_ours_only_if_the_proxy_is() {
+        let client = |addresses: &str, proxy: Option<&str>| {
+            let proxy = proxy.map(|proxy| proxy.parse().unwrap());
+            client_of(&header(addresses), Some(&proxy)).map(|client| client.ip().to_string())
+        };
+        let (near, far) = ("TCP4 127.0.0.1 127.0.0.1", "TCP4 192.0.2.7 192.0.2.8");
+        for proxy in [None, Some("127.0.0.1:9"), Some("[::1]:9")] {
+            assert_eq!(client(near, proxy).as_deref(), Some("127.0.0.1"));
+            assert_eq!(client(far, proxy).as_deref(), Some("192.0.2.7"));
+        }
+        let elsewhere = Some("10.0.0.1:9");
+        assert_eq!(client(far, elsewhere).as_deref(), Some("192.0.2.7"));
+        assert_eq!(client(near, elsewhere), None);
+        assert_eq!(client("TCP6 ::ffff:127.0.0.1 ::1", elsewhere), None);
+        // One that is gone has no address.
+        assert_eq!(client_of(&header(near), None), None);
+    }
+}
