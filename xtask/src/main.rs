@@ -6,6 +6,7 @@ mod autobahn;
 mod bench;
 mod features;
 mod fuzz;
+mod hostile;
 mod interop;
 mod spec;
 mod tool;
@@ -77,6 +78,12 @@ const COMMANDS: &[Command] = &[
         summary: "which code and which test obey each requirement of the specifications",
         help: spec::HELP,
         run: spec::run,
+    },
+    Command {
+        name: "hostile",
+        summary: "which tests would notice the published defects of others",
+        help: hostile::HELP,
+        run: hostile::run,
     },
     Command {
         name: "vectors",
