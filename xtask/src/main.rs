@@ -9,6 +9,7 @@ mod bridge;
 mod certs;
 mod features;
 mod fuzz;
+mod hostile;
 mod interop;
 mod proxies;
 mod sim;
@@ -82,6 +83,12 @@ const COMMANDS: &[Command] = &[
         summary: "which code and which test obey each requirement of the specifications",
         help: spec::HELP,
         run: spec::run,
+    },
+    Command {
+        name: "hostile",
+        summary: "which tests would notice the published defects of others",
+        help: hostile::HELP,
+        run: hostile::run,
     },
     Command {
         name: "vectors",

@@ -24,8 +24,8 @@ pub struct TimeLimits {
     /// A connection is closed with 1001 (going away) once it is this old; no
     /// limit by default.
     pub lifetime: Option<Duration>,
-    /// How many Pings and Pongs a peer may send within a second; 1,000 by
-    /// default. More are a flood, and the peer is told so with 1008 (policy
+    /// How many Pings and Pongs a peer may send within one second of the
+    /// clock; 1,000 by default. More are a flood, and the peer is told so with 1008 (policy
     /// violation). 65,535 and more are no limit.
     pub max_control_rate: u32,
 }
