@@ -244,3 +244,20 @@ fn what_follows_the_header_is_read_however_small_the_buffer() {
         assert!(received == payload, "room for {room}");
     }
 }
+
+#[test]
+fn after_its_header_a_connection_owns_the_address_of_the_client_alone() {
+    let (mut client, server) = memory::pair(4096);
+    let (mut server, mut proxied) = (Some(server), None);
+    let used = allocation_counter::measure(|| {
+        let mut server = Proxied::behind(server.take().unwrap());
+        client
+            .write(&[IoSlice::new(V2), IoSlice::new(b"abc")])
+            .unwrap();
+        let mut buffer = [0; 100];
+        assert_eq!(server.read(&mut buffer).unwrap(), 3);
+        assert!(server.short_is_all());
+        proxied = Some(server);
+    });
+    assert_eq!(used.bytes_current, size_of::<SocketAddr>() as i64);
+}
