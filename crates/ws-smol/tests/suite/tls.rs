@@ -490,7 +490,7 @@ fn transport_that_gives_and_takes_little_carries_tls() {
             let (listener, request) = listen().await;
             let server = async {
                 let (stream, peer) = listener.accept().await.unwrap();
-                let stream = Chaotic::new(stream, seed, 1 << (4 * seed));
+                let stream = Chaotic::new(stream, seed, 1 << (4 * seed + 3));
                 echo(acceptor.accept(stream, peer).await.unwrap()).await
             };
             let client = async {
