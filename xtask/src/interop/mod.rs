@@ -94,6 +94,7 @@ struct Peers {
     python: Option<PathBuf>,
     node: Option<PathBuf>,
     chromium: Option<&'static str>,
+    has_openssl: bool,
 }
 
 impl Peers {
@@ -112,6 +113,7 @@ impl Peers {
             python: None,
             node: None,
             chromium: None,
+            has_openssl: tls::has_openssl(),
         };
         match set_up_python() {
             Ok(python) => peers.python = Some(python),
@@ -124,6 +126,10 @@ impl Peers {
         match find_chromium() {
             Ok(chromium) => peers.chromium = Some(chromium),
             Err(failure) => present("Chromium", failure)?,
+        }
+        if !peers.has_openssl {
+            let failure = Failure::new("it is not installed (on Debian: apt-get install openssl)");
+            present("OpenSSL", failure)?;
         }
         Ok(peers)
     }
