@@ -271,7 +271,7 @@ impl Client {
                 Err(error) => break Err(error),
             };
             self.progress = now;
-            if let Err(error) = self.take(&mut buffer[..len], now, latencies, counts) {
+            if let Err(error) = self.take(&mut buffer[..len], latencies, counts) {
                 break Err(error);
             }
         };
@@ -282,7 +282,6 @@ impl Client {
     fn take(
         &mut self,
         mut bytes: &mut [u8],
-        now: Instant,
         latencies: &mut Histogram,
         counts: &mut Counts,
     ) -> io::Result<()> {
