@@ -107,3 +107,14 @@ fn an_answer_to_a_client_becomes_a_response() {
     );
     assert_eq!(response.body(), b"no");
 }
+
+#[test]
+fn an_authority_alone_is_no_target_of_a_get() {
+    let original = upgrade("h:80");
+    let request = Request::from_http(&original).expect("sound");
+    let refused = ServerConfig::new(OriginPolicy::Any)
+        .negotiate(&request)
+        .map(|_| ())
+        .expect_err("the form of a CONNECT");
+    assert_eq!(refused.kind(), "bad_target");
+}
