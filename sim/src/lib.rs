@@ -23,6 +23,7 @@ mod message;
 mod peer;
 mod plan;
 mod random;
+pub mod soak;
 mod wire;
 mod world;
 

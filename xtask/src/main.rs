@@ -7,12 +7,14 @@ mod bench;
 #[cfg(unix)]
 mod bridge;
 mod certs;
+mod deep;
 mod features;
 mod fuzz;
 mod hostile;
 mod interop;
 mod proxies;
 mod sim;
+mod soak;
 mod spec;
 mod tool;
 mod vectors;
@@ -119,6 +121,30 @@ const COMMANDS: &[Command] = &[
         summary: "simulate ws-mio's loop with bad transports and many connections, seed by seed",
         help: sim::HELP,
         run: sim::run,
+    },
+    Command {
+        name: "soak",
+        summary: "keep a server of ws-mio busy for long, and look whether it grows",
+        help: soak::HELP,
+        run: soak::run,
+    },
+    Command {
+        name: "miri",
+        summary: "run the unit tests of ws-proto in Miri",
+        help: deep::MIRI_HELP,
+        run: deep::miri,
+    },
+    Command {
+        name: "coverage",
+        summary: "which share of each crate its tests run",
+        help: deep::COVERAGE_HELP,
+        run: deep::coverage,
+    },
+    Command {
+        name: "mutants",
+        summary: "break the core crates in small ways, and list those that no test notices",
+        help: deep::MUTANTS_HELP,
+        run: deep::mutants,
     },
     Command {
         name: "autobahn",

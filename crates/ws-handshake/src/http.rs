@@ -30,10 +30,12 @@ impl<'a> Request<'a> {
             }
             _ => return Err(HandshakeError::BadHttpVersion { offered: HTTP_2 }),
         };
-        let target = request
-            .uri()
-            .path_and_query()
-            .map_or("/", |target| target.as_str());
+        let uri = request.uri();
+        let target = match (uri.scheme(), uri.authority()) {
+            // The target of a CONNECT, which is none of a request for a resource.
+            (None, Some(authority)) => authority.as_str(),
+            _ => uri.path_and_query().map_or("/", |target| target.as_str()),
+        };
         let headers = request
             .headers()
             .iter()

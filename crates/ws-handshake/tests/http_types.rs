@@ -141,3 +141,14 @@ fn a_405_keeps_the_methods_that_were_given_and_others_name_none() {
     let reply: http::Response<Vec<u8>> = Response::new(404).into();
     assert!(!reply.headers().contains_key("allow"));
 }
+
+#[test]
+fn an_authority_alone_is_no_target_of_a_get() {
+    let original = upgrade("h:80");
+    let request = Request::from_http(&original).expect("sound");
+    let refused = ServerConfig::new(OriginPolicy::Any)
+        .negotiate(&request)
+        .map(|_| ())
+        .expect_err("the form of a CONNECT");
+    assert_eq!(refused.kind(), "bad_target");
+}
