@@ -101,6 +101,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn code_is_a_number_to_whoever_asks() {
+        use alloc::{format, string::ToString as _};
+
+        let code = CloseCode::new(4321).unwrap();
+        assert_eq!(code.to_string(), "4321");
+        assert_eq!(format!("{code:?}"), "CloseCode(4321)");
+        assert_eq!(u16::from(code), 4321);
+    }
+
+    #[test]
     fn codes_that_never_stand_in_a_frame_cannot_be_made() {
         //= RFC6455-7.4.1-2, RFC6455-7.4.1-3, RFC6455-7.4.1-4, RFC6455-7.4.1-5
         //= RFC6455-7.4.2-1, RFC6455-7.4.2-2, RFC6455-7.4.2-5

@@ -298,6 +298,54 @@ mod tests {
     }
 
     #[test]
+    fn what_runs_out_first_is_due_and_a_ping_comes_before_giving_up() {
+        let config = |ping, idle| KeepaliveConfig {
+            ping_interval: Some(s(ping)),
+            pong_timeout: None,
+            idle_timeout: Some(s(idle)),
+        };
+        let keepalive = Keepalive::new(s(0));
+        let due = |ping, idle| keepalive.poll_timeout(&config(ping, idle));
+        assert_eq!(due(30, 29), Some((s(29), Timer::Idle)));
+        assert_eq!(due(30, 30), Some((s(30), Timer::Ping)));
+        assert_eq!(due(30, 31), Some((s(30), Timer::Ping)));
+    }
+
+    #[test]
+    fn data_is_a_sign_of_life_too() {
+        let mut keepalive = Keepalive::new(s(0));
+        assert!(keepalive.handle_timeout(&CONFIG, s(30)).is_some());
+        keepalive.handle_data(s(31));
+        assert_eq!(keepalive.poll_timeout(&CONFIG), Some((s(61), Timer::Ping)));
+        // What was sent at the moment of the last input is unanswered.
+        let mut keepalive = Keepalive::new(s(0));
+        assert!(keepalive.handle_timeout(&CONFIG, s(30)).is_some());
+        keepalive.handle_input(s(30));
+        assert_eq!(keepalive.poll_timeout(&CONFIG), Some((s(50), Timer::Pong)));
+    }
+
+    #[test]
+    fn largest_time_is_a_time_and_not_never() {
+        for now in [Duration::from_millis(u64::MAX), Duration::MAX] {
+            let mut keepalive = Keepalive::new(s(0));
+            let Some(Due::Ping(payload)) = keepalive.handle_timeout(&CONFIG, now) else {
+                panic!()
+            };
+            let latest = Duration::from_millis(u64::MAX - 1);
+            assert_eq!(
+                keepalive.poll_timeout(&CONFIG),
+                Some((latest.saturating_add(s(20)), Timer::Pong))
+            );
+            assert!(keepalive.handle_pong(&payload, now).is_some());
+        }
+        let mut keepalive = Keepalive::new(s(0));
+        let exact = Duration::from_millis(u64::MAX - 2);
+        assert!(keepalive.handle_timeout(&CONFIG, exact).is_some());
+        let (at, _) = keepalive.poll_timeout(&CONFIG).unwrap();
+        assert_eq!(at, exact + s(20));
+    }
+
+    #[test]
     fn nothing_is_due_when_all_is_off() {
         let mut keepalive = Keepalive::new(s(0));
         assert_eq!(keepalive.poll_timeout(&KeepaliveConfig::OFF), None);

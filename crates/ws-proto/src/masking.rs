@@ -507,6 +507,29 @@ mod tests {
     }
 
     #[test]
+    fn thread_generator_gives_numbers_of_any_size() {
+        let mut entropy = ThreadEntropy(());
+        let numbers: [u64; 4] = core::array::from_fn(|_| entropy.try_next_u64().unwrap());
+        assert!(numbers.iter().any(|n| *n > u64::from(u32::MAX)));
+        assert_ne!(numbers[0], numbers[1]);
+        let mut bytes = [0; 64];
+        entropy.try_fill_bytes(&mut bytes).unwrap();
+        assert_ne!(bytes, [0; 64]);
+    }
+
+    #[test]
+    fn key_is_shown_as_on_the_wire_and_only_zero_is_zero() {
+        let key = MaskKey::new([0x37, 0xfa, 0x21, 0x3d]);
+        assert_eq!(alloc::format!("{key:?}"), "MaskKey(37 fa 21 3d)");
+        assert!(MaskKey::new([0; 4]).is_zero());
+        for at in 0..4 {
+            let mut bytes = [0; 4];
+            bytes[at] = 1;
+            assert!(!MaskKey::new(bytes).is_zero());
+        }
+    }
+
+    #[test]
     fn rotation_follows_the_payload() {
         let key = MaskKey::new([1, 2, 3, 4]);
         assert_eq!(key.rotated(0), key);

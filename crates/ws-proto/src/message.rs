@@ -287,6 +287,56 @@ mod tests {
     }
 
     #[test]
+    fn message_is_made_of_what_holds_one() {
+        let string = String::from("hi");
+        for message in [Message::from("hi"), Message::from(&string)] {
+            assert_eq!(message, Message::Text("hi"));
+            assert_eq!(message.kind(), MessageKind::Text);
+        }
+        let bytes = alloc::vec![1, 2, 3];
+        for message in [
+            Message::from(&bytes),
+            Message::from(&bytes[..]),
+            Message::from(&[1, 2, 3]),
+        ] {
+            assert_eq!(message, Message::Binary(&[1, 2, 3]));
+            assert_eq!((message.len(), message.is_empty()), (3, false));
+        }
+        assert!(Message::Text("").is_empty());
+    }
+
+    #[test]
+    fn buffer_is_as_long_as_a_power_of_two_that_holds_the_message() {
+        for pieces in [2, 3, 5] {
+            for size in [64 * 1024, 50_000] {
+                let data = "x".repeat(size);
+                let mut messages = Assembler::new();
+                let mut rest = data.as_str();
+                for piece in 0..pieces {
+                    let is_last = piece == pieces - 1;
+                    let at = if is_last { rest.len() } else { size / pieces };
+                    let (start, end) = rest.split_at(at);
+                    rest = end;
+                    let message = messages.push(text(start, piece == 0, is_last));
+                    assert_eq!(message.is_some(), is_last);
+                }
+                assert_eq!(messages.take_buffer().capacity(), 64 * 1024);
+            }
+        }
+    }
+
+    #[test]
+    fn buffer_that_has_room_does_not_grow() {
+        let mut messages = Assembler::new();
+        messages.give_buffer(Vec::with_capacity(1000));
+        assert!(messages.push(text(&"x".repeat(600), true, false)).is_none());
+        assert_eq!((messages.buffered(), messages.is_idle()), (600, false));
+        assert!(messages.push(text(&"x".repeat(400), false, true)).is_some());
+        assert_eq!((messages.buffered(), messages.is_idle()), (0, true));
+        assert_eq!(messages.take_buffer().capacity(), 1000);
+    }
+
+    #[test]
     fn message_in_one_chunk_is_not_copied() {
         let payload = *b"as it lies";
         let mut assembler = Assembler::new();

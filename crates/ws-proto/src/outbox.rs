@@ -250,6 +250,34 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_is_moved_out_once_it_is_the_larger_part() {
+        let mut outbox = Outbox::with_limit(0);
+        outbox.push_bytes(&[1; 100]);
+        outbox.advance(50);
+        outbox.push_bytes(&[2; 10]);
+        assert_eq!((outbox.start, outbox.bytes.len()), (50, 110));
+        outbox.advance(6);
+        outbox.push_bytes(&[3; 10]);
+        assert_eq!((outbox.start, outbox.bytes.len()), (0, 64));
+        assert_eq!(outbox.len(), 64);
+        assert!(!outbox.is_empty());
+        let expected = [&[1; 44][..], &[2; 10], &[3; 10]].concat();
+        assert_eq!(outbox.as_slice(), expected);
+    }
+
+    #[test]
+    fn more_than_a_frame_may_be_skipped_and_more_than_waits_taken() {
+        let mut outbox = Outbox::with_limit(4);
+        let mut tx = sender();
+        let frame = tx.message(Message::Text("gone")).unwrap();
+        outbox.push(&frame, 100).unwrap();
+        assert!(outbox.is_empty() && outbox.limit() == 4);
+        outbox.push_bytes(b"abc");
+        outbox.advance(100);
+        assert!(outbox.is_empty() && outbox.as_slice().is_empty());
+    }
+
+    #[test]
     fn frame_that_was_begun_is_always_finished() {
         //= RFC6455-10.3-2
         let mut outbox = Outbox::with_limit(0);

@@ -643,3 +643,92 @@ fn message_in_one_piece_is_one_chunk() {
     assert_eq!(inflater.inflate(&mut piece, 65_536, &mut pool), Ok(None));
     assert!(inflater.is_idle());
 }
+
+#[test]
+fn deflater_tells_whether_a_pool_may_remember_it() {
+    for window in [TAKEOVER, NO_TAKEOVER] {
+        let mut pool = DeflatePool::default();
+        let mut deflater = Deflater::new(window);
+        assert!(deflater.is_idle() && !deflater.is_worn());
+        assert_eq!(deflater.window(), window);
+        deflater.deflate(b"begun", false, &mut pool).unwrap();
+        assert!(!deflater.is_idle());
+        deflater.deflate(b"ended", true, &mut pool).unwrap();
+        assert!(deflater.is_idle());
+        assert_eq!(deflater.is_worn(), window == TAKEOVER);
+    }
+}
+
+#[test]
+fn forgotten_window_is_not_referred_to() {
+    //= RFC7692-7.2.1-6
+    let mut pool = DeflatePool::default();
+    let mut deflater = Deflater::new(TAKEOVER);
+    let text = noise(1000);
+    let mut sizes = [0; 4];
+    for (n, size) in sizes.iter_mut().enumerate() {
+        if n == 3 {
+            deflater.forget();
+        }
+        *size = deflater.deflate(&text, true, &mut pool).unwrap().len();
+    }
+    // The window is remembered from the second message on.
+    assert!(
+        sizes[0] > 1000 && sizes[1] > 1000 && sizes[2] < 100,
+        "{sizes:?}"
+    );
+    assert!(sizes[3] > 1000, "{sizes:?}");
+}
+
+#[test]
+fn pool_that_shrinks_gives_all_back_and_serves_again() {
+    let payload = deflated(&noise(1000));
+    let mut peer = Peer::new(NO_TAKEOVER);
+    peer.binary(&payload).unwrap();
+    let held = peer.pool.config().budget.held();
+    assert!(held > 0);
+    peer.pool.shrink();
+    assert_eq!(peer.pool.config().budget.held(), 0);
+    assert_eq!(peer.binary(&payload).unwrap(), noise(1000));
+    assert!(peer.inflater.is_idle());
+    assert_eq!(peer.inflater.window(), NO_TAKEOVER);
+}
+
+#[test]
+fn message_of_min_len_is_compressed_and_a_shorter_one_is_not() {
+    let mut pool = pool(6, 100, 1);
+    let mut deflater = Deflater::new(NO_TAKEOVER);
+    let mut tx = Sender::new(ServerMasking::new());
+    for (len, is_compressed) in [(99, false), (100, true)] {
+        let message = vec![b'x'; len];
+        let frame = deflater.message(&mut tx, Message::Binary(&message), &mut pool);
+        assert_eq!(frame.unwrap().is_compressed(), is_compressed, "{len}");
+    }
+}
+
+#[test]
+fn inflater_is_idle_when_it_holds_neither_a_message_nor_a_window() {
+    let payload = deflated(b"Hello, Hello");
+    for window in [TAKEOVER, NO_TAKEOVER] {
+        let mut inflater = Inflater::new(window);
+        let mut pool = InflatePool::default();
+        assert!(inflater.is_idle());
+        let mut piece = CompressedChunk {
+            last: false,
+            ..whole(&payload[..3])
+        };
+        while let Ok(Some(_)) = inflater.inflate(&mut piece, u64::MAX, &mut pool) {}
+        assert!(!inflater.is_idle(), "a message is open");
+        let mut piece = CompressedChunk {
+            first: false,
+            ..whole(&payload[3..])
+        };
+        while let Some(chunk) = inflater.inflate(&mut piece, u64::MAX, &mut pool).unwrap() {
+            if chunk.last {
+                break;
+            }
+        }
+        assert_eq!(inflater.is_idle(), window == NO_TAKEOVER);
+    }
+    assert_eq!(Budget::new(12).limit(), 12);
+}

@@ -553,3 +553,33 @@ fn payload_in_place_is_left_alone_where_no_key_is_applied_or_nothing_is_sent() {
     assert_eq!(refused, SendError::TextNotUtf8);
     assert_eq!(&invalid, b"not \xff text");
 }
+
+#[test]
+fn compressed_message_carries_its_bit_on_the_first_frame_alone() {
+    //= RFC7692-6.1-3, RFC7692-6.1-5
+    let mut tx = server();
+    let frame = tx.compressed(MessageKind::Text, b"x").unwrap();
+    assert!(frame.is_compressed());
+    assert_eq!(wire(&frame), b"\xc1\x01x");
+    let frame = tx.message(Message::Text("x")).unwrap();
+    assert!(!frame.is_compressed());
+    let mut fragment = |payload, last| {
+        let frame = tx.compressed_fragment(MessageKind::Binary, payload, last);
+        wire(&frame.unwrap())
+    };
+    assert_eq!(fragment(b"a", false), b"\x42\x01a");
+    assert_eq!(fragment(b"b", false), b"\x00\x01b");
+    assert_eq!(fragment(b"c", true), b"\x80\x01c");
+    assert!(tx.is_idle());
+    // A message is compressed from its first fragment to its last.
+    let _ = tx
+        .compressed_fragment(MessageKind::Binary, b"", false)
+        .unwrap();
+    assert!(tx.is_message_open() && !tx.is_idle());
+    let plain = tx.fragment(Message::Binary(b""), true);
+    assert_eq!(plain.unwrap_err(), SendError::CompressionChanged);
+    let text = tx.compressed_fragment(MessageKind::Text, b"", true);
+    assert_eq!(text.unwrap_err(), SendError::MessageTypeChanged);
+    let whole = tx.compressed(MessageKind::Text, b"");
+    assert_eq!(whole.unwrap_err(), SendError::MessageUnfinished);
+}

@@ -72,6 +72,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn debug_shows_both_parameters() {
+        assert_eq!(
+            alloc::format!("{:?}", DeflateWindow::new(false, 12)),
+            "DeflateWindow { bits: 12, takes_over: true }"
+        );
+    }
+
+    #[test]
     fn both_parameters_come_back_and_take_a_byte() {
         assert_eq!(size_of::<Option<DeflateWindow>>(), 1);
         for bits in 0..=255 {
