@@ -13,7 +13,7 @@ use ws_smol::{
     SocksReply, Timeout, TrustedProxies, TunnelError, Uri, WebSocket,
 };
 
-use crate::support::{pipe, put, run};
+use crate::support::{config, pipe, put, run};
 
 async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -248,7 +248,9 @@ async fn accept(header: &[u8], peer: Peer) -> Result<Peer, Error> {
     put(&mut near, REQUEST).await;
     let (stream, client) = proxies().receive(far, peer).await?;
     let mut seen = None;
-    let acceptor = Acceptor::new(OriginPolicy::Any);
+    let mut config = config();
+    config.close_timeout = Duration::from_millis(5);
+    let acceptor = Acceptor::new(OriginPolicy::Any).config(config);
     let websocket = acceptor.accept_with(stream, client, |_, peer| {
         seen = Some(*peer);
         ws_smol::Decision::accept()
