@@ -44,8 +44,10 @@ fn with(header: &str, value: &[u8]) -> Vec<u8> {
 }
 
 fn server(max_head: usize) -> ServerConfig {
-    let mut limits = HeadLimits::default();
-    limits.max_head = max_head;
+    let limits = HeadLimits {
+        max_head,
+        ..HeadLimits::default()
+    };
     ServerConfig::new(OriginPolicy::SameHost)
         .limits(limits)
         .subprotocols(["chat"])
@@ -101,8 +103,10 @@ fn value_of_a_mebibyte_in_any_list_is_judged_in_a_moment() {
 fn head_of_a_mebibyte_byte_by_byte_is_read_in_a_moment() {
     const LEN: usize = 1 << 20;
     let start = Instant::now();
-    let mut limits = HeadLimits::default();
-    limits.max_head = LEN;
+    let limits = HeadLimits {
+        max_head: LEN,
+        ..HeadLimits::default()
+    };
     for line in ["X: y\r\n", "X: ", " ", "\r\n"] {
         let mut reader = HeadReader::request(limits);
         let _ = reader.receive(b"GET / HTTP/1.1\r\n");
@@ -209,8 +213,10 @@ fn odd_names_in_lists_are_names_like_any_other() {
 
 #[test]
 fn header_beyond_the_limit_is_refused_and_nothing_is_assumed_of_the_others() {
-    let mut limits = HeadLimits::default();
-    limits.max_headers = 5;
+    let limits = HeadLimits {
+        max_headers: 5,
+        ..HeadLimits::default()
+    };
     let config = ServerConfig::new(OriginPolicy::Any).limits(limits);
     assert!(judge(&config, REQUEST.as_bytes()).is_ok());
     for place in 1..=6 {
