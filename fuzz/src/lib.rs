@@ -18,6 +18,8 @@ pub mod roundtrip;
 #[path = "../../crates/ws-proto/tests/properties/text.rs"]
 pub mod text;
 
+pub mod differential_handshake;
+pub mod differential_receive;
 pub mod handshake;
 
 use ws_proto::Limits;

@@ -359,6 +359,17 @@ const RECIPES: &[Recipe] = &[
         },
     },
     Recipe {
+        target: "differential_receive",
+        take: |input| {
+            let strict = stream_to(input, Receiver::StrictServer);
+            strict.or_else(|| stream_to(input, Receiver::Client))
+        },
+    },
+    Recipe {
+        target: "differential_handshake",
+        take: |input| (input.receiver == Receiver::Request).then(|| input.bytes.clone()),
+    },
+    Recipe {
         target: "utf8",
         // The payload of the first frame; a client gets it unmasked.
         take: |input| {
