@@ -583,3 +583,19 @@ fn compressed_message_carries_its_bit_on_the_first_frame_alone() {
     let whole = tx.compressed(MessageKind::Text, b"");
     assert_eq!(whole.unwrap_err(), SendError::MessageUnfinished);
 }
+
+#[test]
+fn refusals_have_names_of_their_own() {
+    for (error, kind) in [
+        (SendError::Closing, "closing"),
+        (SendError::MessageUnfinished, "message_unfinished"),
+        (SendError::MessageTypeChanged, "message_type_changed"),
+        (SendError::CompressionChanged, "compression_changed"),
+        (SendError::CannotCompress, "cannot_compress"),
+        (SendError::TextNotUtf8, "text_not_utf8"),
+        (SendError::ControlTooLong { len: 126 }, "control_too_long"),
+        (SendError::CloseCodeNotForServer, "close_code_invalid"),
+    ] {
+        assert_eq!(error.kind(), kind);
+    }
+}
