@@ -391,10 +391,18 @@ fn outbox_bounds_the_data_and_keeps_room_for_control_frames() {
         assert!(outbox.is_empty());
         outbox.push(&tx.ping(&[1; 125]).unwrap(), 0).unwrap();
         // A million Pings to answer, and a peer that reads nothing.
-        let mut refused = 0;
+        let pending = outbox.len();
         for _ in 0..1_000_000 {
             let pong = tx.respond(&Event::Ping(&[2; 125])).unwrap();
-            refused += usize::from(outbox.push(&pong, 0).is_err());
+            outbox.push(&pong, 0).unwrap();
+        }
+        //= RFC6455-5.5.3-2
+        assert_eq!(outbox.len(), pending + 127, "the last Pong alone waits");
+        // A million Pings of our own, which are not answers.
+        let mut refused = 0;
+        for _ in 0..1_000_000 {
+            let ping = tx.ping(&[3; 125]).unwrap();
+            refused += usize::from(outbox.push(&ping, 0).is_err());
         }
         assert!(refused > 999_980);
         assert!(outbox.len() <= limit + 8 * (MAX_HEADER_LEN + 125));

@@ -3,7 +3,7 @@
 use rand::{SeedableRng, rngs::StdRng};
 use ws_proto::{
     ClientMasking, CloseCode, CloseFrame, Header, Inbound, Limits, Masking, MaskingPolicy, Message,
-    MessageKind, OutFrame, Outbox, Prepared, SendError, Sender, ServerMasking,
+    MessageKind, OpCode, OutFrame, Outbox, Prepared, SendError, Sender, ServerMasking,
 };
 
 use super::{
@@ -220,6 +220,8 @@ struct Transport {
     expected: Vec<u8>,
     outbox: Outbox,
     step: usize,
+    /// The length of the Pong that the last frame was, if it was one.
+    pong: usize,
 }
 
 impl Transport {
@@ -229,6 +231,7 @@ impl Transport {
             expected: Vec::new(),
             outbox: Outbox::with_limit(usize::MAX),
             step: usize::from(seed),
+            pong: 0,
         }
     }
 
@@ -245,6 +248,13 @@ impl Transport {
         if let Some([head, payload]) = frame.as_slices() {
             assert_eq!([head, payload].concat(), whole);
         }
+        let is_pong = frame.opcode() == OpCode::Pong;
+        if is_pong && self.pong > 0 && self.outbox.len() >= self.pong {
+            // One that waits would make place for it, and one that was begun
+            // is finished.
+            self.take(self.outbox.len() - self.pong + 1);
+        }
+        self.pong = if is_pong { whole.len() } else { 0 };
         let skip = if self.outbox.is_empty() {
             self.step.min(whole.len())
         } else {
@@ -253,9 +263,12 @@ impl Transport {
         self.written.extend(&whole[..skip]);
         assert_eq!(self.outbox.push(frame, skip), Ok(()));
         self.expected.extend(whole);
-        let taken = self.step.min(self.outbox.len());
-        self.written.extend(&self.outbox.as_slice()[..taken]);
-        self.outbox.advance(taken);
+        self.take(self.step.min(self.outbox.len()));
+    }
+
+    fn take(&mut self, len: usize) {
+        self.written.extend(&self.outbox.as_slice()[..len]);
+        self.outbox.advance(len);
     }
 
     fn finish(mut self) -> Vec<u8> {
