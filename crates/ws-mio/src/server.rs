@@ -195,7 +195,7 @@ impl<H: Handler> Server<H, TlsListener> {
     /// Those of the system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         match &self.stations[0].listener {
-            Some(listener) => listener.get_ref().local_addr(),
+            Some(listener) => listener.listener().local_addr(),
             None => Err(io::ErrorKind::AddrNotAvailable.into()),
         }
     }

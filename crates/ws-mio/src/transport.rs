@@ -355,6 +355,84 @@ mod unix {
     }
 }
 
+/// What a transport over another, its `inner`, does not change.
+#[cfg(feature = "proxy")]
+macro_rules! handed_on {
+    () => {
+        #[inline]
+        fn write(&mut self, slices: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
+            self.inner.write(slices)
+        }
+
+        fn write_last(&mut self, slices: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
+            self.inner.write_last(slices)
+        }
+
+        fn shutdown(&mut self) -> std::io::Result<()> {
+            self.inner.shutdown()
+        }
+
+        fn source(&mut self) -> Option<&mut dyn mio::event::Source> {
+            self.inner.source()
+        }
+
+        #[inline]
+        fn flush(&mut self) -> std::io::Result<bool> {
+            self.inner.flush()
+        }
+
+        fn is_tls(&self) -> bool {
+            self.inner.is_tls()
+        }
+
+        fn is_handshaking(&self) -> bool {
+            self.inner.is_handshaking()
+        }
+
+        #[cfg(feature = "tls")]
+        fn tls_session(&self) -> Option<&ws_tls::Session> {
+            self.inner.tls_session()
+        }
+
+        fn connect(address: std::net::SocketAddr) -> std::io::Result<Self> {
+            T::connect(address).map(Self::direct)
+        }
+    };
+}
+
+/// What is watched of a listener over another.
+#[cfg(any(feature = "proxy", feature = "tls"))]
+macro_rules! source_below {
+    ($listener:ident) => {
+        fn register(
+            &mut self,
+            registry: &mio::Registry,
+            token: mio::Token,
+            interests: mio::Interest,
+        ) -> std::io::Result<()> {
+            self.$listener.register(registry, token, interests)
+        }
+
+        fn reregister(
+            &mut self,
+            registry: &mio::Registry,
+            token: mio::Token,
+            interests: mio::Interest,
+        ) -> std::io::Result<()> {
+            self.$listener.reregister(registry, token, interests)
+        }
+
+        fn deregister(&mut self, registry: &mio::Registry) -> std::io::Result<()> {
+            self.$listener.deregister(registry)
+        }
+    };
+}
+
+#[cfg(feature = "proxy")]
+pub(crate) use handed_on;
+#[cfg(any(feature = "proxy", feature = "tls"))]
+pub(crate) use source_below;
+
 const SHORT_IS_ALL: bool = cfg!(any(
     target_os = "linux",
     target_os = "android",

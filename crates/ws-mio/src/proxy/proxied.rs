@@ -1,17 +1,16 @@
 //! Servers behind proxies that speak the PROXY protocol.
 
-use std::{
-    io::{self, IoSlice},
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{io, net::SocketAddr, sync::Arc};
 
-use mio::{Interest, Registry, Token, event::Source};
+use mio::event::Source;
 use tracing::debug;
 use ws_handshake::proxy::{ProxyHeader, ProxyHeaderError, TrustedProxies};
 
 use super::leftover::Leftover;
-use crate::{Listener, Transport};
+use crate::{
+    Listener, Transport,
+    transport::{handed_on, source_below},
+};
 
 /// A listener behind proxies that speak the PROXY protocol, version 1 or 2,
 /// such as HAProxy with `send-proxy-v2`: its connections have the address of
@@ -92,27 +91,7 @@ impl<L: Listener> Listener for ProxyProtocol<L> {
 }
 
 impl<L: Source> Source for ProxyProtocol<L> {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: Interest,
-    ) -> io::Result<()> {
-        self.listener.register(registry, token, interests)
-    }
-
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: Interest,
-    ) -> io::Result<()> {
-        self.listener.reregister(registry, token, interests)
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.listener.deregister(registry)
-    }
+    source_below!(listener);
 }
 
 /// A connection of a [`ProxyProtocol`]: it may begin with a header of the PROXY
@@ -220,25 +199,14 @@ fn refuse(error: ProxyHeaderError) -> io::Error {
 }
 
 impl<T: Transport> Transport for Proxied<T> {
+    handed_on!();
+
     #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.preface {
             None => self.inner.read(buffer),
             Some(_) => self.read_preface(buffer),
         }
-    }
-
-    #[inline]
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.inner.write(slices)
-    }
-
-    fn write_last(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.inner.write_last(slices)
-    }
-
-    fn shutdown(&mut self) -> io::Result<()> {
-        self.inner.shutdown()
     }
 
     /// The client's address, if the proxy told it; until then, and otherwise,
@@ -250,35 +218,9 @@ impl<T: Transport> Transport for Proxied<T> {
         }
     }
 
-    fn source(&mut self) -> Option<&mut dyn Source> {
-        self.inner.source()
-    }
-
     #[inline]
     fn short_is_all(&self) -> bool {
         self.preface.is_none() && self.inner.short_is_all()
-    }
-
-    #[inline]
-    fn flush(&mut self) -> io::Result<bool> {
-        self.inner.flush()
-    }
-
-    fn is_tls(&self) -> bool {
-        self.inner.is_tls()
-    }
-
-    fn is_handshaking(&self) -> bool {
-        self.inner.is_handshaking()
-    }
-
-    #[cfg(feature = "tls")]
-    fn tls_session(&self) -> Option<&ws_tls::Session> {
-        self.inner.tls_session()
-    }
-
-    fn connect(address: SocketAddr) -> io::Result<Self> {
-        T::connect(address).map(Self::direct)
     }
 
     fn begin(&mut self) -> io::Result<bool> {

@@ -5,11 +5,10 @@ use std::{
     net::SocketAddr,
 };
 
-use mio::event::Source;
 use ws_handshake::proxy::{Proxy, Tunnel, TunnelError, TunnelProgress};
 
 use super::{leftover::Leftover, unknown};
-use crate::Transport;
+use crate::{Transport, transport::handed_on};
 
 /// A transport to a proxy, through which a way to a server is opened, by HTTP
 /// CONNECT or SOCKS5, before the first byte of the connection; or one without a
@@ -135,6 +134,8 @@ fn send(tunnel: &mut Tunnel, transport: &mut impl Transport) -> io::Result<bool>
 }
 
 impl<T: Transport> Transport for Tunneled<T> {
+    handed_on!();
+
     #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(Way::Open(leftover)) = &mut self.way else {
@@ -147,19 +148,6 @@ impl<T: Transport> Transport for Tunneled<T> {
         read
     }
 
-    #[inline]
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.inner.write(slices)
-    }
-
-    fn write_last(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.inner.write_last(slices)
-    }
-
-    fn shutdown(&mut self) -> io::Result<()> {
-        self.inner.shutdown()
-    }
-
     /// `0.0.0.0` behind a proxy, which is on no list but one for everybody:
     /// what lies between the proxy and the server is not known, and allow-lists
     /// are for the whole way.
@@ -170,35 +158,9 @@ impl<T: Transport> Transport for Tunneled<T> {
         }
     }
 
-    fn source(&mut self) -> Option<&mut dyn Source> {
-        self.inner.source()
-    }
-
     #[inline]
     fn short_is_all(&self) -> bool {
         self.way.is_none() && self.inner.short_is_all()
-    }
-
-    #[inline]
-    fn flush(&mut self) -> io::Result<bool> {
-        self.inner.flush()
-    }
-
-    fn is_tls(&self) -> bool {
-        self.inner.is_tls()
-    }
-
-    fn is_handshaking(&self) -> bool {
-        self.inner.is_handshaking()
-    }
-
-    #[cfg(feature = "tls")]
-    fn tls_session(&self) -> Option<&ws_tls::Session> {
-        self.inner.tls_session()
-    }
-
-    fn connect(address: SocketAddr) -> io::Result<Self> {
-        T::connect(address).map(Self::direct)
     }
 
     fn tunnel(&mut self, proxy: &Proxy, host: &str, port: u16) -> io::Result<()> {

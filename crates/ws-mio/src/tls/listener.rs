@@ -2,10 +2,10 @@
 
 use std::{io, net::SocketAddr};
 
-use mio::{Interest, Registry, Token, event::Source, net::TcpListener};
+use mio::{event::Source, net::TcpListener};
 use ws_tls::ServerTls;
 
-use crate::{Listener, Tls};
+use crate::{Listener, Tls, transport::source_below};
 
 /// Any [`Listener`], whose connections speak TLS.
 ///
@@ -44,7 +44,7 @@ impl<L: Listener> TlsListener<L> {
 
     /// Lends the listener below.
     #[must_use]
-    pub const fn get_ref(&self) -> &L {
+    pub const fn listener(&self) -> &L {
         &self.below
     }
 }
@@ -63,25 +63,5 @@ impl<L: Listener> Listener for TlsListener<L> {
 }
 
 impl<L: Listener> Source for TlsListener<L> {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: Interest,
-    ) -> io::Result<()> {
-        self.below.register(registry, token, interests)
-    }
-
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: Interest,
-    ) -> io::Result<()> {
-        self.below.reregister(registry, token, interests)
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.below.deregister(registry)
-    }
+    source_below!(below);
 }

@@ -2,6 +2,7 @@
 
 mod cancel;
 #[cfg(feature = "tls")]
+#[path = "../../../ws-tls/tests/common/mod.rs"]
 mod certificates;
 mod close;
 mod control;
