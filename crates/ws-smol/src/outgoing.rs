@@ -138,6 +138,11 @@ impl Output {
     pub(crate) fn push(&mut self, frame: &OutFrame<'_>, skip: usize) {
         // INVARIANT: the outbox has no limit, so it refuses nothing.
         let _ = self.outbox.push(frame, skip);
+        if !self.is_blocked {
+            // Nobody is slow, so each Ping gets its Pong: no other takes the
+            // place of this one.
+            self.outbox.push_bytes(&[]);
+        }
     }
 
     /// Gives up all that waits.
