@@ -96,8 +96,8 @@ pub struct Config {
     /// [`Cause::OverMemory`](crate::Cause::OverMemory), until an eighth is free.
     pub max_memory: usize,
     /// How many steps of TLS handshakes a loop makes in a turn, so that a storm
-    /// of them does not starve open connections; 8 by default. The others wait
-    /// in line for the next turns. See
+    /// of them does not starve open connections; 1 by default, as one takes as
+    /// long as tens of messages. The others wait in line for the next turns. See
     /// [`Transport::is_handshaking`](crate::Transport::is_handshaking).
     pub tls_handshakes_per_turn: usize,
     /// The size of the read buffer, of which a loop has one; 512 KiB by
@@ -140,7 +140,7 @@ impl Config {
             max_connections: 1_000_000,
             max_connections_per_address: usize::MAX,
             max_memory: 1024 * 1024 * 1024,
-            tls_handshakes_per_turn: 8,
+            tls_handshakes_per_turn: 1,
             read_buffer: 512 * 1024,
             gather_buffers: 64 * 1024 * 1024,
             #[cfg(feature = "deflate")]
