@@ -94,7 +94,7 @@ impl Outbox {
     ///
     /// A Pong takes the place of one that waits right before it (RFC 6455
     /// section 5.5.3), so that Pings to which nobody reads the answers do not
-    /// fill the outbox.
+    /// fill the outbox. [`keep_pong`](Self::keep_pong) prevents that.
     pub fn append(&mut self, frame: &OutFrame<'_>, skip: usize) {
         let is_pong = frame.opcode() == OpCode::Pong && skip == 0;
         //= RFC6455-5.5.3-2
@@ -106,6 +106,12 @@ impl Outbox {
         if is_pong {
             self.pong = frame.len();
         }
+    }
+
+    /// Keeps a Pong that waits at the end: the next does not take its place. For
+    /// a transport that was not offered it yet.
+    pub const fn keep_pong(&mut self) {
+        self.pong = 0;
     }
 
     /// Queues bytes that are frames already, such as a

@@ -139,9 +139,8 @@ impl Output {
         // INVARIANT: the outbox has no limit, so it refuses nothing.
         let _ = self.outbox.push(frame, skip);
         if !self.is_blocked {
-            // Nobody is slow, so each Ping gets its Pong: no other takes the
-            // place of this one.
-            self.outbox.push_bytes(&[]);
+            // Nobody is slow, so each Ping gets its Pong.
+            self.outbox.keep_pong();
         }
     }
 
