@@ -12,6 +12,7 @@ mod features;
 mod fuzz;
 mod hostile;
 mod interop;
+mod log;
 mod proxies;
 mod sim;
 mod soak;

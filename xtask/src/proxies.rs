@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use lexopt::{Arg, Parser};
 
+use crate::log::Log;
 use crate::tool::{self, Failure, Outcome, Service};
 
 pub(crate) const HELP: &str = "
@@ -60,16 +61,10 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
                     log.note(name, Err(failure));
                 }
             }
-            None => log
-                .lines
-                .push(format!("LEFT OUT {name}: it is not installed")),
+            None => log.leave_out(name, &"it is not installed"),
         }
     }
-    println!();
-    for line in &log.lines {
-        println!("{line}");
-    }
-    Ok(Outcome::from_passed(!log.has_failure))
+    Ok(log.finish())
 }
 
 type Check = fn(&Bench<'_>, &mut Log) -> Result<(), Failure>;
@@ -81,26 +76,6 @@ const PROXIES: &[(&str, &str, Check)] = &[
     ("Dante", "danted", check_dante),
     ("microsocks", "microsocks", check_microsocks),
 ];
-
-/// What is said at the end, one line a check.
-#[derive(Debug, Default)]
-struct Log {
-    lines: Vec<String>,
-    has_failure: bool,
-}
-
-impl Log {
-    fn note(&mut self, name: &str, result: Result<(), Failure>) {
-        match result {
-            Ok(()) => self.lines.push(format!("passed  {name}")),
-            Err(failure) => {
-                println!("{failure}");
-                self.has_failure = true;
-                self.lines.push(format!("FAILED  {name}: {failure}"));
-            }
-        }
-    }
-}
 
 /// A proxy that is there, and a folder for its files.
 struct Bench<'a> {

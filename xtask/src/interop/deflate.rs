@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use crate::log::Log;
 use crate::tool::{self, Failure, Service};
 
 use super::relay::{Passed, Relay};
-use super::{Log, Peers, echo, messages_dir, send_all};
+use super::{Peers, echo, messages_dir, send_all};
 
 /// Parameters as the examples and the scripts take them. Below 9 bits there is nothing that the
 /// peers, all of which use zlib, can do.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser};
 
+use crate::log::Log;
 use crate::tool::{self, Failure, Outcome, Service};
 
 pub(crate) const HELP: &str = "
@@ -61,31 +62,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         tls::check_echo(&peers, &certificates, &mut log)?;
         tls::check_client(&peers, &certificates, &mut log)?;
     }
-    println!();
-    for line in &log.lines {
-        println!("{line}");
-    }
-    Ok(Outcome::from_passed(!log.has_failure))
-}
-
-/// What is said at the end, one line a pair of peers.
-#[derive(Debug, Default)]
-struct Log {
-    lines: Vec<String>,
-    has_failure: bool,
-}
-
-impl Log {
-    fn note(&mut self, name: &str, result: Result<(), Failure>) {
-        match result {
-            Ok(()) => self.lines.push(format!("passed  {name}")),
-            Err(failure) => {
-                println!("{failure}");
-                self.has_failure = true;
-                self.lines.push(format!("FAILED  {name}: {failure}"));
-            }
-        }
-    }
+    Ok(log.finish())
 }
 
 /// The outside implementations that are there.
@@ -105,8 +82,7 @@ impl Peers {
                     "{name}: {failure}; --allow-missing goes on without"
                 )));
             }
-            println!("LEFT OUT {name}: {failure}");
-            log.lines.push(format!("LEFT OUT {name}: {failure}"));
+            log.leave_out(name, &failure);
             Ok(())
         };
         let mut peers = Self {

@@ -7,9 +7,10 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use crate::certs::{BAD, Certificates};
+use crate::log::Log;
 use crate::tool::{self, Failure, Service};
 
-use super::{Log, Peers, echo, messages_dir, send_all};
+use super::{Peers, echo, messages_dir, send_all};
 
 const VERSIONS: [&str; 2] = ["1.2", "1.3"];
 
