@@ -29,7 +29,7 @@ use ws_mio::{
 mod certificates;
 mod common;
 
-use certificates::{Ca, Identity, self_signed};
+use certificates::{Ca, Identity};
 use common::{Echo, REQUEST, config, masked, pattern};
 
 const HOST: &str = "intranet.example";
@@ -199,26 +199,8 @@ fn both_flags_are_used_over_tls_where_they_need_it() {
 
 #[test]
 fn client_is_told_why_there_is_no_tls() {
-    type IsCause = fn(&TlsError) -> bool;
     let ca = Ca::new("ours");
-    let cases: [(Identity, IsCause); 5] = [
-        (ca.issue_between(HOST, 2000, 2001), |error| {
-            matches!(error, TlsError::Expired(_))
-        }),
-        (ca.issue_between(HOST, 3000, 3001), |error| {
-            matches!(error, TlsError::NotYetValid(_))
-        }),
-        (ca.issue("other.example"), |error| {
-            matches!(error, TlsError::WrongHost(_))
-        }),
-        (self_signed(HOST), |error| {
-            matches!(error, TlsError::UnknownIssuer(_))
-        }),
-        (Ca::new("theirs").issue(HOST), |error| {
-            matches!(error, TlsError::UnknownIssuer(_))
-        }),
-    ];
-    for (identity, is_cause) in cases {
+    for (identity, is_cause) in ca.wrong_for(HOST) {
         let story = tell(
             Story::default(),
             &client_of(&ca),

@@ -88,26 +88,8 @@ fn second_connection_resumes_the_session() {
 
 #[test]
 fn client_names_what_is_wrong_with_a_certificate() {
-    type IsCause = fn(&TlsError) -> bool;
     let ca = Ca::new("ours");
-    let cases: [(Identity, IsCause); 5] = [
-        (ca.issue_between(HOST, 2000, 2001), |error| {
-            matches!(error, TlsError::Expired(_))
-        }),
-        (ca.issue_between(HOST, 3000, 3001), |error| {
-            matches!(error, TlsError::NotYetValid(_))
-        }),
-        (ca.issue("other.example"), |error| {
-            matches!(error, TlsError::WrongHost(_))
-        }),
-        (self_signed(HOST), |error| {
-            matches!(error, TlsError::UnknownIssuer(_))
-        }),
-        (Ca::new("theirs").issue(HOST), |error| {
-            matches!(error, TlsError::UnknownIssuer(_))
-        }),
-    ];
-    for (identity, is_cause) in cases {
+    for (identity, is_cause) in ca.wrong_for(HOST) {
         let [client, server] = results(&client_of(&ca), &server_of(&identity), HOST);
         let error = client.unwrap_err();
         assert!(is_cause(&error), "{error:?}");

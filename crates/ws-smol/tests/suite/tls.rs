@@ -14,7 +14,7 @@ use ws_smol::{
 };
 
 use crate::{
-    certificates::{Ca, Identity, self_signed},
+    certificates::{Ca, Identity},
     support::{Chaotic, Pipe, once, pipe, run},
 };
 
@@ -155,22 +155,15 @@ fn flag_that_demands_tls_stays_off_without() {
 
 #[test]
 fn certificates_that_are_wrong_are_refused_by_cause() {
-    let (ca, stranger) = (Ca::new("ours"), Ca::new("theirs"));
-    let wrong = [
-        (ca.issue_between("localhost", 2000, 2001), "Expired"),
-        (ca.issue_between("localhost", 3000, 3001), "NotYetValid"),
-        (ca.issue("elsewhere.example"), "WrongHost"),
-        (self_signed("localhost"), "UnknownIssuer"),
-        (stranger.issue("localhost"), "UnknownIssuer"),
-    ];
-    for (identity, expected) in wrong {
+    let ca = Ca::new("ours");
+    for (identity, is_cause) in ca.wrong_for("localhost") {
         run(async {
             let acceptor = acceptor().tls(server_tls(&identity));
             let (client, server) = meet(&acceptor, &connector(&ca)).await;
             let Err(Error::Tls(cause)) = client else {
                 panic!("{client:?}");
             };
-            assert_eq!(cause_of(&cause), expected, "{cause:?}");
+            assert!(is_cause(&cause), "{cause:?}");
             assert!(!Error::Tls(cause).is_temporary());
             assert!(
                 matches!(
@@ -180,17 +173,6 @@ fn certificates_that_are_wrong_are_refused_by_cause() {
                 "{server:?}"
             );
         });
-    }
-}
-
-/// Names the variant that a refused certificate leads to.
-fn cause_of(error: &TlsError) -> &'static str {
-    match error {
-        TlsError::Expired(_) => "Expired",
-        TlsError::NotYetValid(_) => "NotYetValid",
-        TlsError::WrongHost(_) => "WrongHost",
-        TlsError::UnknownIssuer(_) => "UnknownIssuer",
-        _ => "another",
     }
 }
 

@@ -6,6 +6,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, date_time_ymd,
 };
+use ws_tls::TlsError;
+
+/// Tells one error from the others.
+pub(crate) type IsCause = fn(&TlsError) -> bool;
 
 /// Who stands for certificates.
 pub(crate) struct Ca(CertifiedIssuer<'static, KeyPair>);
@@ -43,6 +47,28 @@ impl Ca {
             cert: params.signed_by(&key, &self.0).unwrap().pem(),
             key: key.serialize_pem(),
         }
+    }
+
+    /// Issues certificates that a client of `host` who trusts this authority
+    /// refuses, each with why.
+    pub(crate) fn wrong_for(&self, host: &str) -> [(Identity, IsCause); 5] {
+        [
+            (self.issue_between(host, 2000, 2001), |error| {
+                matches!(error, TlsError::Expired(_))
+            }),
+            (self.issue_between(host, 3000, 3001), |error| {
+                matches!(error, TlsError::NotYetValid(_))
+            }),
+            (self.issue("other.example"), |error| {
+                matches!(error, TlsError::WrongHost(_))
+            }),
+            (self_signed(host), |error| {
+                matches!(error, TlsError::UnknownIssuer(_))
+            }),
+            (Self::new("theirs").issue(host), |error| {
+                matches!(error, TlsError::UnknownIssuer(_))
+            }),
+        ]
     }
 }
 
