@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 
 use tracing::debug;
-use ws_tls::{Records, Session, TlsError, rustls};
+use ws_tls::{Plaintext, Records, Session, TlsError, rustls};
 
 use super::buffers::{Buffers, with_buffers};
 use crate::Transport;
@@ -14,9 +14,7 @@ use crate::Transport;
 pub(super) struct Stream {
     pub(super) session: Session,
     /// Payload that was decrypted and did not fit into what was read into.
-    plain: Vec<u8>,
-    /// How much of it was read.
-    plain_read: usize,
+    plain: Plaintext,
     /// Ciphertext that the transport did not take.
     held: Vec<u8>,
     /// How much of it was written since.
@@ -73,8 +71,7 @@ impl Stream {
     pub(super) const fn new(session: Session) -> Self {
         Self {
             session,
-            plain: Vec::new(),
-            plain_read: 0,
+            plain: Plaintext::new(),
             held: Vec::new(),
             held_written: 0,
             is_connected: false,
@@ -98,8 +95,8 @@ impl Stream {
         buffer: &mut [u8],
     ) -> io::Result<usize> {
         self.is_drained = false;
-        if self.plain_read < self.plain.len() {
-            return Ok(self.take_plain(buffer));
+        if !self.plain.is_empty() {
+            return Ok(self.plain.take(buffer));
         }
         with_buffers(|buffers| {
             if self.session.is_handshaking() && self.end != End::NotYet {
@@ -113,12 +110,9 @@ impl Stream {
                 let mut len = 0;
                 let mut plain = std::mem::take(&mut self.plain);
                 let came = self.fetch(below, buffers, buffer.len(), |payload| {
-                    let fits = payload.len().min(buffer.len() - len);
-                    buffer[len..len + fits].copy_from_slice(&payload[..fits]);
-                    len += fits;
-                    plain.extend_from_slice(&payload[fits..]);
+                    len += plain.give(payload, &mut buffer[len..]);
                 });
-                (self.plain, self.plain_read) = (plain, 0);
+                self.plain = plain;
                 let is_ended = self.session.is_ended();
                 match came {
                     // What came before it is handed out first.
@@ -134,17 +128,6 @@ impl Stream {
             }
             Err(too_much())
         })
-    }
-
-    fn take_plain(&mut self, buffer: &mut [u8]) -> usize {
-        let rest = &self.plain[self.plain_read..];
-        let len = rest.len().min(buffer.len());
-        buffer[..len].copy_from_slice(&rest[..len]);
-        self.plain_read += len;
-        if self.plain_read == self.plain.len() {
-            (self.plain, self.plain_read) = (Vec::new(), 0);
-        }
-        len
     }
 
     /// Reads from below once, hands the payload out, and answers what TLS
@@ -356,7 +339,7 @@ impl Stream {
             let mut plain = std::mem::take(&mut self.plain);
             let came = with_buffers(|buffers| {
                 self.fetch(below, buffers, READ_MAX, |payload| {
-                    plain.extend_from_slice(payload);
+                    plain.give(payload, &mut []);
                 })
             });
             self.plain = plain;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_io::{AsyncRead, AsyncWrite, IoSlice};
-use ws_tls::{Records, Session, TlsError, rustls::CommonState};
+use ws_tls::{Plaintext, Records, Session, TlsError, rustls::CommonState};
 
 /// What a TLS connection owns. While it is idle, nothing is on the heap beside
 /// it but what rustls keeps.
@@ -18,9 +18,7 @@ pub(crate) struct TlsStream<S> {
     inner: S,
     session: Session,
     /// Payload that was decrypted and did not fit into what was read into.
-    plain: Vec<u8>,
-    /// How much of it was read.
-    plain_read: usize,
+    plain: Plaintext,
     /// Ciphertext that the stream has not taken yet.
     held: Vec<u8>,
     /// How much of it was written.
@@ -34,8 +32,7 @@ impl<S> TlsStream<S> {
         Self {
             inner,
             session,
-            plain: Vec::new(),
-            plain_read: 0,
+            plain: Plaintext::new(),
             held: Vec::new(),
             held_written: 0,
             is_closing: false,
@@ -52,18 +49,6 @@ impl<S> TlsStream<S> {
 
     pub(super) fn into_inner(self) -> S {
         self.inner
-    }
-
-    /// Hands out payload that was decrypted before.
-    fn take_plain(&mut self, buffer: &mut [u8]) -> usize {
-        let rest = &self.plain[self.plain_read..];
-        let len = rest.len().min(buffer.len());
-        buffer[..len].copy_from_slice(&rest[..len]);
-        self.plain_read += len;
-        if self.plain_read == self.plain.len() {
-            (self.plain, self.plain_read) = (Vec::new(), 0);
-        }
-        len
     }
 }
 
@@ -85,7 +70,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
                 }
                 let mut plain = mem::take(&mut self.plain);
                 let fetched = self.poll_fetch(cx, buffers, READ_MIN, |payload| {
-                    plain.extend_from_slice(payload);
+                    plain.give(payload, &mut []);
                 });
                 self.plain = plain;
                 ready!(fetched)?;
@@ -223,8 +208,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.plain_read < this.plain.len() || buffer.is_empty() {
-            return Poll::Ready(Ok(this.take_plain(buffer)));
+        if !this.plain.is_empty() || buffer.is_empty() {
+            return Poll::Ready(Ok(this.plain.take(buffer)));
         }
         if let Some(error) = this.session.failure() {
             return Poll::Ready(Err(error.clone().into()));
@@ -237,10 +222,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
                 let mut len = 0;
                 let mut plain = mem::take(&mut this.plain);
                 let fetched = this.poll_fetch(cx, buffers, buffer.len(), |payload| {
-                    let fits = payload.len().min(buffer.len() - len);
-                    buffer[len..len + fits].copy_from_slice(&payload[..fits]);
-                    len += fits;
-                    plain.extend_from_slice(&payload[fits..]);
+                    len += plain.give(payload, &mut buffer[len..]);
                 });
                 this.plain = plain;
                 match fetched {
