@@ -234,3 +234,7 @@ pub use ws_proto::{
 };
 #[cfg(feature = "tls")]
 pub use ws_tls::{ClientTls, ServerTls, TlsConfigError, TlsError, rustls, server_name};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

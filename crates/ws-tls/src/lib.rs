@@ -37,3 +37,7 @@ pub use session::Session;
 
 /// The protocol that a WebSocket connection begins with (RFC 7301 section 6).
 const ALPN: &[u8] = b"http/1.1";
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

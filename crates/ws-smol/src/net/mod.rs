@@ -46,6 +46,8 @@ mod reactor;
 mod tcp;
 mod time;
 
+#[cfg(feature = "tls")]
+pub(crate) use time::LongWork;
 pub(crate) use time::{TimerHere, now_here};
 
 pub use reactor::block_on;

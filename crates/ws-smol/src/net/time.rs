@@ -87,6 +87,38 @@ pub(crate) fn now_here() -> Option<Instant> {
     RUN.get().map(|run| run.now)
 }
 
+/// Waits to do something long, of which there is one in each turn of a reactor,
+/// so that the sockets that are ready meanwhile are not kept waiting for more.
+///
+/// Where no reactor of ours runs, nothing is waited for.
+#[cfg(feature = "tls")]
+#[derive(Debug, Default)]
+pub(crate) struct LongWork {
+    /// Goes off with the next turn.
+    next_turn: Option<TimerHere>,
+}
+
+#[cfg(feature = "tls")]
+impl LongWork {
+    /// Tells whether it may be done now. It is to be, then.
+    pub(crate) fn poll_start(&mut self, cx: &Context<'_>) -> Poll<()> {
+        thread_local! {
+            /// When the reactor woke for the turn that had its long work.
+            static DONE: Cell<Option<Instant>> = const { Cell::new(None) };
+        }
+        let now = now_here();
+        if now.is_none() || DONE.replace(now) != now {
+            self.next_turn = None;
+            return Poll::Ready(());
+        }
+        if let Some(now) = now {
+            let next = TimerHere::at(now + Duration::from_nanos(1));
+            let _ = self.next_turn.insert(next).poll(cx);
+        }
+        Poll::Pending
+    }
+}
+
 fn next_number() -> u64 {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     NUMBER.fetch_add(1, Ordering::Relaxed)

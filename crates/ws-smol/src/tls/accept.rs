@@ -71,7 +71,8 @@ impl TlsAcceptor {
     ///
     /// It counts for clones that are made from now on, all together. It is as
     /// fair as the executor: one that polls what is woken in order, as smol's
-    /// do.
+    /// do. Under [`net::block_on`](crate::net::block_on) there is besides no more
+    /// than one on a thread between two looks at its sockets.
     #[must_use]
     pub fn handshakes_a_turn(mut self, handshakes: usize) -> Self {
         self.turns = Turns::new(handshakes);

@@ -3,6 +3,7 @@
 
 use std::{
     future::Future,
+    mem,
     pin::{Pin, pin},
     sync::{
         Arc, Mutex, PoisonError,
@@ -13,14 +14,20 @@ use std::{
 
 use async_lock::{Semaphore, SemaphoreGuardArc, futures::AcquireArc};
 
+#[cfg(feature = "net")]
+use crate::net::LongWork;
+
 /// How many handshakes are worked on before the executor has its turn again.
 ///
-/// A handshake computes for a millisecond while it is polled. Thousands that
-/// are ready at once would be polled one after the other, and who has long been
+/// A handshake computes for about 100 µs while it is polled. Thousands that are
+/// ready at once would be polled one after the other, and who has long been
 /// connected would wait for all of them. So a poll takes a place, and gives it
 /// back when the executor comes round to it the next time: in each round there
 /// are no more polls than places. Who waits for the peer has no place, so slow
 /// clients are in nobody's way.
+///
+/// An executor goes many rounds before it lets its reactor look at the sockets.
+/// Where that is ours, there is one poll between two looks.
 #[derive(Clone, Debug)]
 pub(super) struct Turns(Arc<Semaphore>);
 
@@ -34,21 +41,31 @@ impl Turns {
         let mut future = pin!(future);
         let mut place: Option<SemaphoreGuardArc> = None;
         let mut queue: Option<Pin<Box<AcquireArc>>> = None;
+        #[cfg(feature = "net")]
+        let mut work = LongWork::default();
+        let mut is_done = false;
         let ready = Arc::new(Ready {
             is_ready: AtomicBool::new(true),
             task: Mutex::new(Waker::noop().clone()),
         });
         let waker = Waker::from(Arc::clone(&ready));
         std::future::poll_fn(|cx| {
-            // The executor came round: the place is another's.
-            drop(place.take());
+            if mem::take(&mut is_done) {
+                // The executor came round: the place is another's.
+                place = None;
+            }
             ready.set_task(cx.waker());
             if !ready.is_ready.load(Ordering::Acquire) {
                 return Poll::Pending;
             }
-            let waiting = queue.get_or_insert_with(|| Box::pin(self.0.acquire_arc()));
-            place = Some(ready!(waiting.as_mut().poll(cx)));
-            queue = None;
+            if place.is_none() {
+                let waiting = queue.get_or_insert_with(|| Box::pin(self.0.acquire_arc()));
+                place = Some(ready!(waiting.as_mut().poll(cx)));
+                queue = None;
+            }
+            #[cfg(feature = "net")]
+            ready!(work.poll_start(cx));
+            is_done = true;
             ready.is_ready.store(false, Ordering::Release);
             let outcome = future.as_mut().poll(&mut Context::from_waker(&waker));
             match outcome {
@@ -98,6 +115,8 @@ mod tests {
     use smol::{LocalExecutor, future::yield_now};
 
     use super::*;
+    #[cfg(feature = "net")]
+    use crate::net::{block_on, now_here};
 
     /// Is polled `left` times, and counts how often since the last round.
     async fn work(left: usize, count: Rc<Cell<usize>>) {
@@ -137,6 +156,36 @@ mod tests {
         // A round ends where the other task stands, not where the places do.
         assert!(most.get() <= 2 * 3, "{} polls in a round", most.get());
         assert!(rounds.get() >= 500 / 6, "{} rounds", rounds.get());
+    }
+
+    #[cfg(feature = "net")]
+    #[test]
+    fn turn_of_our_reactor_has_one_poll() {
+        let turns = Turns::new(3);
+        let executor = LocalExecutor::new();
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let tasks: Vec<_> = (0..50)
+            .map(|_| {
+                let (turns, seen) = (turns.clone(), Rc::clone(&seen));
+                let look = move || seen.borrow_mut().push(now_here());
+                let work = async move {
+                    look();
+                    yield_now().await;
+                    look();
+                };
+                executor.spawn(async move { turns.run(work).await })
+            })
+            .collect();
+        let all = async {
+            for task in tasks {
+                task.await;
+            }
+        };
+        block_on(executor.run(all)).unwrap();
+        let seen = seen.take();
+        assert_eq!(seen.len(), 100);
+        assert!(seen.iter().all(Option::is_some));
+        assert!(seen.windows(2).all(|two| two[0] < two[1]), "{seen:?}");
     }
 
     #[test]
