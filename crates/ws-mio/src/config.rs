@@ -89,7 +89,9 @@ pub struct Config {
     pub max_connections_per_address: usize,
     /// How many bytes a loop may hold for its connections; 1 GiB by default.
     /// Counted are input that was read and not parsed, messages that are
-    /// joined, requests that came in part, and what waits for slow peers.
+    /// joined, requests that came in part, what waits for slow peers, and what
+    /// transports [hold](crate::Transport::held): parts of TLS records and
+    /// handshakes, and what they have encrypted.
     ///
     /// Above three quarters of it new connections are refused. Above it the
     /// connections that hold most are dropped, with

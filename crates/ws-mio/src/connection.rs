@@ -159,9 +159,10 @@ impl Link {
             + gathered.map_or(0, |gather| gather.scratch.len())
     }
 
-    /// Notes and returns how many bytes are held for the peer.
-    pub(crate) fn count_held(&mut self) -> usize {
-        self.counted = self.held();
+    /// Notes and returns how many bytes are held for the peer, with those that
+    /// its transport holds.
+    pub(crate) fn count_held(&mut self, below: usize) -> usize {
+        self.counted = self.held() + below;
         self.counted
     }
 

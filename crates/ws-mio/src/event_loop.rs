@@ -408,14 +408,15 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     fn store(&mut self, key: usize) {
         let slot = &mut self.slots[key];
         let is_compressed = slot.terms.is_some();
+        let below = slot.transport.held();
         match slot.state {
             NOWHERE => {
                 let spare = &mut self.spares[slot.role.index()][usize::from(is_compressed)];
-                if !spare.is_idle() {
+                if !spare.is_idle() || below > 0 {
                     let fresh = new_link(slot.role, is_compressed, &self.config);
                     let mut link = mem::replace(spare, fresh);
                     link.add_counts_to(&self.counters);
-                    self.held += link.count_held();
+                    self.held += link.count_held(below);
                     slot.state = self.links.insert(link) as u32;
                 }
             }
@@ -423,8 +424,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 let link = &mut self.links[state as usize];
                 link.add_counts_to(&self.counters);
                 self.held -= link.counted;
-                self.held += link.count_held();
-                if link.is_idle() {
+                self.held += link.count_held(below);
+                if link.is_idle() && below == 0 {
                     let link = self.links.remove(state as usize);
                     self.held -= link.counted;
                     slot.state = NOWHERE;

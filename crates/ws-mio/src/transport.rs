@@ -138,6 +138,14 @@ pub trait Transport {
         Ok(true)
     }
 
+    /// Returns how many bytes the transport itself holds for the peer, in either
+    /// direction: what is not whole yet, not read yet or not written yet. They
+    /// count towards [`Config::max_memory`](crate::Config::max_memory).
+    #[inline]
+    fn held(&self) -> usize {
+        0
+    }
+
     /// Tells whether the bytes are encrypted and the peer, or its network, is
     /// known for certain; see
     /// [`ControlledNetwork::require_tls`](ws_proto::ControlledNetwork::require_tls).
@@ -379,6 +387,11 @@ macro_rules! handed_on {
         #[inline]
         fn flush(&mut self) -> std::io::Result<bool> {
             self.inner.flush()
+        }
+
+        #[inline]
+        fn held(&self) -> usize {
+            self.inner.held()
         }
 
         fn is_tls(&self) -> bool {

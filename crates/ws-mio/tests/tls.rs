@@ -767,6 +767,91 @@ fn storm_of_handshakes_leaves_open_connections_their_turn() {
     assert_eq!(turns, 100_usize.div_ceil(per_turn));
 }
 
+/// A loop that may hold little.
+fn narrow() -> EventLoop<Echo, Tls<Counted>> {
+    let mut config = config();
+    config.max_memory = 100_000;
+    EventLoop::new(config, Echo, || Ok(()))
+}
+
+#[test]
+fn handshakes_that_come_in_part_are_dropped_when_memory_is_short() {
+    let (_, server) = speaking(&rustls::version::TLS13);
+    let mut inner = narrow();
+    let mut peers: Vec<_> = (0..20)
+        .map(|_| {
+            let (wire, end) = memory::pair(1 << 16);
+            let end = Tls::server(counted(end, &Rc::default()), &server).unwrap();
+            (wire, inner.admit(end).unwrap())
+        })
+        .collect();
+    // The first record of a ClientHello of 60,000 bytes.
+    let hello = [b"\x16\x03\x01\x3f\xff\x01\x00\xea\x60", &[0; 0x3ffb][..]].concat();
+    for (wire, key) in &mut peers {
+        wire.write(&[IoSlice::new(&hello)]).unwrap();
+        inner.start_turn(Duration::ZERO);
+        inner.wake(*key, ALL);
+        inner.finish_turn();
+    }
+    let left = inner.lend().connections();
+    assert!((1..=100_000 / hello.len()).contains(&left), "{left}");
+    assert_eq!(inner.remote().metrics().shed, 20 - left as u64);
+    // Those that were dropped hold nothing, nor do those that end.
+    drop(peers);
+    for key in 0..20 {
+        for _ in 0..2 {
+            inner.start_turn(Duration::ZERO);
+            inner.wake(key, ALL);
+            inner.finish_turn();
+        }
+    }
+    assert_eq!(inner.lend().connections(), 0);
+    let (_wire, end) = memory::pair(1 << 16);
+    let end = Tls::server(counted(end, &Rc::default()), &server).unwrap();
+    inner.admit(end).unwrap();
+}
+
+#[test]
+fn records_that_come_in_part_are_dropped_when_memory_is_short() {
+    let tls = speaking(&rustls::version::TLS13);
+    let mut inner = Some(narrow());
+    let mut peers: Vec<_> = (0..20)
+        .map(|_| {
+            let mut bench = Bench::over(inner.take().unwrap(), 1 << 16, &tls);
+            bench.open(usize::MAX);
+            bench.say(&masked(0x82, &pattern(16_000)));
+            inner = Some(bench.inner);
+            (bench.key, bench.wire, bench.out)
+        })
+        .collect();
+    let mut inner = inner.unwrap();
+    let turn = |inner: &mut EventLoop<_, _>, key: usize| {
+        inner.start_turn(Duration::ZERO);
+        inner.wake(key, ALL);
+        inner.finish_turn();
+    };
+    for (key, wire, out) in &mut peers {
+        wire.write(&[IoSlice::new(&out.as_slice()[..10_000])])
+            .unwrap();
+        turn(&mut inner, *key);
+    }
+    let left = inner.lend().connections();
+    assert!((1..=10).contains(&left), "{left}");
+    assert_eq!(
+        inner.remote().metrics().closed["over_memory"],
+        20 - left as u64
+    );
+    // What is whole is held no longer.
+    for (key, wire, out) in &mut peers {
+        let _ = wire.write(&[IoSlice::new(&out.as_slice()[10_000..])]);
+        turn(&mut inner, *key);
+    }
+    assert_eq!(inner.lend().connections(), left);
+    let (_wire, end) = memory::pair(1 << 16);
+    let end = Tls::server(counted(end, &Rc::default()), &tls.1).unwrap();
+    inner.admit(end).unwrap();
+}
+
 #[test]
 fn text_is_text_in_both_directions() {
     let mut bench = Bench::new(Echo, 1 << 16, &speaking(&rustls::version::TLS13));

@@ -33,6 +33,12 @@ impl Plaintext {
         self.read == self.bytes.len()
     }
 
+    /// Returns how many bytes of memory it holds.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Copies payload to `buffer` as far as it fits, keeps the rest behind what is kept, and returns how much fitted. For
     /// [`Session::receive`](crate::Session::receive), once what was kept before is taken.
     pub fn give(&mut self, payload: &[u8], buffer: &mut [u8]) -> usize {

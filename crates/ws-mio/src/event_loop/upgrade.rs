@@ -17,7 +17,7 @@ use crate::{
     wheel::{Tick, is_trickle, tick_at, trickles_at},
 };
 
-/// A request that came in part.
+/// A request that came in part; or what came before it, for the transport.
 #[derive(Debug)]
 pub(super) struct Request {
     reader: HeadReader,
@@ -25,12 +25,14 @@ pub(super) struct Request {
     begun: Tick,
     /// How many bytes have come.
     len: usize,
+    /// How many bytes the transport holds.
+    below: usize,
 }
 
 impl Request {
     /// Returns how many bytes are held for it.
     pub(super) const fn held(&self) -> usize {
-        self.reader.heap_bytes()
+        self.reader.heap_bytes() + self.below
     }
 }
 
@@ -46,11 +48,16 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// later.
     pub(super) fn is_trickling(&mut self, key: usize, until: Tick) -> bool {
         let slot = &self.slots[key];
-        if slot.state == NOWHERE || slot.role.is_client() {
+        let request = match slot.state {
+            NOWHERE => None,
+            _ if slot.role.is_client() => None,
+            state => Some(&self.requests[state as usize]),
+        };
+        let begun = request.filter(|request| request.len > 0);
+        let Some(&Request { begun, len, .. }) = begun else {
             self.arm(key, until);
             return false;
-        }
-        let Request { begun, len, .. } = self.requests[slot.state as usize];
+        };
         let tick = self.tick();
         if is_trickle(begun, tick, len, self.config.min_head_rate) {
             return true;
@@ -63,11 +70,14 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     pub(super) fn upgrade(&mut self, key: usize, ready: Ready) {
         let slot = &mut self.slots[key];
         slot.read_closed |= ready.read_closed;
-        let mut request = match mem::replace(&mut slot.state, NOWHERE) {
+        let state = mem::replace(&mut slot.state, NOWHERE);
+        let now = self.tick();
+        let mut request = match state {
             NOWHERE => Request {
                 reader: self.config.handshake.head_reader(),
-                begun: self.tick(),
+                begun: now,
                 len: 0,
+                below: 0,
             },
             state => self.take_request(state),
         };
@@ -84,6 +94,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             };
             let transport = &self.slots[key].transport;
             let is_full = len == buffer.len() || !transport.short_is_all();
+            if request.len == 0 {
+                request.begun = now;
+            }
             request.len += len;
             let decision = match request.reader.receive(&buffer[..len]) {
                 Ok(None) if is_full || self.slots[key].read_closed => continue,
@@ -111,11 +124,13 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 Err(response) => self.refuse(key, &response),
             };
         }
+        request.below = self.slots[key].transport.held();
         if request.len > 0 {
-            let soon = trickles_at(request.begun, self.tick());
+            self.arm(key, trickles_at(request.begun, self.tick()));
+        }
+        if request.len > 0 || request.below > 0 {
             self.held += request.held();
             self.slots[key].state = self.requests.insert(request) as u32;
-            self.arm(key, soon);
         }
         match self.slots[key].transport.flush() {
             Ok(true) => {}

@@ -87,6 +87,11 @@ impl Stream {
         self.is_drained
     }
 
+    /// Returns how many bytes are held for the peer.
+    pub(super) const fn held(&self) -> usize {
+        self.session.kept() + self.plain.held() + self.held.capacity()
+    }
+
     // --- reading ---
 
     pub(super) fn read(

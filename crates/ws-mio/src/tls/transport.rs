@@ -192,6 +192,11 @@ impl<T: Transport> Transport for Tls<T> {
         }
     }
 
+    fn held(&self) -> usize {
+        let own = self.stream.as_ref().map_or(0, |stream| stream.held());
+        own + self.below.held()
+    }
+
     fn is_tls(&self) -> bool {
         self.stream.is_some() || self.below.is_tls()
     }
