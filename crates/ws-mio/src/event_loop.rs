@@ -166,6 +166,57 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         Self::of_server(None, Remote::new([Arc::new(wake) as _]), 0, config, handler)
     }
 
+    /// Has the loop register its transports itself: what is
+    /// [admitted](Self::admit), and what [connects](Peer::connect) to servers,
+    /// of which its owner would not know otherwise.
+    ///
+    /// The token of a connection is its key, by which it is
+    /// [woken](Self::wake). Keys count from 0; so the owner's own tokens are
+    /// best those that count down from the largest.
+    ///
+    /// ```no_run
+    /// use std::{sync::Arc, time::Instant};
+    ///
+    /// use mio::{Events, Interest, Poll, Token, Waker, net::TcpListener};
+    /// use ws_mio::{Config, EventLoop, Handler};
+    ///
+    /// const LISTENER: Token = Token(usize::MAX);
+    /// const WAKER: Token = Token(usize::MAX - 1);
+    ///
+    /// fn serve(handler: impl Handler, config: Config) -> std::io::Result<()> {
+    ///     let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(1024));
+    ///     let mut listener = TcpListener::bind("127.0.0.1:9001".parse().unwrap())?;
+    ///     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+    ///     let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+    ///     let mut inner = EventLoop::new(config, handler, move || waker.wake())
+    ///         .with_registry(poll.registry().try_clone()?);
+    ///     let started = Instant::now();
+    ///     loop {
+    ///         let next = inner.next_timeout();
+    ///         let wait = next.map(|at| at.saturating_sub(started.elapsed()));
+    ///         poll.poll(&mut events, wait)?;
+    ///         inner.start_turn(started.elapsed());
+    ///         for event in &events {
+    ///             match event.token() {
+    ///                 LISTENER => while let Ok((stream, _)) = listener.accept() {
+    ///                     inner.admit(stream);
+    ///                 }
+    ///                 WAKER => {}
+    ///                 Token(key) => inner.wake(key, event.into()),
+    ///             }
+    ///         }
+    ///         if !inner.finish_turn() {
+    ///             return Ok(());
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn with_registry(mut self, registry: Registry) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
     /// Makes one of a server's loops.
     pub(crate) fn of_server(
         registry: Option<Registry>,
@@ -232,7 +283,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// `config.max_connections` and once the loop stops.
     ///
     /// Whoever owns the loop registers the transport, with readable and
-    /// writable interest, once: see [`transport`](Self::transport). Keys of
+    /// writable interest, once: see [`transport`](Self::transport); or leaves
+    /// that to the loop, see [`with_registry`](Self::with_registry). Keys of
     /// connections that are gone are given again.
     pub fn admit(&mut self, transport: T) -> Option<usize> {
         let peer = transport.peer_addr().ok().flatten();
