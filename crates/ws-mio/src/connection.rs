@@ -3,201 +3,16 @@
 
 use std::{io, mem, ops::Range, time::Duration};
 
-use tracing::debug;
-use ws_proto::{
-    Assembler, Chunk, CloseCode, CloseFrame, Event, Keepalive, Limits, Masking, MaskingPolicy,
-    Message, ProtocolError, Receiver,
-};
+use ws_proto::{Assembler, Chunk, CloseFrame, Event, Message, ProtocolError};
 
 use crate::{
-    Cause, Closed, Handler, Peer, PeerId, SlowConsumer, Timeout, Transport,
-    arena::NOWHERE,
-    connect::Role,
-    deflate::{Deflating, Inflating, Rest, Terms},
+    Cause, Closed, Handler, Peer, PeerId, Ready, Transport,
+    deflate::{Deflating, Inflating, Rest},
     metrics::Counters,
     order::Order,
-    outgoing::Outgoing,
-    pool::{Gather, Pool},
+    pool::Pool,
     scratch::Scratch,
-    wheel::{Tick, Timer},
 };
-
-/// What a connection owns also while it is idle.
-#[derive(Debug)]
-pub(crate) struct Slot<T, D> {
-    pub(crate) transport: T,
-    pub(crate) keepalive: Keepalive,
-    /// Where its [`Link`], or its half-read request, is kept; `NOWHERE` while
-    /// it has none.
-    pub(crate) state: u32,
-    pub(crate) generation: u32,
-    pub(crate) timer: Timer,
-    pub(crate) phase: Phase,
-    pub(crate) role: Role,
-    /// What was agreed on about compression.
-    pub(crate) terms: Option<Terms>,
-    /// The transport may have bytes that were not read: with edge-triggered
-    /// readiness nobody says so again.
-    pub(crate) readable: bool,
-    /// An end of the stream, or a failure, stands behind what is to be read.
-    pub(crate) read_closed: bool,
-    /// Registered for writable readiness too.
-    pub(crate) wants_write: bool,
-    /// In the loop's list of those that go on in the next turn.
-    pub(crate) goes_on: bool,
-    pub(crate) data: D,
-}
-
-impl<T, D> Slot<T, D> {
-    /// Starts a connection that has `until` for its opening handshake.
-    pub(crate) const fn new(
-        transport: T,
-        generation: u32,
-        now: Duration,
-        until: Tick,
-        data: D,
-    ) -> Self {
-        Self {
-            transport,
-            keepalive: Keepalive::new(now),
-            state: NOWHERE,
-            generation,
-            timer: Timer::new(),
-            phase: Phase::Upgrading { until },
-            role: Role::Server,
-            terms: None,
-            readable: false,
-            read_closed: false,
-            wants_write: false,
-            goes_on: false,
-            data,
-        }
-    }
-}
-
-impl<T, D> AsMut<Timer> for Slot<T, D> {
-    fn as_mut(&mut self) -> &mut Timer {
-        &mut self.timer
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// The request is not whole yet.
-    Upgrading { until: Tick },
-    /// Messages go both ways, up to the peer's Close.
-    Open,
-    /// What was written last is on its way to a slow peer.
-    Flushing { until: Tick, linger: bool },
-    /// Everything was written and the stream ended; the peer is given time to
-    /// read it, since a socket that is dropped with unread input resets the
-    /// connection and takes what it has sent along.
-    Lingering { until: Tick },
-}
-
-/// What a connection owns while it is in the middle of something.
-#[derive(Debug)]
-pub(crate) struct Link {
-    receiver: Receiver,
-    assembler: Assembler,
-    /// The message that is read into a buffer of its own.
-    pub(crate) gather: Option<Gather>,
-    pub(crate) outgoing: Outgoing,
-    /// Input that was read and not parsed, as the peer reads slowly or the
-    /// application paused.
-    unread: Vec<u8>,
-    /// The compressed message that it begins with, if it was unmasked already.
-    rest: Option<Rest>,
-    /// By when the peer has to do what.
-    pub(crate) deadlines: Deadlines,
-    /// The bytes held for it that the loop has counted.
-    pub(crate) counted: usize,
-    /// It had a turn since its frames were counted.
-    is_used: bool,
-}
-
-impl Link {
-    pub(crate) fn new(
-        masking: Masking,
-        limits: Limits,
-        max_backpressure: usize,
-        slow_consumer: SlowConsumer,
-    ) -> Self {
-        Self {
-            receiver: Receiver::new(masking.inbound(), limits),
-            assembler: Assembler::new(),
-            gather: None,
-            outgoing: Outgoing::new(masking, max_backpressure, slow_consumer),
-            unread: Vec::new(),
-            rest: None,
-            deadlines: Deadlines::default(),
-            counted: 0,
-            is_used: false,
-        }
-    }
-
-    /// Whether the peer may send compressed messages.
-    pub(crate) fn accept_compressed(mut self, agreed: bool) -> Self {
-        self.receiver = self.receiver.accept_compressed(agreed);
-        self
-    }
-
-    /// Tells whether a new one would do as well.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.receiver.is_idle()
-            && self.outgoing.is_idle()
-            && self.unread.is_empty()
-            && self.rest.is_none()
-    }
-
-    /// Returns how many bytes are held for the peer.
-    fn held(&self) -> usize {
-        let gathered = self.gather.as_ref();
-        self.unread.capacity()
-            + self.assembler.buffered()
-            + self.outgoing.pending()
-            + gathered.map_or(0, |gather| gather.scratch.len())
-    }
-
-    /// Notes and returns how many bytes are held for the peer, with those that
-    /// its transport holds.
-    pub(crate) fn count_held(&mut self, below: usize) -> usize {
-        self.counted = self.held() + below;
-        self.counted
-    }
-
-    /// Adds what was received and sent since this was last asked.
-    pub(crate) fn add_counts_to(&mut self, counters: &Counters) {
-        if mem::take(&mut self.is_used) {
-            counters.count_received(&self.receiver.take_counts());
-            let sent = self.outgoing.take_counts();
-            counters.count_sent(&sent, self.outgoing.sender.masking());
-        }
-    }
-}
-
-/// What changed about a transport, as an event of [`mio`] tells it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ready {
-    /// There may be something to read.
-    pub readable: bool,
-    /// There may be room to write.
-    pub writable: bool,
-    /// The peer has ended its direction, or the transport failed: reading goes
-    /// on until it says so itself.
-    pub read_closed: bool,
-}
-
-impl From<&mio::event::Event> for Ready {
-    fn from(event: &mio::event::Event) -> Self {
-        let read_closed = event.is_read_closed() || event.is_error();
-        Self {
-            readable: event.is_readable() || read_closed,
-            writable: event.is_writable() || event.is_error(),
-            read_closed,
-        }
-    }
-}
 
 /// What becomes of a connection after its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,9 +110,15 @@ macro_rules! join {
 }
 
 mod deadlines;
+mod end;
+mod gather;
 mod inflate;
+mod link;
+mod slot;
 
 pub(crate) use deadlines::Deadlines;
+pub(crate) use link::Link;
+pub(crate) use slot::{Phase, Slot};
 
 impl<H: Handler, T: Transport> Turn<'_, H, T> {
     /// Does one thing for the application.
@@ -339,21 +160,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     }
 
     fn converse(&mut self, scratch: &mut Scratch, mut have: Range<usize>, ready: Ready) -> Fate {
-        if ready.writable && !self.link.outgoing.outbox.is_empty() {
-            let pending = self.link.outgoing.pending();
-            self.link.outgoing.flush_outbox(&mut self.slot.transport);
-            if self.link.outgoing.pending() < pending {
-                // A peer that reads is there, though its Pongs may wait unread
-                // until it has read what waits for it.
-                self.slot.keepalive.handle_input(self.now);
-            }
-            if self.link.outgoing.outbox.is_empty() && !self.link.outgoing.is_over() {
-                call!(self, |handler, peer| handler.on_drain(peer));
-            }
-        }
-        if mem::take(&mut self.link.outgoing.is_drained) && !self.link.outgoing.is_over() {
-            call!(self, |handler, peer| handler.on_drain(peer));
-        }
+        self.write_what_waits(ready.writable);
         // A layer between us and the socket may read once it can write.
         self.slot.readable |=
             ready.readable || ready.writable && !self.slot.transport.short_is_all();
@@ -387,26 +194,23 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                 return Fate::Keep;
             } else if share == 0 {
                 return Fate::Again;
-            } else if self.has_room_to_gather() {
-                match self.gather(scratch) {
-                    Ok(0) if self.slot.readable => return self.end_of_input(),
-                    Ok(len) => share = share.saturating_sub(len),
-                    Err(error) => self.link.outgoing.broken = Some(error),
-                }
-                None
             } else {
-                match self.read(scratch.window(self.pool.size())) {
+                let is_gathered = self.has_room_to_gather();
+                let read = match is_gathered {
+                    true => self.gather(scratch),
+                    false => self.read(scratch.window(self.pool.size())),
+                };
+                match read {
                     Ok(0) if self.slot.readable => return self.end_of_input(),
                     Ok(len) => {
                         share = share.saturating_sub(len);
-                        have = 0..len;
-                        None
+                        if !is_gathered {
+                            have = 0..len;
+                        }
                     }
-                    Err(error) => {
-                        self.link.outgoing.broken = Some(error);
-                        None
-                    }
+                    Err(error) => self.link.outgoing.broken = Some(error),
                 }
+                None
             };
             if let Some(fate) = over {
                 if fate == Fate::Again {
@@ -416,6 +220,26 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                 }
                 return fate;
             }
+        }
+    }
+
+    /// Writes what the transport refused before, and tells once all of it has
+    /// gone.
+    fn write_what_waits(&mut self, is_writable: bool) {
+        if is_writable && !self.link.outgoing.outbox.is_empty() {
+            let pending = self.link.outgoing.pending();
+            self.link.outgoing.flush_outbox(&mut self.slot.transport);
+            if self.link.outgoing.pending() < pending {
+                // A peer that reads is there, though its Pongs may wait unread
+                // until it has read what waits for it.
+                self.slot.keepalive.handle_input(self.now);
+            }
+            if self.link.outgoing.outbox.is_empty() && !self.link.outgoing.is_over() {
+                call!(self, |handler, peer| handler.on_drain(peer));
+            }
+        }
+        if mem::take(&mut self.link.outgoing.is_drained) && !self.link.outgoing.is_over() {
+            call!(self, |handler, peer| handler.on_drain(peer));
         }
     }
 
@@ -599,105 +423,6 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         Parsed { over, rest, begun }
     }
 
-    /// Goes on with a large message in a buffer of its own, which is the one
-    /// that it was read into so far; the loop gets another.
-    fn begin_gather(&mut self, scratch: &mut Scratch, payload: Range<usize>) {
-        match self.pool.take() {
-            Some(fresh) => {
-                let scratch = mem::replace(scratch, fresh);
-                self.link.gather = Some(Gather { scratch, payload });
-            }
-            None => self.assemble(&scratch.as_mut_slice()[payload]),
-        }
-    }
-
-    /// Gathers the start of a message where all others are gathered.
-    fn assemble(&mut self, bytes: &[u8]) {
-        self.link.assembler.push(Chunk {
-            data: Message::Binary(bytes),
-            first: true,
-            last: false,
-        });
-    }
-
-    /// Tells whether the rest of a frame is to be read behind what came of it.
-    fn has_room_to_gather(&mut self) -> bool {
-        let remaining = self.link.receiver.frame_remaining();
-        if remaining == 0 {
-            return false;
-        }
-        let Some(mut gather) = self.link.gather.take() else {
-            return false;
-        };
-        if gather.make_room(remaining, self.pool) {
-            self.link.gather = Some(gather);
-            return true;
-        }
-        gather.spill(&mut self.link.assembler, self.pool);
-        false
-    }
-
-    /// Reads the rest of a frame, or a part of it, to where it belongs.
-    fn gather(&mut self, scratch: &mut Scratch) -> io::Result<usize> {
-        let Some(mut gather) = self.link.gather.take() else {
-            return Ok(0);
-        };
-        let remaining = self.link.receiver.frame_remaining();
-        let room = gather.room();
-        let room = match usize::try_from(remaining) {
-            Ok(remaining) if remaining < room.len() => &mut room[..remaining],
-            _ => room,
-        };
-        let read = self.read(room);
-        let len = *read.as_ref().unwrap_or(&0);
-        // The rest of a binary frame's payload: nothing can be wrong with it.
-        let received = self.link.receiver.receive(&mut &mut room[..len]);
-        let last = matches!(received, Ok(Some(Event::Data(Chunk { last: true, .. }))));
-        gather.payload.end += len;
-        if len > 0 {
-            self.slot.keepalive.handle_data(self.now);
-        }
-        self.link.deadlines.has_finished |= last;
-        if let Some(counters) = self.counters {
-            counters.messages_received.add(last.into());
-        }
-        match last {
-            true => {
-                // The loop goes on with the buffer that the caches know best.
-                let warm = self.deliver(gather, true);
-                self.pool.give(mem::replace(scratch, warm));
-            }
-            false => self.link.gather = Some(gather),
-        }
-        read
-    }
-
-    /// Hands out a message that was gathered, and returns its buffer; `lend`
-    /// says that no frames are to be written from another one.
-    fn deliver(&mut self, gather: Gather, lend: bool) -> Scratch {
-        let Gather {
-            mut scratch,
-            payload,
-        } = gather;
-        let buffer = scratch.as_mut_slice();
-        let message = &buffer[payload.clone()];
-        let answering = mem::replace(&mut self.link.outgoing.answering, true);
-        if lend {
-            // What lay in front of it was dealt with before.
-            let room = payload.start;
-            self.link.outgoing.lend(message, payload.start, room);
-        }
-        call!(self, |handler, peer| handler
-            .on_message(peer, message.into()));
-        if lend {
-            self.link
-                .outgoing
-                .flush_in_place(self.cork, buffer, &mut self.slot.transport);
-        }
-        self.link.outgoing.answering = answering;
-        scratch
-    }
-
     /// Parses and dispatches messages that lie whole in the input, for as long
     /// as there are any, and returns how many there were. `start` is the
     /// address of the buffer that the input is part of.
@@ -745,80 +470,5 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             }
         }
         parsed.map(|()| messages)
-    }
-
-    /// Tells the peer what it did wrong, and the application.
-    #[cold]
-    fn fail(&mut self, error: ProtocolError) -> Fate {
-        //= RFC6455-7.1.7-4
-        debug!(%error, "the peer broke the protocol");
-        //= RFC6455-7.1.7-1, RFC6455-7.1.7-3, RFC6455-7.1.7-5
-        if let Some(close) = self.link.outgoing.sender.fail(&error) {
-            self.link
-                .outgoing
-                .send(close, self.cork, &mut self.slot.transport);
-        }
-        self.closed(Cause::Protocol(error));
-        Fate::End { linger: true }
-    }
-
-    /// Ends a connection that has until now for something.
-    #[cold]
-    fn expire(&mut self, timeout: Timeout) -> Fate {
-        let cause = Cause::Timeout(timeout);
-        self.turn_away(cause.name(), cause)
-    }
-
-    /// Tells the peer which limit it has passed, and the application.
-    #[cold]
-    fn turn_away(&mut self, reason: &str, cause: Cause<'_>) -> Fate {
-        debug!(reason, "the peer has passed a limit");
-        let code = CloseCode::POLICY_VIOLATION;
-        let close = Some(CloseFrame { code, reason });
-        if let Ok(close) = self.link.outgoing.sender.close(close) {
-            self.link
-                .outgoing
-                .send(close, self.cork, &mut self.slot.transport);
-        }
-        self.link.receiver.refuse();
-        self.closed(cause);
-        Fate::End { linger: true }
-    }
-
-    #[cold]
-    fn end_of_input(&mut self) -> Fate {
-        //= RFC6455-7.1.4-1, RFC6455-7.2.1-2
-        // Nothing more can be sent; but the peer may have ended its direction
-        // alone, and still read what it was sent.
-        self.link.outgoing.aborted = true;
-        self.closed(Cause::Lost);
-        self.link.outgoing.aborted = false;
-        Fate::End { linger: false }
-    }
-
-    /// The transport failed, or the application gave it up.
-    #[cold]
-    fn over(&mut self) -> Fate {
-        match self.link.outgoing.broken.take() {
-            Some(error) => {
-                // What is sent now would wait in the cork, which is everybody's.
-                self.link.outgoing.aborted = true;
-                self.closed(Cause::Io(&error));
-                self.link.outgoing.broken = Some(error);
-            }
-            None if self.link.outgoing.backlog.is_too_slow => self.closed(Cause::SlowConsumer),
-            None => self.closed(Cause::Aborted),
-        }
-        Fate::Drop
-    }
-
-    /// Tells the application that the connection is over, without a Close of
-    /// the peer's.
-    pub(crate) fn closed(&mut self, cause: Cause<'_>) {
-        if let Some(counters) = self.counters {
-            counters.count_closed(&cause);
-        }
-        call!(self, |handler, peer| handler
-            .on_close(peer, Closed::abnormal(cause)));
     }
 }

@@ -130,6 +130,7 @@ mod peer;
 mod pool;
 #[cfg(feature = "proxy")]
 mod proxy;
+mod ready;
 mod remote;
 mod resolver;
 mod runner;
@@ -147,7 +148,6 @@ pub use call::OpenError;
 pub use closed::{Cause, Closed, Timeout};
 pub use config::{Accepting, ClientConfig, Config, SlowConsumer};
 pub use connect::{Connect, Orders};
-pub use connection::Ready;
 pub use context::Loop;
 pub use drain::Drain;
 pub use event_loop::EventLoop;
@@ -158,6 +158,7 @@ pub use outgoing::{Backpressure, Refused};
 pub use peer::{Peer, PeerId};
 #[cfg(feature = "proxy")]
 pub use proxy::{Proxied, ProxyProtocol, Tunneled};
+pub use ready::Ready;
 pub use remote::Remote;
 pub use server::Server;
 pub use socket::{Socket, SocketState};

@@ -3,10 +3,57 @@
 use std::{net::SocketAddr, sync::Once};
 
 use tracing::warn;
-use ws_handshake::{HandshakeError, Head, Response};
+use ws_handshake::{HandshakeError, Head, HeadReader, Response};
 use ws_proto::ControlledNetwork;
 
-use crate::{Accept, Config, Decision, Handler, Incoming, Transport, deflate::Terms};
+use crate::{
+    Accept, Config, Decision, Handler, Incoming, Transport,
+    deflate::Terms,
+    wheel::{Tick, is_trickle, trickles_at},
+};
+
+/// A client's request, as far as it has come.
+#[derive(Debug)]
+pub(crate) struct Request {
+    reader: HeadReader,
+    /// When the first part came.
+    begun: Tick,
+    /// How many bytes have come.
+    len: usize,
+}
+
+impl Request {
+    pub(crate) const fn new(reader: HeadReader) -> Self {
+        Self {
+            reader,
+            begun: 0,
+            len: 0,
+        }
+    }
+
+    /// Takes what has come; returns the head once it is whole.
+    pub(crate) fn receive<'a>(
+        &'a mut self,
+        input: &'a [u8],
+        now: Tick,
+    ) -> Result<Option<Head<'a>>, HandshakeError> {
+        if self.len == 0 {
+            self.begun = now;
+        }
+        self.len += input.len();
+        self.reader.receive(input)
+    }
+
+    /// Tells whether it comes with fewer than `rate` bytes in a second.
+    pub(crate) fn is_trickling(&self, now: Tick, rate: u32) -> bool {
+        self.len > 0 && is_trickle(self.begun, now, self.len, rate)
+    }
+
+    /// Returns when to ask that next; `None` if nothing has come.
+    pub(crate) fn trickles_at(&self, now: Tick) -> Option<Tick> {
+        (self.len > 0).then(|| trickles_at(self.begun, now))
+    }
+}
 
 /// What is kept of a request that was accepted.
 pub(crate) struct Admitted<D> {

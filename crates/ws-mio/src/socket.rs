@@ -4,27 +4,32 @@ use std::{
     cell::RefCell,
     io,
     net::SocketAddr,
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use mio::{Interest, Registry, Token, event::Source, net::TcpStream};
-use tracing::{Span, debug, info_span};
-use ws_handshake::{Agreed, ClientRequest, HandshakeError, HeadReader, Response};
-use ws_proto::{CloseCode, Due, Keepalive, KeepaliveConfig, Limits, Masking, TimeLimits};
+use tracing::{Span, info_span};
+use ws_handshake::{Agreed, ClientRequest};
+use ws_proto::{KeepaliveConfig, Limits, Masking, TimeLimits};
 
+use self::opening::Opening;
 use crate::{
-    Cause, ClientConfig, Config, Handler, OpenError, Peer, PeerId, Ready, SlowConsumer, Timeout,
-    Transport,
-    call::{Answer, Call},
+    ClientConfig, Config, Handler, OpenError, Peer, PeerId, Ready, SlowConsumer, Transport,
+    call::Call,
     connect::Role,
     connection::{Fate, Link, Phase, Slot, Turn, high_water},
-    deflate::{Codecs, Terms},
-    opening::{Admitted, decide, may_mask_with_zero},
+    deflate::Codecs,
+    opening::may_mask_with_zero,
     pool::Pool,
     scratch::Scratch,
-    wheel::{TICK, Tick, is_trickle, tick_at, tick_from, trickles_at},
+    wheel::{Tick, tick_at, tick_from},
 };
+
+mod end;
+mod opening;
+mod time;
 
 /// A connection as a [`mio::event::Source`], for a loop of one's own; as a
 /// client or as a server, over TCP or any other [`Transport`].
@@ -127,24 +132,12 @@ pub struct Socket<D = (), T = TcpStream> {
     high_water: usize,
     limits: Limits,
     time_limits: TimeLimits,
-    /// How fast a request must come, if we are a server.
-    min_head_rate: u32,
-    /// When the first part of it came, and how many bytes since.
-    head: Option<(Tick, usize)>,
     /// When it is too old.
     lifetime: Option<Tick>,
     max_backpressure: usize,
     slow_consumer: SlowConsumer,
     started: Instant,
     now: Duration,
-}
-
-/// How far the opening handshake is.
-#[derive(Debug)]
-enum Opening {
-    Client(Box<Call>),
-    Server(Box<(HeadReader, Arc<Config>)>),
-    Done,
 }
 
 /// How far a [`Socket`] is.
@@ -207,7 +200,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
     ) -> Self {
         let set_mask_to_zero = may_mask_with_zero(&config.set_mask_to_zero, &stream, address);
         let span = info_span!("websocket", role = "client", peer = address.map(display));
-        let opening = Opening::Client(Box::new(Call::new(request)));
+        let opening = Opening::client(Call::new(request));
         Self::new(
             stream,
             Role::client(set_mask_to_zero),
@@ -228,12 +221,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             peer = stream.peer_addr().ok().flatten().map(display)
         );
         let common = ClientConfig::like(&config);
-        let min_head_rate = config.min_head_rate;
-        let opening = Opening::Server(Box::new((config.handshake.head_reader(), config)));
-        Self {
-            min_head_rate,
-            ..Self::new(stream, Role::Server, opening, span, &common)
-        }
+        Self::new(stream, Role::Server, Opening::server(config), span, &common)
     }
 
     /// Starts in either role.
@@ -261,8 +249,6 @@ impl<D: Default, T: Transport> Socket<D, T> {
             high_water: high_water(config.high_water, config.max_backpressure),
             limits: config.limits,
             time_limits: config.time_limits,
-            min_head_rate: 0,
-            head: None,
             lifetime: None,
             max_backpressure: config.max_backpressure,
             slow_consumer: config.slow_consumer,
@@ -344,118 +330,6 @@ impl<D: Default, T: Transport> Socket<D, T> {
         self.link.outgoing.sender.masking()
     }
 
-    /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called,
-    /// which may be at once. It changes with every call of the others.
-    #[must_use]
-    pub fn next_timeout(&self) -> Option<Instant> {
-        if self.state() == SocketState::Closed {
-            return None;
-        }
-        if self.slot.goes_on {
-            return Some(self.started + self.now);
-        }
-        let keepalive = || {
-            self.slot
-                .keepalive
-                .poll_timeout(&self.keepalive)
-                .map(|(at, _)| tick_at(at))
-        };
-        let tick = match self.slot.phase {
-            Phase::Upgrading { until }
-            | Phase::Flushing { until, .. }
-            | Phase::Lingering { until } => {
-                let soon = self.head.map(|(begun, _)| trickles_at(begun, self.tick()));
-                soon.into_iter().chain([until]).min()
-            }
-            Phase::Open => {
-                // After our Close, only the peer's is waited for.
-                let is_closing = self.link.deadlines.close.is_some();
-                let due = || keepalive().into_iter().chain(self.lifetime).min();
-                let due = if is_closing { None } else { due() };
-                let deadlines = [due, self.link.next_deadline(), self.codecs.next_sweep()];
-                deadlines.into_iter().flatten().min()
-            }
-        };
-        tick.map(|tick| self.started + TICK * tick)
-    }
-
-    /// Does what the time has come for: a Ping, giving the peer up, or going on
-    /// to read. Does nothing if it is called too early.
-    ///
-    /// # Errors
-    ///
-    /// As [`ready`](Self::ready); [`OpenError::Timeout`] if the opening
-    /// handshake took too long.
-    pub fn handle_timeout<H: Handler<Data = D>>(
-        &mut self,
-        handler: &mut H,
-    ) -> Result<SocketState, OpenError> {
-        self.now = self.started.elapsed();
-        let _entered = self.span.clone().entered();
-        let tick = self.tick();
-        self.codecs.keep_time(tick);
-        match self.slot.phase {
-            Phase::Upgrading { until } if tick >= until || self.is_trickling(tick) => {
-                let is_handshaking = self.slot.transport.is_handshaking();
-                if let (Opening::Server(_), false) = (&self.opening, is_handshaking) {
-                    Response::new(408).write_to(&mut self.cork);
-                }
-                return with_scratch(|scratch| self.refuse(scratch, OpenError::Timeout));
-            }
-            //= RFC6455-5.5.1-14, RFC6455-7.1.1-2
-            Phase::Flushing { until, .. } | Phase::Lingering { until } if tick >= until => {
-                let state = self.over();
-                return self.settle(state);
-            }
-            Phase::Open => {}
-            _ if self.slot.goes_on => return self.flush(handler),
-            _ => return Ok(self.state()),
-        }
-        match self.link.overdue(tick, &self.time_limits, self.high_water) {
-            None => {}
-            Some(Timeout::Message) => {
-                self.link.deadlines.expired = Some(Timeout::Message);
-                return self.flush(handler);
-            }
-            //= RFC6455-7.1.1-2
-            Some(timeout) => return Ok(self.give_up(handler, timeout)),
-        }
-        if self.link.deadlines.close.is_some() {
-            return match self.slot.goes_on {
-                true => self.flush(handler),
-                false => Ok(self.state()),
-            };
-        }
-        if self.lifetime.take_if(|at| tick >= *at).is_some() {
-            self.turn(handler).call(|_, peer| {
-                peer.close(CloseCode::GOING_AWAY, "lifetime");
-            });
-            self.link.deadlines.closed_for = Some(Timeout::Lifetime);
-            return self.flush(handler);
-        }
-        match self
-            .slot
-            .keepalive
-            .handle_timeout(&self.keepalive, self.now)
-        {
-            None if self.slot.goes_on => self.flush(handler),
-            None => Ok(self.state()),
-            // What a peer sends while it is paused is not seen.
-            Some(Due::PongTimeout | Due::IdleTimeout) if self.link.outgoing.paused => {
-                self.slot.keepalive.handle_data(self.now);
-                Ok(self.state())
-            }
-            Some(Due::PongTimeout) => Ok(self.give_up(handler, Timeout::Pong)),
-            Some(Due::IdleTimeout) => Ok(self.give_up(handler, Timeout::Idle)),
-            Some(Due::Ping(payload)) => {
-                self.turn(handler).call(|_, peer| {
-                    peer.ping(&payload);
-                });
-                self.flush(handler)
-            }
-        }
-    }
-
     fn progress_now<H: Handler<Data = D>>(
         &mut self,
         ready: Ready,
@@ -485,172 +359,6 @@ impl<D: Default, T: Transport> Socket<D, T> {
         self.settle(state)
     }
 
-    // --- the opening handshake ---
-
-    fn open<H: Handler<Data = D>>(
-        &mut self,
-        scratch: &mut Scratch,
-        ready: Ready,
-        handler: &mut H,
-    ) -> Result<SocketState, OpenError> {
-        self.slot.read_closed |= ready.read_closed;
-        let (len, consumed) = match self.shake_hands(scratch, handler) {
-            Ok(Some(opened)) => opened,
-            Ok(None) => return Ok(self.state()),
-            Err(error) => return self.refuse(scratch, error),
-        };
-        debug!("open");
-        self.opening = Opening::Done;
-        self.head = None;
-        let lifetime = self.time_limits.lifetime;
-        self.lifetime = lifetime.map(|lifetime| tick_from(self.tick(), lifetime));
-        self.slot.phase = Phase::Open;
-        self.slot.keepalive = Keepalive::new(self.now);
-        // Whether the last read took all there was is known for long reads
-        // only; the next one tells.
-        self.slot.readable = true;
-        self.turn(handler)
-            .call(|handler, peer| handler.on_open(peer));
-        Ok(self.talk(scratch, consumed..len, Ready::default(), handler))
-    }
-
-    /// Goes on with the opening handshake; once that is complete, tells how
-    /// much was read last and how much of that it took.
-    fn shake_hands<H: Handler<Data = D>>(
-        &mut self,
-        scratch: &mut Scratch,
-        handler: &mut H,
-    ) -> Result<Option<(usize, usize)>, OpenError> {
-        let Opening::Client(call) = &mut self.opening else {
-            return self.wait_for_request(scratch, handler);
-        };
-        match call.go_on(&mut self.slot.transport, scratch.as_mut_slice())? {
-            Answer::Waiting => Ok(None),
-            Answer::Again => {
-                self.slot.goes_on = true;
-                Ok(None)
-            }
-            Answer::Agreed {
-                agreed,
-                read,
-                consumed,
-            } => {
-                self.agree(self.slot.role, Terms::of_client(agreed.deflate));
-                self.agreed = Some(agreed);
-                Ok(Some((read, consumed)))
-            }
-        }
-    }
-
-    /// Reads until a client's request is whole.
-    fn wait_for_request<H: Handler<Data = D>>(
-        &mut self,
-        scratch: &mut Scratch,
-        handler: &mut H,
-    ) -> Result<Option<(usize, usize)>, OpenError> {
-        self.slot.transport.flush()?;
-        for _ in 0..READS {
-            let buffer = scratch.as_mut_slice();
-            let len = match Transport::read(&mut self.slot.transport, buffer) {
-                Ok(0) => return Err(HandshakeError::ConnectionLost.into()),
-                Ok(len) => len.min(buffer.len()),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => return Ok(None),
-                    io::ErrorKind::Interrupted => continue,
-                    _ => return Err(error.into()),
-                },
-            };
-            let now = self.tick();
-            self.head.get_or_insert((now, 0)).1 += len;
-            if let Some(consumed) = self.receive_request(&buffer[..len], handler)? {
-                return Ok(Some((len, consumed)));
-            }
-        }
-        self.slot.goes_on = true;
-        Ok(None)
-    }
-
-    /// Answers a client's request once it is whole.
-    fn receive_request<H: Handler<Data = D>>(
-        &mut self,
-        input: &[u8],
-        handler: &mut H,
-    ) -> Result<Option<usize>, OpenError> {
-        let Opening::Server(opening) = &mut self.opening else {
-            return Ok(None);
-        };
-        let (reader, config) = &mut **opening;
-        let decision = match reader.receive(input) {
-            Ok(None) => return Ok(None),
-            Ok(Some(head)) => decide(&head, &self.slot.transport, config, handler, &mut self.cork)
-                .map(|admitted| (admitted, head.consumed())),
-            Err(error) => Err(error.rejection()),
-        };
-        match decision {
-            Ok((
-                Admitted {
-                    data,
-                    accept_unmasked_frame,
-                    terms,
-                },
-                consumed,
-            )) => {
-                let role = Role::server(accept_unmasked_frame);
-                self.agree(role, terms);
-                self.slot.data = data;
-                Ok(Some(consumed))
-            }
-            Err(response) => {
-                response.write_to(&mut self.cork);
-                Err(OpenError::Answered(response.status()))
-            }
-        }
-    }
-
-    /// Takes over what both sides agreed on.
-    fn agree(&mut self, role: Role, terms: Option<Terms>) {
-        self.link = Link::new(
-            role.masking(),
-            self.limits,
-            self.max_backpressure,
-            self.slow_consumer,
-        )
-        .accept_compressed(terms.is_some());
-        (self.slot.role, self.slot.terms) = (role, terms);
-    }
-
-    /// Ends a connection that never came to be; an answer in the cork leaves
-    /// first.
-    fn refuse(
-        &mut self,
-        scratch: &mut Scratch,
-        error: OpenError,
-    ) -> Result<SocketState, OpenError> {
-        debug!(%error, "not opened");
-        self.opening = Opening::Done;
-        self.head = None;
-        if self.cork.is_empty() {
-            let _ = self.over();
-            return Err(error);
-        }
-        self.link
-            .outgoing
-            .flush_cork(&mut self.cork, &mut self.slot.transport);
-        self.refused = Some(error);
-        let state = self.end(scratch, true);
-        self.settle(state)
-    }
-
-    /// Tells at the end why there never was a connection, if so.
-    fn settle(&mut self, state: SocketState) -> Result<SocketState, OpenError> {
-        match self.refused.take_if(|_| state == SocketState::Closed) {
-            Some(error) => Err(error),
-            None => Ok(state),
-        }
-    }
-
-    // --- the open connection ---
-
     fn turn<'a, H: Handler<Data = D>>(&'a mut self, handler: &'a mut H) -> Turn<'a, H, T> {
         let (inflating, deflating) = self.codecs.lend(NOBODY.key, self.slot.terms);
         Turn {
@@ -673,7 +381,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
     fn talk<H: Handler<Data = D>>(
         &mut self,
         scratch: &mut Scratch,
-        mut have: std::ops::Range<usize>,
+        mut have: Range<usize>,
         mut ready: Ready,
         handler: &mut H,
     ) -> SocketState {
@@ -701,78 +409,6 @@ impl<D: Default, T: Transport> Socket<D, T> {
         let close = || tick_from(now, close_timeout);
         self.link.keep_deadlines(now, &self.time_limits, close);
         SocketState::Open
-    }
-
-    // --- the end ---
-
-    fn end(&mut self, scratch: &mut Scratch, linger: bool) -> SocketState {
-        self.link.outgoing.flush_outbox(&mut self.slot.transport);
-        let is_written = self.link.outgoing.outbox.is_empty();
-        let is_flushed = is_written && self.slot.transport.flush().unwrap_or(true);
-        let until = tick_at(self.now.saturating_add(self.close_timeout));
-        if !is_flushed {
-            if !matches!(self.slot.phase, Phase::Flushing { .. }) {
-                self.slot.phase = Phase::Flushing { until, linger };
-            }
-            return SocketState::Ending;
-        }
-        //= RFC6455-5.5.1-13, RFC6455-7.1.1-6
-        let is_client = self.slot.role.is_client();
-        //= RFC6455-5.5.1-11, RFC6455-5.5.1-12, RFC6455-7.1.1-3, RFC6455-7.1.1-5
-        if !linger && !is_client {
-            if self.slot.transport.is_tls() {
-                // Its own last word, which may have left with ours.
-                let _ = Transport::shutdown(&mut self.slot.transport);
-            }
-            return self.over();
-        }
-        //= RFC6455-7.1.1-1
-        if linger && Transport::shutdown(&mut self.slot.transport).is_err() {
-            return self.over();
-        }
-        self.slot.phase = Phase::Lingering { until };
-        self.linger(scratch)
-    }
-
-    fn linger(&mut self, scratch: &mut Scratch) -> SocketState {
-        // The end itself may have found no room.
-        let _ = self.slot.transport.flush();
-        // Bounded here by the count, and in all by the deadline.
-        for _ in 0..READS {
-            match Transport::read(&mut self.slot.transport, scratch.as_mut_slice()) {
-                Ok(0) => return self.over(),
-                Ok(_) => {}
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => return SocketState::Ending,
-                    io::ErrorKind::Interrupted => {}
-                    _ => return self.over(),
-                },
-            }
-        }
-        self.slot.goes_on = true;
-        SocketState::Ending
-    }
-
-    fn give_up<H: Handler<Data = D>>(&mut self, handler: &mut H, timeout: Timeout) -> SocketState {
-        self.link.outgoing.aborted = true;
-        self.turn(handler).closed(Cause::Timeout(timeout));
-        self.over()
-    }
-
-    /// Tells whether a request comes too slowly.
-    fn is_trickling(&self, now: Tick) -> bool {
-        self.head
-            .is_some_and(|(begun, len)| is_trickle(begun, now, len, self.min_head_rate))
-    }
-
-    const fn over(&mut self) -> SocketState {
-        // With the handshake done, no other phase stands for it.
-        self.slot.phase = Phase::Upgrading { until: Tick::MAX };
-        SocketState::Closed
-    }
-
-    fn tick(&self) -> Tick {
-        (self.now.as_millis() / TICK.as_millis()) as Tick
     }
 }
 

@@ -1,14 +1,12 @@
 //! TLS in memory: loops that are driven by hand, and a wire that is seen.
 
 use std::{
-    cell::{Cell, RefCell},
-    io::{self, IoSlice, Read as _},
-    net::SocketAddr,
+    cell::RefCell,
+    io::{IoSlice, Read as _},
     rc::Rc,
     time::Duration,
 };
 
-use mio::event::Source;
 use ws_mio::{
     ClientRequest, ClientTls, CloseCode, Closed, Config, Connect, ControlledNetwork, Decision,
     EventLoop, Handler, Incoming, Message, OpenError, Orders, Peer, Ready, ServerTls, Tls,
@@ -30,7 +28,11 @@ mod certificates;
 mod common;
 
 use certificates::{Ca, Identity};
-use common::{Echo, REQUEST, config, masked, pattern};
+use common::{
+    Echo, REQUEST, config,
+    counted::{Calls, Counted},
+    masked, pattern,
+};
 
 const HOST: &str = "intranet.example";
 const ALL: Ready = Ready {
@@ -283,47 +285,11 @@ fn wss_is_never_asked_for_in_plaintext() {
 
 // --- a loop, and a client whose every byte is seen ---
 
-/// Counts the calls that a socket would make of the system.
-struct Counted {
-    inner: Duplex,
-    calls: Rc<Cell<(u32, u32)>>,
-}
-
-impl Transport for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let (reads, writes) = self.calls.get();
-        self.calls.set((reads + 1, writes));
-        self.inner.read(buffer)
-    }
-
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let (reads, writes) = self.calls.get();
-        self.calls.set((reads, writes + 1));
-        self.inner.write(slices)
-    }
-
-    fn shutdown(&mut self) -> io::Result<()> {
-        self.inner.shutdown()
-    }
-
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        self.inner.peer_addr()
-    }
-
-    fn source(&mut self) -> Option<&mut dyn Source> {
-        self.inner.source()
-    }
-
-    fn short_is_all(&self) -> bool {
-        self.inner.short_is_all()
-    }
-}
-
 /// A server's loop, and what speaks TLS with it.
 struct Bench<H: Handler> {
     inner: EventLoop<H, Tls<Counted>>,
     /// How often the loop has read and written.
-    calls: Rc<Cell<(u32, u32)>>,
+    calls: Calls,
     key: usize,
     wire: Duplex,
     session: Session,
@@ -344,7 +310,7 @@ impl<H: Handler> Bench<H> {
     ) -> Self {
         let (wire, server) = memory::pair(capacity);
         let calls = Rc::default();
-        let server = counted(server, &calls);
+        let server = Counted::new(server, &calls);
         let key = inner.admit(Tls::server(server, &tls.1).unwrap()).unwrap();
         let (mut session, mut out) = (client_session(&tls.0), Records::new());
         session.receive(&mut [], |_| {}, &mut out).unwrap();
@@ -417,11 +383,6 @@ impl<H: Handler> Bench<H> {
         assert!(self.plain.starts_with(b"HTTP/1.1 101 "));
         self.plain.clear();
     }
-}
-
-fn counted(inner: Duplex, calls: &Rc<Cell<(u32, u32)>>) -> Counted {
-    let calls = calls.clone();
-    Counted { inner, calls }
 }
 
 fn client_session(tls: &ClientTls) -> Session {
@@ -724,7 +685,7 @@ fn storm_of_handshakes_leaves_open_connections_their_turn() {
     let mut storm: Vec<_> = (0..100)
         .map(|_| {
             let (mut wire, server) = memory::pair(1 << 16);
-            let server = counted(server, &bench.calls);
+            let server = Counted::new(server, &bench.calls);
             let server = Tls::server(server, &tls.1).unwrap();
             let key = bench.inner.admit(server).unwrap();
             wire.write(&[IoSlice::new(hello.as_slice())]).unwrap();

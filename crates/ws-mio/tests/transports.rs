@@ -17,7 +17,9 @@ use ws_mio::{
 
 mod common;
 
-use common::{CLOSE, Echo, Probe, REQUEST, Seen, closed, config, masked, text, unmasked};
+use common::{
+    CLOSE, Echo, Probe, REQUEST, Seen, closed, config, counted::Counted, masked, text, unmasked,
+};
 
 /// A loop, one client of it in memory, and the time.
 struct Bench<H: ws_mio::Handler, T: Transport> {
@@ -256,50 +258,10 @@ fn whatever_a_transport_does_within_its_contract_nothing_is_lost() {
     }
 }
 
-/// Counts the calls that a socket would make of the system.
-#[derive(Debug)]
-struct Counted {
-    inner: Duplex,
-    calls: Rc<Cell<(u32, u32)>>,
-}
-
-impl Transport for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let (reads, writes) = self.calls.get();
-        self.calls.set((reads + 1, writes));
-        self.inner.read(buffer)
-    }
-
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let (reads, writes) = self.calls.get();
-        self.calls.set((reads, writes + 1));
-        self.inner.write(slices)
-    }
-
-    fn shutdown(&mut self) -> io::Result<()> {
-        self.inner.shutdown()
-    }
-
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        self.inner.peer_addr()
-    }
-
-    fn source(&mut self) -> Option<&mut dyn Source> {
-        self.inner.source()
-    }
-
-    fn short_is_all(&self) -> bool {
-        true
-    }
-}
-
 #[test]
 fn turn_makes_one_read_and_one_write_however_much_there_is() {
     let calls = Rc::new(Cell::new((0, 0)));
-    let mut bench = Bench::new(Echo, 1 << 20, |inner| Counted {
-        inner,
-        calls: Rc::clone(&calls),
-    });
+    let mut bench = Bench::new(Echo, 1 << 20, |inner| Counted::new(inner, &calls));
     after_head(&bench.exchange(REQUEST));
     for (messages, len) in [(1, 16), (1, 20_000), (16, 16), (16, 1024), (30, 5000)] {
         let frames = masked(0x82, &vec![7; len]).repeat(messages);
@@ -325,16 +287,12 @@ fn publications_of_a_turn_leave_in_one_write_for_each_subscriber() {
         }
         _ => {}
     });
-    let mut bench = Bench::new(probe, 4096, |inner| Counted {
-        inner,
-        calls: Rc::default(),
-    });
+    let mut bench = Bench::new(probe, 4096, |inner| Counted::new(inner, &Rc::default()));
     after_head(&bench.exchange(REQUEST));
     let mut subscribers: Vec<Duplex> = (0..10)
         .map(|_| {
             let (mut client, inner) = memory::pair(4096);
-            let calls = Rc::clone(&calls);
-            let key = bench.inner.admit(Counted { inner, calls }).unwrap();
+            let key = bench.inner.admit(Counted::new(inner, &calls)).unwrap();
             client.write(&[IoSlice::new(REQUEST)]).unwrap();
             let publisher = std::mem::replace(&mut bench.key, key);
             bench.turn();

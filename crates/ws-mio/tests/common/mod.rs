@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
 
+pub(crate) mod counted;
+
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},

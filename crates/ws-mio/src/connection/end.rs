@@ -1,0 +1,84 @@
+//! How a connection ends, and what its application is told of it.
+
+use tracing::debug;
+use ws_proto::{CloseCode, CloseFrame, ProtocolError};
+
+use super::{Fate, Turn};
+use crate::{Cause, Closed, Handler, Peer, Timeout, Transport};
+
+impl<H: Handler, T: Transport> Turn<'_, H, T> {
+    /// Tells the peer what it did wrong, and the application.
+    #[cold]
+    pub(super) fn fail(&mut self, error: ProtocolError) -> Fate {
+        //= RFC6455-7.1.7-4
+        debug!(%error, "the peer broke the protocol");
+        //= RFC6455-7.1.7-1, RFC6455-7.1.7-3, RFC6455-7.1.7-5
+        if let Some(close) = self.link.outgoing.sender.fail(&error) {
+            self.link
+                .outgoing
+                .send(close, self.cork, &mut self.slot.transport);
+        }
+        self.closed(Cause::Protocol(error));
+        Fate::End { linger: true }
+    }
+
+    /// Ends a connection that has until now for something.
+    #[cold]
+    pub(super) fn expire(&mut self, timeout: Timeout) -> Fate {
+        let cause = Cause::Timeout(timeout);
+        self.turn_away(cause.name(), cause)
+    }
+
+    /// Tells the peer which limit it has passed, and the application.
+    #[cold]
+    pub(super) fn turn_away(&mut self, reason: &str, cause: Cause<'_>) -> Fate {
+        debug!(reason, "the peer has passed a limit");
+        let code = CloseCode::POLICY_VIOLATION;
+        let close = Some(CloseFrame { code, reason });
+        if let Ok(close) = self.link.outgoing.sender.close(close) {
+            self.link
+                .outgoing
+                .send(close, self.cork, &mut self.slot.transport);
+        }
+        self.link.receiver.refuse();
+        self.closed(cause);
+        Fate::End { linger: true }
+    }
+
+    #[cold]
+    pub(super) fn end_of_input(&mut self) -> Fate {
+        //= RFC6455-7.1.4-1, RFC6455-7.2.1-2
+        // Nothing more can be sent; but the peer may have ended its direction
+        // alone, and still read what it was sent.
+        self.link.outgoing.aborted = true;
+        self.closed(Cause::Lost);
+        self.link.outgoing.aborted = false;
+        Fate::End { linger: false }
+    }
+
+    /// The transport failed, or the application gave it up.
+    #[cold]
+    pub(super) fn over(&mut self) -> Fate {
+        match self.link.outgoing.broken.take() {
+            Some(error) => {
+                // What is sent now would wait in the cork, which is everybody's.
+                self.link.outgoing.aborted = true;
+                self.closed(Cause::Io(&error));
+                self.link.outgoing.broken = Some(error);
+            }
+            None if self.link.outgoing.backlog.is_too_slow => self.closed(Cause::SlowConsumer),
+            None => self.closed(Cause::Aborted),
+        }
+        Fate::Drop
+    }
+
+    /// Tells the application that the connection is over, without a Close of
+    /// the peer's.
+    pub(crate) fn closed(&mut self, cause: Cause<'_>) {
+        if let Some(counters) = self.counters {
+            counters.count_closed(&cause);
+        }
+        call!(self, |handler, peer| handler
+            .on_close(peer, Closed::abnormal(cause)));
+    }
+}

@@ -1,0 +1,89 @@
+//! What a connection owns while it is in the middle of something.
+
+use std::mem;
+
+use ws_proto::{Assembler, Limits, Masking, MaskingPolicy, Receiver};
+
+use super::Deadlines;
+use crate::{SlowConsumer, deflate::Rest, metrics::Counters, outgoing::Outgoing, pool::Gather};
+
+/// What a connection owns while it is in the middle of something.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(super) receiver: Receiver,
+    pub(super) assembler: Assembler,
+    /// The message that is read into a buffer of its own.
+    pub(crate) gather: Option<Gather>,
+    pub(crate) outgoing: Outgoing,
+    /// Input that was read and not parsed, as the peer reads slowly or the
+    /// application paused.
+    pub(super) unread: Vec<u8>,
+    /// The compressed message that it begins with, if it was unmasked already.
+    pub(super) rest: Option<Rest>,
+    /// By when the peer has to do what.
+    pub(crate) deadlines: Deadlines,
+    /// The bytes held for it that the loop has counted.
+    pub(crate) counted: usize,
+    /// It had a turn since its frames were counted.
+    pub(super) is_used: bool,
+}
+
+impl Link {
+    pub(crate) fn new(
+        masking: Masking,
+        limits: Limits,
+        max_backpressure: usize,
+        slow_consumer: SlowConsumer,
+    ) -> Self {
+        Self {
+            receiver: Receiver::new(masking.inbound(), limits),
+            assembler: Assembler::new(),
+            gather: None,
+            outgoing: Outgoing::new(masking, max_backpressure, slow_consumer),
+            unread: Vec::new(),
+            rest: None,
+            deadlines: Deadlines::default(),
+            counted: 0,
+            is_used: false,
+        }
+    }
+
+    /// Whether the peer may send compressed messages.
+    pub(crate) fn accept_compressed(mut self, agreed: bool) -> Self {
+        self.receiver = self.receiver.accept_compressed(agreed);
+        self
+    }
+
+    /// Tells whether a new one would do as well.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.receiver.is_idle()
+            && self.outgoing.is_idle()
+            && self.unread.is_empty()
+            && self.rest.is_none()
+    }
+
+    /// Returns how many bytes are held for the peer.
+    fn held(&self) -> usize {
+        let gathered = self.gather.as_ref();
+        self.unread.capacity()
+            + self.assembler.buffered()
+            + self.outgoing.pending()
+            + gathered.map_or(0, |gather| gather.scratch.len())
+    }
+
+    /// Notes and returns how many bytes are held for the peer, with those that
+    /// its transport holds.
+    pub(crate) fn count_held(&mut self, below: usize) -> usize {
+        self.counted = self.held() + below;
+        self.counted
+    }
+
+    /// Adds what was received and sent since this was last asked.
+    pub(crate) fn add_counts_to(&mut self, counters: &Counters) {
+        if mem::take(&mut self.is_used) {
+            counters.count_received(&self.receiver.take_counts());
+            let sent = self.outgoing.take_counts();
+            counters.count_sent(&sent, self.outgoing.sender.masking());
+        }
+    }
+}

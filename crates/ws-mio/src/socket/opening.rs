@@ -1,0 +1,249 @@
+//! The opening handshake of a connection in somebody else's loop.
+
+use std::{io, ops::Range, sync::Arc};
+
+use tracing::debug;
+use ws_handshake::{Agreed, HandshakeError, Response};
+use ws_proto::Keepalive;
+
+use super::{READS, Socket, SocketState};
+use crate::{
+    Config, Handler, OpenError, Ready, Transport,
+    call::{Answer, Call},
+    connect::Role,
+    connection::{Link, Phase},
+    deflate::Terms,
+    opening::{Admitted, Request, decide},
+    scratch::Scratch,
+    wheel::{Tick, tick_from},
+};
+
+/// How far the opening handshake is.
+#[derive(Debug)]
+pub(super) enum Opening {
+    Client(Box<Call>),
+    Server(Box<Reception>),
+    Done,
+}
+
+/// A server's opening handshake.
+#[derive(Debug)]
+pub(super) struct Reception {
+    request: Request,
+    config: Arc<Config>,
+}
+
+/// How an [`Opening`] goes.
+enum Step<D> {
+    /// It waits for the transport.
+    Waiting,
+    /// It had its share, and goes on without waiting.
+    Again,
+    /// The server has agreed, and `rest` was read behind its answer.
+    Agreed { agreed: Agreed, rest: Range<usize> },
+    /// A client was let in, and `rest` was read behind its request.
+    Admitted {
+        admitted: Admitted<D>,
+        rest: Range<usize>,
+    },
+}
+
+impl Opening {
+    pub(super) fn client(call: Call) -> Self {
+        Self::Client(Box::new(call))
+    }
+
+    pub(super) fn server(config: Arc<Config>) -> Self {
+        let request = Request::new(config.handshake.head_reader());
+        Self::Server(Box::new(Reception { request, config }))
+    }
+
+    /// Tells whether a request comes too slowly.
+    pub(super) fn is_trickling(&self, now: Tick) -> bool {
+        match self {
+            Self::Server(reception) => {
+                let Reception { request, config } = &**reception;
+                request.is_trickling(now, config.min_head_rate)
+            }
+            Self::Client(_) | Self::Done => false,
+        }
+    }
+
+    /// Returns when to ask that next.
+    pub(super) fn trickles_at(&self, now: Tick) -> Option<Tick> {
+        match self {
+            Self::Server(reception) => reception.request.trickles_at(now),
+            Self::Client(_) | Self::Done => None,
+        }
+    }
+
+    /// Goes on, with a buffer for what comes; an answer is written to `out`.
+    fn go_on<H: Handler>(
+        &mut self,
+        transport: &mut impl Transport,
+        buffer: &mut [u8],
+        now: Tick,
+        handler: &mut H,
+        out: &mut Vec<u8>,
+    ) -> Result<Step<H::Data>, OpenError> {
+        match self {
+            Self::Client(call) => Ok(match call.go_on(transport, buffer)? {
+                Answer::Waiting => Step::Waiting,
+                Answer::Again => Step::Again,
+                Answer::Agreed {
+                    agreed,
+                    read,
+                    consumed,
+                } => Step::Agreed {
+                    agreed,
+                    rest: consumed..read,
+                },
+            }),
+            Self::Server(reception) => reception.go_on(transport, buffer, now, handler, out),
+            Self::Done => Ok(Step::Waiting),
+        }
+    }
+}
+
+impl Reception {
+    /// Reads until the client's request is whole, and answers it.
+    fn go_on<H: Handler>(
+        &mut self,
+        transport: &mut impl Transport,
+        buffer: &mut [u8],
+        now: Tick,
+        handler: &mut H,
+        out: &mut Vec<u8>,
+    ) -> Result<Step<H::Data>, OpenError> {
+        transport.flush()?;
+        for _ in 0..READS {
+            let len = match Transport::read(transport, buffer) {
+                Ok(0) => return Err(HandshakeError::ConnectionLost.into()),
+                Ok(len) => len.min(buffer.len()),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(Step::Waiting),
+                    io::ErrorKind::Interrupted => continue,
+                    _ => return Err(error.into()),
+                },
+            };
+            let decision = match self.request.receive(&buffer[..len], now) {
+                Ok(None) => continue,
+                Ok(Some(head)) => decide(&head, transport, &self.config, handler, out)
+                    .map(|admitted| (admitted, head.consumed())),
+                Err(error) => Err(error.rejection()),
+            };
+            return match decision {
+                Ok((admitted, consumed)) => Ok(Step::Admitted {
+                    admitted,
+                    rest: consumed..len,
+                }),
+                Err(response) => {
+                    response.write_to(out);
+                    Err(OpenError::Answered(response.status()))
+                }
+            };
+        }
+        Ok(Step::Again)
+    }
+}
+
+impl<D: Default, T: Transport> Socket<D, T> {
+    /// Goes on with the opening handshake, and with the connection once it is
+    /// open.
+    pub(super) fn open<H: Handler<Data = D>>(
+        &mut self,
+        scratch: &mut Scratch,
+        ready: Ready,
+        handler: &mut H,
+    ) -> Result<SocketState, OpenError> {
+        self.slot.read_closed |= ready.read_closed;
+        let tick = self.tick();
+        let step = self.opening.go_on(
+            &mut self.slot.transport,
+            scratch.as_mut_slice(),
+            tick,
+            handler,
+            &mut self.cork,
+        );
+        let rest = match step {
+            Ok(Step::Waiting) => return Ok(self.state()),
+            Ok(Step::Again) => {
+                self.slot.goes_on = true;
+                return Ok(self.state());
+            }
+            Ok(Step::Agreed { agreed, rest }) => {
+                self.agree(self.slot.role, Terms::of_client(agreed.deflate));
+                self.agreed = Some(agreed);
+                rest
+            }
+            Ok(Step::Admitted { admitted, rest }) => {
+                let role = Role::server(admitted.accept_unmasked_frame);
+                self.agree(role, admitted.terms);
+                self.slot.data = admitted.data;
+                rest
+            }
+            Err(error) => return self.refuse(scratch, error),
+        };
+        debug!("open");
+        self.opening = Opening::Done;
+        let lifetime = self.time_limits.lifetime;
+        self.lifetime = lifetime.map(|lifetime| tick_from(tick, lifetime));
+        self.slot.phase = Phase::Open;
+        self.slot.keepalive = Keepalive::new(self.now);
+        // Whether the last read took all there was is known for long reads
+        // only; the next one tells.
+        self.slot.readable = true;
+        self.turn(handler)
+            .call(|handler, peer| handler.on_open(peer));
+        Ok(self.talk(scratch, rest, Ready::default(), handler))
+    }
+
+    /// Takes over what both sides agreed on.
+    fn agree(&mut self, role: Role, terms: Option<Terms>) {
+        self.link = Link::new(
+            role.masking(),
+            self.limits,
+            self.max_backpressure,
+            self.slow_consumer,
+        )
+        .accept_compressed(terms.is_some());
+        (self.slot.role, self.slot.terms) = (role, terms);
+    }
+
+    /// Ends a connection whose time for that is over.
+    pub(super) fn refuse_late(&mut self, scratch: &mut Scratch) -> Result<SocketState, OpenError> {
+        if matches!(self.opening, Opening::Server(_)) && !self.slot.transport.is_handshaking() {
+            Response::new(408).write_to(&mut self.cork);
+        }
+        self.refuse(scratch, OpenError::Timeout)
+    }
+
+    /// Ends a connection that never came to be; an answer in the cork leaves
+    /// first.
+    fn refuse(
+        &mut self,
+        scratch: &mut Scratch,
+        error: OpenError,
+    ) -> Result<SocketState, OpenError> {
+        debug!(%error, "not opened");
+        self.opening = Opening::Done;
+        if self.cork.is_empty() {
+            let _ = self.over();
+            return Err(error);
+        }
+        self.link
+            .outgoing
+            .flush_cork(&mut self.cork, &mut self.slot.transport);
+        self.refused = Some(error);
+        let state = self.end(scratch, true);
+        self.settle(state)
+    }
+
+    /// Tells at the end why there never was a connection, if so.
+    pub(super) fn settle(&mut self, state: SocketState) -> Result<SocketState, OpenError> {
+        match self.refused.take_if(|_| state == SocketState::Closed) {
+            Some(error) => Err(error),
+            None => Ok(state),
+        }
+    }
+}
