@@ -119,6 +119,12 @@ impl<V> Arena<V> {
     }
 }
 
+impl<V> Default for Arena<V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<V> Index<usize> for Arena<V> {
     type Output = V;
 

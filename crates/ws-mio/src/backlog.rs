@@ -97,8 +97,12 @@ impl Backlog {
             }
         };
         self.len += message.frame.len();
-        let same = |waiting: &&mut Waiting| message.key.is_some() && waiting.key == message.key;
-        if let Some(waiting) = self.messages.iter_mut().find(same) {
+        let same = |waiting: &&mut Waiting| waiting.key == message.key;
+        // Without a key there is nothing to look for, and much to look at.
+        let keyed = message
+            .key
+            .and_then(|_| self.messages.iter_mut().find(same));
+        if let Some(waiting) = keyed {
             mem::swap(waiting, &mut message);
             self.len -= message.frame.len();
             drop_one(&message);
@@ -119,6 +123,11 @@ impl Outgoing {
     /// Returns how many bytes wait for the peer.
     pub(crate) const fn pending(&self) -> usize {
         self.outbox.len() + self.backlog.len()
+    }
+
+    /// Tells whether every message would be refused for want of room.
+    pub(crate) fn is_full(&self) -> bool {
+        !self.backlog.is_used() && self.outbox.len() >= self.outbox.limit() && !self.is_over()
     }
 
     /// Tells whether a message would wait where it may be dropped.

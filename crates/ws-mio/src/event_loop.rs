@@ -317,7 +317,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.shake_hands();
         self.keep_time();
         self.carry_out();
-        self.count_frames();
+        self.count();
         !(self.is_stopping() && self.slots.is_empty())
     }
 
@@ -538,8 +538,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
     }
 
-    /// Adds up the frames of idle connections in this turn.
-    fn count_frames(&mut self) {
+    /// Adds up the frames of idle connections in this turn, and tells what is
+    /// held after it.
+    fn count(&mut self) {
+        self.counters.held_bytes.set(self.held as u64);
         for spare in self.spares.as_flattened_mut() {
             spare.add_counts_to(&self.counters);
         }

@@ -25,6 +25,12 @@ impl Counter {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
+    /// Notes what is so now, where nothing is added up.
+    #[inline]
+    pub(crate) fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
     fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
@@ -36,6 +42,7 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $(pub(crate) $name: Counter,)+
+            pub(crate) held_bytes: Counter,
             frames_received: [Counter; 11],
             frames_sent: [Counter; 11],
             closed: [Counter; CAUSES.len()],
@@ -46,7 +53,8 @@ macro_rules! counters {
         ///
         /// Read by [`Remote::metrics`](crate::Remote::metrics), from any
         /// thread and without stopping a loop: each number is right as of the
-        /// end of the loop's last turn, and numbers only grow.
+        /// end of the loop's last turn, and numbers only grow, but for
+        /// [`held_bytes`](Self::held_bytes).
         ///
         /// ```
         /// # use ws_mio::{Config, Handler, Message, OriginPolicy, Peer, Server};
@@ -69,6 +77,9 @@ macro_rules! counters {
         #[non_exhaustive]
         pub struct Metrics {
             $($(#[doc = $doc])+ pub $name: u64,)+
+            /// Bytes that the loops hold for their connections now, of which
+            /// each may hold [`Config::max_memory`](crate::Config::max_memory).
+            pub held_bytes: u64,
             /// Frames received, by opcode: the value at
             /// [`OpCode::bits`](ws_proto::OpCode::bits).
             pub frames_received: [u64; 11],
@@ -84,6 +95,7 @@ macro_rules! counters {
         impl Metrics {
             pub(crate) fn add(&mut self, counters: &Counters) {
                 $(self.$name += counters.$name.get();)+
+                self.held_bytes += counters.held_bytes.get();
                 for (sum, counter) in self.frames_received.iter_mut().zip(&counters.frames_received) {
                     *sum += counter.get();
                 }
@@ -128,6 +140,13 @@ macro_rules! counters {
                     # TYPE websocket_open_connections gauge\n\
                     websocket_open_connections {}\n",
                     self.open(),
+                );
+                let _ = write!(
+                    out,
+                    "# HELP websocket_held_bytes Bytes that the loops hold for their connections.\n\
+                    # TYPE websocket_held_bytes gauge\n\
+                    websocket_held_bytes {}\n",
+                    self.held_bytes,
                 );
                 for (way, frames) in
                     [("received", &self.frames_received), ("sent", &self.frames_sent)]

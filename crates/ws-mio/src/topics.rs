@@ -1,66 +1,86 @@
 //! Who is subscribed to what.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
+
+use crate::arena::Arena;
 
 /// The topics of one loop, and its subscribers by their keys.
+///
+/// Whoever subscribes to a thousand topics, and leaves, costs the others no
+/// more than a thousand steps.
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
-    by_name: HashMap<Arc<str>, Vec<u32>>,
-    /// The topics of each subscriber, and where it stands among the
-    /// subscribers of each.
-    by_subscriber: HashMap<u32, Vec<Subscription>>,
+    by_name: HashMap<Arc<str>, u32>,
+    topics: Arena<Topic>,
+    /// The topics of each subscriber.
+    by_subscriber: HashMap<u32, Vec<u32>>,
+    /// Where each subscriber stands among those of each of its topics.
+    places: HashMap<(u32, u32), u32>,
 }
 
 #[derive(Debug)]
-struct Subscription {
-    topic: Arc<str>,
-    position: usize,
+struct Topic {
+    name: Arc<str>,
+    subscribers: Vec<u32>,
 }
 
 impl Topics {
     /// Subscribes; does nothing if `key` is subscribed already.
-    pub(crate) fn subscribe(&mut self, key: u32, topic: &Arc<str>) {
-        let subscriptions = self.by_subscriber.entry(key).or_default();
-        if subscriptions
-            .iter()
-            .any(|subscription| subscription.topic == *topic)
-        {
-            return;
+    pub(crate) fn subscribe(&mut self, key: u32, name: &Arc<str>) {
+        let number = match self.by_name.get(name) {
+            Some(&number) => number,
+            None => self.add(name),
+        };
+        let subscribers = &mut self.topics[number as usize].subscribers;
+        if let Entry::Vacant(place) = self.places.entry((key, number)) {
+            place.insert(subscribers.len() as u32);
+            subscribers.push(key);
+            self.by_subscriber.entry(key).or_default().push(number);
         }
-        let subscribers = self.by_name.entry(Arc::clone(topic)).or_default();
-        subscriptions.push(Subscription {
-            topic: Arc::clone(topic),
-            position: subscribers.len(),
-        });
-        subscribers.push(key);
+    }
+
+    fn add(&mut self, name: &Arc<str>) -> u32 {
+        let topic = Topic {
+            name: Arc::clone(name),
+            subscribers: Vec::new(),
+        };
+        let number = self.topics.insert(topic) as u32;
+        self.by_name.insert(Arc::clone(name), number);
+        number
     }
 
     /// Unsubscribes; does nothing if `key` is not subscribed.
-    pub(crate) fn unsubscribe(&mut self, key: u32, topic: &str) {
-        let Some(subscriptions) = self.by_subscriber.get_mut(&key) else {
+    pub(crate) fn unsubscribe(&mut self, key: u32, name: &str) {
+        let Some(&number) = self.by_name.get(name) else {
             return;
         };
-        let is_it = |subscription: &Subscription| &*subscription.topic == topic;
-        let Some(index) = subscriptions.iter().position(is_it) else {
+        let Some(topics) = self.by_subscriber.get_mut(&key) else {
             return;
         };
-        let subscription = subscriptions.swap_remove(index);
-        if subscriptions.is_empty() {
+        let Some(index) = topics.iter().position(|other| *other == number) else {
+            return;
+        };
+        topics.swap_remove(index);
+        if topics.is_empty() {
             self.by_subscriber.remove(&key);
         }
-        self.take_out(&subscription);
+        self.take_out(key, number);
     }
 
     /// Unsubscribes from everything.
     pub(crate) fn remove(&mut self, key: u32) {
-        for subscription in self.by_subscriber.remove(&key).unwrap_or_default() {
-            self.take_out(&subscription);
+        for number in self.by_subscriber.remove(&key).unwrap_or_default() {
+            self.take_out(key, number);
         }
     }
 
     /// Returns the subscribers of a topic.
-    pub(crate) fn subscribers(&self, topic: &str) -> &[u32] {
-        self.by_name.get(topic).map_or(&[], Vec::as_slice)
+    pub(crate) fn subscribers(&self, name: &str) -> &[u32] {
+        let number = self.by_name.get(name);
+        number.map_or(&[], |number| &self.topics[*number as usize].subscribers)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -68,18 +88,18 @@ impl Topics {
     }
 
     /// Takes a subscriber out of a topic; the last one takes its place.
-    fn take_out(&mut self, subscription: &Subscription) {
-        let Some(subscribers) = self.by_name.get_mut(&subscription.topic) else {
+    fn take_out(&mut self, key: u32, number: u32) {
+        let Some(place) = self.places.remove(&(key, number)) else {
             return;
         };
-        subscribers.swap_remove(subscription.position);
-        if let Some(moved) = subscribers.get(subscription.position) {
-            let subscriptions = self.by_subscriber.get_mut(moved).into_iter().flatten();
-            for other in subscriptions.filter(|other| other.topic == subscription.topic) {
-                other.position = subscription.position;
-            }
-        } else if subscribers.is_empty() {
-            self.by_name.remove(&subscription.topic);
+        let topic = &mut self.topics[number as usize];
+        topic.subscribers.swap_remove(place as usize);
+        if let Some(moved) = topic.subscribers.get(place as usize) {
+            self.places.insert((*moved, number), place);
+        } else if topic.subscribers.is_empty()
+            && let Some(topic) = self.topics.remove(number as usize)
+        {
+            self.by_name.remove(&topic.name);
         }
     }
 }
@@ -129,6 +149,7 @@ mod tests {
                 assert_eq!(subscribers, expected);
             }
             assert_eq!(topics.is_empty(), model.is_empty());
+            assert_eq!(topics.places.len(), model.len());
         }
     }
 }

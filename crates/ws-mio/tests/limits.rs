@@ -494,7 +494,8 @@ fn what_is_held_is_forgotten_with_the_connection() {
         bench.pass(s(10));
         assert_eq!(bench.inner.lend().connections(), 0, "{round}");
     }
-    assert_eq!(bench.inner.remote().metrics().shed, 0);
+    let metrics = bench.inner.remote().metrics();
+    assert_eq!((metrics.shed, metrics.held_bytes), (0, 0));
     bench.connect(1000);
 }
 
@@ -515,7 +516,12 @@ fn requests_that_never_end_are_dropped_when_memory_is_short() {
         bench.send(client, *key, &head);
     }
     assert!(bench.inner.lend().connections() <= 3);
-    assert!(bench.inner.remote().metrics().shed >= 7);
+    let metrics = bench.inner.remote().metrics();
+    assert!(metrics.shed >= 7);
+    assert!((3000..=10_000).contains(&metrics.held_bytes), "{metrics:?}");
+    let text = metrics.to_prometheus();
+    let held = format!("\nwebsocket_held_bytes {}\n", metrics.held_bytes);
+    assert!(text.contains(&held), "{text}");
 }
 
 #[test]

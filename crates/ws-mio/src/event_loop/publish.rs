@@ -7,6 +7,7 @@ use tracing::warn;
 use super::EventLoop;
 use crate::{
     Handler, Ready, Transport,
+    arena::NOWHERE,
     order::{Order, Publication},
     remote::Task,
 };
@@ -101,6 +102,14 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let is_for = Some(self.id(key));
         if run.iter().all(|publication| publication.except == is_for) {
             return;
+        }
+        let state = self.slots[key].state;
+        if state != NOWHERE && self.links[state as usize].outgoing.is_full() {
+            // A peer that does not read is to cost those that do next to nothing.
+            let missed = run
+                .iter()
+                .filter(|publication| publication.except != is_for);
+            return self.counters.refused.add(missed.count() as u64);
         }
         let _entered = self.enter(key);
         self.turn(key, Ready::default(), 0..0, |_, peer| {
