@@ -1,5 +1,7 @@
 //! The differences that are known, and whose fault they are.
 
+use ws_proto::ProtocolError;
+
 use super::{
     frame::Frame,
     readers::{Item, Peer},
@@ -21,8 +23,8 @@ pub(super) struct Difference {
 pub(super) enum Reads {
     /// It takes a frame for what this makes of it.
     Frame(fn(&mut Frame)),
-    /// Of frames, the last of which we refuse, it makes this item.
-    Item(fn(&[Frame]) -> Option<Item>),
+    /// Of frames, the last of which we refuse so, it makes this item.
+    Item(fn(ProtocolError, &[Frame]) -> Option<Item>),
 }
 
 pub(super) const DIFFERENCES: &[Difference] = &[
@@ -62,18 +64,12 @@ fn protocol_error_for_bad_codes(frame: &mut Frame) {
     }
 }
 
-fn text_that_ends_within_a_character(frames: &[Frame]) -> Option<Item> {
-    let last = frames.last()?;
-    if !(last.opcode() == 0 && last.fin() && last.payload().is_empty()) {
+fn text_that_ends_within_a_character(error: ProtocolError, frames: &[Frame]) -> Option<Item> {
+    if error != ProtocolError::TextNotUtf8 || !frames.last()?.payload().is_empty() {
         return None;
     }
     let data: Vec<_> = frames.iter().filter(|frame| !frame.is_control()).collect();
-    let first = data.iter().rposition(|frame| frame.opcode() != 0)?;
-    let text = data[first..]
-        .iter()
-        .flat_map(|frame| frame.payload())
-        .copied()
-        .collect::<Vec<_>>();
-    let error = str::from_utf8(&text).err()?;
-    (data[first].opcode() == 1 && error.error_len().is_none()).then_some(Item::Text(text))
+    let first = data.iter().rposition(|frame| frame.opcode() == 1)?;
+    let pieces: Vec<_> = data[first..].iter().map(|frame| frame.payload()).collect();
+    Some(Item::Text(pieces.concat()))
 }

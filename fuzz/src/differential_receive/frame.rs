@@ -70,10 +70,6 @@ impl Frame {
         self.first & 0xf
     }
 
-    pub(super) const fn fin(&self) -> bool {
-        self.first & 0x80 != 0
-    }
-
     pub(super) const fn is_control(&self) -> bool {
         self.opcode() >= 8
     }

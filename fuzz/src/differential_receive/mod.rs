@@ -54,12 +54,12 @@ fn read<'a>(
             Reads::Item(reads) => items.push(reads),
         }
     }
-    let mut expected = readers::ours(role, &taken_for);
+    let (mut expected, error) = readers::ours(role, &taken_for);
     let mut given = frames;
-    if expected.end == End::Failed {
+    if let Some(error) = error {
         let read = &taken_for[..expected.frames];
         // Where it goes on from there is its own affair.
-        if let Some(item) = items.into_iter().find_map(|reads| reads(read)) {
+        if let Some(item) = items.into_iter().find_map(|reads| reads(error, read)) {
             expected.items.push(item);
             expected.end = End::Input;
             given = &frames[..expected.frames];

@@ -9,7 +9,7 @@ use std::{
 use futures_core::Stream as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_websockets as tokio_ws;
-use ws_proto::{Assembler, Event, Inbound, Limits, Message, Receiver};
+use ws_proto::{Assembler, Event, Inbound, Limits, Message, ProtocolError, Receiver};
 
 use super::{MAX_MESSAGE, frame::Frame};
 
@@ -63,7 +63,7 @@ impl Peer {
     }
 }
 
-pub(super) fn ours(role: Role, frames: &[Frame]) -> Outcome {
+pub(super) fn ours(role: Role, frames: &[Frame]) -> (Outcome, Option<ProtocolError>) {
     let mut limits = Limits::UNLIMITED;
     limits.max_message = MAX_MESSAGE as u64;
     let inbound = match role {
@@ -73,47 +73,49 @@ pub(super) fn ours(role: Role, frames: &[Frame]) -> Outcome {
     let mut receiver = Receiver::new(inbound, limits);
     let mut assembler = Assembler::new();
     let mut items = Vec::new();
-    for (frame, number) in frames.iter().zip(1..) {
-        if let Some(end) = receive(&mut receiver, &mut assembler, frame, &mut items) {
-            return Outcome {
-                items,
-                end,
-                frames: number,
-            };
-        }
-    }
-    Outcome {
+    let mut read = 0;
+    let end = frames.iter().find_map(|frame| {
+        read += 1;
+        receive(&mut receiver, &mut assembler, frame, &mut items).transpose()
+    });
+    let outcome = Outcome {
         items,
-        end: End::Input,
-        frames: frames.len(),
-    }
+        end: match end {
+            None => End::Input,
+            Some(Ok(Closed)) => End::Close,
+            Some(Err(_)) => End::Failed,
+        },
+        frames: read,
+    };
+    (outcome, end.and_then(Result::err))
 }
 
-/// Reads a frame; tells how reading ended, if it did.
+struct Closed;
+
+/// Reads a frame; tells whether it was a Close.
 fn receive(
     receiver: &mut Receiver,
     assembler: &mut Assembler,
     frame: &Frame,
     items: &mut Vec<Item>,
-) -> Option<End> {
+) -> Result<Option<Closed>, ProtocolError> {
     let mut wire = frame.wire();
     let mut input = &mut wire[..];
-    loop {
-        match receiver.receive(&mut input) {
-            Ok(Some(Event::Data(chunk))) => items.extend(assembler.push(chunk).map(item)),
-            Ok(Some(Event::Ping(payload))) => items.push(Item::Ping(payload.into())),
-            Ok(Some(Event::Pong(payload))) => items.push(Item::Pong(payload.into())),
-            Ok(Some(Event::Close(frame))) => {
+    while let Some(event) = receiver.receive(&mut input)? {
+        match event {
+            Event::Data(chunk) => items.extend(assembler.push(chunk).map(item)),
+            Event::Ping(payload) => items.push(Item::Ping(payload.into())),
+            Event::Pong(payload) => items.push(Item::Pong(payload.into())),
+            Event::Close(frame) => {
                 items.push(frame.map_or(Item::Close(1005, Vec::new()), |frame| {
                     Item::Close(frame.code.get(), frame.reason.into())
                 }));
-                return Some(End::Close);
+                return Ok(Some(Closed));
             }
-            Ok(Some(Event::Compressed(_))) => unreachable!("it was not negotiated"),
-            Ok(None) => return None,
-            Err(_) => return Some(End::Failed),
+            Event::Compressed(_) => unreachable!("it was not negotiated"),
         }
     }
+    Ok(None)
 }
 
 fn item(message: Message<'_>) -> Item {
@@ -169,7 +171,7 @@ impl Write for Wire {
 }
 
 fn tungstenite(role: Role, wire: Wire) -> Outcome {
-    use tungstenite::{Error, Message, error::ProtocolError, protocol};
+    use tungstenite::{Error, Message, error, protocol};
     let config = protocol::WebSocketConfig::default()
         // It fills what it reserves with zeros, which takes longer than all the rest.
         .read_buffer_size(512)
@@ -195,7 +197,9 @@ fn tungstenite(role: Role, wire: Wire) -> Outcome {
                 break End::Close;
             }
             Ok(Message::Frame(_)) => unreachable!("it is not read"),
-            Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => break End::Input,
+            Err(Error::Protocol(error::ProtocolError::ResetWithoutClosingHandshake)) => {
+                break End::Input;
+            }
             Err(_) => break End::Failed,
         }
     };
