@@ -1,5 +1,6 @@
 //! `cargo xtask fuzz`: list, seed and run the fuzz targets.
 
+mod minimize;
 mod seeds;
 
 use std::fs::{self, File};
@@ -15,27 +16,31 @@ pub(crate) const HELP: &str = "
 cargo xtask fuzz
 cargo xtask fuzz TARGET|all [--seconds N] [--smoke] [--sanitizer NAME] [-- LIBFUZZER-ARGUMENTS]
 cargo xtask fuzz seeds
+cargo xtask fuzz minimize TARGET|all
 
 Without arguments: lists the targets.
 TARGET, all: fuzzes one target, or each in turn, for N seconds each (60 unless told).
 seeds: writes fuzz/seeds/TARGET/ anew from the conformance vectors.
+minimize: writes fuzz/minimized/TARGET/ anew: few of the inputs that earlier runs have found, which
+reach what all of them do and the seeds do not.
 
   --seconds N        how long to fuzz each target
-  --smoke            run each target on its seeds only
+  --smoke            run each target on the inputs in the tree only
   --sanitizer NAME   address, leak, none, … (default: cargo-fuzz's own, address)
 
-Findings of earlier runs are kept in fuzz/corpus (not in the tree), seeds are in fuzz/seeds (in the
-tree). The output of a run is in fuzz/ of the target folder. Needs cargo-fuzz, which is installed
-when missing, and a nightly toolchain (rustup toolchain install nightly --profile minimal).
+What runs find is kept in fuzz/corpus, which is not in the tree; fuzz/seeds, fuzz/failed and
+fuzz/minimized are. The output of a run is in fuzz/ of the target folder. Needs cargo-fuzz, which is
+installed when missing, and a nightly toolchain (rustup toolchain install nightly --profile minimal).
 ";
 
 pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
-    let mut what = None;
+    let mut words: Vec<String> = Vec::new();
     let mut plan = Plan::default();
     while let Some(argument) = arguments.next()? {
         match argument {
-            Arg::Value(value) if what.is_none() => {
-                what = Some(value.string()?);
+            Arg::Value(value) if words == ["minimize"] => words.push(value.string()?),
+            Arg::Value(value) if words.is_empty() => {
+                words.push(value.string()?);
                 // What stands behind `--` is not ours to understand.
                 let raw = arguments.raw_args()?;
                 let all: Vec<_> = raw.collect();
@@ -54,26 +59,28 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
             other => return Err(other.unexpected().into()),
         }
     }
-    match what.as_deref() {
-        None => {
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        [] => {
             list()?;
             Ok(Outcome::Passed)
         }
-        Some("seeds") => {
+        ["seeds"] => {
             seeds::write()?;
             Ok(Outcome::Passed)
         }
-        Some(name) => {
-            let mut targets = targets()?;
-            if name != "all" {
-                targets.retain(|target| target.name == name);
-                if targets.is_empty() {
-                    return Err(Failure::new(format!(
-                        "no fuzz target {name:?}; `cargo xtask fuzz` lists them"
-                    )));
-                }
-            }
+        ["minimize"] => Err(Failure::new("which target? `all` is each of them")),
+        ["minimize", name, ..] => {
+            let targets = targets_named(name)?;
             require_tools()?;
+            plan.build(&targets)?;
+            minimize::minimize(&plan, &targets)?;
+            Ok(Outcome::Passed)
+        }
+        [name, ..] => {
+            let targets = targets_named(name)?;
+            require_tools()?;
+            plan.build(&targets)?;
             plan.fuzz(&targets)
         }
     }
@@ -85,8 +92,29 @@ struct Target {
     summary: String,
 }
 
+impl Target {
+    /// Where its inputs of a kind are.
+    fn inputs(&self, kind: &str) -> PathBuf {
+        fuzz_dir().join(kind).join(&self.name)
+    }
+}
+
 fn fuzz_dir() -> PathBuf {
     tool::root().join("fuzz")
+}
+
+/// One target, or with `all` each of them.
+fn targets_named(name: &str) -> Result<Vec<Target>, Failure> {
+    let mut targets = targets()?;
+    if name != "all" {
+        targets.retain(|target| target.name == name);
+        if targets.is_empty() {
+            return Err(Failure::new(format!(
+                "no fuzz target {name:?}; `cargo xtask fuzz` lists them"
+            )));
+        }
+    }
+    Ok(targets)
 }
 
 fn targets() -> Result<Vec<Target>, Failure> {
@@ -151,12 +179,15 @@ impl Default for Plan {
 }
 
 impl Plan {
-    fn fuzz(&self, targets: &[Target]) -> Result<Outcome, Failure> {
+    fn build(&self, targets: &[Target]) -> Result<(), Failure> {
         let mut build = self.cargo_fuzz("build");
         if let [target] = targets {
             build.arg(&target.name);
         }
-        tool::run(&mut build)?;
+        tool::run(&mut build)
+    }
+
+    fn fuzz(&self, targets: &[Target]) -> Result<Outcome, Failure> {
         let mut rows = Vec::new();
         for target in targets {
             println!("== {}", target.name);
@@ -180,30 +211,47 @@ impl Plan {
     }
 
     fn fuzz_one(&self, target: &Target) -> Result<Row, Failure> {
-        let seeds = fuzz_dir().join("seeds").join(&target.name);
-        let corpus = fuzz_dir().join("corpus").join(&target.name);
+        let corpus = target.inputs("corpus");
         fs::create_dir_all(&corpus)?;
-        fs::create_dir_all(&seeds)?;
+        let mut folders: Vec<_> = KEPT.iter().map(|kind| target.inputs(kind)).collect();
+        folders.retain(|folder| folder.is_dir());
+        let flag = if self.is_smoke {
+            "-runs=0".to_owned()
+        } else {
+            // New findings go to the first folder.
+            folders.insert(0, corpus);
+            format!("-max_total_time={}", self.seconds)
+        };
+        let started = Instant::now();
+        let (passed, log_text) = self.run(target, &folders, &flag)?;
+        Ok(Row {
+            target: target.name.clone(),
+            executions: statistic(&log_text, "number_of_executed_units"),
+            per_second: statistic(&log_text, "average_exec_per_sec"),
+            seconds: started.elapsed().as_secs(),
+            passed,
+        })
+    }
+
+    /// Runs a target; tells whether it passed, and what it printed.
+    fn run(
+        &self,
+        target: &Target,
+        folders: &[PathBuf],
+        flag: &str,
+    ) -> Result<(bool, String), Failure> {
         let logs = tool::target_dir().join("fuzz");
         fs::create_dir_all(&logs)?;
         let log = logs.join(format!("{}.log", target.name));
-        let mut command = self.cargo_fuzz("run");
-        command.arg(&target.name);
-        if self.is_smoke {
-            command.arg(&seeds).args(["--", "-runs=0"]);
-        } else {
-            // New findings go to the first folder.
-            command.arg(&corpus).arg(&seeds).arg("--");
-            command.arg(format!("-max_total_time={}", self.seconds));
-        }
-        command
-            .args(["-print_final_stats=1", "-timeout=10"])
+        let status = self
+            .cargo_fuzz("run")
+            .arg(&target.name)
+            .args(folders)
+            .args(["--", flag, "-print_final_stats=1", "-timeout=10"])
             .args(&self.libfuzzer)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(File::create(&log)?);
-        let started = Instant::now();
-        let status = command
+            .stderr(File::create(&log)?)
             .status()
             .map_err(|error| Failure::new(format!("cannot run cargo fuzz: {error}")))?;
         let log_text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
@@ -211,13 +259,7 @@ impl Plan {
             print_tail(&log_text);
             println!("the whole of it is in {}", tool::relative(&log));
         }
-        Ok(Row {
-            target: target.name.clone(),
-            executions: statistic(&log_text, "number_of_executed_units"),
-            per_second: statistic(&log_text, "average_exec_per_sec"),
-            seconds: started.elapsed().as_secs(),
-            passed: status.success(),
-        })
+        Ok((status.success(), log_text))
     }
 
     fn cargo_fuzz(&self, verb: &str) -> Command {
@@ -277,6 +319,10 @@ fn require_tools() -> Result<(), Failure> {
     }
     Ok(())
 }
+
+/// The kinds of inputs that are in the tree: from the vectors, those that a target once failed at,
+/// and those that runs have found.
+const KEPT: [&str; 3] = ["seeds", "failed", minimize::MINIMIZED];
 
 #[cfg(test)]
 mod tests {
