@@ -531,6 +531,27 @@ fn windows_are_remembered_side_by_side_while_there_is_room() {
 }
 
 #[test]
+fn connection_finds_nobody_elses_window_in_another_pool() {
+    //= RFC7692-7.2.1-7, RFC7692-7.2.1-9
+    let mut connections = [1, 2].map(|n| {
+        let mut pool = DeflatePool::default();
+        let mut deflater = Deflater::new(TAKEOVER);
+        let mut peer = Peer::new(TAKEOVER);
+        let message = [&[n][..], &noise(1000)].concat();
+        for _ in 0..3 {
+            let payload = deflater.deflate(&message, true, &mut pool).unwrap();
+            assert_eq!(peer.binary(payload).as_deref(), Ok(&message[..]));
+        }
+        (deflater, peer, pool, message)
+    });
+    let [first, second] = &mut connections;
+    let (deflater, peer, _, message) = first;
+    let payload = deflater.deflate(message, true, &mut second.2).unwrap();
+    assert!(payload.len() > 1000);
+    assert_eq!(peer.binary(payload).as_deref(), Ok(&message[..]));
+}
+
+#[test]
 fn sweep_drops_who_was_idle() {
     let mut pool = DeflatePool::default();
     let mut deflater = Deflater::new(TAKEOVER);
