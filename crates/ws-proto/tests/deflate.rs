@@ -699,6 +699,29 @@ fn prepared_message_is_compressed_once_for_each_size_of_window() {
 }
 
 #[test]
+fn prepared_message_is_compressed_from_min_len_on_if_that_makes_it_shorter() {
+    let mut pool = pool(6, 100, 1);
+    for (len, is_compressed) in [(99, false), (100, true)] {
+        let zeros = vec![0; len];
+        let mut prepared = Prepared::new(Message::Binary(&zeros));
+        prepared.deflate(TAKEOVER, &mut pool).unwrap();
+        let frame = prepared.deflated_frame(TAKEOVER);
+        assert_eq!(frame.is_some(), is_compressed, "{len}");
+    }
+    // Zeros behind noise, as many as make up for what the noise has cost.
+    let message = |zeros| [noise(200), vec![0; zeros]].concat();
+    let saved = |zeros| message(zeros).len() as isize - deflated(&message(zeros)).len() as isize;
+    let even = (0..).find(|&zeros| saved(zeros) == 0).unwrap();
+    for (zeros, is_compressed) in [(even, false), (even + 1, true)] {
+        let message = message(zeros);
+        let mut prepared = Prepared::new(Message::Binary(&message));
+        prepared.deflate(TAKEOVER, &mut pool).unwrap();
+        let frame = prepared.deflated_frame(TAKEOVER);
+        assert_eq!(frame.is_some(), is_compressed, "{zeros}");
+    }
+}
+
+#[test]
 fn compressed_bit_is_for_first_frames_of_who_agreed() {
     //= RFC7692-6.1-4, RFC7692-6-4, RFC7692-6.2-2
     let receive = |agreed: bool, wire: &[u8]| {
