@@ -5,7 +5,7 @@
 
 use allocation_counter::measure;
 use ws_proto::{
-    Assembler, Budget, Chunk, ClientMasking, CloseCode, CompressedChunk, DeflateConfig,
+    Assembler, Budget, Chunk, ClientMasking, CloseCode, CompressedChunk, Connection, DeflateConfig,
     DeflatePool, DeflateWindow, Deflater, Event, Inbound, InflateConfig, InflatePool, Inflater,
     Limits, Message, MessageKind, OutFrame, Prepared, ProtocolError, Receiver, SendError, Sender,
     ServerMasking,
@@ -748,6 +748,14 @@ fn compressed_bit_is_for_first_frames_of_who_agreed() {
     assert_eq!(receive(true, b"\xc8\x00"), reserved(4));
     assert_eq!(receive(true, b"\xe1\x01\x00"), reserved(6));
     assert_eq!(receive(true, b"\xa1\x01\x00"), reserved(2));
+    // A connection hands what it was told to its receiver.
+    for agreed in [true, false] {
+        let client = ClientMasking::new();
+        let mut connection = Connection::new(client, Limits::default()).accept_compressed(agreed);
+        let (rx, ..) = connection.parts();
+        let received = rx.receive(&mut &mut b"\xc1\x01\x00".to_owned()[..]).is_ok();
+        assert_eq!(received, agreed);
+    }
 }
 
 #[test]
