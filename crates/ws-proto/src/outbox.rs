@@ -202,6 +202,11 @@ mod tests {
         assert!(outbox.is_empty());
         pong(&mut outbox, b"e");
         assert_eq!(outbox.as_slice(), b"\x8a\x01e");
+        // One that is kept stays, and the next is as any other.
+        outbox.keep_pong();
+        pong(&mut outbox, b"f");
+        pong(&mut outbox, b"g");
+        assert_eq!(outbox.as_slice(), b"\x8a\x01e\x8a\x01g");
     }
 
     fn sender() -> Sender<ServerMasking> {

@@ -371,6 +371,9 @@ fn reasons_of_errors_fit_into_a_close() {
         ProtocolError::FrameTooBig { len: 2, limit: 1 },
         ProtocolError::MessageTooBig { len: 2, limit: 1 },
         ProtocolError::TooManyFragments { limit: 1 },
+        ProtocolError::DeflateData,
+        ProtocolError::ExpansionTooBig { limit: 1 },
+        ProtocolError::InflateBudget { limit: 1 },
     ];
     for error in errors {
         let mut connection = strict();
@@ -383,4 +386,7 @@ fn reasons_of_errors_fit_into_a_close() {
         // And it is told in words.
         assert!(error.to_string().len() > 10);
     }
+    // Who is lost is not told.
+    let lost = ProtocolError::ConnectionLost;
+    assert_eq!((lost.kind(), lost.close_code()), ("connection_lost", None));
 }

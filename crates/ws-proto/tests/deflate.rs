@@ -5,7 +5,7 @@
 
 use allocation_counter::measure;
 use ws_proto::{
-    Assembler, Budget, Chunk, ClientMasking, CloseCode, CompressedChunk, DeflateConfig,
+    Assembler, Budget, Chunk, ClientMasking, CloseCode, CompressedChunk, Connection, DeflateConfig,
     DeflatePool, DeflateWindow, Deflater, Event, Inbound, InflateConfig, InflatePool, Inflater,
     Limits, Message, MessageKind, OutFrame, Prepared, ProtocolError, Receiver, SendError, Sender,
     ServerMasking,
@@ -172,6 +172,15 @@ fn block_of_the_last_kind_ends_neither_message_nor_window() {
         let inflated = peer.inflate(MessageKind::Text, [start, end]);
         assert_eq!(inflated.as_deref(), Ok(&b"HelloHelloHello"[..]));
     }
+    // Fragments without a byte change nothing at its end.
+    let last_kind = &two[..7];
+    let inflated = peer.inflate(MessageKind::Text, [last_kind, b"", b""]);
+    assert_eq!(inflated.as_deref(), Ok(&b"Hello"[..]));
+    // A block that follows it is not over where the bytes are.
+    for end in [15, 16] {
+        let cut_off = peer.text(&two[7..end]);
+        assert_eq!(cut_off, Err(ProtocolError::DeflateData), "{end}");
+    }
 }
 
 #[test]
@@ -332,9 +341,32 @@ fn expansion_is_refused_above_its_ratio() {
     let refused = ProtocolError::ExpansionTooBig { limit: 100 };
     assert_eq!(peer.binary(&dense), Err(refused));
     assert_eq!(refused.close_code(), Some(CloseCode::MESSAGE_TOO_BIG));
-    // What is short passes however dense it is, and what is sparse passes.
-    assert!(peer.binary(&deflated(&[0; 60_000])).is_ok());
+    // What fits into one chunk passes however dense it is, and what is sparse passes.
+    assert!(peer.binary(&deflated(&[0; 67_584])).is_ok());
+    assert_eq!(peer.binary(&deflated(&[0; 67_585])), Err(refused));
     assert!(peer.binary(&deflated(&noise(1_000_000))).is_ok());
+    // It is judged as the message grows: what begins sparse may become dense.
+    let becomes_dense = [noise(1000), vec![0; 1_000_000]].concat();
+    assert_eq!(peer.binary(&deflated(&becomes_dense)), Err(refused));
+}
+
+#[test]
+fn expansion_at_its_ratio_passes() {
+    let mut config = InflateConfig::default();
+    config.max_ratio = 1;
+    // Two blocks of bytes as they are, with ten bytes around them, and zeros
+    // that save just as many.
+    let stored = [&[0, 0x50, 0xc3, 0xaf, 0x3c][..], &noise(50_000)].concat();
+    let saved = |zeros: usize| zeros as isize - deflated(&vec![0; zeros]).len() as isize;
+    let zeros = (1..).find(|&zeros| saved(zeros) == 10).unwrap();
+    for (zeros, passes) in [(zeros, true), (zeros + 1, false)] {
+        let payload = [&stored[..], &stored, &deflated(&vec![0; zeros])].concat();
+        let mut peer = Peer {
+            pool: InflatePool::new(config.clone()),
+            ..Peer::new(TAKEOVER)
+        };
+        assert_eq!(peer.binary(&payload).is_ok(), passes);
+    }
 }
 
 #[test]
@@ -452,6 +484,74 @@ fn window_is_taken_over_or_not() {
 }
 
 #[test]
+fn each_size_of_window_has_a_compressor_of_its_own() {
+    //= RFC7692-7.2.1-10, RFC7692-7.2.1-11
+    let message = noise(1000).repeat(2);
+    let len = |bits, pool: &mut DeflatePool| {
+        let mut deflater = Deflater::new(DeflateWindow::new(true, bits));
+        deflater.deflate(&message, true, pool).unwrap().len()
+    };
+    // The smaller window does not reach as far back as the repetition.
+    let small = len(9, &mut pool(6, 0, 4));
+    let large = len(15, &mut pool(6, 0, 4));
+    assert!(small > 2000 && large < 1100, "{small} {large}");
+    for max_live in [1, 4] {
+        let mut shared = pool(6, 0, max_live);
+        for (bits, expected) in [(15, large), (9, small), (9, small), (15, large)] {
+            assert_eq!(len(bits, &mut shared), expected, "{bits} {max_live}");
+        }
+    }
+}
+
+#[test]
+fn windows_are_remembered_side_by_side_while_there_is_room() {
+    let message = noise(1000);
+    let mut pool = pool(6, 0, 3);
+    let mut connections = [(); 3].map(|()| Deflater::new(TAKEOVER));
+    let mut say = |n: usize, pool: &mut DeflatePool| {
+        let connection: &mut Deflater = &mut connections[n];
+        connection.deflate(&message, true, pool).unwrap().len()
+    };
+    for round in 0..5 {
+        for n in 0..3 {
+            let remembers = say(n, &mut pool) < 100;
+            assert_eq!(remembers, round >= 2, "{n} in round {round}");
+        }
+    }
+    // Who comes when it is full takes over what was used longest ago, and makes nothing.
+    let mut another = Deflater::new(TAKEOVER);
+    let info = measure(|| {
+        let fresh = another.deflate(&message, true, &mut pool).unwrap().len();
+        assert!(fresh > 1000);
+    });
+    assert!(info.bytes_max < 10_000, "{}", info.bytes_max);
+    for (n, remembers) in [(1, true), (2, true), (0, false)] {
+        assert_eq!(say(n, &mut pool) < 100, remembers, "{n}");
+    }
+}
+
+#[test]
+fn connection_finds_nobody_elses_window_in_another_pool() {
+    //= RFC7692-7.2.1-7, RFC7692-7.2.1-9
+    let mut connections = [1, 2].map(|n| {
+        let mut pool = DeflatePool::default();
+        let mut deflater = Deflater::new(TAKEOVER);
+        let mut peer = Peer::new(TAKEOVER);
+        let message = [&[n][..], &noise(1000)].concat();
+        for _ in 0..3 {
+            let payload = deflater.deflate(&message, true, &mut pool).unwrap();
+            assert_eq!(peer.binary(payload).as_deref(), Ok(&message[..]));
+        }
+        (deflater, peer, pool, message)
+    });
+    let [first, second] = &mut connections;
+    let (deflater, peer, _, message) = first;
+    let payload = deflater.deflate(message, true, &mut second.2).unwrap();
+    assert!(payload.len() > 1000);
+    assert_eq!(peer.binary(payload).as_deref(), Ok(&message[..]));
+}
+
+#[test]
 fn sweep_drops_who_was_idle() {
     let mut pool = DeflatePool::default();
     let mut deflater = Deflater::new(TAKEOVER);
@@ -549,8 +649,9 @@ fn refused_message_is_not_compressed() {
     let inflated = peer.inflate(kind, pieces);
     assert_eq!(inflated.as_deref(), Ok(&b"so it goesso it goes"[..]));
     let _ = tx.fragment(text, false).unwrap();
-    let refused = deflater.fragment(&mut tx, text, true, &mut pool).err();
+    let refused = deflater.fragment(&mut tx, text, false, &mut pool).err();
     assert_eq!(refused, Some(SendError::CompressionChanged));
+    assert!(deflater.is_idle());
     let _ = tx.close(None).unwrap();
     let refused = deflater.message(&mut tx, text, &mut pool).err();
     assert_eq!(refused, Some(SendError::Closing));
@@ -598,6 +699,29 @@ fn prepared_message_is_compressed_once_for_each_size_of_window() {
 }
 
 #[test]
+fn prepared_message_is_compressed_from_min_len_on_if_that_makes_it_shorter() {
+    let mut pool = pool(6, 100, 1);
+    for (len, is_compressed) in [(99, false), (100, true)] {
+        let zeros = vec![0; len];
+        let mut prepared = Prepared::new(Message::Binary(&zeros));
+        prepared.deflate(TAKEOVER, &mut pool).unwrap();
+        let frame = prepared.deflated_frame(TAKEOVER);
+        assert_eq!(frame.is_some(), is_compressed, "{len}");
+    }
+    // Zeros behind noise, as many as make up for what the noise has cost.
+    let message = |zeros| [noise(200), vec![0; zeros]].concat();
+    let saved = |zeros| message(zeros).len() as isize - deflated(&message(zeros)).len() as isize;
+    let even = (0..).find(|&zeros| saved(zeros) == 0).unwrap();
+    for (zeros, is_compressed) in [(even, false), (even + 1, true)] {
+        let message = message(zeros);
+        let mut prepared = Prepared::new(Message::Binary(&message));
+        prepared.deflate(TAKEOVER, &mut pool).unwrap();
+        let frame = prepared.deflated_frame(TAKEOVER);
+        assert_eq!(frame.is_some(), is_compressed, "{zeros}");
+    }
+}
+
+#[test]
 fn compressed_bit_is_for_first_frames_of_who_agreed() {
     //= RFC7692-6.1-4, RFC7692-6-4, RFC7692-6.2-2
     let receive = |agreed: bool, wire: &[u8]| {
@@ -624,6 +748,14 @@ fn compressed_bit_is_for_first_frames_of_who_agreed() {
     assert_eq!(receive(true, b"\xc8\x00"), reserved(4));
     assert_eq!(receive(true, b"\xe1\x01\x00"), reserved(6));
     assert_eq!(receive(true, b"\xa1\x01\x00"), reserved(2));
+    // A connection hands what it was told to its receiver.
+    for agreed in [true, false] {
+        let client = ClientMasking::new();
+        let mut connection = Connection::new(client, Limits::default()).accept_compressed(agreed);
+        let (rx, ..) = connection.parts();
+        let received = rx.receive(&mut &mut b"\xc1\x01\x00".to_owned()[..]).is_ok();
+        assert_eq!(received, agreed);
+    }
 }
 
 #[test]

@@ -257,12 +257,15 @@ fn outbox_that_drains_slowly_does_not_grow() {
 
 #[test]
 fn connection_that_waits_owns_no_memory() {
-    let mut connection = accepting(Limits::default());
-    let info = measure(|| {
-        let wire = b"\x81\x05Hello\x89\x02hi\x81\x85\x01\x02";
-        assert_eq!(receive_pieces(&mut connection, wire, 4096), Ok(2));
-    });
-    assert_eq!(info.bytes_current, 0);
+    // Between frames, in a header, and between a Ping's header and its payload.
+    for waits_for in [&b""[..], b"\x81\x85\x01\x02", b"\x89\x02"] {
+        let wire = [b"\x81\x05Hello\x89\x02hi", waits_for].concat();
+        let mut connection = accepting(Limits::default());
+        let info = measure(|| {
+            assert_eq!(receive_pieces(&mut connection, &wire, 4096), Ok(2));
+        });
+        assert_eq!(info.bytes_current, 0, "{waits_for:x?}");
+    }
 }
 
 #[test]
