@@ -742,7 +742,7 @@ fn handshakes_that_come_in_part_are_dropped_when_memory_is_short() {
     let mut peers: Vec<_> = (0..20)
         .map(|_| {
             let (wire, end) = memory::pair(1 << 16);
-            let end = Tls::server(counted(end, &Rc::default()), &server).unwrap();
+            let end = Tls::server(Counted::new(end, &Rc::default()), &server).unwrap();
             (wire, inner.admit(end).unwrap())
         })
         .collect();
@@ -768,7 +768,7 @@ fn handshakes_that_come_in_part_are_dropped_when_memory_is_short() {
     }
     assert_eq!(inner.lend().connections(), 0);
     let (_wire, end) = memory::pair(1 << 16);
-    let end = Tls::server(counted(end, &Rc::default()), &server).unwrap();
+    let end = Tls::server(Counted::new(end, &Rc::default()), &server).unwrap();
     inner.admit(end).unwrap();
 }
 
@@ -809,7 +809,7 @@ fn records_that_come_in_part_are_dropped_when_memory_is_short() {
     }
     assert_eq!(inner.lend().connections(), left);
     let (_wire, end) = memory::pair(1 << 16);
-    let end = Tls::server(counted(end, &Rc::default()), &tls.1).unwrap();
+    let end = Tls::server(Counted::new(end, &Rc::default()), &tls.1).unwrap();
     inner.admit(end).unwrap();
 }
 
