@@ -4,93 +4,36 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     path::PathBuf,
-    process::{Child, Command, Output, Stdio},
+    process::Command,
 };
 
 use ws_proto::{Header, MAX_HEADER_LEN, OpCode};
 
-const ECHO: &str = env!("CARGO_BIN_EXE_echo");
-const CLIENT: &str = env!("CARGO_BIN_EXE_client");
+mod common;
 
-const ADAPTERS: [&str; 2] = ["mio", "smol"];
-
-/// A server in a process of its own, killed when the test is over.
-struct Echo {
-    child: Child,
-    address: String,
-}
+use common::{ADAPTERS, CLIENT, ECHO, Server, client, exchange};
 
 const PROXY: &str = env!("CARGO_BIN_EXE_proxy");
 
-impl Echo {
-    fn start(arguments: &[&str]) -> Self {
-        Self::start_program(ECHO, arguments)
-    }
-
-    fn start_program(program: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(program)
-            .args(["--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let stdout = child.stdout.as_mut().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        let address = line.trim_end().strip_prefix("listening on ws://").unwrap();
-        let address = address.to_owned();
-        Self { child, address }
-    }
-
-    fn url(&self) -> String {
-        format!("ws://{}/", self.address)
-    }
-
-    /// Sends a request and returns the whole response.
-    fn request(&self, request: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut response = String::new();
-        stream.read_to_string(&mut response).unwrap();
-        response
-    }
-
-    /// Opens a WebSocket and returns the transport.
-    fn open(&self) -> TcpStream {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let request = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
-            Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
-        assert!(head.starts_with(b"HTTP/1.1 101 "));
-        stream
-    }
+fn echo(arguments: &[&str]) -> Server {
+    Server::start(ECHO, arguments)
 }
 
-impl Drop for Echo {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// Opens a WebSocket and returns the transport.
+fn open(server: &Server) -> TcpStream {
+    let mut stream = server.connect();
+    let request = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
     }
-}
-
-fn client(arguments: &[&str], stdin: &[u8]) -> Output {
-    let mut child = Command::new(CLIENT)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // One that gives up at once does not read it.
-    let _ = child.stdin.take().unwrap().write_all(stdin);
-    child.wait_with_output().unwrap()
+    assert!(head.starts_with(b"HTTP/1.1 101 "));
+    stream
 }
 
 /// Runs an example that needs no help; returns what it printed.
@@ -151,12 +94,12 @@ fn embedding_examples_get_their_echo() {
 
 #[test]
 fn messages_come_back_through_a_proxy_until_its_server_is_gone() {
-    let echo = Echo::start(&[]);
+    let echo = echo(&[]);
     let url = echo.url();
     for flag in [&[][..], &["--set-mask-to-zero"]] {
         let arguments = [flag, &[&url]].concat();
-        let proxy = Echo::start_program(PROXY, &arguments);
-        let mut stream = proxy.open();
+        let proxy = Server::start(PROXY, &arguments);
+        let mut stream = open(&proxy);
         for _ in 0..2 {
             stream.write_all(b"\x81\x82\0\0\0\0Hi").unwrap();
             let mut echo = [0; 4];
@@ -168,9 +111,9 @@ fn messages_come_back_through_a_proxy_until_its_server_is_gone() {
         stream.read_to_end(&mut rest).unwrap();
         assert_eq!(rest, b"\x88\x02\x03\xe8");
     }
-    let proxy = Echo::start_program(PROXY, &[&url]);
+    let proxy = Server::start(PROXY, [&url]);
     drop(echo);
-    let mut stream = proxy.open();
+    let mut stream = open(&proxy);
     let mut close = [0; 4];
     stream.read_exact(&mut close).unwrap();
     assert_eq!(close, [0x88, 2, 0x03, 0xf6]);
@@ -217,8 +160,8 @@ fn every_example_has_help_and_refuses_what_it_does_not_know() {
 #[test]
 fn typed_lines_come_back() {
     for adapter in ADAPTERS {
-        let echo = Echo::start(&["--adapter", adapter]);
-        let output = client(&[&echo.url()], "one\nzwei, 世界\n".as_bytes());
+        let echo = echo(&["--adapter", adapter]);
+        let output = client([&echo.url()], "one\nzwei, 世界\n".as_bytes());
         let (out, err) = (output.stdout, String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{adapter}: {err}");
         assert_eq!(String::from_utf8(out).unwrap(), "one\nzwei, 世界\n");
@@ -235,7 +178,7 @@ fn files_come_back_byte_for_byte() {
     let text = File::new("text", "Grüße\n".as_bytes());
     let nothing = File::new("nothing", b"");
     for adapter in ADAPTERS {
-        let echo = Echo::start(&["--adapter", adapter]);
+        let echo = echo(&["--adapter", adapter]);
         for arguments in [
             &["--send", binary.path()][..],
             &["--set-mask-to-zero", "--send", binary.path()],
@@ -272,8 +215,8 @@ fn compressed_messages_come_back_whatever_is_agreed() {
                 "--deflate=client_no_context_takeover,server_max_window_bits=8",
             ),
         ] {
-            let echo = Echo::start(&["--adapter", adapter, demanded]);
-            let output = client(&[asked, "--send", file.path(), "--text", &echo.url()], b"");
+            let echo = echo(&["--adapter", adapter, demanded]);
+            let output = client([asked, "--send", file.path(), "--text", &echo.url()], b"");
             let complaints = String::from_utf8_lossy(&output.stderr);
             assert!(
                 output.status.success(),
@@ -284,7 +227,7 @@ fn compressed_messages_come_back_whatever_is_agreed() {
                 "{adapter} {demanded} {asked}"
             );
             let lines = format!("{}\n", "again and ".repeat(30)).repeat(10);
-            let output = client(&[asked, &echo.url()], lines.as_bytes());
+            let output = client([asked, &echo.url()], lines.as_bytes());
             assert!(
                 output.stdout == lines.as_bytes(),
                 "{adapter} {demanded} {asked}"
@@ -299,8 +242,8 @@ fn compressed_messages_come_back_whatever_is_agreed() {
 fn message_over_the_limit_is_refused_with_1009() {
     let file = File::new("long", &[0; 101]);
     for adapter in ADAPTERS {
-        let echo = Echo::start(&["--adapter", adapter, "--max-message", "100"]);
-        let output = client(&["--send", file.path(), &echo.url()], b"");
+        let echo = echo(&["--adapter", adapter, "--max-message", "100"]);
+        let output = client(["--send", file.path(), &echo.url()], b"");
         assert_eq!(output.status.code(), Some(1));
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert!(complaint.contains("1009"), "{adapter}: {complaint}");
@@ -310,7 +253,7 @@ fn message_over_the_limit_is_refused_with_1009() {
 #[test]
 fn browser_gets_a_page_and_others_get_the_status_that_fits() {
     for adapter in ADAPTERS {
-        let echo = Echo::start(&["--adapter", adapter]);
+        let echo = echo(&["--adapter", adapter]);
         for (request, status, holds) in [
             ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "200", "</html>"),
             ("GET /favicon.ico HTTP/1.1\r\nHost: a\r\n\r\n", "404", ""),
@@ -318,7 +261,7 @@ fn browser_gets_a_page_and_others_get_the_status_that_fits() {
             ("GET / HTTP/1.1\r\n\r\n", "400", ""),
             ("nonsense\r\n\r\n", "400", ""),
         ] {
-            let response = echo.request(request);
+            let response = exchange(echo.connect(), request);
             let expected = format!("HTTP/1.1 {status} ");
             assert!(response.starts_with(&expected), "{adapter}: {response}");
             assert!(response.contains(holds), "{adapter}: {response}");
@@ -341,8 +284,8 @@ fn unmasked_frame_comes_back_only_where_the_flag_is_set() {
             (&["--accept-unmasked-frame-in", "127.0.0.0/8"], true),
             (&["--accept-unmasked-frame-in", "10.0.0.0/8"], false),
         ] {
-            let echo = Echo::start(&[&["--adapter", adapter], flags].concat());
-            let mut stream = echo.open();
+            let echo = echo(&[&["--adapter", adapter], flags].concat());
+            let mut stream = open(&echo);
             stream.write_all(&frame).unwrap();
             let mut reply = [0; 4];
             stream.read_exact(&mut reply).unwrap();
@@ -358,8 +301,8 @@ fn unmasked_frame_comes_back_only_where_the_flag_is_set() {
 
 #[test]
 fn broadcast_goes_to_the_connections_of_all_threads_and_its_sender() {
-    let echo = Echo::start(&["--mode", "broadcast", "--threads", "2"]);
-    let mut streams = [(); 5].map(|()| echo.open());
+    let echo = echo(&["--mode", "broadcast", "--threads", "2"]);
+    let mut streams = [(); 5].map(|()| open(&echo));
     streams[2].write_all(b"\x81\x82\x00\x00\x00\x00hi").unwrap();
     for stream in &mut streams {
         let mut message = [0; 4];
@@ -388,7 +331,7 @@ fn refusal_shows_status_and_body_and_redirect_its_location() {
             while !lines.next().unwrap().unwrap().is_empty() {}
             (&stream).write_all(response.as_bytes()).unwrap();
         });
-        let output = client(&[&url], b"");
+        let output = client([&url], b"");
         server.join().unwrap();
         assert_eq!(output.status.code(), Some(1));
         let complaint = String::from_utf8_lossy(&output.stderr);
@@ -403,8 +346,8 @@ fn refusal_shows_status_and_body_and_redirect_its_location() {
 fn sigterm_closes_connections_with_1001_and_exits_with_0() {
     for adapter in ADAPTERS {
         for signal in ["TERM", "INT"] {
-            let mut echo = Echo::start(&["--adapter", adapter]);
-            let mut stream = echo.open();
+            let mut echo = echo(&["--adapter", adapter]);
+            let mut stream = open(&echo);
             let pid = echo.child.id().to_string();
             let kill = Command::new("kill").args(["-s", signal, &pid]).status();
             assert!(kill.unwrap().success());

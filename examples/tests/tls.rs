@@ -1,10 +1,10 @@
 //! The examples over TLS, run as a user runs them.
 
 use std::{
-    io::{BufRead as _, BufReader, Read, Write},
+    io::{Read, Write},
     net::{TcpListener, TcpStream},
     path::PathBuf,
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output},
     thread,
 };
 
@@ -13,9 +13,9 @@ use rcgen::{
     KeyPair, date_time_ymd,
 };
 
-const ECHO: &str = env!("CARGO_BIN_EXE_echo");
-const CLIENT: &str = env!("CARGO_BIN_EXE_client");
-const ADAPTERS: [&str; 2] = ["mio", "smol"];
+mod common;
+
+use common::{ADAPTERS, ECHO, Server};
 
 /// A folder of certificates, gone when the test is over.
 struct Certificates {
@@ -103,63 +103,24 @@ fn strings(arguments: &[&str]) -> Vec<String> {
     arguments.iter().map(ToString::to_string).collect()
 }
 
-/// A server in a process of its own, killed when the test is over.
-struct Echo {
-    child: Child,
-    /// What it says behind `listening on`.
-    address: String,
+fn echo(adapter: &str, arguments: &[String]) -> Server {
+    listen("127.0.0.1:0", adapter, arguments)
 }
 
-impl Echo {
-    fn start(adapter: &str, arguments: &[String]) -> Self {
-        Self::listen("127.0.0.1:0", adapter, arguments)
-    }
-
-    fn listen(address: &str, adapter: &str, arguments: &[String]) -> Self {
-        let mut child = Command::new(ECHO)
-            .args(["--listen", address, "--adapter", adapter])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let stdout = child.stdout.as_mut().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        let address = line.trim_end().strip_prefix("listening on ").unwrap();
-        let address = address.to_owned();
-        Self { child, address }
-    }
-
-    fn port(&self) -> u16 {
-        self.address.rsplit(':').next().unwrap().parse().unwrap()
-    }
-
-    /// The server by its name, which is what its certificate is for.
-    fn url(&self) -> String {
-        assert!(self.address.starts_with("wss://"), "{}", self.address);
-        format!("wss://localhost:{}/", self.port())
-    }
+fn listen(address: &str, adapter: &str, arguments: &[String]) -> Server {
+    let arguments = [&strings(&["--adapter", adapter])[..], arguments].concat();
+    Server::listen(address, ECHO, arguments)
 }
 
-impl Drop for Echo {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The server by its name, which is what its certificate is for.
+fn url_of(server: &Server) -> String {
+    assert!(server.address.starts_with("wss://"), "{}", server.address);
+    format!("wss://localhost:{}/", server.port())
 }
 
 fn client(arguments: &[String], url: &str) -> Output {
-    let mut child = Command::new(CLIENT)
-        .args(arguments)
-        .arg(url)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // One that gives up at once does not read it.
-    let _ = child.stdin.take().unwrap().write_all(b"one\ntwo\n");
-    child.wait_with_output().unwrap()
+    let arguments = [arguments, &strings(&[url])].concat();
+    common::client(arguments, b"one\ntwo\n")
 }
 
 fn is_served(arguments: &[String], url: &str) {
@@ -181,10 +142,10 @@ fn is_refused(arguments: &[String], url: &str, cause: &str) {
 fn messages_come_back_over_tls() {
     let certificates = Certificates::make("echo");
     for adapter in ADAPTERS {
-        let echo = Echo::start(adapter, &certificates.server("server"));
-        is_served(&certificates.trust(), &echo.url());
+        let echo = echo(adapter, &certificates.server("server"));
+        is_served(&certificates.trust(), &url_of(&echo));
         let flags = [certificates.trust(), strings(&["--deflate"])].concat();
-        is_served(&flags, &echo.url());
+        is_served(&flags, &url_of(&echo));
     }
 }
 
@@ -195,13 +156,13 @@ fn only_certified_clients_are_served_where_that_is_asked_for() {
     for adapter in ADAPTERS {
         let demand = strings(&["--client-ca", &certificates.path("ca")]);
         let arguments = [certificates.server("server"), demand].concat();
-        let echo = Echo::start(adapter, &arguments);
+        let echo = echo(adapter, &arguments);
         let known = [certificates.trust(), certificates.identity()].concat();
-        is_served(&known, &echo.url());
-        is_refused(&certificates.trust(), &echo.url(), "certificate");
+        is_served(&known, &url_of(&echo));
+        is_refused(&certificates.trust(), &url_of(&echo), "certificate");
         let other = [certificates.trust(), stranger.identity()].concat();
-        is_refused(&other, &echo.url(), "alert");
-        is_served(&known, &echo.url());
+        is_refused(&other, &url_of(&echo), "alert");
+        is_served(&known, &url_of(&echo));
     }
 }
 
@@ -226,13 +187,13 @@ fn servers_that_are_not_to_be_trusted_are_refused_by_their_cause() {
             ("itself", "unknown issuer"),
             ("another", "unknown issuer"),
         ] {
-            let echo = Echo::start(adapter, &certificates.server(name));
-            is_refused(&certificates.trust(), &echo.url(), cause);
+            let echo = echo(adapter, &certificates.server(name));
+            is_refused(&certificates.trust(), &url_of(&echo), cause);
         }
         // One that is in order is refused by who trusts others.
-        let echo = Echo::start(adapter, &certificates.server("server"));
+        let echo = echo(adapter, &certificates.server("server"));
         let stranger = Certificates::make("others");
-        is_refused(&stranger.trust(), &echo.url(), "unknown issuer");
+        is_refused(&stranger.trust(), &url_of(&echo), "unknown issuer");
     }
 }
 
@@ -240,14 +201,14 @@ fn servers_that_are_not_to_be_trusted_are_refused_by_their_cause() {
 fn tls_and_plain_text_do_not_mix() {
     let certificates = Certificates::make("mixed");
     for adapter in ADAPTERS {
-        let secure = Echo::start(adapter, &certificates.server("server"));
+        let secure = echo(adapter, &certificates.server("server"));
         let output = client(&[], &format!("ws://localhost:{}/", secure.port()));
         assert_eq!(output.status.code(), Some(1));
-        let plain = Echo::start(adapter, &[]);
+        let plain = echo(adapter, &[]);
         let url = format!("wss://localhost:{}/", plain.port());
         is_refused(&certificates.trust(), &url, "not TLS");
         // Neither is the worse for it.
-        is_served(&certificates.trust(), &secure.url());
+        is_served(&certificates.trust(), &url_of(&secure));
         is_served(&[], &format!("ws://localhost:{}/", plain.port()));
     }
 }
@@ -288,7 +249,7 @@ fn recommended_set_up_has_both_flags_and_no_strangers() {
 #[test]
 fn client_goes_through_a_proxy_that_reads_nothing() {
     let certificates = Certificates::make("proxy");
-    let echo = Echo::start("mio", &certificates.server("server"));
+    let echo = echo("mio", &certificates.server("server"));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = format!("http://{}", listener.local_addr().unwrap());
     let port = echo.port();
@@ -305,7 +266,7 @@ fn client_goes_through_a_proxy_that_reads_nothing() {
         head
     });
     let flags = [certificates.trust(), strings(&["--proxy", &proxy])].concat();
-    is_served(&flags, &echo.url());
+    is_served(&flags, &url_of(&echo));
     let head = serving.join().unwrap();
     assert!(head.starts_with(&format!("CONNECT localhost:{port} HTTP/1.1\r\n")));
 }
@@ -334,7 +295,7 @@ fn unix_socket_is_served_with_and_without_tls() {
                 false => Vec::new(),
             };
             let address = format!("unix:{}", path.display());
-            let echo = Echo::listen(&address, adapter, &arguments);
+            let echo = listen(&address, adapter, &arguments);
             assert_eq!(echo.address, address);
             let mut stream = UnixStream::connect(&path).unwrap();
             if is_secure {

@@ -52,7 +52,7 @@ impl ClientTls {
         Self::builder().ca(pem).build()
     }
 
-    /// Says more than the others do.
+    /// Starts a configuration that says more: both kinds of roots, a certificate of its own, another provider.
     pub fn builder<'a>() -> ClientTlsBuilder<'a> {
         ClientTlsBuilder::default()
     }

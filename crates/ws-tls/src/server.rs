@@ -41,7 +41,8 @@ impl ServerTls {
         Self::builder().identity(cert_chain, key).build()
     }
 
-    /// Says more than [`from_pem`](Self::from_pem) does.
+    /// Starts a configuration that says more than [`from_pem`](Self::from_pem) does: certificates of clients, another
+    /// provider.
     pub fn builder<'a>() -> ServerTlsBuilder<'a> {
         ServerTlsBuilder::default()
     }

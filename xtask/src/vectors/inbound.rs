@@ -444,11 +444,7 @@ impl Event {
 impl ExpectedError {
     fn parse(error: Object<'_>) -> Result<Self, Failure> {
         Ok(Self {
-            kinds: error
-                .texts("kinds")?
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
+            kinds: error.strings("kinds")?,
             codes: error
                 .list("codes")?
                 .iter()

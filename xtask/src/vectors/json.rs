@@ -57,6 +57,26 @@ impl<'j> Object<'j> {
             .collect()
     }
 
+    /// A list of strings, empty where the field is absent.
+    pub(super) fn strings(self, field: &str) -> Result<Vec<String>, Failure> {
+        Ok(self.texts(field)?.into_iter().map(str::to_owned).collect())
+    }
+
+    /// The names and values of an object of strings.
+    pub(super) fn pairs(self, field: &str) -> Result<Vec<(String, String)>, Failure> {
+        let object = self.object(field)?.value.as_object();
+        object
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| {
+                let value = value
+                    .as_str()
+                    .ok_or_else(|| self.wrong(field, "an object of strings"))?;
+                Ok((name.clone(), value.to_owned()))
+            })
+            .collect()
+    }
+
     pub(super) fn text(self, field: &str) -> Result<&'j str, Failure> {
         self.get(field)
             .and_then(Value::as_str)

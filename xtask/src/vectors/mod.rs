@@ -202,11 +202,7 @@ impl Suite {
             self.cases.push(Case {
                 class: class.to_owned(),
                 name: name.to_owned(),
-                requirements: vector
-                    .texts("req")?
-                    .into_iter()
-                    .map(str::to_owned)
-                    .collect(),
+                requirements: vector.strings("req")?,
                 is_strict: vector.get("strict").is_none_or(|strict| *strict != false),
                 test,
             });

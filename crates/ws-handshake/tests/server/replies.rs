@@ -1,0 +1,127 @@
+//! Replies other than a 101, and the application's own headers.
+
+use ws_handshake::{HandshakeError, HeadLimits, Request, Response};
+
+use super::{REPLY, REQUEST, any, with};
+
+#[test]
+fn a_resource_that_does_not_exist_gets_404_and_no_101() {
+    //= RFC6455-4.2.2-9
+    //= RFC6455-4.2.2-4
+    //= RFC6455-7.2.2-1
+    let mut out = Vec::new();
+    Response::new(404).write_to(&mut out);
+    assert_eq!(
+        out,
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    let mut out = Vec::new();
+    Response::new(302)
+        .header("Location", "wss://other.example/")
+        .expect("fine")
+        .write_to(&mut out);
+    assert_eq!(
+        out,
+        b"HTTP/1.1 302 Found\r\nLocation: wss://other.example/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+}
+
+#[test]
+fn a_401_comes_with_its_challenge() {
+    //= RFC9110-11.6.1-1
+    //= RFC6455-4.2.2-3
+    let mut out = Vec::new();
+    Response::unauthorized("Basic realm=\"chat\"")
+        .expect("fine")
+        .body("no")
+        .write_to(&mut out);
+    assert_eq!(
+        out,
+        b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"chat\"\r\nContent-Length: 2\r\n\
+        Connection: close\r\n\r\nno"
+    );
+}
+
+#[test]
+fn a_server_sees_what_authenticates_a_client() {
+    //= RFC6455-10.5-1
+    let head = with("Cookie: a=b\r\nAuthorization: Bearer t");
+    let request = Request::parse(head.as_bytes(), &HeadLimits::default()).expect("sound");
+    assert_eq!(request.header("authorization"), Some(&b"Bearer t"[..]));
+    assert_eq!(request.header("COOKIE"), Some(&b"a=b"[..]));
+    assert_eq!(request.header("X"), None);
+}
+
+#[test]
+fn a_plain_request_can_be_answered_with_a_page() {
+    let head = "GET /index.html?v=1 HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\n\r\n";
+    let request = Request::parse(head.as_bytes(), &HeadLimits::default()).expect("sound");
+    assert!(!request.is_upgrade());
+    assert_eq!(
+        (request.method(), request.path(), request.query()),
+        ("GET", "/index.html", Some("v=1"))
+    );
+    assert_eq!(request.check_http(), Ok(()));
+    assert_eq!(
+        any().negotiate(&request).err(),
+        Some(HandshakeError::NotUpgrade)
+    );
+    let mut out = Vec::new();
+    let page = Response::new(200)
+        .header("Content-Type", "text/html")
+        .expect("fine")
+        .body("<p>hi</p>");
+    page.write_to(&mut out);
+    assert_eq!(
+        out,
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 9\r\nConnection: close\r\n\r\n<p>hi</p>"
+    );
+}
+
+#[test]
+fn headers_of_a_reply_cannot_be_injected_or_overridden() {
+    let request = Request::parse(REQUEST.as_bytes(), &HeadLimits::default()).expect("sound");
+    let acceptance = || any().negotiate(&request).expect("correct");
+    for (name, value) in [
+        ("X", "a\r\nEvil: 1"),
+        ("X", "a\nEvil: 1"),
+        ("X", "a\rb"),
+        ("X", "a\0b"),
+        ("X\r\nEvil", "1"),
+        ("X: 1\r\nEvil", "1"),
+        ("", "1"),
+        ("X ", "1"),
+        ("Upgrade", "h2c"),
+        ("connection", "close"),
+        ("sec-websocket-accept", "x"),
+        ("Sec-WebSocket-Anything", "x"),
+        ("Content-Length", "1"),
+        ("Transfer-Encoding", "chunked"),
+    ] {
+        assert_eq!(
+            acceptance().header(name, value).expect_err(name).kind(),
+            "bad_header"
+        );
+        assert_eq!(
+            Response::new(200)
+                .header(name, value)
+                .expect_err(name)
+                .kind(),
+            "bad_header"
+        );
+    }
+    let mut out = Vec::new();
+    acceptance()
+        .header("Set-Cookie", "a=b")
+        .expect("fine")
+        .header("Set-Cookie", "c=d")
+        .expect("fine")
+        .write_to(&mut out);
+    assert_eq!(
+        String::from_utf8_lossy(&out),
+        format!(
+            "{}\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\n\r\n",
+            REPLY.trim_end()
+        )
+    );
+}
