@@ -8,6 +8,7 @@ mod bench;
 mod bridge;
 mod certs;
 mod deep;
+mod faults;
 mod features;
 mod fuzz;
 mod hostile;
@@ -130,6 +131,12 @@ const COMMANDS: &[Command] = &[
         run: soak::run,
     },
     Command {
+        name: "faults",
+        summary: "kill peers and cut networks, and look how that is reported",
+        help: faults::HELP,
+        run: faults::run,
+    },
+    Command {
         name: "miri",
         summary: "run the unit tests of ws-proto in Miri",
         help: deep::MIRI_HELP,
@@ -176,6 +183,12 @@ const COMMANDS: &[Command] = &[
         summary: "measure servers under load, beside raw TCP and other libraries",
         help: bench::HELP,
         run: bench::run,
+    },
+    Command {
+        name: "overload",
+        summary: "measure what peers that misbehave cost the others",
+        help: bench::overload::HELP,
+        run: bench::overload::run,
     },
     Command {
         name: "callgrind",

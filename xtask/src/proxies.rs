@@ -40,7 +40,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
     }
     let missing = PROXIES
         .iter()
-        .find(|(_, program, _)| find(program).is_none());
+        .find(|(_, program, _)| tool::find(program).is_none());
     if let (Some((name, ..)), false) = (missing, allow_missing) {
         return Err(Failure::new(format!(
             "{name} is not installed; --allow-missing goes on without, --help says how to get it"
@@ -55,7 +55,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
     fs::create_dir_all(&dir)?;
     let mut log = Log::default();
     for (name, program, check) in PROXIES {
-        match find(program) {
+        match tool::find(program) {
             Some(program) => {
                 if let Err(failure) = check(&Bench { program, dir: &dir }, &mut log) {
                     log.note(name, Err(failure));
@@ -393,15 +393,6 @@ impl Drop for Proxy {
 fn free_port() -> Result<u16, Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.port())
-}
-
-/// Where a program is, also among those of the system's administrator.
-fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
-        .map(|dir: PathBuf| dir.join(program))
-        .find(|file| file.is_file())
 }
 
 const BEHIND_PROXY: &[&str] = &["--proxy-protocol", "127.0.0.0/8"];

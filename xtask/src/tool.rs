@@ -101,6 +101,15 @@ pub(crate) fn is_installed(program: impl AsRef<OsStr>) -> bool {
         .is_ok_and(|status| status.success())
 }
 
+/// Where a program is, also among those of the system's administrator.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
+        .map(|dir: PathBuf| dir.join(program))
+        .find(|file| file.is_file())
+}
+
 /// Runs a command to its end and asks for success.
 pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     let line = line_of(command);

@@ -26,7 +26,7 @@ pub use frames::{
 };
 pub use histogram::Histogram;
 pub use placed::Placed;
-pub use process::{Usage, resident_bytes};
+pub use process::{Usage, peak_resident_bytes, resident_bytes};
 pub use replies::{Replies, UnexpectedFrame};
 pub use rustls;
 pub use text::json;

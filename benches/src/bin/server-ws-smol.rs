@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use bench_rig::{Arguments, Deflate, Mode, finish, server_tls};
 use smol::channel::{Receiver, Sender, unbounded};
@@ -18,6 +19,7 @@ use ws_smol::{Acceptor, Config, OriginPolicy, Prepared, ServerTls, TlsAcceptor, 
 const HELP: &str = "\
 server-ws-smol [--mode echo|broadcast] [--accept-unmasked-frame]
                [--deflate LEVEL [--takeover]] [--tls-cert FILE --tls-key FILE]
+               [--handshake-timeout SECONDS]
 ";
 
 fn main() -> ExitCode {
@@ -34,8 +36,12 @@ fn run() -> Result<(), Box<dyn Error>> {
     let flag = arguments.flag("--accept-unmasked-frame");
     let deflate = Deflate::from_arguments(&mut arguments)?;
     let tls = server_tls(&mut arguments)?;
+    let handshake_timeout = arguments.value("--handshake-timeout")?;
     arguments.end()?;
-    let acceptor = acceptor(deflate).accept_unmasked_frame(flag);
+    let mut acceptor = acceptor(deflate).accept_unmasked_frame(flag);
+    if let Some(seconds) = handshake_timeout {
+        acceptor = acceptor.handshake_timeout(Duration::from_secs(seconds));
+    }
     let server = &Server {
         secure: tls.map(|tls| acceptor.clone().tls(ServerTls::from_rustls(tls))),
         acceptor,

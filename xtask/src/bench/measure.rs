@@ -28,7 +28,7 @@ pub(super) struct Pace {
 #[derive(Debug)]
 pub(super) struct Rig {
     subjects: Vec<&'static Subject>,
-    pace: Pace,
+    pub(super) pace: Pace,
     certificates: Certificates,
     is_pinned: bool,
     /// Messages a second that a server saturated at last, by the names of cell and server.
@@ -142,18 +142,31 @@ impl Rig {
         }
         generator.extend(cell.deflate().into_iter().flat_map(Deflate::arguments));
         generator.extend(self.trust(cell));
+        if subject.is_raw() {
+            generator.push("--raw".to_owned());
+        }
         Ok(generator)
     }
 
     /// What makes the generator speak TLS, if the cell is over that.
     fn trust(&self, cell: &Cell) -> Vec<String> {
         match cell.is_secure {
-            true => vec![
-                "--tls".to_owned(),
-                self.certificates.ca().display().to_string(),
-            ],
+            true => vec!["--tls".to_owned(), self.authority()],
             false => Vec::new(),
         }
+    }
+
+    /// The file of the authority that stands for servers over TLS.
+    pub(super) fn authority(&self) -> String {
+        self.certificates.ca().display().to_string()
+    }
+
+    /// What makes a server speak TLS.
+    pub(super) fn identity(&self) -> impl Iterator<Item = String> {
+        let [certificate, key] = self.certificates.pair("server");
+        [("--tls-cert", certificate), ("--tls-key", key)]
+            .into_iter()
+            .flat_map(|(name, file)| [name.to_owned(), file.display().to_string()])
     }
 
     /// Counts with `strace` in a short and in a longer run: what every run has once, such as
@@ -190,7 +203,7 @@ impl Rig {
             warm_up: 0.0,
             measured: seconds,
         };
-        let measurement = self.generate(&server, subject, pace, &self.arguments(cell, subject)?);
+        let measurement = self.generate(&server, pace, &self.arguments(cell, subject)?);
         drop(server);
         let mut summary = String::new();
         if let Some(mut stderr) = strace.stderr.take() {
@@ -244,7 +257,7 @@ impl Rig {
         arguments: &[String],
     ) -> Result<Measurement, Failure> {
         let mut server = self.start(cell, subject)?;
-        self.generate(&server, subject, self.pace, arguments)
+        self.generate(&server, self.pace, arguments)
             .map_err(|failure| match server.child.try_wait() {
                 Ok(Some(status)) => Failure::new(format!("{failure}; the server ended: {status}")),
                 _ => failure,
@@ -256,18 +269,15 @@ impl Rig {
             .server(cell)
             .ok_or_else(|| Failure::new(format!("{} is no server", subject.name)))?;
         if cell.is_secure {
-            let [certificate, key] = self.certificates.pair("server");
-            for (name, file) in [("--tls-cert", certificate), ("--tls-key", key)] {
-                line.extend([name.to_owned(), file.display().to_string()]);
-            }
+            line.extend(self.identity());
         }
         Server::start(self.command(subject.cores, &line))
     }
 
-    fn generate(
+    /// Has the generator drive a server, and tell what it saw.
+    pub(super) fn generate(
         &self,
         server: &Server,
-        subject: &Subject,
         pace: Pace,
         arguments: &[String],
     ) -> Result<Measurement, Failure> {
@@ -277,9 +287,6 @@ impl Rig {
         line.extend(["--seconds".to_owned(), pace.measured.to_string()]);
         line.extend(["--warm-up".to_owned(), pace.warm_up.to_string()]);
         line.extend_from_slice(arguments);
-        if subject.is_raw() {
-            line.push("--raw".to_owned());
-        }
         self.json_of(&mut self.command("1", &line))
     }
 
@@ -330,7 +337,7 @@ impl Rig {
     }
 
     /// A program on a core, with as many descriptors as it may have.
-    fn command(&self, cores: &str, line: &[String]) -> Command {
+    pub(super) fn command(&self, cores: &str, line: &[String]) -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", r#"ulimit -n "$(ulimit -H -n)"; exec "$@""#, "sh"]);
         if self.is_pinned {
@@ -408,14 +415,14 @@ impl fmt::Display for Measurement {
 
 /// A server that is running, until it is dropped.
 #[derive(Debug)]
-struct Server {
+pub(super) struct Server {
     child: Child,
     port: u16,
 }
 
 impl Server {
     /// Starts it and waits for the line that says where it listens.
-    fn start(mut command: Command) -> Result<Self, Failure> {
+    pub(super) fn start(mut command: Command) -> Result<Self, Failure> {
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let (sender, lines) = mpsc::channel();
         if let Some(pipe) = child.stdout.take() {

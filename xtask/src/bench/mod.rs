@@ -1,4 +1,5 @@
-//! `cargo xtask bench` and `cargo xtask callgrind`: what a message costs.
+//! `cargo xtask bench` and `cargo xtask callgrind`: what a message costs; `cargo xtask overload`: what
+//! bad peers cost the others.
 //!
 //! A cell is a kind of load, a subject is a server (in some cells a client). Every run starts the
 //! subject anew; the runs of a cell are interleaved, so that what else goes on in the machine hits
@@ -8,6 +9,7 @@ pub(crate) mod callgrind;
 mod cell;
 mod machine;
 mod measure;
+pub(crate) mod overload;
 mod plot;
 mod quote;
 mod report;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::error::Error;
 use std::io;
+use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
 use bench_rig::{Histogram, Placed, Replies, Usage, resident_bytes, upgrade_with};
@@ -12,7 +13,7 @@ use crate::stream::{Blocking, Got, Stream};
 use crate::{Options, messages};
 
 /// How long a server may do nothing at all.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 const READ_BUFFER: usize = 512 * 1024;
 
 /// Every connection sends its frames, waits for all the replies, and sends again.
@@ -103,8 +104,7 @@ impl Steady {
                     }
                 }
             }
-            all.messages += received.messages;
-            all.bytes += received.bytes;
+            all += received;
         }
         Ok(all)
     }
@@ -148,23 +148,25 @@ pub(crate) fn broadcast(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-struct Load {
+pub(crate) struct Load {
     poll: Poll,
-    events: Events,
-    connections: Vec<Connection>,
+    pub(crate) events: Events,
+    pub(crate) connections: Vec<Connection>,
     /// The frames that a connection sends at once, in rotation.
-    batches: Vec<Placed>,
-    buffer: Placed,
-    now: Instant,
+    pub(crate) batches: Vec<Placed>,
+    pub(crate) buffer: Placed,
+    pub(crate) now: Instant,
     heard: Instant,
 }
 
 impl Load {
     fn open(options: &Options) -> Result<Self, Box<dyn Error>> {
-        let batches: Vec<_> = messages::batches(options)
-            .iter()
-            .map(|batch| Placed::of(batch))
-            .collect();
+        Self::with(options, &messages::batches(options))
+    }
+
+    /// Connects all, to send batches of frames.
+    pub(crate) fn with(options: &Options, batches: &[Vec<u8>]) -> Result<Self, Box<dyn Error>> {
+        let batches: Vec<_> = batches.iter().map(|batch| Placed::of(batch)).collect();
         let poll = Poll::new()?;
         let mut connections = Vec::new();
         for number in 0..options.connections {
@@ -203,7 +205,7 @@ impl Load {
         })
     }
 
-    fn poll(&mut self, timeout: Option<Duration>) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn poll(&mut self, timeout: Option<Duration>) -> Result<(), Box<dyn Error>> {
         if let Err(error) = self.poll.poll(&mut self.events, timeout)
             && error.kind() != io::ErrorKind::Interrupted
         {
@@ -219,7 +221,7 @@ impl Load {
     }
 }
 
-struct Connection {
+pub(crate) struct Connection {
     stream: Stream,
     replies: Replies,
     /// Which batch is being written, how much of it is still to be, and how many are to follow.
@@ -230,18 +232,18 @@ struct Connection {
     awaited: u64,
     pipelined: u64,
     /// When the batches were sent whose replies are still to come.
-    sent: VecDeque<Instant>,
+    pub(crate) sent: VecDeque<Instant>,
 }
 
 impl Connection {
-    fn begin(&mut self, at: Instant) {
+    pub(crate) fn begin(&mut self, at: Instant) {
         self.owed += 1;
         self.awaited += self.pipelined;
         self.sent.push_back(at);
     }
 
     /// Writes as much as the transport takes.
-    fn write(&mut self, batches: &[Placed]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, batches: &[Placed]) -> io::Result<()> {
         loop {
             if self.unwritten == 0 {
                 if self.owed == 0 {
@@ -261,7 +263,7 @@ impl Connection {
     }
 
     /// Reads all that is there.
-    fn read(&mut self, buffer: &mut [u8]) -> Result<Received, Box<dyn Error>> {
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<Received, Box<dyn Error>> {
         let mut received = Received::default();
         loop {
             match self.stream.read(buffer) {
@@ -291,15 +293,28 @@ pub(crate) struct Received {
     bytes: u64,
 }
 
+impl Received {
+    pub(crate) fn messages(&self) -> u64 {
+        self.messages
+    }
+}
+
+impl AddAssign for Received {
+    fn add_assign(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.bytes += other.bytes;
+    }
+}
+
 /// What is counted between two points in time.
-struct Measured {
+pub(crate) struct Measured {
     pid: Option<u32>,
     size: usize,
     messages: u64,
     bytes: u64,
     /// Messages before the begin.
     before: u64,
-    latencies: Histogram,
+    pub(crate) latencies: Histogram,
     begin: Instant,
     end: Instant,
     /// The server and this process at the begin, once that has come.
@@ -315,7 +330,7 @@ struct Outcome {
 }
 
 impl Measured {
-    fn new(options: &Options) -> Self {
+    pub(crate) fn new(options: &Options) -> Self {
         let begin = Instant::now() + options.warm_up;
         Self {
             pid: options.pid,
@@ -332,14 +347,14 @@ impl Measured {
         }
     }
 
-    fn count(&mut self, received: Received) -> u64 {
+    pub(crate) fn count(&mut self, received: Received) -> u64 {
         self.messages += received.messages;
         self.bytes += received.bytes;
         received.messages
     }
 
     /// Begins and ends the counting when it is time; `false` at its end.
-    fn goes_on(&mut self, now: Instant) -> Result<bool, Box<dyn Error>> {
+    pub(crate) fn goes_on(&mut self, now: Instant) -> Result<bool, Box<dyn Error>> {
         if now < self.begin || (self.usages.is_some() && now < self.end) {
             return Ok(true);
         }
@@ -370,6 +385,12 @@ impl Measured {
     }
 
     fn print(&self, mode: &str) {
+        self.print_with(mode, "");
+    }
+
+    /// Prints what was measured, and what else there is to say: fields of JSON, with a comma behind
+    /// each.
+    pub(crate) fn print_with(&self, mode: &str, more: &str) {
         let Some(outcome) = &self.result else { return };
         let server = outcome.server.map_or(String::new(), |(cpu, busy, rss)| {
             format!(
@@ -378,7 +399,7 @@ impl Measured {
             )
         });
         println!(
-            r#"{{"mode":"{mode}","messages":{},"messages_in_all":{},"plain_bytes":{},"reply_bytes":{},"seconds":{:.6},{server}"generator_busy":{:.4},"p50_ns":{},"p99_ns":{},"p999_ns":{}}}"#,
+            r#"{{"mode":"{mode}","messages":{},"messages_in_all":{},"plain_bytes":{},"reply_bytes":{},"seconds":{:.6},{server}{more}"generator_busy":{:.4},"p50_ns":{},"p99_ns":{},"p999_ns":{}}}"#,
             self.messages,
             self.before + self.messages,
             self.messages * self.size as u64,

@@ -8,6 +8,8 @@ mod memory;
 mod messages;
 mod storm;
 mod stream;
+mod topics;
+mod trickle;
 mod verify;
 
 use std::error::Error;
@@ -30,6 +32,10 @@ Modes:
   --churn              connect, upgrade, close
   --memory             open connections, and echo once over each
   --storm              --connections handshakes of TLS at once, while 64 others echo
+  --topics N           one connection publishes to N topics, all count what is delivered; beside
+                       --never-read others
+  --trickle BYTES      --connections send so many of a request --every so often, while 64 others
+                       echo
   --verify             check payloads, fragments, text and the closing handshake
 
 Options:
@@ -42,6 +48,8 @@ Options:
   --raw                the server speaks no WebSocket: no opening handshake
   --deflate LEVEL      send text, compressed with permessage-deflate
   --takeover           with context takeover, in both directions
+  --never-read N       connections that take nothing                [0]
+  --every S            how long one that trickles waits             [0.2]
   --tls CA             speak TLS 1.3, with servers that the authority in the file CA stands for
 ";
 
@@ -69,6 +77,10 @@ fn run() -> Result<(), Box<dyn Error>> {
         tls: client_tls(&mut arguments)?,
     };
     let rate = arguments.value::<f64>("--rate")?;
+    let topics = arguments.value("--topics")?;
+    let never_read = arguments.value("--never-read")?.unwrap_or(0);
+    let trickle = arguments.value("--trickle")?;
+    let every = seconds(&mut arguments, "--every", 0.2)?;
     let modes = [
         "--load",
         "--broadcast",
@@ -82,14 +94,16 @@ fn run() -> Result<(), Box<dyn Error>> {
         .filter(|mode| arguments.flag(mode))
         .collect();
     arguments.end()?;
-    match (rate, &mode[..]) {
-        (Some(rate), []) => load::at_rate(&options, rate),
-        (None, ["--load"]) => load::closed_loop(&options),
-        (None, ["--broadcast"]) => load::broadcast(&options),
-        (None, ["--churn"]) => churn::run(&options),
-        (None, ["--memory"]) => memory::run(&options),
-        (None, ["--storm"]) => storm::run(&options),
-        (None, ["--verify"]) => verify::run(&options),
+    match (rate, topics, trickle, &mode[..]) {
+        (Some(rate), None, None, []) => load::at_rate(&options, rate),
+        (None, Some(topics), None, []) => topics::run(&options, topics, never_read),
+        (None, None, Some(bytes), []) => trickle::run(&options, bytes, every),
+        (None, None, None, ["--load"]) => load::closed_loop(&options),
+        (None, None, None, ["--broadcast"]) => load::broadcast(&options),
+        (None, None, None, ["--churn"]) => churn::run(&options),
+        (None, None, None, ["--memory"]) => memory::run(&options),
+        (None, None, None, ["--storm"]) => storm::run(&options),
+        (None, None, None, ["--verify"]) => verify::run(&options),
         _ => Err("one mode, please; --help lists them".into()),
     }
 }

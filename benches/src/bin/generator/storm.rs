@@ -13,9 +13,9 @@ use crate::load::Steady;
 use crate::stream::session;
 
 /// How many connections talk.
-const TALKING: usize = 64;
+pub(crate) const TALKING: usize = 64;
 /// Messages a second over all connections that talk.
-const RATE: f64 = 4000.0;
+pub(crate) const RATE: f64 = 4000.0;
 /// How many handshakes begin between two looks at those who talk: each keeps this process for some
 /// 6 µs, and how late it is counts as the server's latency.
 const AT_ONCE: usize = 2;
@@ -69,8 +69,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Measures before the storm.
-fn quiet(steady: &mut Steady, options: &Options) -> Result<Histogram, Box<dyn Error>> {
+/// Measures while nothing else goes on.
+pub(crate) fn quiet(steady: &mut Steady, options: &Options) -> Result<Histogram, Box<dyn Error>> {
     let mut latencies = Histogram::new();
     let begin = Instant::now() + options.warm_up;
     while Instant::now() < begin {

@@ -1,0 +1,93 @@
+//! A server of `ws-mio` whose peers are all subscribed to many topics: a message begins with the
+//! number of one, and goes to everybody. `GET /metrics` tells the counters.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use bench_rig::{Arguments, finish};
+use ws_handshake::Response;
+use ws_mio::{
+    Config, Decision, Handler, Incoming, Message, OriginPolicy, Peer, Prepared, Remote, Server,
+    SlowConsumer,
+};
+
+const HELP: &str = "\
+server-topics [--topics N] [--policy drop-newest|drop-oldest|close]
+              [--max-backpressure BYTES] [--max-memory BYTES]
+";
+
+fn main() -> ExitCode {
+    finish(run())
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let mut arguments = Arguments::from_env();
+    if arguments.flag("--help") || arguments.flag("-h") {
+        print!("{HELP}");
+        return Ok(());
+    }
+    let count: u16 = arguments.value("--topics")?.unwrap_or(1000);
+    let mut config = Config::new(OriginPolicy::Any);
+    if let Some(name) = arguments.value::<String>("--policy")? {
+        config.slow_consumer = policy(&name)?;
+    }
+    if let Some(bytes) = arguments.value("--max-backpressure")? {
+        config.max_backpressure = bytes;
+    }
+    if let Some(bytes) = arguments.value("--max-memory")? {
+        config.max_memory = bytes;
+    }
+    arguments.end()?;
+    let topics = (0..count).map(|number| format!("topic {number}").into());
+    let server = Server::bind("127.0.0.1:0", config)?;
+    println!("listening on {}", server.local_addr()?);
+    let handler = Topics {
+        topics: topics.collect(),
+        remote: server.remote(),
+    };
+    Ok(server.run(handler)?)
+}
+
+struct Topics {
+    topics: Vec<Arc<str>>,
+    remote: Remote<Self>,
+}
+
+impl Handler for Topics {
+    type Data = ();
+
+    fn on_request<'r>(&mut self, incoming: Incoming<'r>) -> Decision<'r, ()> {
+        match incoming.request().path() {
+            "/metrics" => Response::new(200)
+                .body(self.remote.metrics().to_prometheus())
+                .into(),
+            _ => incoming.decide(),
+        }
+    }
+
+    fn on_open(&mut self, peer: &mut Peer<'_, ()>) {
+        for topic in &self.topics {
+            peer.subscribe(Arc::clone(topic));
+        }
+    }
+
+    fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
+        let Some((number, _)) = message.as_bytes().split_first_chunk() else {
+            return;
+        };
+        let number = u16::from_be_bytes(*number);
+        if let Some(topic) = self.topics.get(usize::from(number)) {
+            peer.publish(Arc::clone(topic), &Prepared::new(message));
+        }
+    }
+}
+
+fn policy(name: &str) -> Result<SlowConsumer, String> {
+    match name {
+        "drop-newest" => Ok(SlowConsumer::DropNewest),
+        "drop-oldest" => Ok(SlowConsumer::DropOldest),
+        "close" => Ok(SlowConsumer::Close),
+        _ => Err(format!("no policy {name:?}")),
+    }
+}
