@@ -13,6 +13,8 @@ use ws_proto::{OutboxFull, ProtocolError, SendError};
 #[cfg(feature = "tls")]
 use ws_tls::{TlsConfigError, TlsError};
 
+use crate::NotAdmitted;
+
 /// Why an operation failed.
 ///
 /// A connection that is closed by a closing handshake is no error: receiving
@@ -46,6 +48,9 @@ pub enum Error {
     /// by a Close frame with 1008, and the transport is closed.
     #[error("more Pings and Pongs within a second than time_limits.max_control_rate")]
     ControlFlood,
+    /// The [`Gate`](crate::Gate) does not let the connection in.
+    #[error("not admitted")]
+    NotAdmitted(#[from] NotAdmitted),
     /// The opening handshake broke a rule.
     #[error("the opening handshake failed")]
     Handshake(#[from] HandshakeError),
