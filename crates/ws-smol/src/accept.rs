@@ -185,6 +185,7 @@ impl Acceptor {
     /// [`Error::Handshake`] if the request was refused, [`Error::Timeout`] if
     /// it did not come in time, which is answered with 408,
     /// [`Error::NotAdmitted`] if the [gate](Self::gate) is drained,
+    /// [`Error::OverMemory`] if there is little left of [`Config::memory`],
     /// and [`Error::Io`] if the transport failed. Who was answered is given
     /// [`Config::close_timeout`] to read that.
     ///
@@ -240,14 +241,16 @@ impl Acceptor {
         S: AsyncRead + AsyncWrite + Unpin,
         F: FnOnce(&Request<'_>, &Peer) -> Decision,
     {
-        let deadline = self.deadline();
+        let deadline = self.begin()?;
         self.accept_until(deadline, stream, peer.into(), self.is_tls, decide)
             .await
     }
 
-    /// Returns until when a handshake that begins now has to be over.
-    pub(crate) fn deadline(&self) -> Deadline {
-        Deadline::after(self.config.handshake_timeout)
+    /// Begins a handshake, if there is memory for its connection, and returns
+    /// until when it has to be over.
+    pub(crate) fn begin(&self) -> Result<Deadline, Error> {
+        self.config.memory.check_room()?;
+        Ok(Deadline::after(self.config.handshake_timeout))
     }
 
     /// Runs a part of a handshake, as long as the server goes on.
@@ -337,6 +340,7 @@ impl Acceptor {
         let mut pace = Pace::new(self.config.min_head_rate);
         loop {
             let (deadline, timeout) = pace.next_deadline(deadline);
+            let held = reader.heap_bytes();
             let reading = read(stream, |input| {
                 pace.note(input.len());
                 if input.is_empty() {
@@ -352,6 +356,7 @@ impl Acceptor {
                 }
             });
             let reading = async { Ok(reading.await?) };
+            let reading = self.config.memory.holding(held, reading);
             let reading = within(deadline, timeout, self.unless_draining(reading));
             match reading.await {
                 Ok(None) => {}

@@ -124,7 +124,7 @@ impl TlsAcceptor {
         F: FnOnce(&Request<'_>, &Peer) -> Decision,
     {
         let peer = peer.into();
-        let deadline = self.acceptor.deadline();
+        let deadline = self.acceptor.begin()?;
         let stream = Box::pin(self.encrypt(stream, deadline)).await;
         let stream = stream.inspect_err(|error| debug!(?peer, %error, "no TLS"))?;
         self.acceptor

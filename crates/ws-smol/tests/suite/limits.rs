@@ -22,6 +22,7 @@ fn limits_are_finite_by_default() {
     assert_eq!(config.time_limits, TimeLimits::default());
     assert_eq!(config.min_head_rate, 100);
     assert!(config.handshake_timeout.is_some());
+    assert_eq!(config.memory.limit(), 1 << 30);
 }
 
 #[test]
