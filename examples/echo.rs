@@ -348,7 +348,7 @@ mod on_smol {
     use std::{convert::Infallible, error::Error, io, rc::Rc, time::Duration};
 
     use smol::{
-        LocalExecutor, Timer,
+        LocalExecutor,
         channel::{Receiver, bounded},
         future,
         io::{AsyncRead, AsyncWrite},
@@ -367,10 +367,12 @@ mod on_smol {
         // Nothing is ever sent on it: it ends with a signal.
         let (stop, stopped) = bounded(1);
         examples::on_stop(move || drop(stop))?;
+        let gate = Gate::new(1_000_000, usize::MAX);
         // Any page may connect: an echo has no users that it could act for.
         let mut acceptor = Acceptor::new(OriginPolicy::Any)
             .limits(options.limits)
-            .accept_unmasked_frame(options.accept_unmasked_frame);
+            .accept_unmasked_frame(options.accept_unmasked_frame)
+            .gate(&gate);
         if let Some(policy) = options.deflate {
             acceptor = acceptor.deflate(policy);
         }
@@ -383,7 +385,7 @@ mod on_smol {
             // Without the option nobody is believed.
             proxies: ProxyProtocol::new(options.proxies.unwrap_or_default()),
             stopped,
-            gate: Gate::new(1_000_000, usize::MAX),
+            gate,
         });
         let executor = LocalExecutor::new();
         smol::block_on(executor.run(async {
@@ -435,34 +437,27 @@ mod on_smol {
         ) where
             S: AsyncRead + AsyncWrite + Unpin + 'a,
         {
-            while let Some(accepted) = self.until_stopped(accept()).await {
-                match accepted {
-                    Ok((stream, peer)) => {
-                        let pass = match self.gate.admit(peer) {
-                            Ok(pass) => pass,
-                            Err(error) => {
-                                tracing::debug!(?peer, %error, "not admitted");
-                                continue;
-                            }
-                        };
-                        let server = Rc::clone(self);
-                        let echo = async move {
-                            if let Err(error) = server.echo(stream, peer, pass).await {
-                                tracing::debug!(?peer, error = &error as &dyn Error, "over");
-                            }
-                        };
-                        executor.spawn(echo).detach();
-                    }
+            let accept = || self.until_stopped(self.gate.accept(&accept));
+            while let Some(Some((stream, peer))) = accept().await {
+                let pass = match self.gate.admit(peer) {
+                    Ok(pass) => pass,
                     Err(error) => {
-                        // No file descriptors are left, most likely: wait for some.
-                        tracing::warn!(%error, "cannot accept");
-                        Timer::after(Duration::from_millis(100)).await;
+                        tracing::debug!(?peer, %error, "not admitted");
+                        continue;
                     }
-                }
+                };
+                let server = Rc::clone(self);
+                let echo = async move {
+                    if let Err(error) = server.echo(stream, peer, pass).await {
+                        tracing::debug!(?peer, error = &error as &dyn Error, "over");
+                    }
+                };
+                executor.spawn(echo).detach();
             }
         }
 
-        /// Sends Closes over `span`, and waits until all connections are gone.
+        /// Answers requests that are not whole with 503, sends Closes over
+        /// `span`, and waits until all connections are gone.
         async fn end(&self, span: Duration) -> Result<(), Box<dyn Error + Send + Sync>> {
             self.gate.drain(span, span + REPLIES);
             self.gate.gone().await;
@@ -481,35 +476,12 @@ mod on_smol {
             match &self.acceptor {
                 Accepting::Plain(acceptor) => {
                     let handshake = acceptor.accept_with(stream, peer, decide);
-                    self.echo_after(handshake, pass).await
+                    echo_after(handshake, pass).await
                 }
                 Accepting::Tls(acceptor) => {
                     let handshake = acceptor.accept_with(stream, peer, decide);
-                    self.echo_after(handshake, pass).await
+                    echo_after(handshake, pass).await
                 }
-            }
-        }
-
-        async fn echo_after<S>(
-            &self,
-            handshake: impl Future<Output = Result<WebSocket<S>, ws_smol::Error>>,
-            pass: Pass,
-        ) -> Result<(), ws_smol::Error>
-        where
-            S: AsyncRead + AsyncWrite + Unpin,
-        {
-            let Some(websocket) = self.until_stopped(handshake).await else {
-                return Ok(());
-            };
-            let mut websocket = websocket?;
-            let drained = async {
-                pass.drained().await;
-                None
-            };
-            let talking = async { Some(talk(&mut websocket).await) };
-            match future::or(talking, drained).await {
-                Some(result) => result,
-                None => websocket.close(CloseCode::GOING_AWAY, "").await,
             }
         }
 
@@ -521,6 +493,25 @@ mod on_smol {
                 None
             };
             future::or(stop, async { Some(work.await) }).await
+        }
+    }
+
+    async fn echo_after<S>(
+        handshake: impl Future<Output = Result<WebSocket<S>, ws_smol::Error>>,
+        pass: Pass,
+    ) -> Result<(), ws_smol::Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut websocket = handshake.await?;
+        let drained = async {
+            pass.drained().await;
+            None
+        };
+        let talking = async { Some(talk(&mut websocket).await) };
+        match future::or(talking, drained).await {
+            Some(result) => result,
+            None => websocket.close(CloseCode::GOING_AWAY, "").await,
         }
     }
 

@@ -1,6 +1,11 @@
 //! The server's side of the opening handshake.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_io::{AsyncRead, AsyncWrite};
 use tracing::{Instrument as _, Span, debug, info_span};
@@ -14,7 +19,7 @@ use ws_proto::{KeepaliveConfig, Limits, Masking, ServerMasking};
 #[cfg(feature = "tls")]
 use crate::TlsAcceptor;
 use crate::{
-    Config, ControlledNetwork, Error, Peer, WebSocket,
+    Config, ControlledNetwork, Error, Gate, Peer, WebSocket,
     engine::{Agreed, Engine},
     error::Timeout,
     handshaking::{Deadline, Pace, close, read, within, write_all},
@@ -60,6 +65,7 @@ pub struct Acceptor {
     config: Arc<Config>,
     unmasked: ControlledNetwork,
     is_tls: bool,
+    gate: Option<Gate>,
 }
 
 impl Acceptor {
@@ -72,6 +78,7 @@ impl Acceptor {
             config: Arc::default(),
             unmasked: ControlledNetwork::new(),
             is_tls: false,
+            gate: None,
         }
     }
 
@@ -151,6 +158,15 @@ impl Acceptor {
         self
     }
 
+    /// Answers with 503 from when a [`Gate`] is [drained](Gate::drain): the
+    /// requests that are not whole then, and those that come later. A TLS
+    /// handshake is broken off, as there is no way to say anything in it.
+    #[must_use]
+    pub fn gate(mut self, gate: &Gate) -> Self {
+        self.gate = Some(gate.clone());
+        self
+    }
+
     /// Goes on over TLS: the last word of the server's decisions.
     #[cfg(feature = "tls")]
     #[must_use]
@@ -167,7 +183,11 @@ impl Acceptor {
     /// # Errors
     ///
     /// [`Error::Handshake`] if the request was refused, [`Error::Timeout`] if
-    /// it did not come in time, [`Error::Io`] if the transport failed.
+    /// it did not come in time, which is answered with 408,
+    /// [`Error::NotAdmitted`] if the [gate](Self::gate) is drained,
+    /// [`Error::OverMemory`] if there is little left of [`Config::memory`],
+    /// and [`Error::Io`] if the transport failed. Who was answered is given
+    /// [`Config::close_timeout`] to read that.
     ///
     /// # Cancel safety
     ///
@@ -221,18 +241,35 @@ impl Acceptor {
         S: AsyncRead + AsyncWrite + Unpin,
         F: FnOnce(&Request<'_>, &Peer) -> Decision,
     {
-        self.accept_until(self.deadline(), stream, peer.into(), self.is_tls, decide)
+        let deadline = self.begin()?;
+        self.accept_until(deadline, stream, peer.into(), self.is_tls, decide)
             .await
     }
 
-    /// Returns until when a handshake that begins now has to be over.
-    pub(crate) fn deadline(&self) -> Deadline {
-        Deadline::after(self.config.handshake_timeout)
+    /// Begins a handshake, if there is memory for its connection, and returns
+    /// until when it has to be over.
+    pub(crate) fn begin(&self) -> Result<Deadline, Error> {
+        self.config.memory.check_room()?;
+        Ok(Deadline::after(self.config.handshake_timeout))
     }
 
-    #[cfg(feature = "tls")]
-    pub(crate) fn close_timeout(&self) -> Duration {
-        self.config.close_timeout
+    /// Runs a part of a handshake, as long as the server goes on.
+    pub(crate) async fn unless_draining<T>(
+        &self,
+        part: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        match &self.gate {
+            Some(gate) => gate.unless_draining(part).await,
+            None => part.await,
+        }
+    }
+
+    /// Does the last for a client that is refused, as far as there is time;
+    /// how that goes is no matter.
+    pub(crate) async fn part(&self, last: impl Future<Output = io::Result<()>>) {
+        let ends_at = self.gate.as_ref().and_then(Gate::ends_at);
+        let limit = Deadline::after(Some(self.config.close_timeout)).and_at(ends_at);
+        let _ = within(limit, Timeout::Close, async { Ok(last.await?) }).await;
     }
 
     pub(crate) async fn accept_until<S, F>(
@@ -248,43 +285,63 @@ impl Acceptor {
         F: FnOnce(&Request<'_>, &Peer) -> Decision,
     {
         let span = info_span!("websocket", role = "server", ?peer);
-        let handshake = self.handshake(stream, peer, is_tls, decide, span.clone());
         // On the heap, as it is large and soon over: the future of a task is as
         // long as the longest that it ever waits for.
-        let opening = async {
-            match within(deadline, Timeout::Handshake, handshake).await? {
-                Ok(websocket) => Ok(websocket),
-                Err(Refused { mut stream, error }) => {
-                    debug!(%error, "refused");
-                    // The response has left; how the rest goes is no matter.
-                    let linger = async { Ok(close(&mut stream).await?) };
-                    let limit = Deadline::after(Some(self.config.close_timeout));
-                    let _ = within(limit, Timeout::Close, linger).await;
-                    Err(error)
-                }
-            }
-        };
+        let opening = self.handshake(deadline, stream, peer, is_tls, decide, span.clone());
         Box::pin(opening.instrument(span)).await
     }
 
     async fn handshake<S, F>(
         &self,
+        deadline: Deadline,
         mut stream: S,
         peer: Peer,
         is_tls: bool,
         decide: F,
         span: Span,
-    ) -> Result<Result<WebSocket<S>, Refused<S>>, Error>
+    ) -> Result<WebSocket<S>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
         F: FnOnce(&Request<'_>, &Peer) -> Decision,
     {
+        let decide =
+            |head: &Head<'_>, leftover: &[u8]| self.answer(head, leftover, &peer, is_tls, decide);
+        let answer = self.read_request(deadline, &mut stream, decide).await?;
+        match answer.outcome {
+            Err(error) => {
+                debug!(%error, "refused");
+                self.part(async {
+                    write_all(&mut stream, &answer.head).await?;
+                    close(&mut stream).await
+                })
+                .await;
+                Err(error)
+            }
+            Ok(accepted) => {
+                if accepted.masking.accept_unmasked_frame() {
+                    warn_if_exposed("accept_unmasked_frame", &peer, is_tls);
+                }
+                let opening = self.open(stream, &answer.head, accepted, span);
+                within(deadline, Timeout::Handshake, opening).await
+            }
+        }
+    }
+
+    /// Reads a request and has it decided, or answers what keeps it from
+    /// coming.
+    async fn read_request<S: AsyncRead + Unpin>(
+        &self,
+        deadline: Deadline,
+        stream: &mut S,
+        decide: impl FnOnce(&Head<'_>, &[u8]) -> Answer,
+    ) -> Result<Answer, Error> {
         let mut reader = self.handshake.head_reader();
         let mut decide = Some(decide);
         let mut pace = Pace::new(self.config.min_head_rate);
-        let answer = loop {
-            let deadline = pace.deadline();
-            let reading = read(&mut stream, |input| {
+        loop {
+            let (deadline, timeout) = pace.next_deadline(deadline);
+            let held = reader.heap_bytes();
+            let reading = read(stream, |input| {
                 pace.note(input.len());
                 if input.is_empty() {
                     return Some(Answer::lost());
@@ -292,60 +349,53 @@ impl Acceptor {
                 match reader.receive(input) {
                     Ok(None) => None,
                     Ok(Some(head)) => {
-                        let decide = decide.take()?;
                         let leftover = &input[head.consumed()..];
-                        Some(self.answer(&head, leftover, &peer, is_tls, decide))
+                        Some(decide.take()?(&head, leftover))
                     }
                     Err(error) => Some(Answer::reject(error)),
                 }
             });
-            let answer = within(deadline, Timeout::Head, async { Ok(reading.await?) }).await?;
-            if let Some(answer) = answer {
-                break answer;
-            }
-        };
-        match answer.outcome {
-            Err(error) => {
-                // Who is gone already is told nothing.
-                if write_all(&mut stream, &answer.head).await.is_err() {
-                    return Err(error);
-                }
-                Ok(Err(Refused { stream, error }))
-            }
-            Ok(Accepted {
-                masking,
-                subprotocol,
-                #[cfg(feature = "deflate")]
-                deflate,
-                leftover,
-            }) => {
-                if masking.accept_unmasked_frame() {
-                    warn_if_exposed("accept_unmasked_frame", &peer, is_tls);
-                }
-                let masking = Masking::Server(masking);
-                let mut engine =
-                    Engine::new(stream, masking, leftover, Arc::clone(&self.config), span);
-                engine.agreed = subprotocol.map(|name| {
-                    Box::new(Agreed {
-                        subprotocol: Some(name),
-                        headers: None,
-                    })
-                });
-                #[cfg(feature = "deflate")]
-                if let Some(params) = deflate {
-                    engine.compress(params);
-                }
-                engine.push_head(&answer.head);
-                let mut websocket = WebSocket::from_engine(engine);
-                poll_fn(|cx| {
-                    let engine = websocket.engine();
-                    engine.poll(cx, Side::Write, Engine::poll_flush)
-                })
-                .await?;
-                debug!("open");
-                Ok(Ok(websocket))
+            let reading = async { Ok(reading.await?) };
+            let reading = self.config.memory.holding(held, reading);
+            let reading = within(deadline, timeout, self.unless_draining(reading));
+            match reading.await {
+                Ok(None) => {}
+                Ok(Some(answer)) => return Ok(answer),
+                Err(error) => return Answer::cut_short(error),
             }
         }
+    }
+
+    /// Sends what accepts the request; there is a connection then.
+    async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        head: &[u8],
+        accepted: Accepted,
+        span: Span,
+    ) -> Result<WebSocket<S>, Error> {
+        let masking = Masking::Server(accepted.masking);
+        let config = Arc::clone(&self.config);
+        let mut engine = Engine::new(stream, masking, accepted.leftover, config, span);
+        engine.agreed = accepted.subprotocol.map(|name| {
+            Box::new(Agreed {
+                subprotocol: Some(name),
+                headers: None,
+            })
+        });
+        #[cfg(feature = "deflate")]
+        if let Some(params) = accepted.deflate {
+            engine.compress(params);
+        }
+        engine.push_head(head);
+        let mut websocket = WebSocket::from_engine(engine);
+        poll_fn(|cx| {
+            let engine = websocket.engine();
+            engine.poll(cx, Side::Write, Engine::poll_flush)
+        })
+        .await?;
+        debug!("open");
+        Ok(websocket)
     }
 
     /// Answers a request: what is sent, and what comes of it.
@@ -494,12 +544,6 @@ impl Accept {
     }
 }
 
-/// A client that was told why not, and may still have to read that.
-struct Refused<S> {
-    stream: S,
-    error: Error,
-}
-
 /// What is sent to a client, and what comes of it.
 struct Answer {
     head: Vec<u8>,
@@ -526,6 +570,17 @@ impl Answer {
 
     fn reject(error: HandshakeError) -> Self {
         Self::respond(&error.rejection(), Error::Handshake(error))
+    }
+
+    /// The request does not come, or the server does not wait for it; fails if
+    /// there is nothing to say to that.
+    fn cut_short(error: Error) -> Result<Self, Error> {
+        let status = match error {
+            Error::Timeout(_) => 408,
+            Error::NotAdmitted(_) => 503,
+            error => return Err(error),
+        };
+        Ok(Self::respond(&Response::new(status), error))
     }
 
     /// The client went away before its request was complete.

@@ -38,6 +38,11 @@ impl Backlog {
         self.held >= self.limit && !self.discarding
     }
 
+    /// Returns how many bytes are held.
+    pub(crate) const fn held(&self) -> usize {
+        self.held
+    }
+
     /// Returns how many bytes are worth reading.
     pub(crate) fn room(&self) -> usize {
         if self.discarding {

@@ -8,9 +8,11 @@ use std::time::Duration;
 use ws_proto::{DeflateConfig, InflateConfig};
 use ws_proto::{KeepaliveConfig, Limits, TimeLimits};
 
+use crate::MemoryBudget;
+
 /// Limits and times of a connection. All are finite by default, but for
 /// `keepalive.idle_timeout` and `time_limits.lifetime`. How many connections
-/// there may be is for a [`Gate`](crate::Gate).
+/// there may be, also from one address, is for a [`Gate`](crate::Gate).
 ///
 /// ```
 /// use std::time::Duration;
@@ -56,6 +58,10 @@ pub struct Config {
     /// from the first of them on; 100 by default. A request that comes within
     /// the first two seconds is never too slow.
     pub min_head_rate: u32,
+    /// How much all connections may hold together that share this budget; by
+    /// default all of the process share one of 1 GiB. Those that hold most are
+    /// dropped above it, with [`Error::OverMemory`](crate::Error::OverMemory).
+    pub memory: MemoryBudget,
     /// How messages are compressed, where that was agreed on. Each thread has
     /// one pool of compressors for all connections with the same values.
     #[cfg(feature = "deflate")]
@@ -81,6 +87,7 @@ impl Default for Config {
             close_timeout: Duration::from_secs(10),
             handshake_timeout: Some(Duration::from_secs(30)),
             min_head_rate: 100,
+            memory: MemoryBudget::of_process(),
             #[cfg(feature = "deflate")]
             deflate: DeflateConfig::default(),
             #[cfg(feature = "deflate")]

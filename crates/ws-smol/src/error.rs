@@ -13,6 +13,8 @@ use ws_proto::{OutboxFull, ProtocolError, SendError};
 #[cfg(feature = "tls")]
 use ws_tls::{TlsConfigError, TlsError};
 
+use crate::{MemoryBudget, NotAdmitted};
+
 /// Why an operation failed.
 ///
 /// A connection that is closed by a closing handshake is no error: receiving
@@ -46,6 +48,17 @@ pub enum Error {
     /// by a Close frame with 1008, and the transport is closed.
     #[error("more Pings and Pongs within a second than time_limits.max_control_rate")]
     ControlFlood,
+    /// Connections hold more than the [budget](crate::Config::memory) that this
+    /// one shares, and most of it for such as this one; or it came when there
+    /// was little left. What it held is dropped.
+    #[error("dropped, as connections hold too much of Config::memory, {limit} bytes")]
+    OverMemory {
+        /// How many bytes all may hold.
+        limit: usize,
+    },
+    /// The [`Gate`](crate::Gate) does not let the connection in.
+    #[error("not admitted")]
+    NotAdmitted(#[from] NotAdmitted),
     /// The opening handshake broke a rule.
     #[error("the opening handshake failed")]
     Handshake(#[from] HandshakeError),
@@ -117,14 +130,14 @@ impl Error {
     /// Tells whether a client that tries the same again may be luckier.
     ///
     /// So it is if the server could not be reached or did not answer in time,
-    /// if the connection broke off, and for the statuses 408, 425, 429 and
-    /// those from 500. It is not for other statuses, such as 401 or 404, for
+    /// if the connection broke off or was dropped for want of memory, and for
+    /// the statuses 408, 425, 429 and those from 500. It is not for other statuses, such as 401 or 404, for
     /// certificates that are not accepted, nor for what is wrong with the
     /// request or with the server's answer.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Io(_) | Self::Timeout(_) | Self::Closed => true,
+            Self::Io(_) | Self::Timeout(_) | Self::Closed | Self::OverMemory { .. } => true,
             Self::Handshake(error) => matches!(error, HandshakeError::ConnectionLost),
             Self::Refused(response) => is_temporary(response.status),
             #[cfg(feature = "tls")]
@@ -220,6 +233,7 @@ pub(crate) enum Failure {
     Protocol(ProtocolError),
     Timeout(Timeout),
     ControlFlood,
+    OverMemory(MemoryBudget),
 }
 
 impl Failure {
@@ -233,6 +247,7 @@ impl Failure {
             Self::Protocol(error) => Error::Protocol(*error),
             Self::Timeout(timeout) => Error::Timeout(*timeout),
             Self::ControlFlood => Error::ControlFlood,
+            Self::OverMemory(budget) => budget.over(),
         }
     }
 }

@@ -2,31 +2,40 @@
 
 use std::{
     collections::HashMap,
-    future::poll_fn,
+    future::{Future, poll_fn},
+    io::{self, ErrorKind},
     net::{IpAddr, Ipv6Addr},
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
 use thiserror::Error;
+use tracing::warn;
 
-use crate::{Peer, timer::Timer};
+use crate::{
+    Error, Peer,
+    timer::{Timer, sleep},
+};
 
 /// Counts a server's connections, refuses those that are too many, and ends all
 /// of them in order.
 ///
-/// Tasks and the loop that accepts are the application's, so it asks: for a
-/// [`Pass`] when it has accepted a stream, and with the pass whether the time
-/// to close has come.
+/// Tasks and the loop that accepts are the application's, so it asks: for the
+/// next stream, for a [`Pass`] when it has accepted one, and with the pass
+/// whether the time to close has come. An [`Acceptor`](crate::Acceptor) that
+/// [knows the gate](crate::Acceptor::gate) answers requests with 503 from then
+/// on.
 ///
 /// ```
 /// use std::{net::SocketAddr, time::Duration};
 /// use smol::{future, net::{TcpListener, TcpStream}};
 /// use ws_smol::{Acceptor, CloseCode, Error, Gate, OriginPolicy, Pass};
 ///
+/// /// `acceptor` was made with `Acceptor::gate(gate)`.
 /// async fn serve(listener: TcpListener, acceptor: &'static Acceptor, gate: &Gate) {
-///     while let Ok((stream, peer)) = listener.accept().await {
+///     while let Some((stream, peer)) = gate.accept(|| listener.accept()).await {
 ///         // Who is too many is dropped as it comes.
 ///         if let Ok(pass) = gate.admit(peer) {
 ///             smol::spawn(echo(stream, peer, acceptor, pass)).detach();
@@ -55,12 +64,12 @@ use crate::{Peer, timer::Timer};
 ///     Ok(())
 /// }
 ///
-/// /// On SIGTERM, when the listener is dropped.
+/// /// On SIGTERM.
 /// async fn stop(gate: &Gate) {
 ///     gate.drain(Duration::from_secs(20), Duration::from_secs(30));
 ///     gate.gone().await;
 /// }
-/// # let _ = (serve, stop);
+/// # let _ = (serve, stop, Acceptor::new(OriginPolicy::SameHost));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<Mutex<State>>);
@@ -69,9 +78,15 @@ pub struct Gate(Arc<Mutex<State>>);
 /// dropped.
 #[derive(Debug)]
 pub struct Pass {
+    ear: Ear,
+    place: Option<IpAddr>,
+}
+
+/// Somebody who is told when the server ends.
+#[derive(Debug)]
+struct Ear {
     gate: Gate,
     number: u64,
-    place: Option<IpAddr>,
 }
 
 /// Why a [`Gate`] lets a connection not in.
@@ -84,7 +99,8 @@ pub enum NotAdmitted {
     /// There are as many from this address as there may be.
     #[error("over max_per_address = {0}")]
     MaxPerAddress(usize),
-    /// The server ends.
+    /// The server ends. An [`Acceptor`](crate::Acceptor) that knows the gate
+    /// answers with 503.
     #[error("the server ends")]
     Draining,
 }
@@ -95,9 +111,9 @@ struct State {
     max_per_address: usize,
     open: usize,
     by_place: HashMap<IpAddr, usize>,
-    passes: u64,
+    ears: u64,
     draining: Option<Draining>,
-    /// Connections that wait for the drain, by number.
+    /// Who waits for the drain, by number.
     waiting: HashMap<u64, Waker>,
     /// Who waits for the last connection to go.
     leaving: Vec<Waker>,
@@ -121,18 +137,44 @@ impl Gate {
             max_per_address,
             open: 0,
             by_place: HashMap::new(),
-            passes: 0,
+            ears: 0,
             draining: None,
             waiting: HashMap::new(),
             leaving: Vec::new(),
         })))
     }
 
+    /// Accepts the next stream by `accept`; `None` once the server ends.
+    ///
+    /// Where accepting fails it is tried again: at once if a client gave up
+    /// before it was accepted, and after 100 ms otherwise, as without file
+    /// descriptors. Those who are connected are served meanwhile.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of `accept`. Those of smol's listeners lose nothing.
+    pub async fn accept<T>(&self, mut accept: impl AsyncFnMut() -> io::Result<T>) -> Option<T> {
+        let accepting = async {
+            loop {
+                let error = match accept().await {
+                    Ok(accepted) => return Ok(accepted),
+                    Err(error) => error,
+                };
+                if let ErrorKind::Interrupted | ErrorKind::ConnectionAborted = error.kind() {
+                    continue;
+                }
+                warn!(%error, "cannot accept; trying again");
+                sleep(Instant::now() + ACCEPT_PAUSE).await;
+            }
+        };
+        self.unless_draining(accepting).await.ok()
+    }
+
     /// Lets a connection in, and counts it.
     ///
     /// # Errors
     ///
-    /// [`NotAdmitted`]: drop the stream, or answer with 503.
+    /// [`NotAdmitted`]: drop the stream.
     pub fn admit(&self, peer: impl Into<Peer>) -> Result<Pass, NotAdmitted> {
         let place = peer.into().ip().map(place);
         let mut state = self.lock();
@@ -151,10 +193,9 @@ impl Gate {
             *count += 1;
         }
         state.open += 1;
-        state.passes += 1;
+        drop(state);
         Ok(Pass {
-            gate: self.clone(),
-            number: state.passes,
+            ear: self.ear(),
             place,
         })
     }
@@ -213,6 +254,34 @@ impl Gate {
         .await
     }
 
+    /// Runs a future as long as the server goes on.
+    pub(crate) async fn unless_draining<T>(
+        &self,
+        future: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let ear = self.ear();
+        let mut future = pin!(future);
+        poll_fn(|cx| match ear.listen(cx) {
+            Some(_) => Poll::Ready(Err(NotAdmitted::Draining.into())),
+            None => future.as_mut().poll(cx),
+        })
+        .await
+    }
+
+    /// Returns when the server has ended, if it ends.
+    pub(crate) fn ends_at(&self) -> Option<Instant> {
+        self.lock().draining.map(|draining| draining.until)
+    }
+
+    fn ear(&self) -> Ear {
+        let mut state = self.lock();
+        state.ears += 1;
+        Ear {
+            gate: self.clone(),
+            number: state.ears,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -227,16 +296,9 @@ impl Pass {
     /// It can be dropped and called again.
     pub async fn drained(&self) {
         let mut timer = None;
-        poll_fn(|cx| {
-            let mut state = self.gate.lock();
-            // A drain that was asked for again may be sooner.
-            state.waiting.insert(self.number, cx.waker().clone());
-            let draining = state.draining;
-            drop(state);
-            match draining {
-                None => Poll::Pending,
-                Some(draining) => poll_until(&mut timer, draining.turn_of(self.number), cx),
-            }
+        poll_fn(|cx| match self.ear.listen(cx) {
+            None => Poll::Pending,
+            Some(draining) => poll_until(&mut timer, draining.turn_of(self.ear.number), cx),
         })
         .await;
     }
@@ -244,9 +306,8 @@ impl Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        let mut state = self.gate.lock();
+        let mut state = self.ear.gate.lock();
         state.open -= 1;
-        state.waiting.remove(&self.number);
         if let Some(place) = self.place
             && let Some(count) = state.by_place.get_mut(&place)
         {
@@ -260,6 +321,22 @@ impl Drop for Pass {
             drop(state);
             leaving.into_iter().for_each(Waker::wake);
         }
+    }
+}
+
+impl Ear {
+    /// Returns how the server ends, if it does, and has the task woken when
+    /// that changes: a drain that is asked for again may be sooner.
+    fn listen(&self, cx: &Context<'_>) -> Option<Draining> {
+        let mut state = self.gate.lock();
+        state.waiting.insert(self.number, cx.waker().clone());
+        state.draining
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        self.gate.lock().waiting.remove(&self.number);
     }
 }
 
@@ -283,6 +360,10 @@ fn poll_until(timer: &mut Option<(Timer, Waker)>, at: Instant, cx: &mut Context<
     };
     timer.poll_same(cx)
 }
+
+/// How long to wait before accepting again when the system is out of
+/// descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Returns what an address is counted as: a network of which one customer has
 /// all addresses.

@@ -26,6 +26,11 @@ impl Deadline {
         // What is beyond the clock is as good as never.
         Self(limit.and_then(|limit| now().checked_add(limit)))
     }
+
+    /// Sets another limit too; what comes first counts.
+    pub(crate) fn and_at(self, other: Option<Instant>) -> Self {
+        Self(self.0.into_iter().chain(other).min())
+    }
 }
 
 /// Runs a future up to a deadline.
@@ -75,13 +80,19 @@ impl Pace {
         self.len += len;
     }
 
-    /// Returns until when the next part has to come.
-    pub(crate) fn deadline(&self) -> Deadline {
-        let Some(begun) = self.begun.filter(|_| self.least > 0) else {
-            return Deadline(None);
-        };
-        let paid = Duration::from_secs_f64(self.len as f64 / f64::from(self.least));
-        Deadline(begun.checked_add(paid.max(GRACE)))
+    /// Returns until when the next part has to come, and what says so, if all
+    /// has to be there at `deadline`.
+    pub(crate) fn next_deadline(&self, deadline: Deadline) -> (Deadline, Timeout) {
+        let next = self.begun.filter(|_| self.least > 0).and_then(|begun| {
+            let paid = Duration::from_secs_f64(self.len as f64 / f64::from(self.least));
+            begun.checked_add(paid.max(GRACE))
+        });
+        match (next, deadline.0) {
+            (Some(next), at) if at.is_none_or(|at| next < at) => {
+                (Deadline(Some(next)), Timeout::Head)
+            }
+            _ => (deadline, Timeout::Handshake),
+        }
     }
 }
 

@@ -84,19 +84,23 @@ impl Input {
         self.gathered = None;
     }
 
+    /// Returns how many bytes it holds once it is parked.
+    pub(crate) fn held(&self) -> usize {
+        let kept = self.kept().len();
+        match kept == 0 || self.is_copied(kept) {
+            true => kept,
+            false => self.memory.len(),
+        }
+    }
+
     /// Gives up what memory is not needed: the buffer if all of it is parsed,
     /// most of it if little is left.
     pub(crate) fn park(&mut self) {
         if self.memory.is_empty() {
             return;
         }
-        let kept = match self.gathered {
-            Some(start) => start - HEAD_ROOM..self.end,
-            None => self.start..self.end,
-        };
-        // Few bytes are copied once for each read; many are left where they
-        // lie, which holds at most eight times their number.
-        if kept.len() <= BUFFER_LEN / 8 && self.memory.len() >= MEMORY_LEN {
+        let kept = self.kept();
+        if self.is_copied(kept.len()) {
             let mut parked = Self::new(self.memory[kept].to_vec());
             if self.gathered.is_some() {
                 parked.gathered = Some(HEAD_ROOM);
@@ -106,6 +110,21 @@ impl Input {
         } else if kept.is_empty() {
             *self = Self::new(Vec::new());
         }
+    }
+
+    /// Returns where what is needed lies.
+    fn kept(&self) -> Range<usize> {
+        match self.gathered {
+            Some(start) => start - HEAD_ROOM..self.end,
+            None => self.start..self.end,
+        }
+    }
+
+    /// Tells whether so many bytes are taken out of the buffer to park them:
+    /// few are copied once for each read; many are left where they lie, which
+    /// holds at most eight times their number.
+    fn is_copied(&self, kept: usize) -> bool {
+        kept <= BUFFER_LEN / 8 && self.memory.len() >= MEMORY_LEN
     }
 }
 
@@ -265,9 +284,26 @@ mod tests {
         input.park();
         assert_eq!(input.unparsed(), b"456789");
         assert!(input.memory.capacity() < 100);
+        assert_eq!(input.held(), 6);
         input.clear();
         input.park();
-        assert_eq!(input.memory.capacity(), 0);
+        assert_eq!((input.memory.capacity(), input.held()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_held_is_what_is_held_once_it_is_parked() {
+        for (len, held) in [
+            (BUFFER_LEN / 8, BUFFER_LEN / 8),
+            (BUFFER_LEN / 2, MEMORY_LEN),
+        ] {
+            let mut input = Input::new(Vec::new());
+            input.buffer();
+            assert_eq!(input.held(), 0);
+            input.fill(len);
+            assert_eq!(input.held(), held);
+            input.park();
+            assert_eq!((input.memory.len(), input.held()), (held, held));
+        }
     }
 
     #[test]

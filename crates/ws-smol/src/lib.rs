@@ -52,6 +52,9 @@
 //! thread's, which a connection keeps only while there is something in it that
 //! the application has not received.
 //!
+//! What all connections hold together has a limit, a [`MemoryBudget`]; those that
+//! hold most are dropped above it.
+//!
 //! # Servers of one thread
 //!
 //! With the feature `net` there are TCP sockets for connections that stay on
@@ -177,6 +180,7 @@ mod gate;
 mod handshaking;
 mod input;
 mod maybe_tls;
+mod memory;
 mod message;
 #[cfg(feature = "net")]
 pub mod net;
@@ -203,6 +207,7 @@ pub use duplex::{Duplex, duplex};
 pub use error::{Error, Timeout};
 pub use gate::{Gate, NotAdmitted, Pass};
 pub use maybe_tls::MaybeTls;
+pub use memory::MemoryBudget;
 pub use message::Message;
 pub use outbound::{Outbound, Uncompressed};
 pub use peer::Peer;

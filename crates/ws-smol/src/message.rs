@@ -156,6 +156,13 @@ impl Joiner {
         Self { partial: None }
     }
 
+    /// Returns how many bytes are held.
+    pub(crate) fn held(&self) -> usize {
+        self.partial
+            .as_ref()
+            .map_or(0, |partial| partial.data.len())
+    }
+
     /// Adds a chunk and takes the message out if that was its last.
     pub(crate) fn push(&mut self, chunk: &Chunk<'_>) -> Option<Piece> {
         match &mut self.partial {

@@ -126,6 +126,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         self.finish();
     }
 
+    /// Drops all that is held, and the transport, if others need the memory.
+    pub(super) fn leave_if_told(&mut self) {
+        if self.share.as_ref().is_some_and(|share| share.is_leaving()) {
+            self.leave();
+        }
+    }
+
+    #[cold]
+    fn leave(&mut self) {
+        self.joiner.take();
+        while self.backlog.pop().is_some() {}
+        self.lent = None;
+        self.abandon(Failure::OverMemory(self.config.memory.clone()));
+        self.share = None;
+    }
+
     /// Notes that the transport ended, or failed.
     pub(super) fn lose(&mut self, error: Option<io::Error>) {
         //= RFC6455-7.2.1-2
@@ -225,6 +241,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         self.phase = Phase::Ended;
         self.stream = None;
         self.timer = None;
+        self.share = None;
         self.deadline = None;
         self.has_progress = true;
         self.output.give_up();

@@ -28,6 +28,7 @@ use crate::{
     compression::Compression,
     error::{Error, Failure},
     input::Input,
+    memory::Share,
     message::{Joiner, Message},
     outgoing::Output,
     signals::{Side, Signals},
@@ -73,6 +74,8 @@ pub(crate) struct Engine<S> {
     config: Arc<Config>,
     life: Life,
     timer: Option<Timer>,
+    /// What is held of the budget, by one who held something lately.
+    share: Option<Box<Share>>,
     pub(crate) lent: Option<Box<Message>>,
     pub(crate) agreed: Option<Box<Agreed>>,
     /// None if nobody collects spans.
@@ -122,6 +125,7 @@ impl<S> Engine<S> {
             compression: Compression::none(),
             config,
             timer: None,
+            share: None,
             lent: None,
             agreed: None,
             span: (!span.is_none()).then(|| Box::new(span)),
@@ -192,16 +196,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         mut operation: impl FnMut(&mut Self) -> Poll<T>,
     ) -> Poll<T> {
         self.signals.take_event();
+        self.leave_if_told();
         let mut result = operation(self);
         if result.is_pending() {
             self.signals.register(side, cx.waker());
             // What became ready before has woken nobody.
             if self.signals.take_event() {
+                self.leave_if_told();
                 result = operation(self);
             }
         }
         self.waiting[side as usize] = result.is_pending();
         self.wake_other(side);
+        let (held, budget) = (self.held(), &self.config.memory);
+        Share::count(&mut self.share, held, budget, &self.waker);
         result
     }
 
@@ -211,6 +219,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         if mem::take(&mut self.has_progress) && mem::take(other) {
             self.signals.wake_other(side);
         }
+    }
+
+    /// Returns how many bytes are held for the peer.
+    fn held(&self) -> usize {
+        let incoming = self.input.held() + self.joiner.held() + self.backlog.held();
+        incoming + self.output.outbox.len()
     }
 
     /// Tells whether something was read ahead.
@@ -342,6 +356,33 @@ mod tests {
         assert_eq!(engine.input.take_memory().capacity(), 0);
         assert_eq!(engine.output.outbox.as_slice(), b"");
         assert!(engine.output.is_done());
+    }
+
+    #[test]
+    fn connection_that_holds_nothing_for_long_has_no_place_in_the_budget() {
+        let begin = [&b"\x82\xfe\x08\0\0\0\0\0"[..], &[7; 2000]].concat();
+        let mut engine = engine(&begin, 1000);
+        let config = Arc::make_mut(&mut engine.config);
+        config.keepalive.ping_interval = Some(Duration::from_millis(5));
+        config.memory = crate::MemoryBudget::new(1_000_000);
+        let budget = config.memory.clone();
+        let receive = |engine: &mut Engine<Script>| engine.poll_receive(Want::Message);
+        let cx = &Context::from_waker(Waker::noop());
+        assert!(engine.poll(cx, Side::Read, receive).is_pending());
+        assert!(budget.held() >= 2000);
+        engine.stream.as_mut().unwrap().input = vec![7; 48];
+        engine.waker.wake_by_ref();
+        assert!(engine.poll(cx, Side::Read, receive).is_ready());
+        assert_eq!(budget.held(), 0);
+        assert!(engine.share.is_some());
+        // Until the keepalive's time has come.
+        smol::block_on(std::future::poll_fn(|cx| {
+            assert!(engine.poll(cx, Side::Read, receive).is_pending());
+            match engine.share {
+                Some(_) => Poll::Pending,
+                None => Poll::Ready(()),
+            }
+        }));
     }
 
     #[test]

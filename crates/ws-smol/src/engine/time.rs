@@ -223,6 +223,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         self.has_progress = true;
         // A thread that has nothing else to do is still asked for the time.
         self.compression.sweep();
+        // Nor does one that holds nothing for long keep its place in the budget.
+        self.share.take_if(|share| share.held() == 0);
         if self.deadline.is_some() {
             return match (self.phase, self.write_error.take()) {
                 (Phase::Open, Some(error)) => self.abandon(Failure::Io(error)),

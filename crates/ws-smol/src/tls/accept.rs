@@ -125,7 +125,7 @@ impl TlsAcceptor {
         F: FnOnce(&Request<'_>, &Peer) -> Decision,
     {
         let peer = peer.into();
-        let deadline = self.acceptor.deadline();
+        let deadline = self.acceptor.begin()?;
         let stream = Box::pin(self.encrypt(stream, deadline)).await;
         let stream = stream.inspect_err(|error| debug!(?peer, %error, "no TLS"))?;
         self.acceptor
@@ -141,16 +141,16 @@ impl TlsAcceptor {
         let mut stream = Box::new(TlsStream::new(stream, session));
         let handshake = self.turns.run(poll_fn(|cx| stream.poll_handshake(cx)));
         let handshake = async { Ok(handshake.await) };
+        let handshake = self.acceptor.unless_draining(handshake);
         let Err(error) = within(deadline, Timeout::Handshake, handshake).await? else {
             return Ok(stream.into());
         };
         // The alert must not be torn away by a reset.
-        let linger = async {
+        let last = async {
             poll_fn(|cx| Pin::new(&mut *stream).poll_flush(cx)).await?;
-            Ok(close(&mut stream.into_inner()).await?)
+            close(&mut stream.into_inner()).await
         };
-        let limit = Deadline::after(Some(self.acceptor.close_timeout()));
-        let _ = within(limit, Timeout::Close, linger).await;
+        self.acceptor.part(last).await;
         Err(error.into())
     }
 }

@@ -1,6 +1,7 @@
 //! Who is let in, and how all go.
 
 use std::{
+    io::{Error as IoError, ErrorKind},
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -9,9 +10,9 @@ use smol::{
     LocalExecutor,
     future::{or, zip},
 };
-use ws_smol::{CloseCode, Gate, Message, NotAdmitted, Peer};
+use ws_smol::{Acceptor, CloseCode, Config, Error, Gate, Message, NotAdmitted, OriginPolicy, Peer};
 
-use crate::support::{config, expect, expect_end, masked, once, pipe, put, run, server};
+use crate::support::{config, expect, expect_end, masked, once, pipe, put, read_all, run, server};
 
 fn address(host: u8) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, host], 1000))
@@ -114,6 +115,83 @@ fn drain_that_is_asked_for_again_is_sooner() {
         };
         zip(all, again).await;
         assert!(!gate.gone().await);
+    });
+}
+
+/// Its clients have long to read what they are answered.
+fn acceptor(gate: &Gate) -> Acceptor {
+    let mut config = Config::default();
+    config.close_timeout = Duration::from_secs(1000);
+    Acceptor::new(OriginPolicy::Any).config(config).gate(gate)
+}
+
+#[test]
+fn drain_answers_requests_that_are_not_whole_and_later_ones_with_503() {
+    for begin in [&b""[..], b"GET / HTTP/1.1\r\nHost: ex"] {
+        for is_late in [false, true] {
+            run(async {
+                let gate = Gate::new(10, 10);
+                let acceptor = acceptor(&gate);
+                let (mut near, far) = pipe(1000);
+                put(&mut near, begin).await;
+                if is_late {
+                    gate.drain(SHORT, 300 * SHORT);
+                }
+                let mut accepting = Box::pin(acceptor.accept(far, Peer::Local));
+                if !is_late {
+                    assert!(once(&mut accepting).await.is_none());
+                    gate.drain(300 * SHORT, 300 * SHORT);
+                }
+                let (outcome, answer) = zip(accepting, read_all(near)).await;
+                let error = outcome.unwrap_err();
+                assert!(
+                    matches!(error, Error::NotAdmitted(NotAdmitted::Draining)),
+                    "{error}"
+                );
+                assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+                assert!(answer.contains("Connection: close\r\n"), "{answer}");
+            });
+        }
+    }
+}
+
+#[test]
+fn who_does_not_read_the_503_is_dropped_with_the_end_of_the_drain() {
+    run(async {
+        let gate = Gate::new(10, 10);
+        let acceptor = acceptor(&gate);
+        let (near, far) = pipe(5);
+        let accepting = acceptor.accept(far, Peer::Local);
+        gate.drain(Duration::ZERO, SHORT);
+        assert!(accepting.await.is_err());
+        assert!(near.is_dropped());
+    });
+}
+
+#[test]
+fn accepting_is_tried_again_until_the_server_ends() {
+    run(async {
+        let gate = Gate::new(10, 10);
+        let mut results = vec![
+            Ok(2),
+            // No file descriptors, as it were.
+            Err(IoError::from(ErrorKind::Other)),
+            Err(ErrorKind::Other.into()),
+            Ok(1),
+            Err(ErrorKind::ConnectionAborted.into()),
+            Err(ErrorKind::Interrupted.into()),
+        ];
+        let mut accept = async || match results.pop() {
+            Some(result) => result,
+            None => smol::future::pending().await,
+        };
+        assert_eq!(gate.accept(&mut accept).await, Some(1));
+        let start = Instant::now();
+        assert_eq!(gate.accept(&mut accept).await, Some(2));
+        assert!(start.elapsed() >= 2 * SHORT);
+        let drain = async { gate.drain(SHORT, SHORT) };
+        assert_eq!(zip(gate.accept(&mut accept), drain).await.0, None);
+        assert_eq!(gate.accept(&mut accept).await, None);
     });
 }
 

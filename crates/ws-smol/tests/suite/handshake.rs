@@ -11,7 +11,7 @@ use ws_smol::{
     Masking, Message, OriginPolicy, Peer, Response, Timeout, Uri, accept, client_on,
 };
 
-use crate::support::{Chaotic, Pipe, config, masked, pipe, put, run};
+use crate::support::{Chaotic, config, masked, pipe, put, read_all, run};
 
 const REQUEST: &str = "GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -52,12 +52,6 @@ fn build_without_compression_declines_it_and_is_not_talked_into_it() {
     };
     let (outcome, ()) = run(zip(client_on(near, offer()), agreeing));
     assert!(matches!(outcome, Err(Error::DeflateUnavailable)));
-}
-
-async fn read_all(mut pipe: Pipe) -> String {
-    let mut all = Vec::new();
-    pipe.read_to_end(&mut all).await.unwrap();
-    String::from_utf8(all).unwrap()
 }
 
 #[test]
@@ -352,10 +346,11 @@ fn handshake_has_a_deadline() {
             .await;
         assert!(matches!(outcome, Err(Error::Timeout(Timeout::Handshake))));
 
-        let (_near, far) = pipe(10_000);
+        let (near, far) = pipe(10_000);
         let acceptor = Acceptor::new(OriginPolicy::Any).handshake_timeout(timeout);
-        let outcome = acceptor.accept(far, Peer::Local).await;
+        let (outcome, answer) = zip(acceptor.accept(far, Peer::Local), read_all(near)).await;
         assert!(matches!(outcome, Err(Error::Timeout(Timeout::Handshake))));
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     });
 }
 

@@ -320,6 +320,13 @@ pub(crate) async fn expect_end(pipe: &mut Pipe) {
     assert_eq!(rest, b"");
 }
 
+/// Reads all that a server has to say in HTTP.
+pub(crate) async fn read_all(mut pipe: Pipe) -> String {
+    let mut all = Vec::new();
+    pipe.read_to_end(&mut all).await.unwrap();
+    String::from_utf8(all).unwrap()
+}
+
 /// A frame from a client, with a key that is not zero.
 pub(crate) fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![opcode];

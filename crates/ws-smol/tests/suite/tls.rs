@@ -8,9 +8,9 @@ use smol::{
     net::{TcpListener, TcpStream},
 };
 use ws_smol::{
-    Acceptor, ClientRequest, ClientTls, CloseCode, Connector, ControlledNetwork, Error, Masking,
-    MaybeTls, Message, OriginPolicy, Peer, ServerTls, Timeout, TlsAcceptor, TlsError, Uri,
-    WebSocket, rustls,
+    Acceptor, ClientRequest, ClientTls, CloseCode, Connector, ControlledNetwork, Error, Gate,
+    Masking, MaybeTls, Message, NotAdmitted, OriginPolicy, Peer, ServerTls, Timeout, TlsAcceptor,
+    TlsError, Uri, WebSocket, rustls,
 };
 
 use crate::{
@@ -316,6 +316,25 @@ async fn client_hello(ca: &Ca) -> Vec<u8> {
     let (client, hello) = zip(connector.connect(request), server).await;
     assert!(client.is_err());
     hello
+}
+
+#[test]
+fn drain_breaks_off_a_tls_handshake() {
+    run(async {
+        let gate = Gate::new(10, 10);
+        let tls = server_tls(&Ca::new("ours").issue("localhost"));
+        let acceptor = acceptor().gate(&gate).tls(tls);
+        let (near, far) = pipe(10_000);
+        let mut accepting = Box::pin(acceptor.accept(far, Peer::Unknown));
+        assert!(once(&mut accepting).await.is_none());
+        gate.drain(Duration::from_secs(1000), Duration::from_secs(1000));
+        let error = accepting.await.unwrap_err();
+        assert!(
+            matches!(error, Error::NotAdmitted(NotAdmitted::Draining)),
+            "{error}"
+        );
+        assert!(near.is_dropped());
+    });
 }
 
 #[test]

@@ -1,0 +1,101 @@
+//! A server that runs out of file descriptors, in a process of its own.
+#![cfg(unix)]
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    sync::mpsc::{self, Sender},
+    thread,
+};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use smol::{LocalExecutor, net::TcpListener};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::{
+    Registry,
+    layer::{Context, Layer, SubscriberExt},
+};
+use ws_smol::{Acceptor, Gate, OriginPolicy};
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Version: 13\r\n\r\n";
+
+/// Tells of every warning.
+struct Warnings(Sender<()>);
+
+impl<S: Subscriber> Layer<S> for Warnings {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if *event.metadata().level() == Level::WARN {
+            let _ = self.0.send(());
+        }
+    }
+}
+
+#[test]
+fn server_out_of_descriptors_serves_on_and_accepts_again() {
+    let (warnings, warned) = mpsc::channel();
+    let subscriber = Registry::default().with(Warnings(warnings));
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let (started, listening) = mpsc::channel();
+    thread::spawn(move || serve(&started));
+    let address = listening.recv().unwrap();
+    let mut open = TcpStream::connect(address).unwrap();
+    upgrade(&mut open);
+    // Connecting takes no descriptor of a socket that is there.
+    let waiting = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let before = getrlimit(Resource::Nofile);
+    let none = Rlimit {
+        current: Some(3),
+        ..before
+    };
+    setrlimit(Resource::Nofile, none).unwrap();
+    waiting.connect(&address.into()).unwrap();
+    // It is tried more than once, and others are served meanwhile.
+    warned.recv().unwrap();
+    warned.recv().unwrap();
+    open.write_all(b"\x81\x86\0\0\0\0still?").unwrap();
+    expect(&mut open, b"\x81\x06still?");
+    setrlimit(Resource::Nofile, before).unwrap();
+    upgrade(&mut waiting.into());
+}
+
+/// Echoes for ever.
+fn serve(started: &Sender<SocketAddr>) {
+    let acceptor = Acceptor::new(OriginPolicy::SameHost);
+    let gate = Gate::new(10, 10);
+    let executor = LocalExecutor::new();
+    smol::block_on(executor.run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        started.send(listener.local_addr().unwrap()).unwrap();
+        while let Some((stream, peer)) = gate.accept(|| listener.accept()).await {
+            let (pass, acceptor) = (gate.admit(peer).unwrap(), &acceptor);
+            let echo = async move {
+                let mut websocket = acceptor.accept(stream, peer).await.unwrap();
+                while let Ok(true) = websocket
+                    .receive_with(|message, replies| replies.queue(message))
+                    .await
+                {}
+                drop(pass);
+            };
+            executor.spawn(echo).detach();
+        }
+    }));
+}
+
+fn upgrade(stream: &mut TcpStream) {
+    stream.write_all(REQUEST).unwrap();
+    expect(stream, b"HTTP/1.1 101 Switching Protocols\r\n");
+    let mut rest = Vec::new();
+    while !rest.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        rest.extend(byte);
+    }
+}
+
+fn expect(stream: &mut TcpStream, bytes: &[u8]) {
+    let mut read = vec![0; bytes.len()];
+    stream.read_exact(&mut read).unwrap();
+    assert_eq!(read, bytes);
+}
