@@ -2,7 +2,7 @@
 //! not inflate.
 //!
 //! Miri takes a thousand times as long, so it has what is small of these: the
-//! same code goes over each byte of what is large.
+//! same code goes over each byte of what is large, and makes each compressor.
 
 #![cfg(all(feature = "std", feature = "deflate"))]
 
@@ -197,7 +197,8 @@ fn what_does_not_inflate_has_one_error() {
         b"\xf2\x48\xcd\xc9\xc9\x07\x00\xff", // a second block, broken
     ];
     // Cut off anywhere.
-    bad.extend((0..text.len()).map(|len| &text[..len]));
+    let step = if cfg!(miri) { 7 } else { 1 };
+    bad.extend((0..text.len()).step_by(step).map(|len| &text[..len]));
     for payload in bad {
         let whole = Peer::new(TAKEOVER).binary(payload);
         assert_eq!(whole, Err(ProtocolError::DeflateData), "{payload:x?}");
@@ -437,8 +438,8 @@ fn idle_connection_holds_what_it_saw_and_no_more() {
 #[test]
 fn small_window_is_never_left() {
     //= RFC7692-7.2.1-10, RFC7692-7.2.1-11, RFC7692-7.3-1
-    let text = noise(200).repeat(20);
     let step = if cfg!(miri) { 4 } else { 1 };
+    let text = noise(200).repeat(20 / step);
     for bits in (8..=15).step_by(step) {
         for level in (0..=9).step_by(step) {
             let window = DeflateWindow::new(false, bits);
@@ -455,6 +456,7 @@ fn small_window_is_never_left() {
     }
 }
 
+#[cfg(not(miri))]
 #[test]
 fn window_is_taken_over_or_not() {
     //= RFC7692-7.2.1-6, RFC7692-7.2.1-8, RFC7692-7.2.1-7, RFC7692-7.2.1-9
@@ -494,6 +496,7 @@ fn window_is_taken_over_or_not() {
     }
 }
 
+#[cfg(not(miri))]
 #[test]
 fn each_size_of_window_has_a_compressor_of_its_own() {
     //= RFC7692-7.2.1-10, RFC7692-7.2.1-11
@@ -514,6 +517,7 @@ fn each_size_of_window_has_a_compressor_of_its_own() {
     }
 }
 
+#[cfg(not(miri))]
 #[test]
 fn windows_are_remembered_side_by_side_while_there_is_room() {
     let message = noise(1000);
@@ -541,6 +545,7 @@ fn windows_are_remembered_side_by_side_while_there_is_room() {
     }
 }
 
+#[cfg(not(miri))]
 #[test]
 fn connection_finds_nobody_elses_window_in_another_pool() {
     //= RFC7692-7.2.1-7, RFC7692-7.2.1-9
@@ -577,6 +582,7 @@ fn sweep_drops_who_was_idle() {
     assert_eq!(len(&mut pool), fresh);
 }
 
+#[cfg(not(miri))]
 #[test]
 fn what_would_not_become_shorter_goes_out_plain() {
     //= RFC7692-6.1-2, RFC7692-6-3
@@ -668,6 +674,7 @@ fn refused_message_is_not_compressed() {
     assert_eq!(refused, Some(SendError::Closing));
 }
 
+#[cfg(not(miri))]
 #[test]
 fn prepared_message_is_compressed_once_for_each_size_of_window() {
     let text = "so it goes, ".repeat(100);
@@ -709,6 +716,7 @@ fn prepared_message_is_compressed_once_for_each_size_of_window() {
     assert_eq!(short.deflated_frame(TAKEOVER), None);
 }
 
+#[cfg(not(miri))]
 #[test]
 fn prepared_message_is_compressed_from_min_len_on_if_that_makes_it_shorter() {
     let mut pool = pool(6, 100, 1);
@@ -769,6 +777,7 @@ fn compressed_bit_is_for_first_frames_of_who_agreed() {
     }
 }
 
+#[cfg(not(miri))]
 #[test]
 fn message_in_one_piece_is_one_chunk() {
     let message = noise(65_536);
@@ -787,6 +796,7 @@ fn message_in_one_piece_is_one_chunk() {
     assert!(inflater.is_idle());
 }
 
+#[cfg(not(miri))]
 #[test]
 fn deflater_tells_whether_a_pool_may_remember_it() {
     for window in [TAKEOVER, NO_TAKEOVER] {
@@ -837,6 +847,7 @@ fn pool_that_shrinks_gives_all_back_and_serves_again() {
     assert_eq!(peer.inflater.window(), NO_TAKEOVER);
 }
 
+#[cfg(not(miri))]
 #[test]
 fn message_of_min_len_is_compressed_and_a_shorter_one_is_not() {
     let mut pool = pool(6, 100, 1);
