@@ -138,21 +138,21 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "miri",
-        summary: "run the unit tests of ws-proto in Miri",
-        help: deep::MIRI_HELP,
-        run: deep::miri,
+        summary: "run the tests of ws-proto in Miri",
+        help: deep::miri::HELP,
+        run: deep::miri::run,
     },
     Command {
         name: "coverage",
         summary: "which share of each crate its tests run",
-        help: deep::COVERAGE_HELP,
-        run: deep::coverage,
+        help: deep::coverage::HELP,
+        run: deep::coverage::run,
     },
     Command {
         name: "mutants",
         summary: "break the core crates in small ways, and list those that no test notices",
-        help: deep::MUTANTS_HELP,
-        run: deep::mutants,
+        help: deep::mutants::HELP,
+        run: deep::mutants::run,
     },
     Command {
         name: "autobahn",

@@ -136,6 +136,8 @@ mod tests {
                 "{to}"
             );
         }
+        let error = follow("ws://a/", "ftp://b/").unwrap_err();
+        assert_eq!(error.kind(), "bad_scheme");
     }
 
     #[test]
@@ -157,6 +159,7 @@ mod tests {
         for to in ["ws://a/", "http://a/", "http://a:443/"] {
             assert_eq!(follow("wss://a/", to).unwrap_err(), RedirectError::Insecure);
         }
+        assert_eq!(RedirectError::Insecure.kind(), "insecure_redirect");
         assert!(
             follow("wss://a/", "//b/")
                 .unwrap()

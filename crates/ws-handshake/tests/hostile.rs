@@ -62,6 +62,10 @@ fn judge(config: &ServerConfig, head: &[u8]) -> Result<Vec<u8>, HandshakeError> 
     Ok(out)
 }
 
+/// Long enough for a busy machine, and nothing to what is quadratic: that takes
+/// hours.
+const MOMENT: Duration = Duration::from_secs(15 * 60);
+
 #[test]
 fn value_of_a_mebibyte_in_any_list_is_judged_in_a_moment() {
     const LEN: usize = 1 << 20;
@@ -95,8 +99,7 @@ fn value_of_a_mebibyte_in_any_list_is_judged_in_a_moment() {
         }
         let _ = judge(&config, &with(header, distinct.as_bytes()));
     }
-    // What is quadratic takes hours.
-    assert!(start.elapsed() < Duration::from_secs(120));
+    assert!(start.elapsed() < MOMENT);
 }
 
 #[test]
@@ -122,7 +125,7 @@ fn head_of_a_mebibyte_byte_by_byte_is_read_in_a_moment() {
             assert!(matches!(error, Some(HandshakeError::HeadTooLarge { .. })));
         }
     }
-    assert!(start.elapsed() < Duration::from_secs(120));
+    assert!(start.elapsed() < MOMENT);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! What is said to proxies: dialogues at every split, and headers at every truncation.
 #![cfg(feature = "proxy")]
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use ws_handshake::proxy::{
-    Proxy, ProxyHeader, ProxyHeaderError, SocksReply, Tunnel, TunnelError, TunnelProgress,
+    Proxy, ProxyHeader, ProxyHeaderError, SocksReply, TrustedProxies, Tunnel, TunnelError,
+    TunnelProgress,
 };
 
 fn tunnel(proxy: &str, host: &str) -> Tunnel {
@@ -117,6 +119,45 @@ fn a_refusal_of_connect_has_its_status() {
     assert_eq!(refused(&[b'x'; 9000]).kind(), "head_too_large");
     let for_ever = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1000);
     assert_eq!(refused(&for_ever).kind(), "head_too_large");
+}
+
+#[test]
+fn interim_answers_are_together_no_longer_than_one_head() {
+    let ends = |len: usize| {
+        let interim = |len: usize| {
+            let (start, end) = ("HTTP/1.1 103 Early Hints\r\nA: ", "\r\n\r\n");
+            let value = "x".repeat(len - start.len() - end.len());
+            format!("{start}{value}{end}")
+        };
+        let answer = [interim(4096), interim(len - 4096)].concat() + "HTTP/1.1 200 OK\r\n\r\n";
+        outcome("http://p", &[answer.as_bytes()])
+    };
+    assert_eq!(ends(8192), Ok(()));
+    assert_eq!(
+        ends(8193).map_err(|error| error.kind()),
+        Err("head_too_large")
+    );
+}
+
+#[test]
+fn debug_tells_what_is_spoken_and_no_password() {
+    for (proxy, shown) in [
+        ("http://user:secret@p", "Tunnel(\"http\")"),
+        ("socks5://user:secret@p", "Tunnel(\"socks5\")"),
+    ] {
+        assert_eq!(format!("{:?}", tunnel(proxy, "h")), shown);
+        let proxy = Proxy::parse(proxy).expect("a proxy");
+        assert!(proxy.has_credentials());
+        let shown = format!("{proxy:?}");
+        assert!(
+            shown.contains("user") && !shown.contains("secret"),
+            "{shown}"
+        );
+    }
+    assert!(!Proxy::parse("http://p").expect("a proxy").has_credentials());
+    let mut over = tunnel("socks5://p", "h");
+    over.receive(b"\x04").expect_err("another version");
+    assert_eq!(format!("{over:?}"), "Tunnel(\"over\")");
 }
 
 #[test]
@@ -256,6 +297,8 @@ fn socks_replies_have_any_kind_of_address_and_nothing_is_read_beyond() {
 
 #[test]
 fn socks_failures_are_told_apart() {
+    let mut names = BTreeSet::new();
+    let mut texts = BTreeSet::new();
     for code in 1..=255 {
         let reply = [5, code];
         let Err(TunnelError::Socks(reply)) = outcome("socks5://p", &[b"\x05\0", &reply]) else {
@@ -263,7 +306,11 @@ fn socks_failures_are_told_apart() {
         };
         assert_eq!(reply.code(), code);
         assert_eq!(matches!(reply, SocksReply::Other(_)), code > 8);
+        names.insert(reply.kind());
+        texts.insert(reply.to_string());
     }
+    assert_eq!((names.len(), texts.len()), (9, 255));
+    assert!(names.contains("ttl_expired") && texts.contains("reply 9"));
     for (answers, kind) in [
         (&[&b"HTTP/1.1 400"[..]][..], "not_socks5"),
         (&[b"\x04\x5a"], "not_socks5"),
@@ -300,7 +347,9 @@ fn headers() -> Vec<(Vec<u8>, Option<SocketAddr>)> {
     .concat();
     let mut v6 = [0; 36];
     v6[..16].copy_from_slice(&[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    v6[16..32].copy_from_slice(&[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
     v6[32..34].copy_from_slice(&443_u16.to_be_bytes());
+    v6[34..].copy_from_slice(&8443_u16.to_be_bytes());
     vec![
         (
             b"PROXY TCP4 192.0.2.7 203.0.113.1 12345 80\r\n".to_vec(),
@@ -349,6 +398,62 @@ fn a_proxy_header_is_read_whole_and_every_part_of_it_waits_for_more() {
 }
 
 #[test]
+fn a_proxy_header_names_what_the_client_connected_to() {
+    let destinations: Vec<_> = headers()
+        .into_iter()
+        .filter_map(|(header, _)| ProxyHeader::parse(&header).ok().flatten()?.0.destination())
+        .map(|destination| destination.to_string())
+        .collect();
+    let longest = "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535";
+    assert_eq!(
+        destinations,
+        [
+            "203.0.113.1:80",
+            "0.0.0.0:0",
+            "[2001:db8::2]:2",
+            longest,
+            "203.0.113.1:80",
+            "203.0.113.1:80",
+            "[2001:db8::2]:8443",
+        ]
+    );
+}
+
+#[test]
+fn a_proxy_is_trusted_for_its_address() {
+    let peers = [
+        "127.9.9.9",
+        "::1",
+        "::ffff:127.0.0.1",
+        "10.1.2.3",
+        "11.1.2.3",
+    ];
+    let network = "10.0.0.0/8".parse().expect("a network");
+    for (trusted, of_peers, of_this_machine) in [
+        (TrustedProxies::new(), [false; 5], false),
+        (
+            TrustedProxies::new().loopback(),
+            [true, true, true, false, false],
+            true,
+        ),
+        (
+            TrustedProxies::new().network(network),
+            [false, false, false, true, false],
+            false,
+        ),
+        (
+            TrustedProxies::new().loopback().network(network),
+            [true, true, true, true, false],
+            true,
+        ),
+    ] {
+        let told = peers.map(|peer| trusted.contains(Some(peer.parse().expect("an address"))));
+        assert_eq!(told, of_peers);
+        assert_eq!(trusted.contains(None), of_this_machine);
+    }
+}
+
+#[test]
 fn a_unix_header_has_paths() {
     let mut body = [0; 216];
     body[..5].copy_from_slice(b"/a/b\0");
@@ -366,6 +471,7 @@ fn a_unix_header_has_paths() {
         (source.as_bytes(), destination.as_bytes()),
         (&b"/a/b"[..], &b"\0ab"[..])
     );
+    assert_eq!(format!("{source:?} {destination:?}"), r#""/a/b" "\x00ab""#);
 }
 
 #[test]
@@ -412,6 +518,10 @@ fn what_is_no_proxy_header_is_told_by_rule() {
     assert_eq!(long.len(), ProxyHeader::MAX_V1);
     assert_eq!(kind(long.as_bytes()), "too_long");
     assert_eq!(ProxyHeader::parse(&long.as_bytes()[..106]), Ok(None));
+    // Its line feed would be one byte too many, so there is nothing to wait for.
+    let ends_late = format!("{}\r", &long[..106]);
+    assert_eq!(kind(ends_late.as_bytes()), "bad_text");
+    assert_eq!(kind(format!("{ends_late}\n").as_bytes()), "bad_text");
     assert_eq!(kind(&v2(0x11, 0x11, &[0; 12])), "bad_command");
     assert_eq!(kind(&v2(0x22, 0x11, &[0; 12])), "bad_command");
     for family in [0x01, 0x02, 0x10, 0x12, 0x22, 0x32, 0x41, 0xff] {

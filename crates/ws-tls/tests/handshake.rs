@@ -5,9 +5,17 @@
 mod common;
 
 use common::{Ca, Identity, self_signed};
+use std::{io, sync::Arc};
+
 use ws_tls::{
     ClientTls, ServerTls, TlsConfigError, TlsError,
-    rustls::{ClientConnection, Connection, HandshakeKind, ServerConnection},
+    rustls::{
+        self, CertificateError, ClientConnection, Connection, HandshakeKind, ServerConfig,
+        ServerConnection,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+        version::TLS12,
+    },
     server_name,
 };
 
@@ -136,6 +144,81 @@ fn any_certificate_is_accepted_where_it_is_said_so() {
 }
 
 #[test]
+fn who_accepts_any_certificate_still_asks_for_its_key_in_tls_1_2() {
+    let client = ClientTls::builder()
+        .dangerous_accept_any_certificate()
+        .build()
+        .unwrap();
+    let Identity { cert, key } = self_signed("other.example");
+    let config = ServerConfig::builder_with_provider(ring::default_provider().into())
+        .with_protocol_versions(&[&TLS12])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()],
+            PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
+        );
+    let server = ServerTls::from_rustls(config.unwrap().into());
+    assert_eq!(results(&client, &server, HOST), [Ok(()), Ok(())]);
+}
+
+#[test]
+fn provider_of_the_application_is_used_and_sessions_are_resumed_all_the_same() {
+    let ca = Ca::new("ours");
+    let Identity { cert, key } = ca.issue(HOST);
+    let mut provider = ring::default_provider();
+    provider.cipher_suites.truncate(1);
+    let provider = Arc::new(provider);
+    let server = ServerTls::builder()
+        .identity(cert.as_bytes(), key.as_bytes())
+        .provider(provider.clone())
+        .build()
+        .unwrap();
+    let client = ClientTls::builder()
+        .ca(ca.pem().as_bytes())
+        .provider(provider.clone())
+        .build()
+        .unwrap();
+    for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+        let [mut client, mut server] = connections(&client, &server, HOST);
+        assert_eq!(shake_hands(&mut client, &mut server), [Ok(()), Ok(())]);
+        assert_eq!(client.handshake_kind(), Some(kind));
+        for side in [client, server] {
+            let suite = side.negotiated_cipher_suite();
+            assert_eq!(suite, provider.cipher_suites.first().copied());
+        }
+    }
+}
+
+#[test]
+fn cause_comes_out_of_an_error_of_a_stream() {
+    let errors = [
+        (CertificateError::Revoked, "revoked"),
+        (CertificateError::BadEncoding, "bad encoding"),
+    ];
+    for (certificate, name) in errors {
+        let cause = rustls::Error::InvalidCertificate(certificate);
+        let error = TlsError::from(cause.clone());
+        match name {
+            "revoked" => assert!(matches!(error, TlsError::Revoked(_)), "{error:?}"),
+            _ => assert!(matches!(error, TlsError::BadCertificate(_)), "{error:?}"),
+        }
+        // As itself, and as rustls' own streams return it.
+        let ours = io::Error::from(error.clone());
+        assert_eq!(ours.kind(), io::ErrorKind::InvalidData);
+        assert_eq!(TlsError::of(&ours), Some(&error));
+        assert_eq!(TlsError::take(ours).unwrap(), error);
+        assert_eq!(TlsError::take(io::Error::other(cause)).unwrap(), error);
+    }
+    let other = io::Error::from(io::ErrorKind::TimedOut);
+    assert_eq!(TlsError::of(&other), None);
+    let other = TlsError::take(other).unwrap_err();
+    assert_eq!(other.kind(), io::ErrorKind::TimedOut);
+    let truncated = io::Error::from(TlsError::Truncated);
+    assert_eq!(truncated.kind(), io::ErrorKind::UnexpectedEof);
+}
+
+#[test]
 fn plaintext_is_no_tls() {
     let ca = Ca::new("ours");
     let [mut client, mut server] = connections(&client_of(&ca), &server_of(&ca.issue(HOST)), HOST);
@@ -188,5 +271,14 @@ fn debug_output_holds_no_key() {
     assert_eq!(
         shown,
         "ServerTlsBuilder { identity: true, client_ca: false, .. } ServerTls { .. }"
+    );
+    let builder = ClientTls::builder()
+        .ca(cert.as_bytes())
+        .identity(cert.as_bytes(), key.as_bytes());
+    let shown = format!("{builder:?} {:?}", builder.clone().build().unwrap());
+    assert_eq!(
+        shown,
+        "ClientTlsBuilder { platform_roots: false, ca: 1, identity: true, accept_any: false, .. } \
+         ClientTls { .. }"
     );
 }

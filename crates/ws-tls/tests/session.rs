@@ -6,7 +6,7 @@ mod common;
 
 use common::Ca;
 use ws_tls::{
-    ClientTls, Records, ServerTls, Session, TlsError,
+    ClientTls, Plaintext, Records, ServerTls, Session, TlsError,
     rustls::{
         self, AlertDescription, ClientConfig, ProtocolVersion, RootCertStore,
         SupportedProtocolVersion,
@@ -115,12 +115,40 @@ fn payload_comes_out_however_the_bytes_are_cut() {
 }
 
 #[test]
+fn payload_that_a_reader_has_no_room_for_waits_in_order() {
+    let mut plaintext = Plaintext::new();
+    let mut buffer = [0; 4];
+    assert_eq!(plaintext.take(&mut buffer), 0);
+    // What fits is not kept.
+    assert_eq!(plaintext.give(b"one", &mut buffer), 3);
+    assert!(plaintext.is_empty());
+    let fitted = plaintext.give(b"payload", &mut buffer);
+    assert_eq!(&buffer[..fitted], b"payl");
+    assert_eq!(plaintext.give(b" and more", &mut []), 0);
+    let mut taken = Vec::new();
+    while !plaintext.is_empty() {
+        let len = plaintext.take(&mut buffer);
+        taken.extend_from_slice(&buffer[..len]);
+    }
+    assert_eq!(taken, b"oad and more");
+    assert_eq!(plaintext.take(&mut buffer), 0);
+}
+
+#[test]
 fn nothing_is_sent_before_the_handshake_is_over() {
     let (client, server) = speaking(&version::TLS13);
     let mut pair = Pair::new(&client, &server);
     for side in &mut pair.sides {
         assert_eq!(side.send(b"secret", &mut Records::new()), Ok(false));
     }
+    let shown = pair.sides.each_ref().map(|side| format!("{side:?}"));
+    assert_eq!(
+        shown,
+        [
+            "Session { is_client: true, is_handshaking: true, kept: 0, .. }",
+            "Session { is_client: false, is_handshaking: true, kept: 0, .. }",
+        ]
+    );
     pair.shake_hands(usize::MAX);
 }
 
@@ -186,10 +214,12 @@ fn failure_tells_the_peer_and_stays() {
         let mut broken = broken.as_slice().to_vec();
         *broken.last_mut().unwrap() ^= 1;
         let [_, server] = &mut pair.sides;
+        assert_eq!(server.failure(), None);
         let error = server
             .receive(&mut broken, |_| {}, &mut pair.wire[1])
             .unwrap_err();
         assert_eq!(error, TlsError::Other(rustls::Error::DecryptError));
+        assert_eq!(server.failure(), Some(&error));
         assert_eq!(
             server.receive(&mut [], |_| {}, &mut Records::new()),
             Err(error.clone())
