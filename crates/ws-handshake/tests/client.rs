@@ -548,6 +548,18 @@ fn interim_replies_are_passed_over() {
 }
 
 #[test]
+fn an_interim_reply_of_another_http_is_not_passed_over() {
+    for version in ["0.9", "2.0"] {
+        let input = format!("HTTP/{version} 103 Early Hints\r\n\r\n{REPLY}");
+        let error = start(plain()).receive(input.as_bytes());
+        assert!(
+            matches!(error, Err(HandshakeError::BadHttpVersion { offered }) if offered.to_string().ends_with(version)),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
 fn another_status_is_an_http_answer_and_no_connection() {
     //= RFC6455-4.1-34
     //= RFC6455-4.1-35
