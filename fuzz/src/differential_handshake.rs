@@ -54,9 +54,12 @@ pub fn others_read_the_same(input: &[u8]) {
             // By its types a server has resolved the target: the scheme is no business of ours.
             let scheme = theirs.uri().scheme_str();
             let is_http = scheme.is_none_or(|scheme| ["http", "https"].contains(&scheme));
+            // `http` drops a fragment, and there must be none (RFC 6455 section 3).
+            let is_cut = request.target().contains('#');
+            assert!(!is_cut || accepted.is_err(), "{}", request.target());
             // Which rule is named first may differ.
             assert!(
-                !is_http || again.is_ok() == accepted.is_ok(),
+                !is_http || is_cut || again.is_ok() == accepted.is_ok(),
                 "by http's types {again:?}, and by the head {accepted:?}"
             );
         }
@@ -131,24 +134,17 @@ fn judge(request: &http::Request<()>) -> Verdict {
         [value] => Some(value),
         _ => None,
     };
-    let lists = |name, token| {
-        let mut values = values(headers, name).into_iter();
-        values.any(|value| {
-            let mut tokens = value.split(|byte| *byte == b',');
-            tokens.any(|other| other.trim_ascii().eq_ignore_ascii_case(token))
-        })
-    };
     let key = one("sec-websocket-key").and_then(|key| BASE64.decode(key).ok());
     let refusals = [
         (request.method() != Method::GET, "it is no GET"),
         (request.version() != Version::HTTP_11, "it is no HTTP/1.1"),
         (one("host").is_none(), "there is not one Host"),
         (
-            !lists("upgrade", b"websocket"),
+            !lists(headers, "upgrade", b"websocket"),
             "Upgrade does not list websocket",
         ),
         (
-            !lists("connection", b"upgrade"),
+            !lists(headers, "connection", b"upgrade"),
             "Connection does not list Upgrade",
         ),
         (
@@ -184,7 +180,16 @@ fn judge(request: &http::Request<()>) -> Verdict {
     }
 }
 
-fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a [u8]> {
+pub(crate) fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a [u8]> {
     let values = headers.get_all(name).iter();
     values.map(|value| value.as_bytes().trim_ascii()).collect()
+}
+
+/// Whether one of the lists under a name has a token.
+pub(crate) fn lists(headers: &HeaderMap, name: &str, token: &[u8]) -> bool {
+    let mut values = values(headers, name).into_iter();
+    values.any(|value| {
+        let mut tokens = value.split(|byte| *byte == b',');
+        tokens.any(|other| other.trim_ascii().eq_ignore_ascii_case(token))
+    })
 }

@@ -20,6 +20,7 @@ pub mod text;
 
 pub mod differential_handshake;
 pub mod differential_receive;
+pub mod differential_reply;
 pub mod handshake;
 
 use ws_proto::Limits;

@@ -325,17 +325,17 @@ impl ClientHandshake {
                 };
                 consumed += head.consumed();
                 let reply = Reply::parse(head.as_bytes(), self.max_headers)?;
+                if reply.version.major != 1 {
+                    return Err(HandshakeError::BadHttpVersion {
+                        offered: reply.version,
+                    });
+                }
                 //= RFC9110-15.2-1
                 //= RFC9112-6.3-1
                 if reply.status == 101 || !(100..200).contains(&reply.status) {
                     break reply;
                 }
             };
-            if reply.version.major != 1 {
-                return Err(HandshakeError::BadHttpVersion {
-                    offered: reply.version,
-                });
-            }
             if reply.status == 101 {
                 return self
                     .agree(reply)

@@ -100,6 +100,10 @@ const RECIPES: &[Recipe] = &[
         take: |input| (input.receiver == Receiver::Request).then(|| input.bytes.clone()),
     },
     Recipe {
+        target: "differential_reply",
+        take: |input| (input.receiver == Receiver::Response).then(|| input.bytes.clone()),
+    },
+    Recipe {
         target: "utf8",
         // The payload of the first frame; a client gets it unmasked.
         take: |input| {

@@ -315,3 +315,15 @@ fn interim_replies_are_passed_over() {
         assert_eq!(at + consumed, input.len() - 1);
     }
 }
+
+#[test]
+fn an_interim_reply_of_another_http_is_not_passed_over() {
+    for version in ["0.9", "2.0"] {
+        let input = format!("HTTP/{version} 103 Early Hints\r\n\r\n{REPLY}");
+        let error = start(plain()).receive(input.as_bytes());
+        assert!(
+            matches!(error, Err(HandshakeError::BadHttpVersion { offered }) if offered.to_string().ends_with(version)),
+            "{error:?}"
+        );
+    }
+}
