@@ -7,7 +7,7 @@ use allocation_counter::opt_out;
 use ws_handshake::{Agreed, ClientRequest, Uri};
 use ws_mio::{
     Accept, Backpressure, Cause, Chunk, CloseCode, Closed, Connect, Decision, Handler, Incoming,
-    Message, OpenError, Orders, Peer, PeerId, Prepared, Refused, SlowConsumer,
+    Message, OpenError, Orders, Peer, PeerId, Prepared, Refused, SlowConsumer, Timeout,
 };
 
 use crate::{
@@ -58,10 +58,20 @@ pub(crate) struct Connection {
     /// Messages that were taken to be sent to this peer.
     pub(crate) sent: u32,
     pub(crate) is_paused: bool,
+    /// When something was last handed out, or it was resumed.
+    pub(crate) active_at: Duration,
     /// We have sent a Close.
-    pub(crate) is_closing: bool,
+    pub(crate) closing_at: Option<Duration>,
+    pub(crate) closed_at: Duration,
+    /// What was on its way when it ended was given up.
+    pub(crate) is_aborted: bool,
+    /// Messages that were sent back just as they came, each with how many were
+    /// sent to this peer before.
+    pub(crate) echoes: Vec<(u32, u32)>,
     /// The turn in which each topic was subscribed to.
     pub(crate) subscribed: [Option<u64>; TOPICS],
+    /// That in which it was last left.
+    left: [Option<u64>; TOPICS],
     pub(crate) timer: Option<Duration>,
     /// The turn in which it was set, and the timer before that.
     timer_set_in: u64,
@@ -87,6 +97,18 @@ pub(crate) enum State {
 }
 
 impl Connection {
+    /// Tells whether what is published to a topic in a turn may reach it.
+    pub(crate) fn may_hear(&self, topic: usize, turn: u64) -> bool {
+        // It is delivered at the end of a turn, or in the next.
+        let is_since = self.subscribed[topic].is_some_and(|since| since <= turn + 2);
+        is_since || self.left[topic].is_some_and(|left| turn <= left + 2)
+    }
+
+    /// Returns how many messages were sent to this peer, and how many sent back.
+    pub(crate) fn said(&self) -> (u32, u32) {
+        (self.sent, self.echoes.len() as u32)
+    }
+
     /// Tells whether the rest of a message waits to be sent.
     pub(crate) const fn has_tail(&self) -> bool {
         self.tail.is_some()
@@ -102,6 +124,8 @@ pub(crate) enum End {
     Lost,
     /// The peer broke a rule.
     Protocol,
+    /// The peer did not answer our Close.
+    Unanswered,
     Other,
 }
 
@@ -162,7 +186,9 @@ impl<const CHUNKS: bool> App<CHUNKS> {
     fn called(&mut self, peer: &mut Peer<'_, Data>, what: &str) -> u32 {
         self.net.note(1);
         let number = peer.data().expect("a connection that was let in");
+        let now = self.now;
         let connection = self.of(number);
+        connection.active_at = now;
         assert_eq!(
             connection.state,
             State::Open,
@@ -207,6 +233,13 @@ impl<const CHUNKS: bool> App<CHUNKS> {
         assert_eq!(name, expected, "a message to the application");
         connection.received += 1;
         connection.received_bytes += message.len() as u64;
+        if self.plan.is_bulky && !self.is_calm && self.random.chance(50) {
+            self.of(number).is_paused = true;
+            peer.pause();
+        }
+        if self.random.chance(self.plan.echoes) {
+            self.echo(peer, number, name, message);
+        }
         if self.random.chance(self.plan.answers) {
             self.send(peer, number);
         }
@@ -214,6 +247,23 @@ impl<const CHUNKS: bool> App<CHUNKS> {
             self.publish(peer, number);
         }
         self.be_moody(peer, number);
+    }
+
+    /// Sends a message back just as it came.
+    fn echo(&mut self, peer: &mut Peer<'_, Data>, number: u32, name: Name, message: Message<'_>) {
+        // It would be the rest of another.
+        if self.of(number).has_tail() {
+            return;
+        }
+        let waiting = match peer.send(message) {
+            Backpressure::Sent => 0,
+            Backpressure::Queued(waiting) => waiting,
+            Backpressure::Refused(Refused::Full(_)) => return self.refused += 1,
+            Backpressure::Refused(_) => return,
+        };
+        self.check_waiting(waiting);
+        let connection = self.of(number);
+        opt_out(|| connection.echoes.push((name.number, connection.sent)));
     }
 
     /// Sends the next message to a peer, in one of many ways.
@@ -268,12 +318,16 @@ impl<const CHUNKS: bool> App<CHUNKS> {
             Backpressure::Sent => self.of(number).sent += 1,
             Backpressure::Queued(waiting) => {
                 self.of(number).sent += 1;
-                let most = self.plan.config.max_backpressure + 2 * self.plan.longest + 64 * 1024;
-                assert!(waiting <= most, "{waiting} bytes wait; {most} may");
+                self.check_waiting(waiting);
             }
             Backpressure::Refused(Refused::Full(_)) => self.refused += 1,
             Backpressure::Refused(_) => {}
         }
+    }
+
+    fn check_waiting(&self, waiting: usize) {
+        let most = self.plan.config.max_backpressure + 2 * self.plan.longest + 64 * 1024;
+        assert!(waiting <= most, "{waiting} bytes wait; {most} may");
     }
 
     fn note_tail(&mut self, number: u32, tail: String, sent: Backpressure) {
@@ -290,9 +344,13 @@ impl<const CHUNKS: bool> App<CHUNKS> {
     fn subscribe(&mut self, peer: &mut Peer<'_, Data>, number: u32) {
         let topic = self.random.between(1, TOPICS - 1);
         let turn = self.turn;
-        let subscribed = &mut self.of(number).subscribed[topic];
+        let connection = self.of(number);
+        let subscribed = &mut connection.subscribed[topic];
         match subscribed.take() {
-            Some(_) => peer.unsubscribe(TOPIC_NAMES[topic]),
+            Some(_) => {
+                connection.left[topic] = Some(turn);
+                peer.unsubscribe(TOPIC_NAMES[topic]);
+            }
             None => {
                 *subscribed = Some(turn);
                 peer.subscribe(TOPIC_NAMES[topic]);
@@ -373,7 +431,8 @@ impl<const CHUNKS: bool> App<CHUNKS> {
         if let Backpressure::Refused(_) = peer.close(CloseCode::NORMAL, "that was it") {
             return;
         }
-        self.of(number).is_closing = true;
+        let now = self.now;
+        self.of(number).closing_at.get_or_insert(now);
     }
 
     fn set_timer(&mut self, peer: &mut Peer<'_, Data>, number: u32) {
@@ -412,7 +471,10 @@ impl<const CHUNKS: bool> App<CHUNKS> {
     }
 
     pub(crate) fn resume(&mut self, peer: &mut Peer<'_, Data>, number: u32) {
-        self.of(number).is_paused = false;
+        let now = self.now;
+        let connection = self.of(number);
+        connection.is_paused = false;
+        connection.active_at = now;
         peer.resume();
     }
 }
@@ -463,7 +525,10 @@ impl<const CHUNKS: bool> Handler for App<CHUNKS> {
         assert_eq!(chunk.first, pieces.is_empty(), "first piece");
         opt_out(|| pieces.extend_from_slice(chunk.data.as_bytes()));
         if !chunk.last {
-            return;
+            if self.random.chance(self.plan.answers / 10) {
+                self.send(peer, number);
+            }
+            return self.be_moody(peer, number);
         }
         let mut pieces = std::mem::take(pieces);
         let message = match chunk.data {
@@ -524,9 +589,12 @@ impl<const CHUNKS: bool> Handler for App<CHUNKS> {
             peer.set_timer(Some(TICK));
             peer.resume();
             peer.abort();
+            self.of(number).is_aborted = true;
         }
+        let now = self.now;
         let connection = self.of(number);
         connection.state = State::Closed;
+        connection.closed_at = now;
         connection.timer = None;
         opt_out(|| connection.pieces = Vec::new());
         opt_out(|| connection.tail = None);
@@ -534,6 +602,7 @@ impl<const CHUNKS: bool> Handler for App<CHUNKS> {
             Cause::Peer | Cause::Local => End::Close,
             Cause::Lost => End::Lost,
             Cause::Protocol(_) => End::Protocol,
+            Cause::Timeout(Timeout::Close) => End::Unanswered,
             _ => End::Other,
         });
         opt_out(|| self.closed.push(number));

@@ -39,7 +39,7 @@ pub(crate) struct Name {
 
 /// The name and the length stand in front.
 pub(crate) const HEAD: usize = 25;
-const STOCK: usize = 512 * 1024;
+const STOCK: usize = 4 * 1024 * 1024;
 
 /// What bodies are cut from: characters of all lengths, in no order.
 static STOCK_TEXT: LazyLock<String> = LazyLock::new(|| {

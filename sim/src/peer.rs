@@ -83,6 +83,9 @@ pub(crate) struct Talk {
     pub(crate) sent: u32,
     pub(crate) sent_bytes: u64,
     pub(crate) heard: Heard,
+    /// How many Pings were sent, and which was answered last.
+    pub(crate) pings: u32,
+    pub(crate) pong: u32,
     pub(crate) is_close_received: bool,
 }
 
@@ -91,6 +94,9 @@ pub(crate) struct Talk {
 pub(crate) struct Heard {
     /// Messages for this peer alone.
     pub(crate) direct: u32,
+    /// Messages of its own that came back.
+    pub(crate) echoes: u32,
+    last_echo: Option<u32>,
     /// The last of each key.
     keyed: [Option<u32>; KEYS as usize],
     /// The last message of each topic.
@@ -106,8 +112,12 @@ pub(crate) enum Seen {
         before: Option<u32>,
         number: u32,
     },
+    /// A message of its own came back, after others.
+    Echo { number: u32, direct: u32 },
     /// The loop's Close.
     Close,
+    /// The end of the stream.
+    End,
 }
 
 impl Shared {
@@ -232,10 +242,10 @@ impl ModelPeer {
 
     pub(crate) fn ping(&mut self) {
         if let Stage::Open(talk) = &mut self.stage
-            && let Ok(frame) = talk.sender.ping(b"are you there?")
             && !self.ends
+            && !self.is_wrong
         {
-            frame.append_to(&mut self.out, 0);
+            talk.ping(&mut self.out);
         }
     }
 
@@ -302,7 +312,8 @@ impl ModelPeer {
         bytes.clear();
         let pulled = self.stream.borrow_mut().pull(most, &mut bytes);
         self.receive(&mut bytes, shared, seen);
-        if pulled.is_none() {
+        if pulled.is_none() && !self.is_over() {
+            seen.push(Seen::End);
             self.over();
         }
         shared.bytes = bytes;
@@ -382,8 +393,15 @@ impl Talk {
             sent: 0,
             sent_bytes: 0,
             heard: Heard::default(),
+            pings: 0,
+            pong: 0,
             is_close_received: false,
         }
+    }
+
+    /// Returns how many messages came for this peer, and how many came back.
+    pub(crate) const fn heard(&self) -> (u32, u32) {
+        (self.heard.direct, self.heard.echoes)
     }
 
     pub(crate) fn is_client(&self) -> bool {
@@ -396,6 +414,14 @@ impl Talk {
 
     pub(crate) const fn is_close_sent(&self) -> bool {
         self.sender.is_close_sent()
+    }
+
+    fn ping(&mut self, out: &mut Vec<u8>) {
+        let number = self.pings + 1;
+        if let Ok(ping) = self.sender.ping(&number.to_be_bytes()) {
+            ping.append_to(out, 0);
+            self.pings = number;
+        }
     }
 
     /// Appends the message that is in `shared.text`.
@@ -426,11 +452,8 @@ impl Talk {
                 _ => self.sender.fragment_bytes(kind, part, last),
             };
             frame.expect("a peer may send").append_to(out, 0);
-            if !last
-                && shared.random.chance(100)
-                && let Ok(ping) = self.sender.ping(b"between")
-            {
-                ping.append_to(out, 0);
+            if !last && shared.random.chance(100) {
+                self.ping(out);
             }
         }
     }
@@ -476,7 +499,17 @@ impl Talk {
                         }
                     }
                 }
-                Event::Ping(_) | Event::Pong(_) => {}
+                Event::Ping(_) => {}
+                Event::Pong(payload) => {
+                    let number = payload.try_into().map(u32::from_be_bytes);
+                    let number = number.expect("the Pong of a Ping");
+                    assert!(
+                        self.pong < number && number <= self.pings,
+                        "peer {number} gets Pong {number} after {}",
+                        self.pong
+                    );
+                    self.pong = number;
+                }
                 Event::Close(_) => {
                     self.is_close_received = true;
                     seen.push(Seen::Close);
@@ -522,7 +555,14 @@ impl Heard {
                     number,
                 });
             }
-            Row::Peer => panic!("peer {peer} gets its own message back: {name:?}"),
+            Row::Peer => {
+                assert_eq!(connection, peer, "a message for another peer");
+                let before = self.last_echo.replace(number);
+                assert!(before < Some(number), "{name:?} after {before:?}");
+                self.echoes += 1;
+                let direct = self.direct;
+                seen.push(Seen::Echo { number, direct });
+            }
         }
     }
 }

@@ -5,7 +5,11 @@ use std::time::Duration;
 use ws_handshake::{DeflateOffer, DeflatePolicy};
 use ws_mio::{Config, OriginPolicy, SlowConsumer};
 
-use crate::random::Random;
+use crate::{
+    app::{Connection, State, TICK},
+    random::Random,
+    wire::Stream,
+};
 
 /// How large a simulation may be.
 #[derive(Clone, Copy, Debug)]
@@ -26,11 +30,15 @@ pub(crate) struct Plan {
     pub(crate) longest: usize,
     /// How often, in a thousand, a message is answered.
     pub(crate) answers: usize,
+    /// How often, in a thousand, a message is sent back as it came.
+    pub(crate) echoes: usize,
     /// How often, in a thousand, the application does something unusual.
     pub(crate) moods: usize,
     /// How often, in a thousand, a peer does something wrong.
     pub(crate) wrongs: usize,
     pub(crate) offers_deflate: bool,
+    /// Much is sent, and little of it taken.
+    pub(crate) is_bulky: bool,
 }
 
 /// How often a transport does what, in a thousand calls.
@@ -54,19 +62,64 @@ impl Plan {
         let connections = connections(random, size.connections);
         // With very many connections the simulation is about their number.
         let longest = match connections {
-            0..=16 => random.choose(&[100, 3000, 20_000, 150_000]),
+            0..=4 => random.choose(&[100, 3000, 20_000, 150_000, 1_200_000]),
+            5..=16 => random.choose(&[100, 3000, 20_000, 150_000]),
             17..=128 => random.choose(&[100, 3000, 20_000]),
             _ => random.choose(&[100, 1000]),
         };
+        let config = config(random, longest);
+        // What may wait passes in a number of turns that can be played.
+        let least = longest.max(config.max_backpressure / 100) / 100;
         Self {
             connections,
-            config: config(random, longest),
-            faults: Faults::new(random, longest),
+            config,
+            faults: Faults::new(random, least),
             longest,
             answers: random.choose(&[0, 300, 900, 1000]),
+            echoes: random.choose(&[0, 0, 300, 900]),
             moods: random.choose(&[0, 2, 10, 50]),
             wrongs: random.choose(&[0, 0, 2, 20]),
             offers_deflate: random.chance(300),
+            is_bulky: random.chance(100),
+        }
+    }
+
+    /// Tells which deadline of a connection has passed, where nothing more
+    /// happens, and the loop had its turns in time since `woke_at`.
+    pub(crate) fn overdue(
+        &self,
+        connection: &Connection,
+        stream: &Stream,
+        now: Duration,
+        woke_at: Duration,
+    ) -> Option<&'static str> {
+        let config = &self.config;
+        let is_late = |since: Duration, wait: Duration| now > since.max(woke_at) + wait + 4 * TICK;
+        let after =
+            |since: Duration, wait: Option<Duration>| wait.is_some_and(|wait| is_late(since, wait));
+        let takes_nothing = |since| after(since, config.time_limits.write_progress);
+        match (connection.state, connection.closing_at) {
+            // To be written, and then to be read.
+            (State::Closed, _) => {
+                let is_kept = is_late(connection.closed_at, 2 * config.close_timeout);
+                (is_kept && !stream.is_dropped).then_some("it is not let go")
+            }
+            (State::Open, Some(at)) if is_late(at, config.close_timeout) => {
+                Some("its Close is not answered")
+            }
+            (State::Open, _) if stream.blocked_since().is_some_and(takes_nothing) => {
+                Some("it takes nothing")
+            }
+            (State::Open, None) if !connection.is_paused => {
+                let since = stream.moved_at.max(connection.active_at);
+                let keepalive = &config.keepalive;
+                let pong = keepalive.ping_interval.zip(keepalive.pong_timeout);
+                if after(since, pong.map(|(ping, pong)| ping + pong)) {
+                    return Some("it does not answer a Ping");
+                }
+                after(since, keepalive.idle_timeout).then_some("it says nothing")
+            }
+            _ => None,
         }
     }
 
@@ -80,6 +133,7 @@ impl Plan {
     /// Chooses the length of a message: most are short.
     pub(crate) fn len(&self, random: &mut Random) -> usize {
         let longest = match random.below(10) {
+            _ if self.is_bulky => self.longest,
             0 => self.longest,
             1..=3 => self.longest.min(2000),
             _ => self.longest.min(200),
@@ -136,6 +190,12 @@ fn config(random: &mut Random, longest: usize) -> Config {
     config.keepalive.ping_interval = seconds(random, 3, 40);
     config.keepalive.pong_timeout = seconds(random, 5, 40);
     config.keepalive.idle_timeout = seconds(random, 20, 200);
+    config.time_limits.write_progress = seconds(random, 2, 60);
+    config.time_limits.message = seconds(random, 5, 60);
+    config.time_limits.lifetime = random.chance(50).then(|| Duration::from_secs(30));
+    if random.chance(300) {
+        config.max_memory = random.choose(&[256 * 1024, 1024 * 1024, 4 * 1024 * 1024]);
+    }
     if random.chance(100) {
         config.max_connections = random.between(1, 50);
     }
@@ -154,7 +214,7 @@ fn config(random: &mut Random, longest: usize) -> Config {
 }
 
 impl Faults {
-    fn new(random: &mut Random, longest: usize) -> Self {
+    fn new(random: &mut Random, least: usize) -> Self {
         let rate = |random: &mut Random| random.choose(&[0, 0, 10, 100, 300]);
         Self {
             interrupted: rate(random),
@@ -163,7 +223,7 @@ impl Faults {
             over_long: random.choose(&[0, 0, 100]),
             capacity: random
                 .choose(&[1, 500, 4096, 64 * 1024, 1 << 20])
-                .max(longest / 100),
+                .max(least),
             is_eager: random.chance(500),
             prompt: random.choose(&[1000, 900, 300]),
         }

@@ -6,6 +6,7 @@ use std::{
     io::{self, IoSlice},
     net::{Ipv4Addr, SocketAddr},
     rc::Rc,
+    time::Duration,
 };
 
 use allocation_counter::opt_out;
@@ -24,6 +25,7 @@ pub(crate) struct Net {
     pub(crate) progress: Cell<u64>,
     /// Connections that the loop has begun by an address.
     pub(crate) dialled: RefCell<Vec<Rc<RefCell<Stream>>>>,
+    pub(crate) now: Cell<Duration>,
     next_number: Cell<u32>,
 }
 
@@ -61,6 +63,15 @@ pub(crate) struct Stream {
     /// It was torn down by what the loop had not read: what was on its way to
     /// the peer is lost.
     pub(crate) is_torn: bool,
+    /// When bytes moved last, in either direction.
+    pub(crate) moved_at: Duration,
+    /// When the loop wrote its end.
+    pub(crate) ended_at: Option<Duration>,
+    /// Since when the loop has waited to write the rest of something, without
+    /// being able to write any of it.
+    owed_since: Option<Duration>,
+    /// As that, for what is held back.
+    held_since: Option<Duration>,
     is_queued: bool,
     faults: Faults,
     random: Random,
@@ -94,6 +105,10 @@ impl Stream {
             is_reset: false,
             is_dropped: false,
             is_torn: false,
+            moved_at: net.now.get(),
+            ended_at: None,
+            owed_since: None,
+            held_since: None,
             is_queued: false,
             faults,
             random,
@@ -166,6 +181,25 @@ impl Stream {
         self.connecting
     }
 
+    /// Tells whether bytes are on their way to the peer, or find no room.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.outbound.bytes.is_empty() || self.blocked_since().is_some()
+    }
+
+    /// Tells since when the peer takes nothing of what waits for it.
+    pub(crate) fn blocked_since(&self) -> Option<Duration> {
+        match self.held {
+            Some(_) => self
+                .held_since
+                .map(|at| at.max(self.owed_since.unwrap_or(at))),
+            None => self.owed_since,
+        }
+    }
+
+    pub(crate) const fn is_reset(&self) -> bool {
+        self.is_reset
+    }
+
     fn arrived(&mut self, progress: usize) {
         self.net.note(progress);
         self.inbound.is_awaited |= self.faults.is_eager;
@@ -230,6 +264,23 @@ impl Stream {
         refuses
     }
 
+    fn moved(&mut self, len: usize) {
+        self.net.note(len);
+        if len > 0 {
+            self.moved_at = self.net.now.get();
+        }
+    }
+
+    /// Notes what was written, and whether something is left to be.
+    fn wrote(&mut self, len: usize, is_all: bool) {
+        self.moved(len);
+        if is_all {
+            self.owed_since = None;
+        } else if len > 0 || self.owed_since.is_none() {
+            self.owed_since = Some(self.net.now.get());
+        }
+    }
+
     fn shorten(&mut self, len: usize) -> usize {
         match len > 1 && self.random.chance(self.faults.short) {
             true => self.random.between(1, len),
@@ -267,7 +318,7 @@ impl Stream {
         buffer[..cut].copy_from_slice(&first[..cut]);
         buffer[cut..len].copy_from_slice(&second[..len - cut]);
         self.inbound.bytes.drain(..len);
-        self.net.note(len);
+        self.moved(len);
         if self.short_is_all && len < buffer.len() {
             self.inbound.is_awaited = true;
             self.tell();
@@ -295,6 +346,7 @@ impl Stream {
         if self.refuses() || room == 0 {
             self.outbound.is_awaited = true;
             self.flush()?;
+            self.wrote(0, false);
             self.tell();
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -308,7 +360,7 @@ impl Stream {
             }
             left -= part.len();
         }
-        self.net.note(len);
+        self.wrote(len, len == asked);
         if self.short_is_all && len < asked {
             self.outbound.is_awaited = true;
             self.tell();
@@ -329,7 +381,13 @@ impl Stream {
         let len = held.len().min(room);
         self.outbound.bytes.extend(held.drain(..len));
         let is_flushed = held.is_empty();
-        self.net.note(len);
+        self.moved(len);
+        let now = self.net.now.get();
+        self.held_since = match self.held_since {
+            _ if is_flushed => None,
+            Some(since) if len == 0 => Some(since),
+            _ => Some(now),
+        };
         if !is_flushed {
             self.outbound.is_awaited = true;
             self.tell();
@@ -340,14 +398,18 @@ impl Stream {
     fn shutdown(&mut self) {
         let held = self.held.as_ref().is_some_and(|held| !held.is_empty());
         assert!(!held || self.is_reset, "ended while bytes are held back");
+        self.end_outbound();
+    }
+
+    fn end_outbound(&mut self) {
         self.outbound.is_ended = true;
+        self.ended_at.get_or_insert(self.net.now.get());
         self.net.note(1);
     }
 
     fn drop_end(&mut self) {
         self.is_dropped = true;
-        self.outbound.is_ended = true;
-        self.net.note(1);
+        self.end_outbound();
         if !self.inbound.bytes.is_empty() {
             self.tear();
         }

@@ -11,12 +11,12 @@ use std::{
 };
 
 use allocation_counter::{measure, opt_out};
-use ws_mio::{EventLoop, Ready};
+use ws_mio::{Drain, EventLoop, Ready};
 
 use crate::{
     Size, Totals,
     app::{App, EVERYBODY, End, State, TICK, TOPICS},
-    peer::{ModelPeer, Mood, Seen, Shared},
+    peer::{ModelPeer, Mood, Seen, Shared, Talk},
     plan::Plan,
     random::Random,
     wire::{Dialer, Net, Stream, Wire},
@@ -37,6 +37,8 @@ pub(crate) struct World<const CHUNKS: bool> {
     live: Vec<u32>,
     seen: Vec<Seen>,
     now: Duration,
+    /// When it last had a turn that it wanted earlier.
+    woke_at: Duration,
     /// The loop was not stopped, or still waits for its connections.
     goes_on: bool,
     /// What the loop holds, in bytes.
@@ -45,6 +47,8 @@ pub(crate) struct World<const CHUNKS: bool> {
     most: usize,
     /// A publication that somebody missed; no fault if one was refused.
     missed: Option<String>,
+    /// By when the loop has to end.
+    stop_by: Option<Duration>,
     totals: Totals,
 }
 
@@ -81,10 +85,12 @@ impl<const CHUNKS: bool> World<CHUNKS> {
             live: Vec::new(),
             seen: Vec::new(),
             now: Duration::ZERO,
+            woke_at: Duration::ZERO,
             goes_on: true,
             held: held.bytes_current,
             most: 0,
             missed: None,
+            stop_by: None,
             totals: Totals::default(),
         }
     }
@@ -118,6 +124,9 @@ impl<const CHUNKS: bool> World<CHUNKS> {
         self.come_to_rest();
         if self.live.len() <= 64 {
             self.wait_for_handshakes();
+        }
+        if self.live.len() <= 16 && self.random.chance(300) {
+            self.wait_for(Duration::from_secs(100));
         }
         if self.random.chance(500) {
             for number in self.live.clone() {
@@ -154,6 +163,9 @@ impl<const CHUNKS: bool> World<CHUNKS> {
             _ => self.random.below(20),
         };
         self.now += Duration::from_millis(wait as u64);
+        if next.is_some_and(|next| next + TICK < self.now) {
+            self.woke_at = self.now;
+        }
     }
 
     fn open_some(&mut self) {
@@ -344,6 +356,7 @@ impl<const CHUNKS: bool> World<CHUNKS> {
     /// Gives the loop a turn, in which `prompt` of a thousand changes reach it.
     fn turn(&mut self, prompt: usize) {
         let now = self.now;
+        self.net.now.set(now);
         self.with_app(|app| {
             app.now = now;
             app.turn += 1;
@@ -440,16 +453,10 @@ impl<const CHUNKS: bool> World<CHUNKS> {
 
     /// Nobody may be left that has not asked, or not been answered, in time.
     fn wait_for_handshakes(&mut self) {
-        let until = self.now + self.plan.config.handshake_timeout + 2 * TICK;
         let mut open = self.live.clone();
-        while self.now < until {
-            self.jump(until);
-        }
+        self.wait_for(self.plan.config.handshake_timeout + 2 * TICK);
         // One that was refused for being late is given some time to read so.
-        let until = self.now + self.plan.config.close_timeout + 2 * TICK;
-        while self.now < until {
-            self.jump(until);
-        }
+        self.wait_for(self.plan.config.close_timeout + 2 * TICK);
         let Some(inner) = &mut self.inner else {
             return;
         };
@@ -460,6 +467,13 @@ impl<const CHUNKS: bool> World<CHUNKS> {
                 && peer.is_some_and(|peer| !peer.stream.borrow().is_dropped)
         });
         assert_eq!(open, [], "these opening handshakes go on for ever");
+    }
+
+    fn wait_for(&mut self, time: Duration) {
+        let until = self.now + time;
+        while self.now < until {
+            self.jump(until);
+        }
     }
 
     /// Lets the time go by until the loop asks for a turn.
@@ -476,10 +490,28 @@ impl<const CHUNKS: bool> World<CHUNKS> {
     }
 
     fn stop(&mut self) {
-        let deadline = self.now + self.plan.config.close_timeout + 2 * TICK;
-        self.with_loop(|inner| inner.remote().stop())
-            .expect("it is woken");
+        let random = &mut self.random;
+        let drains = random.chance(500);
+        let over = Duration::from_millis(random.below(5000) as u64);
+        let until = over + Duration::from_millis(random.below(5000) as u64);
+        let stopped = self.with_loop(|inner| match drains {
+            true => inner.remote().drain(&Drain::new(over, until)),
+            false => inner.remote().stop(),
+        });
+        stopped.expect("it is woken");
+        let wait = match drains {
+            true => until,
+            false => self.plan.config.close_timeout,
+        };
+        self.stop_by = Some(self.now + wait);
+        let deadline = self.now + wait + 2 * TICK;
         self.turn(1000);
+        // Until they are told, connections are served as ever.
+        for _ in 0..self.random.below(50) {
+            if drains && self.goes_on {
+                self.step();
+            }
+        }
         self.come_to_rest();
         while self.goes_on {
             assert!(self.now < deadline, "the loop does not stop in time");
@@ -500,6 +532,10 @@ impl<const CHUNKS: bool> World<CHUNKS> {
 
     /// Looks at what a peer has just seen.
     fn judge(&mut self, number: u32) {
+        if self.seen.is_empty() {
+            return;
+        }
+        let shed = self.with_loop(|inner| inner.remote().metrics().shed);
         let Some(inner) = &mut self.inner else {
             return;
         };
@@ -512,6 +548,16 @@ impl<const CHUNKS: bool> World<CHUNKS> {
                     before,
                     number: published,
                 } => {
+                    let publication = app.published[topic][published as usize];
+                    assert!(
+                        publication.except != Some(number),
+                        "connection {number} gets its own publication"
+                    );
+                    assert!(
+                        app.of(number).may_hear(topic, publication.turn),
+                        "connection {number} did not subscribe to topic {topic}, and gets \
+                         message {published}"
+                    );
                     let from = before.map_or(0, |before| before + 1);
                     if let Some(missed) = missed(app, number, topic, from..published) {
                         self.missed.get_or_insert(missed);
@@ -519,12 +565,54 @@ impl<const CHUNKS: bool> World<CHUNKS> {
                 }
                 Seen::Close => {
                     let peer = self.peers[number as usize].as_ref();
-                    let heard = peer.and_then(ModelPeer::talk).map(|talk| talk.heard.direct);
-                    let sent = app.of(number).sent;
+                    let heard = peer.and_then(ModelPeer::talk).map(Talk::heard);
+                    let sent = app.of(number).said();
                     let is_exact = !self.plan.is_lossy();
                     assert!(
                         !is_exact || heard == Some(sent),
-                        "connection {number} is closed after {heard:?} messages of {sent}"
+                        "connection {number} is closed after {heard:?} messages of {sent:?}"
+                    );
+                }
+                Seen::Echo {
+                    number: echoed,
+                    direct,
+                } => {
+                    let is_in_place = app.of(number).echoes.contains(&(echoed, direct));
+                    assert!(
+                        is_in_place || self.plan.is_lossy(),
+                        "message {echoed} comes back to peer {number} after {direct} others"
+                    );
+                }
+                Seen::End => {
+                    let peer = self.peers[number as usize].as_ref().expect("a peer");
+                    let until = app.of(number).closed_at + self.plan.config.close_timeout;
+                    let until = until.min(self.stop_by.unwrap_or(until));
+                    let stream = peer.stream.borrow();
+                    let is_early = stream.ended_at.is_some_and(|at| at < until)
+                        && !stream.is_torn
+                        && !stream.is_reset()
+                        && !app.of(number).is_aborted
+                        && shed == 0;
+                    let Some(talk) = peer.talk().filter(|_| is_early) else {
+                        continue;
+                    };
+                    let is_whole = match app.of(number).end {
+                        Some(End::Close | End::Protocol) => talk.is_close_received,
+                        Some(End::Lost) => {
+                            self.plan.is_lossy() || talk.heard() == app.of(number).said()
+                        }
+                        _ => true,
+                    };
+                    let connection = app.of(number);
+                    assert!(
+                        is_whole,
+                        "connection {number} is cut off: closed at {:?} by {:?}, ended at {:?}, \
+                         not {until:?}, after {:?} of {:?}",
+                        connection.closed_at,
+                        connection.end,
+                        stream.ended_at,
+                        talk.heard(),
+                        connection.said(),
                     );
                 }
             }
@@ -540,7 +628,7 @@ impl<const CHUNKS: bool> World<CHUNKS> {
             let Some(talk) = peer.talk() else {
                 let is_expected = match end {
                     Some(End::Lost) => peer.is_ending(),
-                    end => end == Some(End::Other),
+                    end => matches!(end, Some(End::Other | End::Unanswered)),
                 };
                 assert!(
                     is_expected,
@@ -552,6 +640,16 @@ impl<const CHUNKS: bool> World<CHUNKS> {
                 Some(End::Close) => (talk.sent, talk.is_close_sent()),
                 Some(End::Lost) => (talk.sent, peer.is_ending()),
                 Some(End::Protocol) => (talk.sent, peer.is_wrong),
+                Some(End::Unanswered) => {
+                    let stream = peer.stream.borrow();
+                    let is_told = talk.is_close_received
+                        || peer.mood != Mood::Normal
+                        || stream.is_busy()
+                        || stream.is_torn
+                        || self.stop_by.is_none();
+                    assert!(is_told, "connection {number} was not told of the drain");
+                    continue;
+                }
                 _ => continue,
             };
             assert!(
@@ -571,7 +669,7 @@ impl<const CHUNKS: bool> World<CHUNKS> {
             let metrics = inner.remote().metrics();
             (metrics.refused, metrics.dropped)
         });
-        let (now, plan) = (self.now, Rc::clone(&self.plan));
+        let (now, woke_at, plan) = (self.now, self.woke_at, Rc::clone(&self.plan));
         let Some(inner) = &mut self.inner else {
             return;
         };
@@ -591,6 +689,13 @@ impl<const CHUNKS: bool> World<CHUNKS> {
                     "a timer for {timer:?} is late at {now:?}"
                 );
             }
+            let late = plan.overdue(connection, &stream, now, woke_at);
+            assert!(
+                late.is_none(),
+                "connection {number} is overdue at {now:?}: {late:?}
+{connection:#?}
+{peer:#?}"
+            );
             if peer.mood != Mood::Normal || connection.is_paused || stream.is_connecting() {
                 continue;
             }
@@ -633,9 +738,15 @@ impl<const CHUNKS: bool> World<CHUNKS> {
                         "{}",
                         say("to the application")
                     );
+                    assert_eq!(
+                        talk.pong,
+                        talk.pings,
+                        "{}",
+                        say("no Pong for the last Ping")
+                    );
                     if !plan.is_lossy() && !app.of(number).has_tail() {
-                        let sent = app.of(number).sent;
-                        assert_eq!(talk.heard.direct, sent, "messages to peer {number}");
+                        let said = app.of(number).said();
+                        assert_eq!(talk.heard(), said, "messages to peer {number}");
                     }
                     if is_strict {
                         for topic in 0..TOPICS {
@@ -678,10 +789,17 @@ impl<const CHUNKS: bool> World<CHUNKS> {
     fn check_memory(&mut self) {
         let config = &self.plan.config;
         // The buffers of the loop, its codecs, and what vectors have grown to.
-        let mut most = 3 * config.read_buffer + config.gather_buffers + 3 * 512 * 1024;
-        most += 2 * 1024 * 1024;
+        let mut most = 3 * config.read_buffer + config.gather_buffers + 1024 * 1024;
+        if self.plan.longest > 20_000 {
+            most += 2 * 1024 * 1024;
+        }
+        if self.plan.offers_deflate {
+            most += 5 * 512 * 1024;
+        }
         most += 4 * 1024 * self.most;
         let message = 2 * self.plan.longest + 200;
+        // Counted is what is in vectors, which double.
+        let mut limit = most + 2 * config.max_memory + 2 * message;
         let Some(inner) = &mut self.inner else {
             return;
         };
@@ -701,8 +819,11 @@ impl<const CHUNKS: bool> World<CHUNKS> {
                 most += 2 * (config.max_backpressure + message + 8 * 1024);
             }
             // What the peer may refer to.
-            most += 33 * 1024 * usize::from(talk.is_compressed());
+            let history = 33 * 1024 * usize::from(talk.is_compressed());
+            most += history;
+            limit += history;
         }
+        let most = most.min(limit);
         assert!(
             self.held <= most as i64,
             "the loop holds {} bytes; {most} would do for {} connections",
@@ -737,7 +858,7 @@ fn missed<const CHUNKS: bool>(
 ) -> Option<String> {
     let connection = app.of(number);
     let since = connection.subscribed[topic]?;
-    if connection.state != State::Open || connection.is_closing {
+    if connection.state != State::Open || connection.closing_at.is_some() {
         return None;
     }
     numbers.into_iter().find_map(|at| {

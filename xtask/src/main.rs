@@ -2,6 +2,7 @@
 //!
 //! Each command is a file of the same name with a `run` and a `HELP`; what they share is in `tool`.
 
+mod altered;
 mod autobahn;
 mod bench;
 #[cfg(unix)]

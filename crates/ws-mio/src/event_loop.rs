@@ -25,7 +25,7 @@ use slab::Slab;
 use tracing::{Span, span::EnteredSpan, warn};
 
 pub(crate) use self::lookup::Route;
-use self::{drain::Draining, lookup::Lookups, upgrade::Request};
+use self::{drain::Draining, lookup::Lookups, upgrade::Knocking};
 use crate::{
     Cause, Config, Handler, Loop, Peer, PeerId, Ready, Remote, Transport,
     arena::{Arena, NOWHERE},
@@ -111,7 +111,7 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     /// What those need that agreed on compression.
     codecs: Codecs,
     /// Requests that came in part.
-    requests: Slab<Request>,
+    requests: Slab<Knocking>,
     /// Opening handshakes of our own.
     calls: Slab<Call>,
     scratch: Scratch,

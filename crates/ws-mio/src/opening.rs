@@ -44,6 +44,16 @@ impl Request {
         self.reader.receive(input)
     }
 
+    /// Tells whether nothing has come.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Returns how many bytes are held for it.
+    pub(crate) const fn held(&self) -> usize {
+        self.reader.heap_bytes()
+    }
+
     /// Tells whether it comes with fewer than `rate` bytes in a second.
     pub(crate) fn is_trickling(&self, now: Tick, rate: u32) -> bool {
         self.len > 0 && is_trickle(self.begun, now, self.len, rate)

@@ -3,7 +3,7 @@
 use std::{io, mem, ops::Range};
 
 use tracing::debug;
-use ws_handshake::{HeadReader, Response};
+use ws_handshake::Response;
 use ws_proto::Keepalive;
 
 use super::{EventLoop, new_link};
@@ -12,36 +12,32 @@ use crate::{
     arena::NOWHERE,
     connect::Role,
     connection::Phase,
-    opening::decide,
+    opening::{Request, decide},
     seats::Seats,
-    wheel::{Tick, is_trickle, tick_at, trickles_at},
+    wheel::{Tick, tick_at},
 };
 
-/// A request that came in part; or what came before it, for the transport.
+/// What is kept of a connection that is not open yet.
 #[derive(Debug)]
-pub(super) struct Request {
-    reader: HeadReader,
-    /// When the first part came.
-    begun: Tick,
-    /// How many bytes have come.
-    len: usize,
+pub(super) struct Knocking {
+    request: Request,
     /// How many bytes the transport holds.
     below: usize,
 }
 
-impl Request {
+impl Knocking {
     /// Returns how many bytes are held for it.
     pub(super) const fn held(&self) -> usize {
-        self.reader.heap_bytes() + self.below
+        self.request.held() + self.below
     }
 }
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Takes a request back to go on with it.
     pub(super) fn take_request(&mut self, state: u32) -> Request {
-        let request = self.requests.remove(state as usize);
-        self.held -= request.held();
-        request
+        let knocking = self.requests.remove(state as usize);
+        self.held -= knocking.held();
+        knocking.request
     }
 
     /// Tells whether a request comes too slowly, and otherwise looks again
@@ -51,36 +47,25 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let request = match slot.state {
             NOWHERE => None,
             _ if slot.role.is_client() => None,
-            state => Some(&self.requests[state as usize]),
+            state => Some(&self.requests[state as usize].request),
         };
-        let begun = request.filter(|request| request.len > 0);
-        let Some(&Request { begun, len, .. }) = begun else {
-            self.arm(key, until);
-            return false;
-        };
-        let tick = self.tick();
-        if is_trickle(begun, tick, len, self.config.min_head_rate) {
+        let (tick, rate) = (self.tick(), self.config.min_head_rate);
+        if request.is_some_and(|request| request.is_trickling(tick, rate)) {
             return true;
         }
-        let next = trickles_at(begun, tick);
-        self.arm(key, until.min(next));
+        let next = request.and_then(|request| request.trickles_at(tick));
+        self.arm(key, next.map_or(until, |next| until.min(next)));
         false
     }
 
     pub(super) fn upgrade(&mut self, key: usize, ready: Ready) {
         let slot = &mut self.slots[key];
         slot.read_closed |= ready.read_closed;
-        let state = mem::replace(&mut slot.state, NOWHERE);
-        let now = self.tick();
-        let mut request = match state {
-            NOWHERE => Request {
-                reader: self.config.handshake.head_reader(),
-                begun: now,
-                len: 0,
-                below: 0,
-            },
+        let mut request = match mem::replace(&mut slot.state, NOWHERE) {
+            NOWHERE => Request::new(self.config.handshake.head_reader()),
             state => self.take_request(state),
         };
+        let now = self.tick();
         loop {
             let buffer = self.scratch.as_mut_slice();
             let len = match Transport::read(&mut self.slots[key].transport, buffer) {
@@ -94,11 +79,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             };
             let transport = &self.slots[key].transport;
             let is_full = len == buffer.len() || !transport.short_is_all();
-            if request.len == 0 {
-                request.begun = now;
-            }
-            request.len += len;
-            let decision = match request.reader.receive(&buffer[..len]) {
+            let decision = match request.receive(&buffer[..len], now) {
                 Ok(None) if is_full || self.slots[key].read_closed => continue,
                 Ok(None) => break,
                 Ok(Some(_)) if !has_seat(&mut self.seats, key, transport) => {
@@ -124,13 +105,14 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 Err(response) => self.refuse(key, &response),
             };
         }
-        request.below = self.slots[key].transport.held();
-        if request.len > 0 {
-            self.arm(key, trickles_at(request.begun, self.tick()));
+        let below = self.slots[key].transport.held();
+        if let Some(soon) = request.trickles_at(now) {
+            self.arm(key, soon);
         }
-        if request.len > 0 || request.below > 0 {
-            self.held += request.held();
-            self.slots[key].state = self.requests.insert(request) as u32;
+        if !request.is_empty() || below > 0 {
+            let knocking = Knocking { request, below };
+            self.held += knocking.held();
+            self.slots[key].state = self.requests.insert(knocking) as u32;
         }
         match self.slots[key].transport.flush() {
             Ok(true) => {}

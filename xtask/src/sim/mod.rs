@@ -1,11 +1,14 @@
 //! `cargo xtask sim`: plays simulations of ws-mio's loop, one for each seed.
 
+mod plant;
+
 use lexopt::Parser;
 
 use crate::tool::{self, Failure, Outcome};
 
 pub(crate) const HELP: &str = "
 cargo xtask sim [--seeds N] [--from SEED] [--steps N] [--connections N] [--seconds N]
+cargo xtask sim --plant NAME|all
 
 Plays simulations of ws-mio's loop in virtual time, with transports that fail in every way that a
 transport may, until one seed breaks an invariant. That seed is then made as small as it goes, and
@@ -16,6 +19,9 @@ the command is printed that plays it again, the same in every detail.
   --steps N          how many steps each takes (1000)
   --connections N    the most connections at a time (1000); most seeds have far fewer
   --seconds N        end after this time, whatever is left
+  --as-it-is         do not make the seed smaller
+  --plant NAME       put a fault into a copy of ws-mio, and fail if no seed finds it; all is each
+                     of those in sim/faults.toml in turn
 
 A single seed is not made smaller, and shows where it failed. What is checked is told by the
 documentation of sim/src/lib.rs.
@@ -23,6 +29,11 @@ documentation of sim/src/lib.rs.
 
 pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
     let rest: Vec<_> = arguments.raw_args()?.collect();
+    match &rest[..] {
+        [plant] if plant == "--plant" => return Err(Failure::new("which fault? or all")),
+        [plant, name] if plant == "--plant" => return plant::run(&name.to_string_lossy()),
+        _ => {}
+    }
     let status = tool::cargo()
         .args([
             "run",
