@@ -79,6 +79,8 @@ pub struct Gate(Arc<Mutex<State>>);
 #[derive(Debug)]
 pub struct Pass {
     ear: Ear,
+    /// Those that were let in one after the other have numbers in a row.
+    number: u64,
     place: Option<IpAddr>,
 }
 
@@ -111,6 +113,7 @@ struct State {
     max_per_address: usize,
     open: usize,
     by_place: HashMap<IpAddr, usize>,
+    passes: u64,
     ears: u64,
     draining: Option<Draining>,
     /// Who waits for the drain, by number.
@@ -129,7 +132,8 @@ struct Draining {
 impl Gate {
     /// Lets at most so many connections in, over all and from one address; as
     /// an IPv6 peer has many of those, from one /64 network. Behind a proxy
-    /// all connections have its address: use `usize::MAX` there.
+    /// all connections have its address: use `usize::MAX` there, or say with
+    /// [`Pass::comes_from`] where each is from.
     #[must_use]
     pub fn new(max_connections: usize, max_per_address: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
@@ -137,6 +141,7 @@ impl Gate {
             max_per_address,
             open: 0,
             by_place: HashMap::new(),
+            passes: 0,
             ears: 0,
             draining: None,
             waiting: HashMap::new(),
@@ -184,18 +189,14 @@ impl Gate {
         if state.open >= state.max_connections {
             return Err(NotAdmitted::MaxConnections(state.max_connections));
         }
-        let max = state.max_per_address;
-        if let Some(place) = place {
-            let count = state.by_place.entry(place).or_default();
-            if *count >= max {
-                return Err(NotAdmitted::MaxPerAddress(max));
-            }
-            *count += 1;
-        }
+        state.take_place(place)?;
         state.open += 1;
+        state.passes += 1;
+        let number = state.passes;
         drop(state);
         Ok(Pass {
             ear: self.ear(),
+            number,
             place,
         })
     }
@@ -287,7 +288,54 @@ impl Gate {
     }
 }
 
+impl State {
+    fn take_place(&mut self, place: Option<IpAddr>) -> Result<(), NotAdmitted> {
+        let Some(place) = place else {
+            return Ok(());
+        };
+        let max = self.max_per_address;
+        let count = self.by_place.entry(place).or_default();
+        if *count >= max {
+            return Err(NotAdmitted::MaxPerAddress(max));
+        }
+        *count += 1;
+        Ok(())
+    }
+
+    fn leave_place(&mut self, place: Option<IpAddr>) {
+        if let Some(place) = place
+            && let Some(count) = self.by_place.get_mut(&place)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.by_place.remove(&place);
+            }
+        }
+    }
+}
+
 impl Pass {
+    /// Counts the connection by another address from now on, once a proxy has
+    /// told whose it is. The proxy's own is [admitted](Gate::admit) as
+    /// [`Peer::Unknown`], which is not counted by address.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAdmitted::MaxPerAddress`], and nothing is changed: drop the stream,
+    /// or answer with 503 by [`Acceptor::accept_with`](crate::Acceptor::accept_with).
+    pub fn comes_from(&mut self, peer: impl Into<Peer>) -> Result<(), NotAdmitted> {
+        let place = peer.into().ip().map(place);
+        if place == self.place {
+            return Ok(());
+        }
+        let mut state = self.ear.gate.lock();
+        state.take_place(place)?;
+        state.leave_place(self.place);
+        drop(state);
+        self.place = place;
+        Ok(())
+    }
+
     /// Waits until the connection is to be closed, by [`Gate::drain`]; send a
     /// Close with 1001 then.
     ///
@@ -298,7 +346,7 @@ impl Pass {
         let mut timer = None;
         poll_fn(|cx| match self.ear.listen(cx) {
             None => Poll::Pending,
-            Some(draining) => poll_until(&mut timer, draining.turn_of(self.ear.number), cx),
+            Some(draining) => poll_until(&mut timer, draining.turn_of(self.number), cx),
         })
         .await;
     }
@@ -308,14 +356,7 @@ impl Drop for Pass {
     fn drop(&mut self) {
         let mut state = self.ear.gate.lock();
         state.open -= 1;
-        if let Some(place) = self.place
-            && let Some(count) = state.by_place.get_mut(&place)
-        {
-            *count -= 1;
-            if *count == 0 {
-                state.by_place.remove(&place);
-            }
-        }
+        state.leave_place(self.place);
         if state.open == 0 {
             let leaving = std::mem::take(&mut state.leaving);
             drop(state);

@@ -53,6 +53,27 @@ fn network_of_one_customer_counts_as_one() {
 }
 
 #[test]
+fn connection_through_a_proxy_counts_for_its_client() {
+    let gate = Gate::new(10, 1);
+    let mut passes = [(); 3].map(|()| gate.admit(Peer::Unknown).unwrap());
+    let [first, second, third] = &mut passes;
+    first.comes_from(address(1)).unwrap();
+    first.comes_from(address(1)).unwrap();
+    assert_eq!(
+        second.comes_from(address(1)).unwrap_err(),
+        NotAdmitted::MaxPerAddress(1)
+    );
+    second.comes_from(address(2)).unwrap();
+    assert!(third.comes_from(address(2)).is_err());
+    // An address that is left is free again.
+    second.comes_from(address(3)).unwrap();
+    third.comes_from(address(2)).unwrap();
+    assert_eq!(gate.open(), 3);
+    drop(passes);
+    let _again = [1, 2, 3].map(|host| gate.admit(address(host)).unwrap());
+}
+
+#[test]
 fn drain_tells_each_in_its_turn_and_ends_with_the_last() {
     run(async {
         let gate = Gate::new(1000, usize::MAX);
