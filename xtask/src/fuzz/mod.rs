@@ -22,7 +22,7 @@ Without arguments: lists the targets.
 TARGET, all: fuzzes one target, or each in turn, for N seconds each (60 unless told).
 seeds: writes fuzz/seeds/TARGET/ anew from the conformance vectors.
 minimize: writes fuzz/minimized/TARGET/ anew: few of the inputs that earlier runs have found, which
-reach what all of them do and the seeds do not.
+reach the code that all of them do and the seeds do not.
 
   --seconds N        how long to fuzz each target
   --smoke            run each target on the inputs in the tree only
@@ -223,7 +223,7 @@ impl Plan {
             format!("-max_total_time={}", self.seconds)
         };
         let started = Instant::now();
-        let (passed, log_text) = self.run(target, &folders, &flag)?;
+        let (passed, log_text) = self.run(target, &folders, &[&flag])?;
         Ok(Row {
             target: target.name.clone(),
             executions: statistic(&log_text, "number_of_executed_units"),
@@ -238,7 +238,7 @@ impl Plan {
         &self,
         target: &Target,
         folders: &[PathBuf],
-        flag: &str,
+        flags: &[&str],
     ) -> Result<(bool, String), Failure> {
         let logs = tool::target_dir().join("fuzz");
         fs::create_dir_all(&logs)?;
@@ -247,7 +247,8 @@ impl Plan {
             .cargo_fuzz("run")
             .arg(&target.name)
             .args(folders)
-            .args(["--", flag, "-print_final_stats=1", "-timeout=10"])
+            .args(["--", "-print_final_stats=1", "-timeout=10"])
+            .args(flags)
             .args(&self.libfuzzer)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
