@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, mem};
 
+use bytes::Bytes;
 use ws_proto::{OpCode, OutFrame, Outbox, OutboxFull};
 
 use crate::{SlowConsumer, outgoing::Outgoing};
@@ -27,7 +28,8 @@ pub(crate) struct Backlog {
 #[derive(Debug)]
 struct Waiting {
     key: Option<u64>,
-    frame: Vec<u8>,
+    /// Shared with others, if it is one that many get.
+    frame: Bytes,
     /// Sent in answer to something.
     is_answer: bool,
 }
@@ -152,12 +154,14 @@ impl Outgoing {
         }
     }
 
-    /// Has a frame wait, by the policy for slow consumers.
+    /// Has a frame wait, by the policy for slow consumers; its bytes are
+    /// copied, unless `whole` has them.
     #[cold]
     pub(crate) fn wait(
         &mut self,
         key: Option<u64>,
         frame: &OutFrame<'_>,
+        whole: Option<&Bytes>,
     ) -> Result<(), OutboxFull> {
         let pending = self.pending();
         let mut dropped = 0;
@@ -179,12 +183,11 @@ impl Outgoing {
                     && !self.sender.is_message_open()
                     && frame.opcode() != OpCode::Continuation;
                 if may_drop && self.outbox.len() < limit {
-                    let mut message = Waiting {
+                    let message = Waiting {
                         key: key.filter(|_| self.backlog.policy == SlowConsumer::Conflate),
-                        frame: Vec::with_capacity(frame.len()),
+                        frame: whole.map_or_else(|| copy(frame), Bytes::clone),
                         is_answer: self.answering,
                     };
-                    frame.append_to(&mut message.frame, 0);
                     dropped = self.backlog.push(message, limit - self.outbox.len());
                 } else if pending < limit {
                     self.backlog.move_all(&mut self.outbox);
@@ -199,6 +202,12 @@ impl Outgoing {
     }
 }
 
+fn copy(frame: &OutFrame<'_>) -> Bytes {
+    let mut bytes = Vec::with_capacity(frame.len());
+    frame.append_to(&mut bytes, 0);
+    bytes.into()
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -209,7 +218,7 @@ mod tests {
 
     use mio::event::Source;
 
-    use ws_proto::{CloseCode, CloseFrame, Message, ServerMasking};
+    use ws_proto::{ClientMasking, CloseCode, CloseFrame, Message, Prepared, ServerMasking};
 
     use super::*;
     use crate::Refused;
@@ -359,6 +368,30 @@ mod tests {
                 .map(|(_, payload)| String::from_utf8(payload).unwrap())
                 .collect()
         }
+    }
+
+    #[test]
+    fn message_that_many_get_waits_without_a_copy_unless_it_is_masked() {
+        let news = Prepared::new(Message::Binary(b"news"));
+        let mut side = Side::stalled(SlowConsumer::DropOldest);
+        let frame = side.outgoing.sender.prepared(&news).unwrap();
+        side.finish(|outgoing, cork, transport| {
+            outgoing.send_prepared(frame, &news, cork, transport)
+        });
+        let waiting = &side.outgoing.backlog.messages[0].frame;
+        assert_eq!(waiting.as_ptr(), news.frame().as_ptr());
+        assert_eq!(side.frames()[1].1, b"news");
+
+        side = Side::stalled(SlowConsumer::DropOldest);
+        side.outgoing = Outgoing::new(ClientMasking::new().into(), LIMIT, SlowConsumer::DropOldest);
+        side.send(None, b"first");
+        let frame = side.outgoing.sender.prepared(&news).unwrap();
+        side.finish(|outgoing, cork, transport| {
+            outgoing.send_prepared(frame, &news, cork, transport)
+        });
+        let waiting = &side.outgoing.backlog.messages[0].frame;
+        assert_eq!(waiting.len(), news.frame().len() + 4);
+        assert_eq!(waiting[1], 0x80 | 4);
     }
 
     #[test]

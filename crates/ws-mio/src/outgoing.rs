@@ -7,7 +7,8 @@ use std::{
     mem,
 };
 
-use ws_proto::{Masking, OpCode, OutFrame, Outbox, OutboxFull, SendError, Sender};
+use bytes::Bytes;
+use ws_proto::{Masking, OpCode, OutFrame, Outbox, OutboxFull, Prepared, SendError, Sender};
 
 use self::in_place::{IN_PLACE_MIN, InPlace, Lent};
 use crate::{SlowConsumer, Transport, backlog::Backlog};
@@ -220,6 +221,34 @@ impl Outgoing {
         cork: &mut Vec<u8>,
         transport: &mut dyn Transport,
     ) -> Backpressure {
+        self.send_slowly(key, frame, None, cork, transport)
+    }
+
+    /// Sends a frame of a message that many get: where it may be dropped, it
+    /// waits without being copied.
+    #[inline]
+    pub(crate) fn send_prepared(
+        &mut self,
+        frame: OutFrame<'_>,
+        prepared: &Prepared,
+        cork: &mut Vec<u8>,
+        transport: &mut dyn Transport,
+    ) -> Backpressure {
+        if self.may_drop() && matches!(self.sender.masking(), Masking::Server(_)) {
+            return self.send_slowly(None, frame, Some(prepared.frame()), cork, transport);
+        }
+        self.send(frame, cork, transport)
+    }
+
+    /// Sends a frame by the long way; `whole` has the same bytes, if given.
+    fn send_slowly(
+        &mut self,
+        key: Option<u64>,
+        frame: OutFrame<'_>,
+        whole: Option<&Bytes>,
+        cork: &mut Vec<u8>,
+        transport: &mut dyn Transport,
+    ) -> Backpressure {
         if self.is_over() {
             return Refused::Over.into();
         }
@@ -229,7 +258,7 @@ impl Outgoing {
                 self.count_unasked(0);
                 Ok(())
             }
-            false if self.backlog.is_used() => self.wait(key, &frame),
+            false if self.backlog.is_used() => self.wait(key, &frame, whole),
             false => self.queue(&frame),
         };
         if let Err(full) = sent {

@@ -202,8 +202,12 @@ impl<D> Peer<'_, D> {
     }
 
     fn send_plain(&mut self, prepared: &Prepared) -> Backpressure {
-        let frame = self.outgoing.sender.prepared(prepared);
-        self.write(frame)
+        match self.outgoing.sender.prepared(prepared) {
+            Ok(frame) => self
+                .outgoing
+                .send_prepared(frame, prepared, self.cork, self.transport),
+            Err(error) => error.into(),
+        }
     }
 
     /// Sends the next piece of a message, which ends with `last`; see
