@@ -1,6 +1,6 @@
 //! What a reply must be.
 
-use ws_handshake::{ClientProgress, ClientRequest, DeflateOffer, DeflateParams};
+use ws_handshake::{ClientProgress, ClientRequest, DeflateOffer, DeflateParams, HandshakeError};
 
 use super::{REPLY, agreed, plain, start};
 
