@@ -403,7 +403,7 @@ impl Stream {
 
     fn end_outbound(&mut self) {
         self.outbound.is_ended = true;
-        self.ended_at.get_or_insert(self.net.now.get());
+        self.ended_at = self.ended_at.or(Some(self.net.now.get()));
         self.net.note(1);
     }
 
