@@ -501,14 +501,14 @@ impl Talk {
                 }
                 Event::Ping(_) => {}
                 Event::Pong(payload) => {
-                    let number = payload.try_into().map(u32::from_be_bytes);
-                    let number = number.expect("the Pong of a Ping");
+                    let answered = payload.try_into().map(u32::from_be_bytes);
+                    let answered = answered.expect("the Pong of a Ping");
                     assert!(
-                        self.pong < number && number <= self.pings,
-                        "peer {number} gets Pong {number} after {}",
+                        self.pong < answered && answered <= self.pings,
+                        "peer {number} gets Pong {answered} after {}",
                         self.pong
                     );
-                    self.pong = number;
+                    self.pong = answered;
                 }
                 Event::Close(_) => {
                     self.is_close_received = true;

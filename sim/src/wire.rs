@@ -189,9 +189,7 @@ impl Stream {
     /// Tells since when the peer takes nothing of what waits for it.
     pub(crate) fn blocked_since(&self) -> Option<Duration> {
         match self.held {
-            Some(_) => self
-                .held_since
-                .map(|at| at.max(self.owed_since.unwrap_or(at))),
+            Some(_) => self.held_since.map(|at| at.max(self.moved_at)),
             None => self.owed_since,
         }
     }
@@ -403,7 +401,8 @@ impl Stream {
 
     fn end_outbound(&mut self) {
         self.outbound.is_ended = true;
-        self.ended_at.get_or_insert_with(|| self.net.now.get());
+        let now = self.net.now.get();
+        self.ended_at.get_or_insert(now);
         self.net.note(1);
     }
 

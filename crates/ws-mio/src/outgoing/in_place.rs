@@ -141,5 +141,10 @@ impl Outgoing {
         cork.drain(..rest);
         frames.clear();
         self.in_place = frames;
+        // What is sent from now on waits behind what the transport refused;
+        // this was sent before.
+        if !self.outbox.is_empty() {
+            self.flush_cork(cork, transport);
+        }
     }
 }
