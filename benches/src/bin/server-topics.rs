@@ -11,7 +11,8 @@ use std::thread;
 
 use bench_rig::{Arguments, finish};
 use ws_mio::{
-    Config, Handler, Message, OriginPolicy, Peer, Prepared, Remote, Server, SlowConsumer,
+    Config, Handler, KeepaliveConfig, Message, OriginPolicy, Peer, Prepared, Remote, Server,
+    SlowConsumer, TimeLimits,
 };
 
 const HELP: &str = "\
@@ -41,6 +42,9 @@ fn run() -> Result<(), Box<dyn Error>> {
         config.max_memory = bytes;
     }
     arguments.end()?;
+    // Who never reads is to stay for as long as it is measured; by default time ends that, too.
+    config.keepalive = KeepaliveConfig::OFF;
+    config.time_limits = TimeLimits::UNLIMITED;
     let topics = (0..count).map(|number| format!("topic {number}").into());
     let server = Server::bind("127.0.0.1:0", config)?;
     let (counters, remote) = (TcpListener::bind("127.0.0.1:0")?, server.remote());

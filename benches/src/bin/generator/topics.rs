@@ -17,7 +17,7 @@ use crate::load::{Load, Measured, PATIENCE, Received};
 /// How often the server's counters are looked at while it fills up.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long that may take.
-const FILLING: Duration = Duration::from_secs(60);
+const FILLING: Duration = Duration::from_secs(120);
 /// What the kernel holds for one who never reads is of no interest.
 const RECEIVE_BUFFER: usize = 4096;
 
