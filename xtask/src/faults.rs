@@ -232,7 +232,8 @@ impl Fault {
             // The next Ping is answered by a reset.
             Self::PeerReplaced => (RESET, Duration::ZERO, ping),
             Self::NoInterface => (PONG_OR_GONE, Duration::ZERO, ping + pong),
-            Self::CutWhileSending(_) => (WRITE, all, all),
+            // What the kernel still finds room for, while it sends again what was lost, counts as taken.
+            Self::CutWhileSending(_) => (WRITE, all, all * 2),
             Self::CutThenClose => (CLOSE, all, all),
             Self::ConnectToNobody(Cut::Unplugged) => (CONNECT_OR_GONE, Duration::ZERO, all),
             Self::ConnectToNobody(Cut::Silent) | Self::ConnectToDeaf => (CONNECT, all, all),

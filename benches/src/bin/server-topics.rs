@@ -1,15 +1,18 @@
 //! A server of `ws-mio` whose peers are all subscribed to many topics: a message begins with the
-//! number of one, and goes to everybody. `GET /metrics` tells the counters.
+//! number of one, and goes to everybody. Whoever connects to its other port is told the counters, also
+//! when the server takes no more connections.
 
 use std::error::Error;
+use std::io::Write;
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 
 use bench_rig::{Arguments, finish};
-use ws_handshake::Response;
 use ws_mio::{
-    Config, Decision, Handler, Incoming, Message, OriginPolicy, Peer, Prepared, Remote, Server,
-    SlowConsumer,
+    Config, Handler, KeepaliveConfig, Message, OriginPolicy, Peer, Prepared, Remote, Server,
+    SlowConsumer, TimeLimits,
 };
 
 const HELP: &str = "\
@@ -39,35 +42,35 @@ fn run() -> Result<(), Box<dyn Error>> {
         config.max_memory = bytes;
     }
     arguments.end()?;
+    // Who never reads is to stay for as long as it is measured; by default time ends that, too.
+    config.keepalive = KeepaliveConfig::OFF;
+    config.time_limits = TimeLimits::UNLIMITED;
     let topics = (0..count).map(|number| format!("topic {number}").into());
     let server = Server::bind("127.0.0.1:0", config)?;
-    println!("listening on {}", server.local_addr()?);
-    let handler = Topics {
-        topics: topics.collect(),
-        remote: server.remote(),
-    };
-    Ok(server.run(handler)?)
+    let (counters, remote) = (TcpListener::bind("127.0.0.1:0")?, server.remote());
+    println!(
+        "counters at {}, listening on {}",
+        counters.local_addr()?,
+        server.local_addr()?
+    );
+    thread::spawn(move || tell(&counters, &remote));
+    Ok(server.run(Topics(topics.collect()))?)
 }
 
-struct Topics {
-    topics: Vec<Arc<str>>,
-    remote: Remote<Self>,
+fn tell(counters: &TcpListener, remote: &Remote<Topics>) {
+    for mut stream in counters.incoming().map_while(Result::ok) {
+        // Who does not wait for them is not told.
+        let _ = stream.write_all(remote.metrics().to_prometheus().as_bytes());
+    }
 }
+
+struct Topics(Vec<Arc<str>>);
 
 impl Handler for Topics {
     type Data = ();
 
-    fn on_request<'r>(&mut self, incoming: Incoming<'r>) -> Decision<'r, ()> {
-        match incoming.request().path() {
-            "/metrics" => Response::new(200)
-                .body(self.remote.metrics().to_prometheus())
-                .into(),
-            _ => incoming.decide(),
-        }
-    }
-
     fn on_open(&mut self, peer: &mut Peer<'_, ()>) {
-        for topic in &self.topics {
+        for topic in &self.0 {
             peer.subscribe(Arc::clone(topic));
         }
     }
@@ -77,7 +80,7 @@ impl Handler for Topics {
             return;
         };
         let number = u16::from_be_bytes(*number);
-        if let Some(topic) = self.topics.get(usize::from(number)) {
+        if let Some(topic) = self.0.get(usize::from(number)) {
             peer.publish(Arc::clone(topic), &Prepared::new(message));
         }
     }

@@ -418,6 +418,8 @@ impl fmt::Display for Measurement {
 pub(super) struct Server {
     child: Child,
     port: u16,
+    /// The line that says where it listens.
+    pub(super) said: String,
 }
 
 impl Server {
@@ -433,15 +435,22 @@ impl Server {
                 }
             });
         }
-        let mut server = Self { child, port: 0 };
-        let line = lines
+        let mut server = Self {
+            child,
+            port: 0,
+            said: String::new(),
+        };
+        server.said = lines
             .recv_timeout(START_LIMIT)
             .map_err(|_| Failure::new("the server does not start"))?;
-        server.port = line
+        server.port = server
+            .said
             .rsplit(':')
             .next()
             .and_then(|port| port.trim().parse().ok())
-            .ok_or_else(|| Failure::new(format!("the server names no port in {line:?}")))?;
+            .ok_or_else(|| {
+                Failure::new(format!("the server names no port in {:?}", server.said))
+            })?;
         Ok(server)
     }
 }

@@ -158,6 +158,7 @@ fn measure_topics(rig: &Rig, repeat: u32, report: &mut Report) -> Result<(), Fai
             let measurement = rig.generate_for(
                 &server,
                 &[
+                    ("--counters", counters_of(&server)?),
                     ("--topics", TOPICS.to_string()),
                     ("--size", MESSAGE.to_string()),
                     ("--connections", case.reading.to_string()),
@@ -170,6 +171,15 @@ fn measure_topics(rig: &Rig, repeat: u32, report: &mut Report) -> Result<(), Fai
         }
     }
     Ok(())
+}
+
+/// The port at which a server with topics tells its counters.
+fn counters_of(server: &Server) -> Result<String, Failure> {
+    let said = server.said.split_once(',').and_then(|(counters, _)| {
+        let (_, port) = counters.rsplit_once(':')?;
+        Some(port.to_owned())
+    });
+    said.ok_or_else(|| Failure::new(format!("no counters in {:?}", server.said)))
 }
 
 /// Requests that come slowly, beside echoes.

@@ -49,6 +49,7 @@ Options:
   --deflate LEVEL      send text, compressed with permessage-deflate
   --takeover           with context takeover, in both directions
   --never-read N       connections that take nothing                [0]
+  --counters PORT      where the server of --topics tells its counters
   --every S            how long one that trickles waits             [0.2]
   --tls CA             speak TLS 1.3, with servers that the authority in the file CA stands for
 ";
@@ -77,8 +78,16 @@ fn run() -> Result<(), Box<dyn Error>> {
         tls: client_tls(&mut arguments)?,
     };
     let rate = arguments.value::<f64>("--rate")?;
-    let topics = arguments.value("--topics")?;
-    let never_read = arguments.value("--never-read")?.unwrap_or(0);
+    let topics = match arguments.value("--topics")? {
+        None => None,
+        Some(topics) => Some(topics::Plan {
+            topics,
+            never_read: arguments.value("--never-read")?.unwrap_or(0),
+            counters: arguments
+                .value("--counters")?
+                .ok_or("--counters is missing")?,
+        }),
+    };
     let trickle = arguments.value("--trickle")?;
     let every = seconds(&mut arguments, "--every", 0.2)?;
     let modes = [
@@ -96,7 +105,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     arguments.end()?;
     match (rate, topics, trickle, &mode[..]) {
         (Some(rate), None, None, []) => load::at_rate(&options, rate),
-        (None, Some(topics), None, []) => topics::run(&options, topics, never_read),
+        (None, Some(plan), None, []) => topics::run(&options, &plan),
         (None, None, Some(bytes), []) => trickle::run(&options, bytes, every),
         (None, None, None, ["--load"]) => load::closed_loop(&options),
         (None, None, None, ["--broadcast"]) => load::broadcast(&options),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -17,17 +17,26 @@ use crate::load::{Load, Measured, PATIENCE, Received};
 /// How often the server's counters are looked at while it fills up.
 const LOOK: Duration = Duration::from_millis(100);
 /// How long that may take.
-const FILLING: Duration = Duration::from_secs(60);
+const FILLING: Duration = Duration::from_secs(120);
 /// What the kernel holds for one who never reads is of no interest.
 const RECEIVE_BUFFER: usize = 4096;
+
+/// What is to be published, and to whom.
+pub(crate) struct Plan {
+    pub(crate) topics: u16,
+    pub(crate) never_read: usize,
+    /// The port at which the server tells its counters.
+    pub(crate) counters: u16,
+}
 
 /// The first connection publishes to each of so many topics in turn, as `--pipelined` says how many
 /// before all have got the first of them. Before anything is measured, there is so much waiting for
 /// those who never read that the server has to do something about it.
-pub(crate) fn run(options: &Options, topics: u16, never_read: usize) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(options: &Options, plan: &Plan) -> Result<(), Box<dyn Error>> {
+    let never_read = plan.never_read;
     let pid = options.pid.ok_or("--topics needs --pid")?;
     let mut flow = Flow {
-        load: Load::with(options, &publications(options, topics))?,
+        load: Load::with(options, &publications(options, plan.topics))?,
         window: options.pipelined,
         published: 0,
         completed: 0,
@@ -38,7 +47,7 @@ pub(crate) fn run(options: &Options, topics: u16, never_read: usize) -> Result<(
     let begin = Instant::now();
     let filled = match never_read {
         0 => 0,
-        _ => fill(options, &mut flow, never_read)?,
+        _ => fill(plan, &mut flow)?,
     };
     let filling = begin.elapsed().as_secs_f64();
     let mut measured = Measured::new(options);
@@ -46,7 +55,7 @@ pub(crate) fn run(options: &Options, topics: u16, never_read: usize) -> Result<(
         let received = flow.turn(&mut measured.latencies)?;
         measured.count(received);
     }
-    let told = Told::of(options.port)?;
+    let told = Told::of(plan.counters)?;
     let is_there = deaf.len();
     measured.print_with(
         "topics",
@@ -64,7 +73,7 @@ pub(crate) fn run(options: &Options, topics: u16, never_read: usize) -> Result<(
 }
 
 /// Publishes until each who never reads has met with the limit; returns the most that the server held.
-fn fill(options: &Options, flow: &mut Flow, never_read: usize) -> Result<u64, Box<dyn Error>> {
+fn fill(plan: &Plan, flow: &mut Flow) -> Result<u64, Box<dyn Error>> {
     let mut nobody = Histogram::new();
     let (begin, mut most_held) = (Instant::now(), 0);
     let mut looked = begin;
@@ -74,9 +83,9 @@ fn fill(options: &Options, flow: &mut Flow, never_read: usize) -> Result<u64, Bo
             continue;
         }
         looked = Instant::now();
-        let told = Told::of(options.port)?;
+        let told = Told::of(plan.counters)?;
         most_held = most_held.max(told.held()?);
-        if told.is_full(never_read)? {
+        if told.is_full(plan.never_read)? {
             return Ok(most_held);
         }
         if begin.elapsed() > FILLING {
@@ -156,7 +165,6 @@ struct Told(HashMap<String, u64>);
 impl Told {
     fn of(port: u16) -> io::Result<Self> {
         let mut stream = connect(port, 0)?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
         let mut page = String::new();
         stream.read_to_string(&mut page)?;
         let numbers = page.lines().filter_map(|line| {
