@@ -154,7 +154,7 @@ fn parse(input: &[u8]) -> Result<Theirs, String> {
 }
 
 /// Makes spaces of what folds a line, as a user agent has to (RFC 9112 section 5.2), which
-/// httparse leaves to its user; and of control characters in such lines, as it may.
+/// httparse leaves to its user; and of the control characters in such lines what it takes, too.
 fn unfold(input: &[u8]) -> Vec<u8> {
     let mut bytes = input.to_vec();
     let is_end = |at: &usize| input[*at..].starts_with(b"\r\n\r\n");
@@ -169,17 +169,31 @@ fn unfold(input: &[u8]) -> Vec<u8> {
             if is_folded {
                 bytes[at..at + 2].fill(b' ');
             }
-        } else if is_folded && !matches!(input[at], b'\r' | b'\n') && bytes[at].is_ascii_control() {
-            bytes[at] = b' ';
+        } else if is_folded && !matches!(input[at], b'\r' | b'\n') {
+            bytes[at] = without_control(input[at]);
         }
     }
     bytes
 }
 
-/// The words of a value: what is between them is up to who unfolds.
-fn words(value: &[u8]) -> Vec<&[u8]> {
-    let words = value.split(|byte| *byte == b' ' || byte.is_ascii_control());
-    words.filter(|word| !word.is_empty()).collect()
+/// NUL is no more than a space, and what is neither text nor space is not ASCII (RFC 9110 section
+/// 5.5 leaves it to us).
+const fn without_control(byte: u8) -> u8 {
+    match byte {
+        0 => b' ',
+        b'\t' => byte,
+        1..32 | 127 => byte | 0x80,
+        _ => byte,
+    }
+}
+
+/// The words of a value: how many spaces are between them is up to who unfolds.
+fn words(value: &[u8]) -> Vec<Vec<u8>> {
+    value
+        .split(|byte| matches!(byte, b' ' | b'\t'))
+        .filter(|word| !word.is_empty())
+        .map(|word| word.iter().copied().map(without_control).collect())
+        .collect()
 }
 
 /// What section 4.1 asks for.

@@ -94,16 +94,25 @@ impl Headers {
                 offered: Offered::new(line),
             });
         };
-        //= RFC9112-5.2-2
-        self.text.push(b' ');
         // NUL is replaced here as RFC 9110 section 5.5 allows; other control characters cannot pass for anything that
         // the handshake looks for, and the value that holds them is never sent on.
         //= RFC9110-5.5-1
-        self.text.extend(
-            trim(line)
-                .iter()
-                .map(|&byte| if byte == 0 { b' ' } else { byte }),
-        );
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | 0);
+        let Some(start) = line.iter().position(|byte| !is_blank(byte)) else {
+            return Ok(());
+        };
+        let end = line
+            .iter()
+            .rposition(|byte| !is_blank(byte))
+            .unwrap_or(start);
+        // What the value begins and ends with is no part of it.
+        //= RFC9112-5.2-2
+        if last.end > last.colon {
+            self.text.push(b' ');
+        }
+        let more = line[start..=end].iter();
+        self.text
+            .extend(more.map(|&byte| if byte == 0 { b' ' } else { byte }));
         last.end = self.text.len();
         Ok(())
     }

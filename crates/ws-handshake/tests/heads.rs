@@ -322,6 +322,28 @@ fn folded_lines_are_refused_in_a_request_and_unfolded_in_a_reply() {
 }
 
 #[test]
+fn no_space_begins_or_ends_a_value_that_was_folded() {
+    //= RFC9112-5.2-2
+    for (folded, value) in [
+        ("X:\r\n a", "a"),
+        ("X: \r\n\t\0\r\n a", "a"),
+        ("X: a\r\n ", "a"),
+        ("X: a\r\n \r\n b\r\n\t \0", "a b"),
+        ("X:\r\n ", ""),
+    ] {
+        let reply = [&REPLY[..REPLY.len() - 2], folded.as_bytes(), b"\r\n\r\n"].concat();
+        let Ok(ClientProgress::Agreed { agreed, .. }) = handshake().receive(&reply) else {
+            panic!("{folded:?}")
+        };
+        assert_eq!(
+            agreed.headers.get("x"),
+            Some(value.as_bytes()),
+            "{folded:?}"
+        );
+    }
+}
+
+#[test]
 fn odd_heads_end_in_a_result() {
     for head in [
         &b"\r\n\r\n"[..],
