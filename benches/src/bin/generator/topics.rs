@@ -29,12 +29,17 @@ pub(crate) struct Plan {
     pub(crate) counters: u16,
 }
 
-/// The first connection publishes to each of so many topics in turn, as `--pipelined` says how many
+/// One connection more than `--connections` says publishes to each of so many topics in turn, as `--pipelined` says how many
 /// before all have got the first of them. Before anything is measured, there is so much waiting for
 /// those who never read that the server has to do something about it.
 pub(crate) fn run(options: &Options, plan: &Plan) -> Result<(), Box<dyn Error>> {
     let never_read = plan.never_read;
     let pid = options.pid.ok_or("--topics needs --pid")?;
+    // One publishes, and gets nothing of that.
+    let options = &Options {
+        connections: options.connections + 1,
+        ..options.clone()
+    };
     let mut flow = Flow {
         load: Load::with(options, &publications(options, plan.topics))?,
         window: options.pipelined,
@@ -148,7 +153,8 @@ impl Flow {
         }
         self.delivered += all.messages();
         let now = Instant::now();
-        while self.delivered / load.connections.len() as u64 > self.completed {
+        let audience = load.connections.len() as u64 - 1;
+        while self.delivered / audience > self.completed {
             self.completed += 1;
             if let Some(sent) = load.connections[0].sent.pop_front() {
                 latencies.record(now - sent);
