@@ -449,7 +449,8 @@ impl Outgoing {
     /// Notes a failure of the transport, which drops what waits.
     fn note(&mut self, written: io::Result<usize>) -> Option<usize> {
         match written {
-            Ok(written) if !self.is_over() => Some(written),
+            // Of an aborted connection nothing may overtake what waits, either.
+            Ok(written) if self.broken.is_none() => Some(written),
             Ok(_) => None,
             Err(error) => {
                 self.broken = Some(error);

@@ -449,6 +449,26 @@ fn what_follows_a_message_in_place_that_has_to_wait_is_not_overtaken() {
 }
 
 #[test]
+fn what_follows_a_message_in_place_is_not_written_without_it_if_the_connection_is_aborted() {
+    let mut buffer = vec![b'1'; 14 + IN_PLACE_MIN];
+    let (mut cork, mut transport) = (Vec::new(), Script::new([Take(100)]));
+    let mut outgoing = server(1 << 20);
+    let mut expected = Vec::new();
+    outgoing.lend(&buffer[14..], 14, 14);
+    for message in [&buffer[14..], b"corked behind it"] {
+        let frame = outgoing.sender.message(Message::Binary(message)).unwrap();
+        frame.append_to(&mut expected, 0);
+        outgoing.send(frame, &mut cork, &mut transport);
+    }
+    outgoing.aborted = true;
+    outgoing.flush_in_place(&mut cork, &mut buffer, &mut transport);
+    outgoing.flush_cork(&mut cork, &mut transport);
+    outgoing.flush_outbox(&mut transport);
+    assert!(transport.wire == expected[..100]);
+    assert!(cork.is_empty() && outgoing.outbox.is_empty());
+}
+
+#[test]
 fn message_goes_back_by_a_copy_where_its_new_head_is_longer() {
     //= MSWS-3.1.4-4
     // A client's frame has a key where the server's that it echoes had
