@@ -303,6 +303,25 @@ impl ModelPeer {
         }
     }
 
+    /// Says in one line how it stands.
+    pub(crate) fn sketch(&self) -> String {
+        let stage = match self.stage {
+            Stage::Asking(_) => "asks",
+            Stage::Answering(_) => "answers",
+            Stage::Open(_) => "is open",
+            Stage::Over(_) => "is over",
+        };
+        let stream = self.stream.borrow();
+        format!(
+            "peer {} {stage}, {:?}, with {} bytes to send, {} on their way to the loop, {} from it",
+            self.number,
+            self.mood,
+            self.out.len(),
+            stream.inbound.bytes.len(),
+            stream.outbound.bytes.len(),
+        )
+    }
+
     /// Reads up to `most` bytes and looks at what they say.
     pub(crate) fn pull(&mut self, most: usize, shared: &mut Shared, seen: &mut Vec<Seen>) {
         if self.mood != Mood::Normal || self.is_over() {

@@ -635,6 +635,21 @@ fn drain_refuses_requests_that_are_not_whole_and_whoever_comes() {
 }
 
 #[test]
+fn drain_does_not_wait_for_a_peer_that_all_has_been_said_to() {
+    let mut config = quiet();
+    config.close_timeout = s(1);
+    let (mut bench, _log) = recorded(config);
+    let (mut client, key) = bench.connect(1000);
+    bench.inner.remote().drain(&drained(s(0), s(100))).unwrap();
+    bench.turn(&[]);
+    // An unmasked frame; and the stream does not end.
+    bench.send(&mut client, key, b"\x81\x01a");
+    bench.pass(s(2));
+    assert_eq!(bench.inner.lend().connections(), 0);
+    assert!(!bench.goes_on);
+}
+
+#[test]
 fn drain_loses_nothing_for_a_peer_that_reads_however_slowly() {
     let mut config = quiet();
     config.close_timeout = s(1);

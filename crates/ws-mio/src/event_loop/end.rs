@@ -48,7 +48,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         if !slot.transport.flush().unwrap_or(true) {
             self.register_writable(key);
         }
-        let until = self.close_deadline();
+        // A drain may take long. All of ours has left, so it is not waited for.
+        let soon = self.tick_after(self.config.close_timeout);
+        let until = soon.min(self.close_deadline());
         self.slots[key].phase = Phase::Lingering { until };
         self.arm(key, until);
         self.linger(key);
