@@ -5,6 +5,10 @@
 //! same code goes over each byte of what is large, and makes each compressor.
 
 #![cfg(all(feature = "std", feature = "deflate"))]
+#![cfg_attr(
+    miri,
+    allow(unused_imports, reason = "what is left out needs more of them")
+)]
 
 use allocation_counter::measure;
 use ws_proto::{
