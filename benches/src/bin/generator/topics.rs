@@ -29,9 +29,9 @@ pub(crate) struct Plan {
     pub(crate) counters: u16,
 }
 
-/// One connection more than `--connections` says publishes to each of so many topics in turn, as `--pipelined` says how many
-/// before all have got the first of them. Before anything is measured, there is so much waiting for
-/// those who never read that the server has to do something about it.
+/// One connection more than `--connections` says publishes to each of the topics in turn, as many as
+/// `--pipelined` says before all have got the first of them. Before anything is measured, there is so
+/// much waiting for those who never read that the server has to do something about it.
 pub(crate) fn run(options: &Options, plan: &Plan) -> Result<(), Box<dyn Error>> {
     let never_read = plan.never_read;
     let pid = options.pid.ok_or("--topics needs --pid")?;
