@@ -161,7 +161,9 @@ impl Wheel {
                 // Of the next turn of the wheel.
                 key = behind as usize;
             }
-            self.next = (1..BUCKETS as Tick)
+            // Up to the same bucket again: who looks late may meet there what was put
+            // on for the next turn.
+            self.next = (1..=BUCKETS as Tick)
                 .map(|wait| tick.saturating_add(wait))
                 .find(|tick| self.buckets[*tick as usize % BUCKETS] != NOWHERE);
         }
@@ -225,6 +227,19 @@ mod tests {
         assert_eq!(wheel.take_due(&mut all, 50_000), Some(0));
         wheel.set(&mut all, 0, 100_000);
         assert_eq!(wheel.take_due(&mut all, 50_000), None);
+    }
+
+    #[test]
+    fn who_is_put_back_after_the_wheel_overslept_comes_up_again() {
+        for again in 406..=405 + BUCKETS as Tick - 1 {
+            let (mut wheel, mut all) = (Wheel::new(), arena(1));
+            wheel.set(&mut all, 0, 5);
+            assert_eq!(wheel.take_due(&mut all, 405), Some(0));
+            wheel.set(&mut all, 0, again);
+            assert_eq!(wheel.take_due(&mut all, 405), None);
+            assert_eq!(wheel.next(), Some(again));
+            assert_eq!(wheel.take_due(&mut all, again), Some(0));
+        }
     }
 
     #[test]
