@@ -25,7 +25,7 @@ pub(crate) struct Link {
     /// The bytes held for it that the loop has counted.
     pub(crate) counted: usize,
     /// It had a turn since its frames were counted.
-    pub(super) is_used: bool,
+    pub(crate) is_used: bool,
 }
 
 impl Link {

@@ -103,13 +103,20 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         if run.iter().all(|publication| publication.except == is_for) {
             return;
         }
-        let state = self.slots[key].state;
-        if state != NOWHERE && self.links[state as usize].outgoing.is_full() {
-            // A peer that does not read is to cost those that do next to nothing.
+        // A peer that does not read is to cost those that do next to nothing: it
+        // gets no turn.
+        let slot = &self.slots[key];
+        if slot.state != NOWHERE {
+            let outgoing = &self.links[slot.state as usize].outgoing;
             let missed = run
                 .iter()
                 .filter(|publication| publication.except != is_for);
-            return self.counters.refused.add(missed.count() as u64);
+            if outgoing.is_full() {
+                return self.counters.refused.add(missed.count() as u64);
+            }
+            if outgoing.may_drop() && slot.terms.is_none() {
+                return self.leave_waiting(key, missed);
+            }
         }
         let _entered = self.enter(key);
         self.turn(key, Ready::default(), 0..0, |_, peer| {
@@ -119,6 +126,21 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 }
             }
         });
+    }
+
+    /// Has publications wait where they may be dropped, behind others.
+    fn leave_waiting<'p>(&mut self, key: usize, run: impl Iterator<Item = &'p Publication>) {
+        let slot = &mut self.slots[key];
+        let link = &mut self.links[slot.state as usize];
+        for Publication { message, .. } in run {
+            if let Ok(frame) = link.outgoing.sender.prepared(message) {
+                let (cork, transport) = (&mut self.cork, &mut slot.transport);
+                link.outgoing.send_prepared(frame, message, cork, transport);
+            }
+        }
+        link.is_used = true;
+        self.store(key);
+        self.shed();
     }
 
     /// Hands publications to the other loops.
