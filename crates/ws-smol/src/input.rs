@@ -101,9 +101,9 @@ impl Input {
         }
         let kept = self.kept();
         if self.is_copied(kept.len()) {
-            let mut parked = Self::new(self.memory[kept].to_vec());
-            if self.gathered.is_some() {
-                parked.gathered = Some(HEAD_ROOM);
+            let mut parked = Self::new(self.memory[kept.clone()].to_vec());
+            if let Some(start) = self.gathered {
+                parked.gathered = Some(start - kept.start);
                 parked.start = parked.end;
             }
             *self = parked;
@@ -112,10 +112,11 @@ impl Input {
         }
     }
 
-    /// Returns where what is needed lies.
+    /// Returns where what is needed lies. In front of a message that is room
+    /// for a new head, unless the buffer begins with its own, shorter one.
     fn kept(&self) -> Range<usize> {
         match self.gathered {
-            Some(start) => start - HEAD_ROOM..self.end,
+            Some(start) => start.saturating_sub(HEAD_ROOM)..self.end,
             None => self.start..self.end,
         }
     }
@@ -288,6 +289,26 @@ mod tests {
         input.clear();
         input.park();
         assert_eq!((input.memory.capacity(), input.held()), (0, 0));
+    }
+
+    #[test]
+    fn message_whose_head_is_all_that_lies_in_front_of_it_is_parked() {
+        const HEAD: usize = 10;
+        for len in [100, BUFFER_LEN / 2] {
+            let mut input = Input::new(Vec::new());
+            input.buffer();
+            // As a buffer whose first byte is in the right place in its page.
+            (input.start, input.end) = (0, HEAD + len);
+            input.memory[..HEAD + len].fill(b'h');
+            input.memory[HEAD..HEAD + len].fill(b'm');
+            input.begin_message(len);
+            assert!(input.held() >= HEAD + len);
+            input.park();
+            input.room(1)[0] = b'm';
+            input.extend_message(1);
+            let span = input.end_message().unwrap();
+            assert_eq!(input.bytes(span), vec![b'm'; len + 1]);
+        }
     }
 
     #[test]
