@@ -381,32 +381,17 @@ impl Connector {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        write_all(&mut stream, handshake.request_bytes()).await?;
-        let (agreed, leftover) = loop {
-            let (progress, leftover) = read(&mut stream, |input| {
-                if input.is_empty() {
-                    let refused = |response| ClientProgress::Refused {
-                        response,
-                        consumed: 0,
-                    };
-                    return (handshake.eof().map(refused), Vec::new());
-                }
-                let progress = handshake.receive(input);
-                let leftover = match &progress {
-                    Ok(ClientProgress::Agreed { consumed, .. }) => input[*consumed..].to_vec(),
-                    _ => Vec::new(),
-                };
-                (progress, leftover)
-            })
-            .await?;
-            match progress? {
-                ClientProgress::Incomplete => {}
-                ClientProgress::Agreed { agreed, .. } => break (agreed, leftover),
-                ClientProgress::Refused { response, .. } => {
-                    debug!(status = response.status, "refused");
-                    return Err(Error::Refused(Box::new(response)));
-                }
-            }
+        let asked = write_all(&mut stream, handshake.request_bytes()).await;
+        let (agreed, leftover) = match asked {
+            Ok(()) => answer(&mut stream, handshake).await?,
+            // Who does not want to hear all of it may have said why.
+            Err(error) if is_cut_off(&error) => match answer(&mut stream, handshake).await {
+                Err(refused @ Error::Refused(_)) => return Err(refused),
+                #[cfg(feature = "tls")]
+                Err(cause @ Error::Tls(_)) => return Err(cause),
+                _ => return Err(error.into()),
+            },
+            Err(error) => return Err(error.into()),
         };
         #[cfg(not(feature = "deflate"))]
         if agreed.deflate.is_some() {
@@ -441,6 +426,49 @@ impl Connector {
         let (stream, address) = connect_tcp(uri.host_for_connect(), uri.port()).await?;
         Ok((stream, address.into()))
     }
+}
+
+/// Reads the server's answer; returns what was agreed on, and what was read
+/// behind it.
+async fn answer<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    handshake: &mut ClientHandshake,
+) -> Result<(ws_handshake::Agreed, Vec<u8>), Error> {
+    loop {
+        let (progress, leftover) = read(stream, |input| {
+            if input.is_empty() {
+                let refused = |response| ClientProgress::Refused {
+                    response,
+                    consumed: 0,
+                };
+                return (handshake.eof().map(refused), Vec::new());
+            }
+            let progress = handshake.receive(input);
+            let leftover = match &progress {
+                Ok(ClientProgress::Agreed { consumed, .. }) => input[*consumed..].to_vec(),
+                _ => Vec::new(),
+            };
+            (progress, leftover)
+        })
+        .await?;
+        match progress? {
+            ClientProgress::Incomplete => {}
+            ClientProgress::Agreed { agreed, .. } => return Ok((agreed, leftover)),
+            ClientProgress::Refused { response, .. } => {
+                debug!(status = response.status, "refused");
+                return Err(Error::Refused(Box::new(response)));
+            }
+        }
+    }
+}
+
+/// Tells whether the peer does not take any more.
+fn is_cut_off(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset
+    )
 }
 
 /// Connects to the first address of a host that can be.

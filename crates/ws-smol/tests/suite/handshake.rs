@@ -1,10 +1,16 @@
 //! Both opening handshakes, over in-memory transports.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use smol::{
     future::zip,
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
 };
 use ws_smol::{
     Acceptor, ClientRequest, Connector, ControlledNetwork, Decision, Error, HandshakeError,
@@ -276,6 +282,49 @@ fn client_sees_a_refusal_with_its_body() {
             assert_eq!(response.status, 401);
             assert_eq!(response.headers.get("x-why"), Some(&b"token"[..]));
             assert_eq!(response.body, b"not today");
+        }
+    });
+}
+
+/// Answers, and takes nothing: what was written to it was reset.
+struct Reset(&'static [u8]);
+
+impl AsyncRead for Reset {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(io::Read::read(&mut self.0, buffer))
+    }
+}
+
+impl AsyncWrite for Reset {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn refusal_is_heard_though_the_request_was_not_taken() {
+    run(async {
+        let refusal = b"HTTP/1.1 503 Full\r\nContent-Length: 0\r\n\r\n";
+        let outcome = client_on(Reset(refusal), request("ws://a/")).await;
+        assert!(matches!(outcome, Err(Error::Refused(response)) if response.status == 503));
+        for silence in [&b""[..], b"HTTP/1.1 5"] {
+            let outcome = client_on(Reset(silence), request("ws://a/")).await;
+            let Err(Error::Io(error)) = outcome else {
+                panic!("it is the reset that is known");
+            };
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         }
     });
 }
