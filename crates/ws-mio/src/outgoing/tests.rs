@@ -426,8 +426,10 @@ fn messages_in_a_row_go_back_in_place_whatever_is_sent_between_them() {
     }
 }
 
-#[test]
-fn what_follows_a_message_in_place_that_has_to_wait_is_not_overtaken() {
+/// A message that goes back in place, and one that is corked behind it, over a
+/// transport that takes 100 bytes at first; both flushed as far as it goes, and
+/// what they are on the wire.
+fn cut_in_place(is_aborted: bool) -> (Outgoing, Vec<u8>, Script, Vec<u8>) {
     let mut buffer = vec![b'1'; 14 + IN_PLACE_MIN];
     let (mut cork, mut transport) = (Vec::new(), Script::new([Take(100)]));
     let mut outgoing = server(1 << 20);
@@ -438,7 +440,14 @@ fn what_follows_a_message_in_place_that_has_to_wait_is_not_overtaken() {
         frame.append_to(&mut expected, 0);
         outgoing.send(frame, &mut cork, &mut transport);
     }
+    outgoing.aborted = is_aborted;
     outgoing.flush_in_place(&mut cork, &mut buffer, &mut transport);
+    (outgoing, cork, transport, expected)
+}
+
+#[test]
+fn what_follows_a_message_in_place_that_has_to_wait_is_not_overtaken() {
+    let (mut outgoing, mut cork, mut transport, mut expected) = cut_in_place(false);
     // Of the next read, in the same turn.
     let frame = outgoing.sender.message(Message::Text("later")).unwrap();
     frame.append_to(&mut expected, 0);
@@ -450,18 +459,7 @@ fn what_follows_a_message_in_place_that_has_to_wait_is_not_overtaken() {
 
 #[test]
 fn what_follows_a_message_in_place_is_not_written_without_it_if_the_connection_is_aborted() {
-    let mut buffer = vec![b'1'; 14 + IN_PLACE_MIN];
-    let (mut cork, mut transport) = (Vec::new(), Script::new([Take(100)]));
-    let mut outgoing = server(1 << 20);
-    let mut expected = Vec::new();
-    outgoing.lend(&buffer[14..], 14, 14);
-    for message in [&buffer[14..], b"corked behind it"] {
-        let frame = outgoing.sender.message(Message::Binary(message)).unwrap();
-        frame.append_to(&mut expected, 0);
-        outgoing.send(frame, &mut cork, &mut transport);
-    }
-    outgoing.aborted = true;
-    outgoing.flush_in_place(&mut cork, &mut buffer, &mut transport);
+    let (mut outgoing, mut cork, mut transport, expected) = cut_in_place(true);
     outgoing.flush_cork(&mut cork, &mut transport);
     outgoing.flush_outbox(&mut transport);
     assert!(transport.wire == expected[..100]);
