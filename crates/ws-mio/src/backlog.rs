@@ -374,10 +374,7 @@ mod tests {
     fn message_that_many_get_waits_without_a_copy_unless_it_is_masked() {
         let news = Prepared::new(Message::Binary(b"news"));
         let mut side = Side::stalled(SlowConsumer::DropOldest);
-        let frame = side.outgoing.sender.prepared(&news).unwrap();
-        side.finish(|outgoing, cork, transport| {
-            outgoing.send_prepared(frame, &news, cork, transport)
-        });
+        side.finish(|outgoing, cork, transport| outgoing.send_prepared(&news, cork, transport));
         let waiting = &side.outgoing.backlog.messages[0].frame;
         assert_eq!(waiting.as_ptr(), news.frame().as_ptr());
         assert_eq!(side.frames()[1].1, b"news");
@@ -385,10 +382,7 @@ mod tests {
         side = Side::stalled(SlowConsumer::DropOldest);
         side.outgoing = Outgoing::new(ClientMasking::new().into(), LIMIT, SlowConsumer::DropOldest);
         side.send(None, b"first");
-        let frame = side.outgoing.sender.prepared(&news).unwrap();
-        side.finish(|outgoing, cork, transport| {
-            outgoing.send_prepared(frame, &news, cork, transport)
-        });
+        side.finish(|outgoing, cork, transport| outgoing.send_prepared(&news, cork, transport));
         let waiting = &side.outgoing.backlog.messages[0].frame;
         assert_eq!(waiting.len(), news.frame().len() + 4);
         assert_eq!(waiting[1], 0x80 | 4);

@@ -224,16 +224,19 @@ impl Outgoing {
         self.send_slowly(key, frame, None, cork, transport)
     }
 
-    /// Sends a frame of a message that many get: where it may be dropped, it
-    /// waits without being copied.
+    /// Sends a message that many get: where it may be dropped, it waits without
+    /// being copied.
     #[inline]
     pub(crate) fn send_prepared(
         &mut self,
-        frame: OutFrame<'_>,
         prepared: &Prepared,
         cork: &mut Vec<u8>,
         transport: &mut dyn Transport,
     ) -> Backpressure {
+        let frame = match self.sender.prepared(prepared) {
+            Ok(frame) => frame,
+            Err(error) => return error.into(),
+        };
         if self.may_drop() && matches!(self.sender.masking(), Masking::Server(_)) {
             return self.send_slowly(None, frame, Some(prepared.frame()), cork, transport);
         }

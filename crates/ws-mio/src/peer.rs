@@ -202,12 +202,8 @@ impl<D> Peer<'_, D> {
     }
 
     fn send_plain(&mut self, prepared: &Prepared) -> Backpressure {
-        match self.outgoing.sender.prepared(prepared) {
-            Ok(frame) => self
-                .outgoing
-                .send_prepared(frame, prepared, self.cork, self.transport),
-            Err(error) => error.into(),
-        }
+        self.outgoing
+            .send_prepared(prepared, self.cork, self.transport)
     }
 
     /// Sends the next piece of a message, which ends with `last`; see

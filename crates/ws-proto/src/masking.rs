@@ -483,7 +483,7 @@ mod tests {
         for bit in 0..32 {
             let ones = keys.iter().filter(|k| *k >> bit & 1 == 1).count();
             assert!(
-                (COUNT * 2 / 5..COUNT * 3 / 5).contains(&ones),
+                (COUNT * 1700 / 4096..COUNT * 2400 / 4096).contains(&ones),
                 "bit {bit} is set in {ones} of {COUNT} keys"
             );
         }

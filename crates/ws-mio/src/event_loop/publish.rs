@@ -133,10 +133,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let slot = &mut self.slots[key];
         let link = &mut self.links[slot.state as usize];
         for Publication { message, .. } in run {
-            if let Ok(frame) = link.outgoing.sender.prepared(message) {
-                let (cork, transport) = (&mut self.cork, &mut slot.transport);
-                link.outgoing.send_prepared(frame, message, cork, transport);
-            }
+            link.outgoing
+                .send_prepared(message, &mut self.cork, &mut slot.transport);
         }
         link.is_used = true;
         self.store(key);
