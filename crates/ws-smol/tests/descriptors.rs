@@ -8,56 +8,31 @@ use std::{
     thread,
 };
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use smol::{LocalExecutor, net::TcpListener};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::{
-    Registry,
-    layer::{Context, Layer, SubscriberExt},
-};
 use ws_smol::{Acceptor, Gate, OriginPolicy};
+
+#[path = "../../ws-mio/tests/common/descriptors.rs"]
+mod descriptors;
+
+use descriptors::{warnings, without_descriptors};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Version: 13\r\n\r\n";
 
-/// Tells of every warning.
-struct Warnings(Sender<()>);
-
-impl<S: Subscriber> Layer<S> for Warnings {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if *event.metadata().level() == Level::WARN {
-            let _ = self.0.send(());
-        }
-    }
-}
-
 #[test]
 fn server_out_of_descriptors_serves_on_and_accepts_again() {
-    let (warnings, warned) = mpsc::channel();
-    let subscriber = Registry::default().with(Warnings(warnings));
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let warned = warnings();
     let (started, listening) = mpsc::channel();
     thread::spawn(move || serve(&started));
     let address = listening.recv().unwrap();
     let mut open = TcpStream::connect(address).unwrap();
     upgrade(&mut open);
-    // Connecting takes no descriptor of a socket that is there.
-    let waiting = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    let before = getrlimit(Resource::Nofile);
-    let none = Rlimit {
-        current: Some(3),
-        ..before
-    };
-    setrlimit(Resource::Nofile, none).unwrap();
-    waiting.connect(&address.into()).unwrap();
-    // It is tried more than once, and others are served meanwhile.
-    warned.recv().unwrap();
-    warned.recv().unwrap();
-    open.write_all(b"\x81\x86\0\0\0\0still?").unwrap();
-    expect(&mut open, b"\x81\x06still?");
-    setrlimit(Resource::Nofile, before).unwrap();
-    upgrade(&mut waiting.into());
+    let mut stream = without_descriptors(address, &warned, || {
+        open.write_all(b"\x81\x86\0\0\0\0still?").unwrap();
+        expect(&mut open, b"\x81\x06still?");
+    });
+    upgrade(&mut stream);
 }
 
 /// Echoes for ever.
