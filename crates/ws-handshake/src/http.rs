@@ -31,19 +31,12 @@ impl<'a> Request<'a> {
             _ => return Err(HandshakeError::BadHttpVersion { offered: HTTP_2 }),
         };
         let uri = request.uri();
-        let target = match (uri.scheme(), uri.authority()) {
+        let authority = uri.authority().map(|authority| authority.as_str());
+        let target = match (uri.scheme(), authority) {
             // The target of a CONNECT, which is none of a request for a resource.
-            (None, Some(authority)) => authority.as_str(),
+            (None, Some(authority)) => authority,
             _ => uri.path_and_query().map_or("/", |target| target.as_str()),
         };
-        let headers = request
-            .headers()
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let authority = request
-            .uri()
-            .authority()
-            .map(|authority| authority.as_str());
         if let Some(authority) =
             authority.filter(|authority| crate::uri::split_authority(authority).is_none())
         {
@@ -51,10 +44,15 @@ impl<'a> Request<'a> {
                 offered: Offered::new(authority.as_bytes()),
             });
         }
-        Ok(
-            Self::from_parts(request.method().as_str(), target, version, headers)?
-                .with_authority(authority),
-        )
+        let headers = request
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let request = Self::from_parts(request.method().as_str(), target, version, headers)?;
+        Ok(match (uri.scheme(), authority) {
+            (Some(_), Some(authority)) => request.with_authority(authority),
+            _ => request,
+        })
     }
 }
 

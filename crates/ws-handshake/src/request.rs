@@ -364,12 +364,11 @@ impl<'a> Request<'a> {
             .chain(all.into_iter().flatten().map(|(_, value)| value))
     }
 
-    /// Replaces the authority, for requests of other parsers that keep it beside the target.
+    /// Takes the target for the resource of an absolute URI, for requests of other parsers that keep its parts.
     #[cfg(feature = "http")]
-    pub(crate) fn with_authority(mut self, authority: Option<&'a str>) -> Self {
-        if let (Some(target), Some(authority)) = (&mut self.target, authority) {
-            target.authority = Some(authority);
-        }
+    pub(crate) fn with_authority(mut self, authority: &'a str) -> Self {
+        let resource = ascii(self.raw_target);
+        self.target = resource.and_then(|resource| Target::absolute(authority, resource));
         self
     }
 }
@@ -534,6 +533,10 @@ impl<'a> Target<'a> {
             return None;
         }
         let (authority, resource) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        Self::absolute(authority, resource)
+    }
+
+    fn absolute(authority: &'a str, resource: &'a str) -> Option<Self> {
         split_authority(authority)?;
         is_path_and_query(resource.as_bytes()).then_some(Self {
             authority: Some(authority),

@@ -63,6 +63,24 @@ fn the_authority_of_an_absolute_target_counts() {
 }
 
 #[test]
+fn an_absolute_target_without_a_path_asks_for_the_root() {
+    for (uri, target) in [
+        ("http://other:81", "/"),
+        ("http://other:81/", "/"),
+        ("http://other:81?x", "/?x"),
+    ] {
+        let original = upgrade(uri);
+        let request = Request::from_http(&original).expect("sound");
+        assert_eq!(
+            (request.target().as_ref(), request.authority()),
+            (target, Some("other:81"))
+        );
+        let config = ServerConfig::new(OriginPolicy::Any);
+        assert!(config.negotiate(&request).is_ok(), "{uri}");
+    }
+}
+
+#[test]
 fn http_2_is_another_handshake() {
     for version in [http::Version::HTTP_2, http::Version::HTTP_3] {
         let mut original = upgrade("/");

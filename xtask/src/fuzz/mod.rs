@@ -207,6 +207,9 @@ impl Plan {
                 if row.passed { "passed" } else { "FAILED" }
             );
         }
+        for row in rows.iter().filter(|row| !row.passed) {
+            println!("\n{} failed:\n{}", row.target, row.cause);
+        }
         Ok(Outcome::from_passed(rows.iter().all(|row| row.passed)))
     }
 
@@ -230,6 +233,7 @@ impl Plan {
             per_second: statistic(&log_text, "average_exec_per_sec"),
             seconds: started.elapsed().as_secs(),
             passed,
+            cause: cause(&log_text),
         })
     }
 
@@ -257,8 +261,7 @@ impl Plan {
             .map_err(|error| Failure::new(format!("cannot run cargo fuzz: {error}")))?;
         let log_text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
         if !status.success() {
-            print_tail(&log_text);
-            println!("the whole of it is in {}", tool::relative(&log));
+            println!("failed; the log is {}", tool::relative(&log));
         }
         Ok((status.success(), log_text))
     }
@@ -280,6 +283,7 @@ struct Row {
     per_second: String,
     seconds: u64,
     passed: bool,
+    cause: String,
 }
 
 /// A number that libFuzzer prints when it ends, as `stat::average_exec_per_sec: 1234`.
@@ -293,11 +297,23 @@ fn statistic(log: &str, name: &str) -> String {
         .map_or_else(|| "?".to_owned(), |value| value.trim().to_owned())
 }
 
-fn print_tail(log: &str) {
-    let lines: Vec<_> = log.lines().collect();
-    for line in &lines[lines.len().saturating_sub(40)..] {
-        println!("  | {line}");
+/// What a log says of a failure: what was claimed and not so, and the input in base64.
+fn cause(log: &str) -> String {
+    let marks = ["panicked at ", "ERROR: ", "SUMMARY: ", "Base64: "];
+    let mut cause = String::new();
+    let mut lines = log.lines();
+    while let Some(line) = lines.next() {
+        if !marks.iter().any(|mark| line.contains(mark)) {
+            continue;
+        }
+        cause += &format!("  | {line}\n");
+        if line.contains(marks[0])
+            && let Some(message) = lines.next()
+        {
+            cause += &format!("  | {message}\n");
+        }
     }
+    cause
 }
 
 fn require_tools() -> Result<(), Failure> {
@@ -336,6 +352,18 @@ mod tests {
             "Headers: any bytes."
         );
         assert_eq!(summary("fn main() {}\n"), "");
+    }
+
+    #[test]
+    fn the_cause_of_a_failure_is_what_was_claimed_and_the_input() {
+        let log = "#12 NEW cov: 3\nthread '<unnamed>' (7) panicked at src/utf8.rs:3:4:\nnot the same\nstack backtrace:\n\
+                   SUMMARY: libFuzzer: deadly signal\nMS: 1 Copy-\nBase64: R0VU\n   9: _start\n";
+        assert_eq!(
+            cause(log),
+            "  | thread '<unnamed>' (7) panicked at src/utf8.rs:3:4:\n  | not the same\n  | \
+             SUMMARY: libFuzzer: deadly signal\n  | Base64: R0VU\n"
+        );
+        assert_eq!(cause("Done 12 runs in 1 second(s)\n"), "");
     }
 
     #[test]
