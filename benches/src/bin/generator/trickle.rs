@@ -17,8 +17,8 @@ use crate::stream::session;
 
 /// How long one waits for the next to connect.
 const PACE: Duration = Duration::from_micros(400);
-/// How many do something between two looks at those who talk.
-const AT_ONCE: usize = 16;
+/// How many send or are heard between two looks at those who talk, whose echoes wait for as long.
+const AT_ONCE: usize = 2;
 /// How long a server may take to be rid of all.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -42,7 +42,7 @@ pub(crate) fn run(options: &Options, bytes: usize, every: Duration) -> Result<()
         bytes,
         every,
         poll: Poll::new()?,
-        events: Events::with_capacity(256),
+        events: Events::with_capacity(AT_ONCE),
         slow: Vec::with_capacity(options.connections),
         due: VecDeque::with_capacity(options.connections),
         next: Instant::now(),
