@@ -29,6 +29,7 @@ use self::{drain::Draining, lookup::Lookups, upgrade::Knocking};
 use crate::{
     Cause, Config, Handler, Loop, Peer, PeerId, Ready, Remote, Transport,
     arena::{Arena, NOWHERE},
+    audience::Audience,
     call::Call,
     connect::Role,
     connection::{Fate, Link, Phase, Slot, Turn, high_water},
@@ -127,10 +128,10 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     /// What handlers ask for, until the end of the turn.
     orders: Vec<Order<H::Data>>,
     topics: Topics,
-    /// Publications to one topic that were not delivered yet.
+    /// Publications that were not delivered yet, at most [`MOST`](crate::audience::MOST).
     run: Vec<Publication>,
     /// Empty but for its memory, unless something is being delivered.
-    audience: Vec<u32>,
+    audience: Audience,
     /// When connections that asked for it are called.
     timers: HashMap<u32, Tick>,
     /// When connections are too old, if they ever are.
@@ -255,7 +256,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             orders: Vec::new(),
             topics: Topics::default(),
             run: Vec::new(),
-            audience: Vec::new(),
+            audience: Audience::default(),
             timers: HashMap::new(),
             lifetimes: HashMap::new(),
             seats,

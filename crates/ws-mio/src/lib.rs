@@ -109,6 +109,7 @@
 //! All are off by default.
 
 mod arena;
+mod audience;
 mod backlog;
 mod call;
 mod closed;

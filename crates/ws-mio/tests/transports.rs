@@ -278,11 +278,20 @@ fn turn_makes_one_read_and_one_write_however_much_there_is() {
 #[test]
 fn publications_of_a_turn_leave_in_one_write_for_each_subscriber() {
     let calls = Rc::new(Cell::new((0, 0)));
-    let (probe, _log) = Probe::<false, ()>::new(|peer, seen| match seen {
-        Seen::Open => peer.subscribe("news"),
+    // Every second one is not interested in sports.
+    let opened = Cell::new(0);
+    let (probe, _log) = Probe::<false, ()>::new(move |peer, seen| match seen {
+        Seen::Open => {
+            peer.subscribe("news");
+            opened.set(opened.get() + 1);
+            if opened.get() % 2 == 0 {
+                peer.subscribe("sports");
+            }
+        }
         Seen::Text(text) => {
             for part in text.split(' ') {
-                peer.publish("news", &Prepared::new(Message::Text(part)));
+                let (topic, text) = part.split_once(':').unwrap();
+                peer.publish(topic, &Prepared::new(Message::Text(text)));
             }
         }
         _ => {}
@@ -302,13 +311,36 @@ fn publications_of_a_turn_leave_in_one_write_for_each_subscriber() {
             client
         })
         .collect();
+    let mut receive = |sports: &[u8], others: &[u8]| {
+        for (index, subscriber) in subscribers.iter_mut().enumerate() {
+            let mut frames = [0; 4096];
+            let len = subscriber.read(&mut frames).unwrap();
+            let expected = if index % 2 == 0 { sports } else { others };
+            assert!(frames[..len] == *expected);
+        }
+    };
     calls.set((0, 0));
-    assert_eq!(bench.exchange(&masked(0x81, b"one two three")), b"");
+    let texts = "news:one news:two sports:goal news:three";
+    assert_eq!(bench.exchange(&masked(0x81, texts.as_bytes())), b"");
     assert_eq!(calls.get(), (0, 10));
-    for subscriber in &mut subscribers {
-        let mut frames = [0; 4096];
-        let len = subscriber.read(&mut frames).unwrap();
-        assert_eq!(frames[..len], *b"\x81\x03one\x81\x03two\x81\x05three");
+    receive(
+        b"\x81\x03one\x81\x03two\x81\x04goal\x81\x05three",
+        b"\x81\x03one\x81\x03two\x81\x05three",
+    );
+
+    // So many go together, in order; more take another write.
+    for (count, writes) in [(64, 10), (65, 20)] {
+        calls.set((0, 0));
+        let texts = ["sports:x", "news:y"].iter().cycle().take(count);
+        let texts: Vec<_> = texts.copied().collect();
+        let frame = masked(0x81, texts.join(" ").as_bytes());
+        assert_eq!(bench.exchange(&frame), b"");
+        assert!(calls.get().1 <= writes, "{calls:?}");
+        let sports: Vec<u8> = texts
+            .iter()
+            .flat_map(|text| unmasked(0x81, &text.as_bytes()[text.len() - 1..]))
+            .collect();
+        receive(&sports, &b"\x81\x01y".repeat(count / 2));
     }
 }
 

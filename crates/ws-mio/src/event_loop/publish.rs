@@ -8,6 +8,7 @@ use super::EventLoop;
 use crate::{
     Handler, Ready, Transport,
     arena::NOWHERE,
+    audience::{Bits, MOST},
     order::{Order, Publication},
     remote::Task,
 };
@@ -64,43 +65,55 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
     }
 
-    /// Puts a message with those before to the same topic, which are
+    /// Puts a message with those before it, which are
     /// [delivered](Self::deliver) together.
     pub(super) fn publish(&mut self, publication: Publication) {
-        if let Some(other) = self.run.first()
-            && other.topic != publication.topic
-        {
+        if self.run.len() == MOST {
             self.deliver();
         }
         self.run.push(publication);
     }
 
-    /// Gives each subscriber all that was published, in one turn and one
-    /// write.
+    /// Gives each subscriber all that was published for it, in one turn and
+    /// one write.
     pub(super) fn deliver(&mut self) {
-        let Some(first) = self.run.first() else {
+        if self.run.is_empty() {
             return;
-        };
-        let mut audience = mem::take(&mut self.audience);
-        match &first.topic {
-            Some(topic) => audience.extend_from_slice(self.topics.subscribers(topic)),
-            None => audience.extend(self.slots.iter().map(|(key, _)| key as u32)),
         }
         let mut run = mem::take(&mut self.run);
-        for key in audience.drain(..) {
-            self.deliver_to(key as usize, &mut run);
+        let mut audience = mem::take(&mut self.audience);
+        let mut first = 0;
+        for same in run.chunk_by(|one, next| one.topic == next.topic) {
+            let bits = (u64::MAX >> (MOST - same.len())) << first;
+            match &same[0].topic {
+                Some(topic) => audience.add(self.topics.subscribers(topic).iter().copied(), bits),
+                None => audience.add(self.slots.iter().map(|(key, _)| key as u32), bits),
+            }
+            first += same.len();
+        }
+        for (key, bits) in audience.drain() {
+            self.deliver_to(key as usize, bits, &mut run);
         }
         run.clear();
+        audience.shrink();
         (self.run, self.audience) = (run, audience);
     }
 
-    fn deliver_to(&mut self, key: usize, run: &mut [Publication]) {
+    /// Gives a peer the publications of `bits`, but not those that are not for
+    /// it.
+    fn deliver_to(&mut self, key: usize, bits: u64, run: &mut [Publication]) {
         // It may have ended since it was counted among the audience.
         if !self.slots.get(key).is_some_and(Self::is_open) {
             return;
         }
         let is_for = Some(self.id(key));
-        if run.iter().all(|publication| publication.except == is_for) {
+        let mut wanted = bits;
+        for index in Bits(bits) {
+            if run[index].except == is_for {
+                wanted &= !(1 << index);
+            }
+        }
+        if wanted == 0 {
             return;
         }
         // A peer that does not read is to cost those that do next to nothing: it
@@ -108,33 +121,28 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let slot = &self.slots[key];
         if slot.state != NOWHERE {
             let outgoing = &self.links[slot.state as usize].outgoing;
-            let missed = run
-                .iter()
-                .filter(|publication| publication.except != is_for);
             if outgoing.is_full() {
-                return self.counters.refused.add(missed.count() as u64);
+                return self.counters.refused.add(u64::from(wanted.count_ones()));
             }
             if outgoing.may_drop() && slot.terms.is_none() {
-                return self.leave_waiting(key, missed);
+                return self.leave_waiting(key, Bits(wanted), run);
             }
         }
         let _entered = self.enter(key);
         self.turn(key, Ready::default(), 0..0, |_, peer| {
-            for publication in run {
-                if publication.except != is_for {
-                    peer.send_shared(&mut publication.message);
-                }
+            for index in Bits(wanted) {
+                peer.send_shared(&mut run[index].message);
             }
         });
     }
 
     /// Has publications wait where they may be dropped, behind others.
-    fn leave_waiting<'p>(&mut self, key: usize, run: impl Iterator<Item = &'p Publication>) {
+    fn leave_waiting(&mut self, key: usize, wanted: Bits, run: &[Publication]) {
         let slot = &mut self.slots[key];
         let link = &mut self.links[slot.state as usize];
-        for Publication { message, .. } in run {
+        for index in wanted {
             link.outgoing
-                .send_prepared(message, &mut self.cork, &mut slot.transport);
+                .send_prepared(&run[index].message, &mut self.cork, &mut slot.transport);
         }
         link.is_used = true;
         self.store(key);
