@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, mem};
 
 use bytes::Bytes;
-use ws_proto::{OpCode, OutFrame, Outbox, OutboxFull};
+use ws_proto::{Masking, MessageKind, OpCode, OutFrame, Outbox, OutboxFull, Prepared};
 
 use crate::{SlowConsumer, outgoing::Outgoing};
 
@@ -88,16 +88,8 @@ impl Backlog {
     }
 
     /// Puts a message behind the others, or in the place of the one with its
-    /// key; drops the oldest until `room` bytes suffice, or there is none.
-    /// Returns how many bytes were dropped that answered nothing.
-    fn push(&mut self, mut message: Waiting, room: usize) -> usize {
-        let mut dropped = 0;
-        let mut drop_one = |message: &Waiting| {
-            self.dropped += 1;
-            if !message.is_answer {
-                dropped += message.frame.len();
-            }
-        };
+    /// key. Returns how many bytes were dropped that answered nothing.
+    fn push(&mut self, mut message: Waiting) -> usize {
         self.len += message.frame.len();
         let same = |waiting: &&mut Waiting| waiting.key == message.key;
         // Without a key there is nothing to look for, and much to look at.
@@ -106,18 +98,31 @@ impl Backlog {
             .and_then(|_| self.messages.iter_mut().find(same));
         if let Some(waiting) = keyed {
             mem::swap(waiting, &mut message);
-            self.len -= message.frame.len();
-            drop_one(&message);
-        } else {
-            self.messages.push_back(message);
+            return self.note_dropped(&message);
         }
+        self.messages.push_back(message);
+        0
+    }
+
+    /// Drops the oldest until `room` bytes suffice, but not the newest. Returns
+    /// how many bytes were dropped that answered nothing.
+    fn make_room(&mut self, room: usize) -> usize {
+        let mut dropped = 0;
         while self.len > room && self.messages.len() > 1 {
             if let Some(oldest) = self.messages.pop_front() {
-                self.len -= oldest.frame.len();
-                drop_one(&oldest);
+                dropped += self.note_dropped(&oldest);
             }
         }
         dropped
+    }
+
+    /// Counts a message that was dropped, and returns how many bytes it had if
+    /// it answered nothing.
+    const fn note_dropped(&mut self, message: &Waiting) -> usize {
+        let len = message.frame.len();
+        self.len -= len;
+        self.dropped += 1;
+        if message.is_answer { 0 } else { len }
     }
 }
 
@@ -141,6 +146,39 @@ impl Outgoing {
         drops && !self.outbox.is_empty()
     }
 
+    /// Tells whether a message that many get would wait without a copy, and
+    /// may be dropped.
+    pub(crate) const fn shares_waiting(&self) -> bool {
+        self.may_drop()
+            && self.outbox.len() < self.outbox.limit()
+            && !self.is_over()
+            && !self.sender.is_message_open()
+            && !self.sender.is_close_sent()
+            && matches!(self.sender.masking(), Masking::Server(_))
+    }
+
+    /// Has messages wait that many get, if [it is so](Self::shares_waiting).
+    pub(crate) fn share_waiting<'p>(&mut self, messages: impl IntoIterator<Item = &'p Prepared>) {
+        let before = self.counts.bytes;
+        for message in messages {
+            let opcode = match message.kind() {
+                MessageKind::Text => OpCode::Text,
+                MessageKind::Binary => OpCode::Binary,
+            };
+            self.counts.count(opcode, message.frame().len());
+            self.counts.queued += 1;
+            self.backlog.push(Waiting {
+                key: None,
+                frame: message.frame().clone(),
+                is_answer: self.answering,
+            });
+        }
+        let dropped = self
+            .backlog
+            .make_room(self.outbox.limit() - self.outbox.len());
+        self.count_waiting((self.counts.bytes - before) as usize, dropped);
+    }
+
     /// A frame of so many bytes is too much.
     pub(crate) fn overflow(&mut self, len: usize) -> OutboxFull {
         if self.backlog.policy == SlowConsumer::Close {
@@ -154,14 +192,12 @@ impl Outgoing {
         }
     }
 
-    /// Has a frame wait, by the policy for slow consumers; its bytes are
-    /// copied, unless `whole` has them.
+    /// Has a frame wait, by the policy for slow consumers.
     #[cold]
     pub(crate) fn wait(
         &mut self,
         key: Option<u64>,
         frame: &OutFrame<'_>,
-        whole: Option<&Bytes>,
     ) -> Result<(), OutboxFull> {
         let pending = self.pending();
         let mut dropped = 0;
@@ -185,10 +221,11 @@ impl Outgoing {
                 if may_drop && self.outbox.len() < limit {
                     let message = Waiting {
                         key: key.filter(|_| self.backlog.policy == SlowConsumer::Conflate),
-                        frame: whole.map_or_else(|| copy(frame), Bytes::clone),
+                        frame: copy(frame),
                         is_answer: self.answering,
                     };
-                    dropped = self.backlog.push(message, limit - self.outbox.len());
+                    dropped = self.backlog.push(message)
+                        + self.backlog.make_room(limit - self.outbox.len());
                 } else if pending < limit {
                     self.backlog.move_all(&mut self.outbox);
                     self.outbox.append(frame, 0);
@@ -218,7 +255,7 @@ mod tests {
 
     use mio::event::Source;
 
-    use ws_proto::{ClientMasking, CloseCode, CloseFrame, Message, Prepared, ServerMasking};
+    use ws_proto::{ClientMasking, CloseCode, CloseFrame, Message, ServerMasking};
 
     use super::*;
     use crate::Refused;
@@ -386,6 +423,36 @@ mod tests {
         let waiting = &side.outgoing.backlog.messages[0].frame;
         assert_eq!(waiting.len(), news.frame().len() + 4);
         assert_eq!(waiting[1], 0x80 | 4);
+    }
+
+    #[test]
+    fn messages_that_many_get_are_counted_and_dropped_as_others_are() {
+        let sizes = [3_000, 4_000, 5_000, 12_000, 2_000, 700];
+        let news: Vec<Prepared> = sizes
+            .iter()
+            .map(|len| Prepared::new(Message::Binary(&vec![0; *len])))
+            .collect();
+        let one_by_one = |side: &mut Side| {
+            for each in &news {
+                side.finish(|outgoing, cork, transport| {
+                    outgoing.send_prepared(each, cork, transport)
+                });
+            }
+        };
+        let together = |side: &mut Side| side.outgoing.share_waiting(&news);
+        for send in [&one_by_one as &dyn Fn(&mut Side), &together] {
+            let mut side = Side::stalled(SlowConsumer::DropOldest);
+            side.outgoing.take_counts();
+            send(&mut side);
+            assert_eq!(side.outgoing.pending(), 7 + 2_004 + 704);
+            // Unasked for, but for the first.
+            assert!(side.outgoing.goes_on(8) && !side.outgoing.goes_on(7));
+            let left: Vec<_> = side.messages().iter().map(String::len).collect();
+            assert_eq!(left, [5, 2_000, 700]);
+            let counts = side.outgoing.take_counts();
+            assert_eq!(counts.bytes, 26_700 + 6 * 4);
+            assert_eq!((counts.frames[2], counts.queued, counts.dropped), (6, 6, 4));
+        }
     }
 
     #[test]

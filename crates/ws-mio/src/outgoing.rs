@@ -7,7 +7,6 @@ use std::{
     mem,
 };
 
-use bytes::Bytes;
 use ws_proto::{Masking, OpCode, OutFrame, Outbox, OutboxFull, Prepared, SendError, Sender};
 
 use self::in_place::{IN_PLACE_MIN, InPlace, Lent};
@@ -98,9 +97,9 @@ impl SentCounts {
     };
 
     #[inline]
-    fn count(&mut self, frame: &OutFrame<'_>) {
-        self.bytes += frame.len() as u64;
-        self.frames[usize::from(frame.opcode().bits())] += 1;
+    pub(crate) fn count(&mut self, opcode: OpCode, len: usize) {
+        self.bytes += len as u64;
+        self.frames[usize::from(opcode.bits())] += 1;
     }
 }
 
@@ -181,7 +180,7 @@ impl Outgoing {
     ) -> Backpressure {
         // What most frames are: short, and with nothing in the way.
         if self.outbox.is_empty() && !self.is_over() && frame.len() < IN_PLACE_MIN {
-            self.counts.count(&frame);
+            self.counts.count(frame.opcode(), frame.len());
             frame.append_to(cork, 0);
             if cork.len() < CORK_MAX {
                 return Backpressure::Sent;
@@ -212,18 +211,6 @@ impl Outgoing {
         }
     }
 
-    /// Sends a frame as [`send`](Self::send): under a key, if it may take the
-    /// place of another that waits.
-    pub(crate) fn send_keyed(
-        &mut self,
-        key: Option<u64>,
-        frame: OutFrame<'_>,
-        cork: &mut Vec<u8>,
-        transport: &mut dyn Transport,
-    ) -> Backpressure {
-        self.send_slowly(key, frame, None, cork, transport)
-    }
-
     /// Sends a message that many get: where it may be dropped, it waits without
     /// being copied.
     #[inline]
@@ -233,22 +220,22 @@ impl Outgoing {
         cork: &mut Vec<u8>,
         transport: &mut dyn Transport,
     ) -> Backpressure {
-        let frame = match self.sender.prepared(prepared) {
-            Ok(frame) => frame,
-            Err(error) => return error.into(),
-        };
-        if self.may_drop() && matches!(self.sender.masking(), Masking::Server(_)) {
-            return self.send_slowly(None, frame, Some(prepared.frame()), cork, transport);
+        if self.shares_waiting() {
+            self.share_waiting([prepared]);
+            return Backpressure::Queued(self.pending());
         }
-        self.send(frame, cork, transport)
+        match self.sender.prepared(prepared) {
+            Ok(frame) => self.send(frame, cork, transport),
+            Err(error) => error.into(),
+        }
     }
 
-    /// Sends a frame by the long way; `whole` has the same bytes, if given.
-    fn send_slowly(
+    /// Sends a frame as [`send`](Self::send): under a key, if it may take the
+    /// place of another that waits.
+    pub(crate) fn send_keyed(
         &mut self,
         key: Option<u64>,
         frame: OutFrame<'_>,
-        whole: Option<&Bytes>,
         cork: &mut Vec<u8>,
         transport: &mut dyn Transport,
     ) -> Backpressure {
@@ -261,14 +248,14 @@ impl Outgoing {
                 self.count_unasked(0);
                 Ok(())
             }
-            false if self.backlog.is_used() => self.wait(key, &frame, whole),
+            false if self.backlog.is_used() => self.wait(key, &frame),
             false => self.queue(&frame),
         };
         if let Err(full) = sent {
             self.counts.refused += 1;
             return full.into();
         }
-        self.counts.count(&frame);
+        self.counts.count(frame.opcode(), frame.len());
         self.verdict()
     }
 

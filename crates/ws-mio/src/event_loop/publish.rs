@@ -3,6 +3,7 @@
 use std::mem;
 
 use tracing::warn;
+use ws_proto::Prepared;
 
 use super::EventLoop;
 use crate::{
@@ -124,8 +125,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             if outgoing.is_full() {
                 return self.counters.refused.add(u64::from(wanted.count_ones()));
             }
-            if outgoing.may_drop() && slot.terms.is_none() {
-                return self.leave_waiting(key, Bits(wanted), run);
+            if outgoing.shares_waiting() && slot.terms.is_none() {
+                let messages = Bits(wanted).map(|index| &run[index].message);
+                return self.leave_waiting(key, messages);
             }
         }
         let _entered = self.enter(key);
@@ -136,14 +138,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         });
     }
 
-    /// Has publications wait where they may be dropped, behind others.
-    fn leave_waiting(&mut self, key: usize, wanted: Bits, run: &[Publication]) {
-        let slot = &mut self.slots[key];
-        let link = &mut self.links[slot.state as usize];
-        for index in wanted {
-            link.outgoing
-                .send_prepared(&run[index].message, &mut self.cork, &mut slot.transport);
-        }
+    /// Has messages wait where they may be dropped, behind others.
+    fn leave_waiting<'p>(&mut self, key: usize, messages: impl Iterator<Item = &'p Prepared>) {
+        let link = &mut self.links[self.slots[key].state as usize];
+        link.outgoing.share_waiting(messages);
         link.is_used = true;
         self.store(key);
         self.shed();
