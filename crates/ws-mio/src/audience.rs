@@ -6,14 +6,13 @@
 #[derive(Debug, Default)]
 pub(crate) struct Audience {
     keys: Vec<u32>,
-    /// By key; 0 for who is not in `keys`.
+    /// By key; 0 for who is not in `keys`. It is as long as there are slots, for
+    /// an audience in no order is found fastest in a table.
     wanted: Vec<u64>,
 }
 
 /// How many publications are delivered together.
 pub(crate) const MOST: usize = u64::BITS as usize;
-/// Room for so many stays for the next time.
-const KEPT: usize = 64 * 1024;
 
 impl Audience {
     /// Adds subscribers who get the publications of `bits`.
@@ -37,13 +36,6 @@ impl Audience {
             let bits = std::mem::take(&mut wanted[key as usize]);
             (key, bits)
         })
-    }
-
-    /// Gives back what only a large audience needs.
-    pub(crate) fn shrink(&mut self) {
-        if self.wanted.len() > KEPT {
-            *self = Self::default();
-        }
     }
 }
 
@@ -84,16 +76,5 @@ mod tests {
         assert_eq!(Bits(0).next(), None);
         assert_eq!(Bits(1 << 63 | 0b101).collect::<Vec<_>>(), [0, 2, 63]);
         assert_eq!(Bits(u64::MAX).count(), MOST);
-    }
-
-    #[test]
-    fn memory_of_a_large_audience_is_given_back_and_that_of_a_small_one_kept() {
-        let mut audience = Audience::default();
-        for (key, kept) in [(100, 101), (KEPT as u32, 0)] {
-            audience.add([key], 1);
-            assert_eq!(audience.drain().count(), 1);
-            audience.shrink();
-            assert_eq!(audience.wanted.len(), kept);
-        }
     }
 }

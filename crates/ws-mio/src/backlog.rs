@@ -1,6 +1,9 @@
 //! Messages that wait for a peer that reads slowly, and may be dropped.
 
-use std::{collections::VecDeque, mem};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    mem,
+};
 
 use bytes::Bytes;
 use ws_proto::{Masking, MessageKind, OpCode, OutFrame, Outbox, OutboxFull, Prepared};
@@ -17,6 +20,10 @@ use crate::{SlowConsumer, outgoing::Outgoing};
 pub(crate) struct Backlog {
     policy: SlowConsumer,
     messages: VecDeque<Waiting>,
+    /// The number of the first of them; those behind it count on.
+    first: u64,
+    /// The numbers of those that have a key.
+    keys: BTreeMap<u64, u64>,
     /// Bytes in all.
     len: usize,
     /// A message was one too many for [`SlowConsumer::Close`].
@@ -42,6 +49,8 @@ impl Backlog {
         Self {
             policy,
             messages: VecDeque::new(),
+            first: 0,
+            keys: BTreeMap::new(),
             len: 0,
             is_too_slow: false,
             dropped: 0,
@@ -50,6 +59,12 @@ impl Backlog {
 
     pub(crate) const fn len(&self) -> usize {
         self.len
+    }
+
+    /// Returns how much memory is held: of short messages the most is for keeping
+    /// them.
+    fn held(&self) -> usize {
+        self.len + self.messages.len() * size_of::<Waiting>()
     }
 
     /// Tells whether the policy is another than to refuse what is too much.
@@ -68,12 +83,12 @@ impl Backlog {
 
     pub(crate) fn clear(&mut self) {
         self.messages = VecDeque::new();
+        self.keys.clear();
         self.len = 0;
     }
 
     fn move_one(&mut self, outbox: &mut Outbox) {
-        if let Some(next) = self.messages.pop_front() {
-            self.len -= next.frame.len();
+        if let Some(next) = self.pop() {
             outbox.push_bytes(&next.frame);
         }
         if self.messages.is_empty() {
@@ -91,25 +106,36 @@ impl Backlog {
     /// key. Returns how many bytes were dropped that answered nothing.
     fn push(&mut self, mut message: Waiting) -> usize {
         self.len += message.frame.len();
-        let same = |waiting: &&mut Waiting| waiting.key == message.key;
-        // Without a key there is nothing to look for, and much to look at.
-        let keyed = message
-            .key
-            .and_then(|_| self.messages.iter_mut().find(same));
-        if let Some(waiting) = keyed {
-            mem::swap(waiting, &mut message);
-            return self.note_dropped(&message);
+        if let Some(key) = message.key {
+            let last = self.first + self.messages.len() as u64;
+            let number = *self.keys.entry(key).or_insert(last);
+            if number != last {
+                let waiting = &mut self.messages[(number - self.first) as usize];
+                mem::swap(waiting, &mut message);
+                self.len -= message.frame.len();
+                return self.note_dropped(&message);
+            }
         }
         self.messages.push_back(message);
         0
     }
 
-    /// Drops the oldest until `room` bytes suffice, but not the newest. Returns
-    /// how many bytes were dropped that answered nothing.
+    fn pop(&mut self) -> Option<Waiting> {
+        let oldest = self.messages.pop_front()?;
+        self.first += 1;
+        self.len -= oldest.frame.len();
+        if let Some(key) = oldest.key {
+            self.keys.remove(&key);
+        }
+        Some(oldest)
+    }
+
+    /// Drops the oldest until `room` bytes of memory suffice, but not the newest.
+    /// Returns how many bytes were dropped that answered nothing.
     fn make_room(&mut self, room: usize) -> usize {
         let mut dropped = 0;
-        while self.len > room && self.messages.len() > 1 {
-            if let Some(oldest) = self.messages.pop_front() {
+        while self.held() > room && self.messages.len() > 1 {
+            if let Some(oldest) = self.pop() {
                 dropped += self.note_dropped(&oldest);
             }
         }
@@ -119,10 +145,11 @@ impl Backlog {
     /// Counts a message that was dropped, and returns how many bytes it had if
     /// it answered nothing.
     const fn note_dropped(&mut self, message: &Waiting) -> usize {
-        let len = message.frame.len();
-        self.len -= len;
         self.dropped += 1;
-        if message.is_answer { 0 } else { len }
+        match message.is_answer {
+            true => 0,
+            false => message.frame.len(),
+        }
     }
 }
 
@@ -130,6 +157,11 @@ impl Outgoing {
     /// Returns how many bytes wait for the peer.
     pub(crate) const fn pending(&self) -> usize {
         self.outbox.len() + self.backlog.len()
+    }
+
+    /// Returns how much memory is held for what waits.
+    pub(crate) fn held(&self) -> usize {
+        self.outbox.len() + self.backlog.held()
     }
 
     /// Tells whether every message would be refused for want of room.
@@ -468,6 +500,21 @@ mod tests {
     }
 
     #[test]
+    fn short_messages_that_wait_count_with_what_they_are_kept_in() {
+        for policy in [SlowConsumer::DropOldest, SlowConsumer::Conflate] {
+            let mut side = Side::stalled(policy);
+            for number in 0..10_000_u16 {
+                side.send(Some(number.into()), &number.to_be_bytes());
+                assert!(side.outgoing.held() <= LIMIT);
+            }
+            let waiting = &side.outgoing.backlog.messages;
+            assert!(waiting.capacity() * size_of::<Waiting>() <= 2 * LIMIT);
+            assert!(side.outgoing.pending() >= LIMIT / 20);
+            assert_eq!(side.frames().last().unwrap().1, 9_999_u16.to_be_bytes());
+        }
+    }
+
+    #[test]
     fn message_takes_the_place_of_the_one_with_its_key() {
         let mut side = Side::stalled(SlowConsumer::Conflate);
         for (key, text) in [(1, "a1"), (2, "b1"), (1, "a2"), (3, "c1"), (2, "b2")] {
@@ -481,6 +528,47 @@ mod tests {
         // The first found nothing in its way: it was sent before it had to wait.
         let (sent, waited) = (counts.frames[2], counts.queued);
         assert_eq!((counts.dropped, sent, waited), (2, 8, 7));
+    }
+
+    #[test]
+    fn key_is_found_among_any_number_that_wait_and_forgotten_with_its_message() {
+        fn numbers_are_true(backlog: &Backlog) -> bool {
+            let messages = backlog.messages.iter();
+            let numbered = (backlog.first..).zip(messages);
+            let keyed: BTreeMap<u64, u64> = numbered
+                .filter_map(|(number, waiting)| Some((waiting.key?, number)))
+                .collect();
+            keyed == backlog.keys
+        }
+        let mut side = Side::stalled(SlowConsumer::Conflate);
+        let mut model: Vec<(u64, Vec<u8>)> = Vec::new();
+        for number in 0..5_000_u64 {
+            let key = number * number % 211;
+            let payload = number.to_be_bytes();
+            side.send(Some(key), &payload);
+            match model.iter_mut().find(|(other, _)| *other == key) {
+                Some((_, waiting)) => *waiting = payload.to_vec(),
+                None => model.push((key, payload.to_vec())),
+            }
+            assert!(numbers_are_true(&side.outgoing.backlog));
+            if number % 1_000 == 900 {
+                let frames = side.frames().into_iter();
+                let left: Vec<_> = frames.map(|(_, payload)| payload).collect();
+                let expected: Vec<_> = model.drain(..).map(|(_, payload)| payload).collect();
+                assert!(left.ends_with(&expected));
+                side.transport.open = 0;
+                side.send(None, b"stalled again");
+            }
+        }
+
+        // One that has no key drops the oldest, and their keys with them.
+        let before = side.outgoing.backlog.keys.len();
+        side.send(None, &[0; LIMIT - 200]);
+        assert!(side.outgoing.backlog.keys.len() < before);
+        assert!(numbers_are_true(&side.outgoing.backlog));
+        side.send(Some(1), b"last");
+        assert_eq!(side.frames().last().unwrap().1, b"last");
+        assert!(side.outgoing.backlog.keys.is_empty());
     }
 
     #[test]

@@ -67,7 +67,8 @@ pub struct Config {
     pub high_water: usize,
     /// How many bytes may wait for a peer before messages to it are refused, or
     /// dropped by another policy; 1 MiB by default. The message that passes it is still taken, however
-    /// long it is: at most this much waits, and one message more.
+    /// long it is: at most this much waits, and one message more. Where messages may be dropped, each counts with
+    /// the 56 bytes that it takes to keep it.
     pub max_backpressure: usize,
     /// What becomes of messages to a peer that reads too slowly; they are
     /// refused by default.

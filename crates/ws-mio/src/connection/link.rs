@@ -67,7 +67,7 @@ impl Link {
         let gathered = self.gather.as_ref();
         self.unread.capacity()
             + self.assembler.buffered()
-            + self.outgoing.pending()
+            + self.outgoing.held()
             + gathered.map_or(0, |gather| gather.scratch.len())
     }
 

@@ -96,7 +96,6 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             self.deliver_to(key as usize, bits, &mut run);
         }
         run.clear();
-        audience.shrink();
         (self.run, self.audience) = (run, audience);
     }
 
