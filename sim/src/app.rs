@@ -58,6 +58,7 @@ pub(crate) struct Connection {
     /// Messages that were taken to be sent to this peer.
     pub(crate) sent: u32,
     pub(crate) is_paused: bool,
+    pub(crate) opened_at: Duration,
     /// When something was last handed out, or it was resumed.
     pub(crate) active_at: Duration,
     /// We have sent a Close.
@@ -201,7 +202,7 @@ impl<const CHUNKS: bool> App<CHUNKS> {
     fn opened(&mut self, peer: &mut Peer<'_, Data>) {
         self.net.note(1);
         let number = peer.data().expect("a connection that was let in");
-        let turn = self.turn;
+        let (now, turn) = (self.now, self.turn);
         let connection = self.of(number);
         let expected = match peer.is_server() {
             true => State::Connecting,
@@ -209,6 +210,7 @@ impl<const CHUNKS: bool> App<CHUNKS> {
         };
         assert_eq!(connection.state, expected, "connection {number} opens");
         connection.state = State::Open;
+        connection.opened_at = now;
         connection.id = Some(peer.id());
         connection.subscribed[EVERYBODY] = Some(turn);
         if self.random.chance(300) {

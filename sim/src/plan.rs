@@ -98,12 +98,16 @@ impl Plan {
         let after =
             |since: Duration, wait: Option<Duration>| wait.is_some_and(|wait| is_late(since, wait));
         let takes_nothing = |since| after(since, config.time_limits.write_progress);
+        // With the Close that tells so.
+        let lifetime = config.time_limits.lifetime;
+        let lifetime = lifetime.map(|lifetime| lifetime + config.close_timeout);
         match (connection.state, connection.closing_at) {
             // To be written, and then to be read.
             (State::Closed, _) => {
                 let is_kept = is_late(connection.closed_at, 2 * config.close_timeout);
                 (is_kept && !stream.is_dropped).then_some("it is not let go")
             }
+            (State::Open, _) if after(connection.opened_at, lifetime) => Some("it is too old"),
             (State::Open, Some(at)) if is_late(at, config.close_timeout) => {
                 Some("its Close is not answered")
             }

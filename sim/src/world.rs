@@ -804,8 +804,7 @@ impl<const CHUNKS: bool> World<CHUNKS> {
         }
         most += 4 * 1024 * self.most;
         let message = 2 * self.plan.longest + 200;
-        // Counted is what is in vectors, which double.
-        let mut limit = most + 2 * config.max_memory + 2 * message;
+        let mut limit = most + config.max_memory + message;
         let Some(inner) = &mut self.inner else {
             return;
         };

@@ -41,6 +41,13 @@ struct Waiting {
     is_answer: bool,
 }
 
+/// What counts for a message beside its bytes: what it is kept in, of which an
+/// eighth is more than there are messages.
+const KEPT: usize = 64;
+
+/// What counts for a key: the nodes of a tree are half empty at worst.
+const KEY: usize = 2 * size_of::<(u64, u64)>();
+
 /// Messages move to the outbox together up to this size, for fewer writes.
 const BATCH: usize = 16 * 1024;
 
@@ -61,10 +68,16 @@ impl Backlog {
         self.len
     }
 
-    /// Returns how much memory is held: of short messages the most is for keeping
-    /// them.
+    /// Returns how much memory the messages take: of short ones the most is for
+    /// keeping them.
+    fn weight(&self) -> usize {
+        self.len + self.messages.len() * KEPT + self.keys.len() * KEY
+    }
+
+    /// Returns how much memory is held.
     fn held(&self) -> usize {
-        self.len + self.messages.len() * size_of::<Waiting>()
+        let kept = self.messages.capacity() * size_of::<Waiting>();
+        self.len + kept + self.keys.len() * KEY
     }
 
     /// Tells whether the policy is another than to refuse what is too much.
@@ -103,8 +116,15 @@ impl Backlog {
     }
 
     /// Puts a message behind the others, or in the place of the one with its
+    /// key, and drops the oldest until `room` bytes of memory suffice. Returns
+    /// how many bytes were dropped that answered nothing.
+    fn push(&mut self, message: Waiting, room: usize) -> usize {
+        self.put(message) + self.make_room(room)
+    }
+
+    /// Puts a message behind the others, or in the place of the one with its
     /// key. Returns how many bytes were dropped that answered nothing.
-    fn push(&mut self, mut message: Waiting) -> usize {
+    fn put(&mut self, mut message: Waiting) -> usize {
         self.len += message.frame.len();
         if let Some(key) = message.key {
             let last = self.first + self.messages.len() as u64;
@@ -115,6 +135,10 @@ impl Backlog {
                 self.len -= message.frame.len();
                 return self.note_dropped(&message);
             }
+        }
+        if self.messages.len() == self.messages.capacity() {
+            let more = (self.messages.len() / 8).max(4);
+            self.messages.reserve_exact(more);
         }
         self.messages.push_back(message);
         0
@@ -134,7 +158,7 @@ impl Backlog {
     /// Returns how many bytes were dropped that answered nothing.
     fn make_room(&mut self, room: usize) -> usize {
         let mut dropped = 0;
-        while self.held() > room && self.messages.len() > 1 {
+        while self.weight() > room && self.messages.len() > 1 {
             if let Some(oldest) = self.pop() {
                 dropped += self.note_dropped(&oldest);
             }
@@ -161,7 +185,7 @@ impl Outgoing {
 
     /// Returns how much memory is held for what waits.
     pub(crate) fn held(&self) -> usize {
-        self.outbox.len() + self.backlog.held()
+        self.outbox.capacity() + self.backlog.held()
     }
 
     /// Tells whether every message would be refused for want of room.
@@ -192,6 +216,8 @@ impl Outgoing {
     /// Has messages wait that many get, if [it is so](Self::shares_waiting).
     pub(crate) fn share_waiting<'p>(&mut self, messages: impl IntoIterator<Item = &'p Prepared>) {
         let before = self.counts.bytes;
+        let room = self.outbox.limit() - self.outbox.len();
+        let mut dropped = 0;
         for message in messages {
             let opcode = match message.kind() {
                 MessageKind::Text => OpCode::Text,
@@ -199,15 +225,13 @@ impl Outgoing {
             };
             self.counts.count(opcode, message.frame().len());
             self.counts.queued += 1;
-            self.backlog.push(Waiting {
+            let message = Waiting {
                 key: None,
                 frame: message.frame().clone(),
                 is_answer: self.answering,
-            });
+            };
+            dropped += self.backlog.push(message, room);
         }
-        let dropped = self
-            .backlog
-            .make_room(self.outbox.limit() - self.outbox.len());
         self.count_waiting((self.counts.bytes - before) as usize, dropped);
     }
 
@@ -256,8 +280,7 @@ impl Outgoing {
                         frame: copy(frame),
                         is_answer: self.answering,
                     };
-                    dropped = self.backlog.push(message)
-                        + self.backlog.make_room(limit - self.outbox.len());
+                    dropped = self.backlog.push(message, limit - self.outbox.len());
                 } else if pending < limit {
                     self.backlog.move_all(&mut self.outbox);
                     self.outbox.append(frame, 0);

@@ -41,8 +41,8 @@ pub enum Cause<'a> {
     /// The peer sent more Pings and Pongs in a second than
     /// `time_limits.max_control_rate`; it was told so with 1008.
     ControlFlood,
-    /// We dropped the connection as the loop held more than `max_memory`, and
-    /// most of it for such as this one.
+    /// We dropped the connection as the loop held more than its share of
+    /// `max_memory`, and most of it for such as this one.
     OverMemory,
 }
 

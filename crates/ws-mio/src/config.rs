@@ -13,9 +13,8 @@ use ws_proto::{DeflateConfig, InflateConfig};
 /// All limits are here: on size in `limits`, on time in `time_limits`,
 /// `keepalive` and the two timeouts, on number in `max_connections` and
 /// `max_connections_per_address`, and on memory in `high_water`,
-/// `max_backpressure` and `max_memory`. All are finite by default, but for
-/// `keepalive.idle_timeout`, `time_limits.lifetime` and
-/// `max_connections_per_address`, which would surprise some.
+/// `max_backpressure` and `max_memory`. All are finite by default; one address
+/// may have as many connections as there may be at all.
 ///
 /// ```
 /// use std::time::Duration;
@@ -68,7 +67,7 @@ pub struct Config {
     /// How many bytes may wait for a peer before messages to it are refused, or
     /// dropped by another policy; 1 MiB by default. The message that passes it is still taken, however
     /// long it is: at most this much waits, and one message more. Where messages may be dropped, each counts with
-    /// the 56 bytes that it takes to keep it.
+    /// the 64 bytes that it takes to keep it, and its key with 32.
     pub max_backpressure: usize,
     /// What becomes of messages to a peer that reads too slowly; they are
     /// refused by default.
@@ -86,16 +85,17 @@ pub struct Config {
     /// they come, or refused with 503 where the address is known from the
     /// request only.
     ///
-    /// No limit by default: behind a proxy all have the address of that.
+    /// By default one address may have all of `max_connections`: behind a proxy
+    /// all have the address of that.
     pub max_connections_per_address: usize,
-    /// How many bytes a loop may hold for its connections; 1 GiB by default.
-    /// Counted are input that was read and not parsed, messages that are
+    /// How much memory the loops may hold for connections, in bytes; 1 GiB by
+    /// default. Each has an equal share. Counted are input that was read and not parsed, messages that are
     /// joined, requests that came in part, what waits for slow peers, and what
     /// transports [hold](crate::Transport::held): parts of TLS records and
     /// handshakes, and what they have encrypted.
     ///
-    /// Above three quarters of it new connections are refused. Above it the
-    /// connections that hold most are dropped, with
+    /// Above three quarters of its share a loop refuses new connections. Above it
+    /// the connections that hold most are dropped, with
     /// [`Cause::OverMemory`](crate::Cause::OverMemory), until an eighth is free.
     pub max_memory: usize,
     /// How many steps of TLS handshakes a loop makes in a turn, so that a storm

@@ -134,8 +134,6 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     audience: Audience,
     /// When connections that asked for it are called.
     timers: HashMap<u32, Tick>,
-    /// When connections are too old, if they ever are.
-    lifetimes: HashMap<u32, Tick>,
     /// Where connections come from, if that is counted.
     seats: Seats,
     /// How many bytes are held for connections.
@@ -227,6 +225,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         handler: H,
     ) -> Self {
         config.high_water = high_water(config.high_water, config.max_backpressure);
+        config.max_memory /= remote.mailboxes().len();
         let spares = Role::ALL.map(|role| [false, true].map(|flag| new_link(role, flag, &config)));
         let counters = Arc::clone(&remote.mailboxes()[usize::from(index)].counters);
         let codecs = Codecs::of_loop(&config, &counters);
@@ -258,7 +257,6 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             run: Vec::new(),
             audience: Audience::default(),
             timers: HashMap::new(),
-            lifetimes: HashMap::new(),
             seats,
             held: 0,
             lookups: None,
@@ -382,7 +380,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let (phase, is_client) = (slot.phase, slot.role.is_client());
         let _entered = self.enter(key);
         match phase {
-            Phase::Open => self.turn(key, ready, 0..0, |_, _| {}),
+            Phase::Open { .. } => self.turn(key, ready, 0..0, |_, _| {}),
             Phase::Upgrading { .. } if is_client => self.go_on_calling(key, ready),
             Phase::Upgrading { .. } => self.upgrade(key, ready),
             Phase::Flushing { linger, .. } => self.flush(key, linger),
@@ -495,7 +493,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Starts and stops the clocks for what the peer owes us.
     fn await_peer(&mut self, key: usize) {
         let slot = &self.slots[key];
-        if slot.state == NOWHERE || slot.phase != Phase::Open {
+        if slot.state == NOWHERE || !slot.phase.is_open() {
             return;
         }
         let (now, config, stop_by) = (self.tick(), &self.config, self.stop_by);
@@ -553,7 +551,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     }
 
     fn is_open(slot: &Slot<T, H::Data>) -> bool {
-        slot.phase == Phase::Open
+        slot.phase.is_open()
     }
 
     fn mailbox(&self) -> &Mailbox<H, T> {

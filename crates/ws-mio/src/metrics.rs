@@ -77,8 +77,8 @@ macro_rules! counters {
         #[non_exhaustive]
         pub struct Metrics {
             $($(#[doc = $doc])+ pub $name: u64,)+
-            /// Bytes that the loops hold for their connections now, of which
-            /// each may hold [`Config::max_memory`](crate::Config::max_memory).
+            /// Bytes that the loops hold for their connections now, of
+            /// [`Config::max_memory`](crate::Config::max_memory).
             pub held_bytes: u64,
             /// Frames received, by opcode: the value at
             /// [`OpCode::bits`](ws_proto::OpCode::bits).
@@ -187,7 +187,7 @@ counters! {
     /// Transports that were dropped at once, over max_connections_per_address.
     over_max_connections_per_address,
     /// Transports that were dropped at once, as the loop held more than three
-    /// quarters of max_memory.
+    /// quarters of its share of max_memory.
     refused_over_memory,
     /// Connections that were dropped for max_memory, open or not.
     shed,

@@ -24,7 +24,7 @@ use crate::{
     opening::may_mask_with_zero,
     pool::Pool,
     scratch::Scratch,
-    wheel::{Tick, tick_at, tick_from},
+    wheel::{tick_at, tick_from},
 };
 
 mod end;
@@ -132,8 +132,6 @@ pub struct Socket<D = (), T = TcpStream> {
     high_water: usize,
     limits: Limits,
     time_limits: TimeLimits,
-    /// When it is too old.
-    lifetime: Option<Tick>,
     max_backpressure: usize,
     slow_consumer: SlowConsumer,
     started: Instant,
@@ -249,7 +247,6 @@ impl<D: Default, T: Transport> Socket<D, T> {
             high_water: high_water(config.high_water, config.max_backpressure),
             limits: config.limits,
             time_limits: config.time_limits,
-            lifetime: None,
             max_backpressure: config.max_backpressure,
             slow_consumer: config.slow_consumer,
             started: Instant::now(),
@@ -311,7 +308,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
     #[must_use]
     pub const fn state(&self) -> SocketState {
         match (&self.opening, self.slot.phase) {
-            (Opening::Done, Phase::Open) => SocketState::Open,
+            (Opening::Done, Phase::Open { .. }) => SocketState::Open,
             (Opening::Done, Phase::Upgrading { .. }) => SocketState::Closed,
             (Opening::Done, _) => SocketState::Ending,
             _ => SocketState::Opening,
@@ -352,7 +349,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         self.slot.goes_on = false;
         let state = match self.slot.phase {
             Phase::Upgrading { .. } => return self.open(scratch, ready, handler),
-            Phase::Open => return Ok(self.talk(scratch, 0..0, ready, handler)),
+            Phase::Open { .. } => return Ok(self.talk(scratch, 0..0, ready, handler)),
             Phase::Flushing { linger, .. } => self.end(scratch, linger),
             Phase::Lingering { .. } => self.linger(scratch),
         };

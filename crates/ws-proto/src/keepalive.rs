@@ -16,7 +16,8 @@ pub struct KeepaliveConfig {
     /// default.
     pub pong_timeout: Option<Duration>,
     /// The peer is idle if no data frame comes for this long, whatever it
-    /// answers to Pings; no limit by default.
+    /// answers to Pings; a day by default. Clients that only listen to what may
+    /// come more seldom need a longer one, or none.
     pub idle_timeout: Option<Duration>,
 }
 
@@ -34,7 +35,7 @@ impl Default for KeepaliveConfig {
         Self {
             ping_interval: Some(Duration::from_secs(30)),
             pong_timeout: Some(Duration::from_secs(20)),
-            idle_timeout: None,
+            idle_timeout: Some(Duration::from_secs(24 * 60 * 60)),
         }
     }
 }

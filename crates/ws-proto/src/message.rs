@@ -193,6 +193,17 @@ impl Assembler {
         if self.finished { 0 } else { self.buffer.len() }
     }
 
+    /// Returns how much memory is held, in bytes: of a buffer that grows, no
+    /// more than twice what is [buffered](Self::buffered).
+    #[must_use]
+    #[inline]
+    pub fn capacity(&self) -> usize {
+        match &self.buffer {
+            Buffer::Text(text) => text.capacity(),
+            Buffer::Binary(bytes) => bytes.capacity(),
+        }
+    }
+
     /// Tells whether there is no buffer that the next message would not do
     /// without.
     #[must_use]

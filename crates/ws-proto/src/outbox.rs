@@ -101,7 +101,7 @@ impl Outbox {
         if is_pong && self.pong <= self.len() {
             self.bytes.truncate(self.bytes.len() - self.pong);
         }
-        self.make_room();
+        self.make_room(frame.len() - skip.min(frame.len()));
         frame.append_to(&mut self.bytes, skip);
         if is_pong {
             self.pong = frame.len();
@@ -118,7 +118,7 @@ impl Outbox {
     /// [`Prepared`](crate::Prepared) one or the tail of a write that the
     /// transport took in part; whatever the limit.
     pub fn push_bytes(&mut self, bytes: &[u8]) {
-        self.make_room();
+        self.make_room(bytes.len());
         self.bytes.extend_from_slice(bytes);
     }
 
@@ -151,20 +151,50 @@ impl Outbox {
         self.len() == 0
     }
 
+    /// Returns how much memory is held for what waits, in bytes: no more than it
+    /// takes for all that may wait, and half as much again where the transport
+    /// takes some now and then.
+    #[must_use]
+    pub const fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Returns how many bytes of data frames may wait.
     #[must_use]
     pub const fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Moves what waits to the front once more than half of the buffer was
+    /// Makes room for `more` bytes behind those that wait.
+    ///
+    /// What waits is moved to the front once more than a third of the buffer was
     /// written: work that the writes before have paid for.
-    fn make_room(&mut self) {
+    fn make_room(&mut self, more: usize) {
         self.pong = 0;
-        if self.start > self.bytes.len() / 2 {
+        if self.start > self.bytes.len() / 3 {
             self.bytes.drain(..self.start);
             self.start = 0;
         }
+        let needed = self.bytes.len() + more;
+        if needed > self.bytes.capacity() {
+            self.bytes
+                .reserve_exact(self.growth(needed) - self.bytes.len());
+        }
+    }
+
+    /// Returns to how many bytes to grow when `needed` are: twice as many as
+    /// before, but not far beyond what may wait.
+    const fn growth(&self, needed: usize) -> usize {
+        let most = self.limit.saturating_add(CONTROL_ROOM);
+        // Above that lies what was written and is not moved yet.
+        let most = if needed <= most {
+            most
+        } else {
+            most.saturating_add(most / 2)
+        };
+        let twice = self.bytes.capacity().saturating_mul(2);
+        let grown = if twice < most { twice } else { most };
+        if grown > needed { grown } else { needed }
     }
 }
 
@@ -261,19 +291,51 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_moved_out_once_it_is_the_larger_part() {
+    fn what_was_written_is_moved_out_once_it_is_a_third() {
         let mut outbox = Outbox::with_limit(0);
-        outbox.push_bytes(&[1; 100]);
-        outbox.advance(50);
-        outbox.push_bytes(&[2; 10]);
-        assert_eq!((outbox.start, outbox.bytes.len()), (50, 110));
-        outbox.advance(6);
+        outbox.push_bytes(&[1; 90]);
+        outbox.advance(30);
+        outbox.push_bytes(&[2; 9]);
+        assert_eq!((outbox.start, outbox.bytes.len()), (30, 99));
+        outbox.advance(4);
         outbox.push_bytes(&[3; 10]);
-        assert_eq!((outbox.start, outbox.bytes.len()), (0, 64));
-        assert_eq!(outbox.len(), 64);
+        assert_eq!((outbox.start, outbox.bytes.len()), (0, 75));
+        assert_eq!(outbox.len(), 75);
         assert!(!outbox.is_empty());
-        let expected = [&[1; 44][..], &[2; 10], &[3; 10]].concat();
+        let expected = [&[1; 56][..], &[2; 9], &[3; 10]].concat();
         assert_eq!(outbox.as_slice(), expected);
+    }
+
+    #[test]
+    fn memory_is_not_far_beyond_what_may_wait() {
+        for limit in [0, 100, 1000, 10_000, 1 << 20] {
+            let most = limit + CONTROL_ROOM;
+            let mut outbox = Outbox::with_limit(limit);
+            while outbox.len() + 100 <= most {
+                outbox.push_bytes(&[1; 100]);
+                assert!((outbox.len()..=most).contains(&outbox.capacity()));
+            }
+            // The transport takes some now and then, and as much is added.
+            let mut grown = 0;
+            let mut capacity = outbox.capacity();
+            for _ in 0..10 * most / 100 {
+                outbox.advance(100);
+                outbox.push_bytes(&[2; 100]);
+                grown += usize::from(outbox.capacity() != capacity);
+                capacity = outbox.capacity();
+            }
+            assert!(capacity <= most + most / 2 + 100, "{capacity} for {limit}");
+            assert!(grown <= 12, "{grown}");
+            // What must be taken is, and in no more memory than it needs.
+            outbox.push_bytes(&[3; 1 << 20]);
+            assert!(outbox.capacity() <= most + most / 2 + 100 + (1 << 20));
+        }
+        // Without a limit it grows as a vector does.
+        let mut outbox = Outbox::with_limit(usize::MAX);
+        for waiting in 1..1000 {
+            outbox.push_bytes(&[0]);
+            assert!((waiting..=2 * waiting).contains(&outbox.capacity()));
+        }
     }
 
     #[test]

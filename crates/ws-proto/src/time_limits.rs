@@ -21,8 +21,8 @@ pub struct TimeLimits {
     /// application asked for it, the time does not count. Whoever takes
     /// messages that never end, in chunks, leaves it out.
     pub message: Option<Duration>,
-    /// A connection is closed with 1001 (going away) once it is this old; no
-    /// limit by default.
+    /// A connection is closed with 1001 (going away) once it is this old; 7 days
+    /// by default. Whoever is still interested connects again.
     pub lifetime: Option<Duration>,
     /// How many Pings and Pongs a peer may send within one second of the
     /// clock; 1,000 by default. More are a flood, and the peer is told so with 1008 (policy
@@ -45,7 +45,7 @@ impl Default for TimeLimits {
         Self {
             write_progress: Some(Duration::from_secs(30)),
             message: Some(Duration::from_secs(5 * 60)),
-            lifetime: None,
+            lifetime: Some(Duration::from_secs(7 * 24 * 60 * 60)),
             max_control_rate: 1000,
         }
     }

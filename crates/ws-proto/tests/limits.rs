@@ -163,16 +163,16 @@ fn limits_are_finite_by_default() {
     assert_eq!(limits.max_fragments, 131_072);
     // A frame is part of a message, so `max_message` bounds it.
     assert_eq!(limits.max_frame, u64::MAX);
-    // So are those of time, but for how long a connection may live.
+    // So are those of time.
     let limits = TimeLimits::default();
     assert_eq!(limits.write_progress, Some(Duration::from_secs(30)));
     assert_eq!(limits.message, Some(Duration::from_secs(300)));
     assert_eq!(limits.max_control_rate, 1000);
-    assert_eq!(limits.lifetime, None);
+    assert_eq!(limits.lifetime, Some(Duration::from_secs(7 * 86_400)));
     let keepalive = KeepaliveConfig::default();
     assert_eq!(keepalive.ping_interval, Some(Duration::from_secs(30)));
     assert_eq!(keepalive.pong_timeout, Some(Duration::from_secs(20)));
-    assert_eq!(keepalive.idle_timeout, None);
+    assert_eq!(keepalive.idle_timeout, Some(Duration::from_secs(86_400)));
 }
 
 #[test]

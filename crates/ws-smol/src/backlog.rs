@@ -12,7 +12,7 @@ use crate::message::Piece;
 pub(crate) struct Backlog {
     #[expect(clippy::box_collection, reason = "idle connections hold one word")]
     pieces: Option<Box<VecDeque<Piece>>>,
-    /// Bytes that are held, with what it costs to hold them.
+    /// Bytes of memory that are held, with what it costs to hold them.
     held: usize,
     limit: usize,
     /// Data is thrown away from now on.
@@ -38,7 +38,7 @@ impl Backlog {
         self.held >= self.limit && !self.discarding
     }
 
-    /// Returns how many bytes are held.
+    /// Returns how much memory is held, in bytes.
     pub(crate) const fn held(&self) -> usize {
         self.held
     }
@@ -62,13 +62,21 @@ impl Backlog {
         if self.discarding {
             return;
         }
-        self.held += chunk.data.len();
         let pieces = self.pieces.get_or_insert_default();
         match pieces.back_mut() {
-            Some(piece) if !piece.last && !chunk.first => piece.append(&chunk),
+            Some(piece) if !piece.last && !chunk.first => {
+                let before = piece.data.capacity();
+                piece.append(&chunk);
+                if piece.last {
+                    // It may lie here for long.
+                    piece.data.shrink_to_fit();
+                }
+                self.held = self.held - before + piece.data.capacity();
+            }
             _ => {
-                self.held += PIECE_COST;
-                pieces.push_back(chunk.into());
+                let piece = Piece::from(chunk);
+                self.held += piece.data.capacity() + PIECE_COST;
+                pieces.push_back(piece);
             }
         }
     }
@@ -76,7 +84,7 @@ impl Backlog {
     pub(crate) fn pop(&mut self) -> Option<Piece> {
         let pieces = self.pieces.as_mut()?;
         let piece = pieces.pop_front()?;
-        self.held -= piece.data.len() + PIECE_COST;
+        self.held -= piece.data.capacity() + PIECE_COST;
         if pieces.is_empty() {
             self.pieces = None;
         }

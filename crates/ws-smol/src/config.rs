@@ -10,8 +10,7 @@ use ws_proto::{KeepaliveConfig, Limits, TimeLimits};
 
 use crate::MemoryBudget;
 
-/// Limits and times of a connection. All are finite by default, but for
-/// `keepalive.idle_timeout` and `time_limits.lifetime`. How many connections
+/// Limits and times of a connection, all finite by default. How many connections
 /// there may be, also from one address, is for a [`Gate`](crate::Gate).
 ///
 /// ```

@@ -98,6 +98,24 @@ impl From<&str> for Message {
     }
 }
 
+impl Message {
+    /// Returns how much memory it takes, in bytes.
+    pub(crate) const fn capacity(&self) -> usize {
+        match self {
+            Self::Text(text) => text.capacity(),
+            Self::Binary(bytes) => bytes.capacity(),
+        }
+    }
+
+    /// Gives back what memory it does not need.
+    pub(crate) fn shrink_to_fit(&mut self) {
+        match self {
+            Self::Text(text) => text.shrink_to_fit(),
+            Self::Binary(bytes) => bytes.shrink_to_fit(),
+        }
+    }
+}
+
 impl From<Vec<u8>> for Message {
     fn from(bytes: Vec<u8>) -> Self {
         Self::Binary(bytes)
@@ -156,11 +174,11 @@ impl Joiner {
         Self { partial: None }
     }
 
-    /// Returns how many bytes are held.
+    /// Returns how much memory is held, in bytes.
     pub(crate) fn held(&self) -> usize {
         self.partial
             .as_ref()
-            .map_or(0, |partial| partial.data.len())
+            .map_or(0, |partial| partial.data.capacity())
     }
 
     /// Adds a chunk and takes the message out if that was its last.

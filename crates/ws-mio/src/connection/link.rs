@@ -62,11 +62,11 @@ impl Link {
             && self.rest.is_none()
     }
 
-    /// Returns how many bytes are held for the peer.
+    /// Returns how much memory is held for the peer, in bytes.
     fn held(&self) -> usize {
         let gathered = self.gather.as_ref();
         self.unread.capacity()
-            + self.assembler.buffered()
+            + self.assembler.capacity()
             + self.outgoing.held()
             + gathered.map_or(0, |gather| gather.scratch.len())
     }

@@ -8,7 +8,7 @@ use crate::{
     arena::NOWHERE,
     connect::Role,
     deflate::Terms,
-    wheel::{Tick, Timer},
+    wheel::{Tick, Timer, tick_from},
 };
 
 /// What a connection owns also while it is idle.
@@ -74,12 +74,25 @@ impl<T, D> AsMut<Timer> for Slot<T, D> {
 pub(crate) enum Phase {
     /// The request is not whole yet.
     Upgrading { until: Tick },
-    /// Messages go both ways, up to the peer's Close.
-    Open,
+    /// Messages go both ways, up to the peer's Close; our own is sent when the
+    /// time has come, if not before.
+    Open { until: Tick },
     /// What was written last is on its way to a slow peer.
     Flushing { until: Tick, linger: bool },
     /// Everything was written and the stream ended; the peer is given time to
     /// read it, since a socket that is dropped with unread input resets the
     /// connection and takes what it has sent along.
     Lingering { until: Tick },
+}
+
+impl Phase {
+    /// Starts what may go on for `lifetime`.
+    pub(crate) fn open(now: Tick, lifetime: Option<Duration>) -> Self {
+        let until = lifetime.map_or(Tick::MAX, |lifetime| tick_from(now, lifetime));
+        Self::Open { until }
+    }
+
+    pub(crate) const fn is_open(self) -> bool {
+        matches!(self, Self::Open { .. })
+    }
 }

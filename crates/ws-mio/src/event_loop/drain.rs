@@ -47,7 +47,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             let (phase, is_client) = (slot.phase, slot.role.is_client());
             let _entered = self.enter(key);
             match phase {
-                Phase::Open => waiting.push(self.id(key)),
+                Phase::Open { .. } => waiting.push(self.id(key)),
                 Phase::Upgrading { .. } if is_client => self.give_back(key, OpenError::Stopped),
                 Phase::Upgrading { .. } => self.refuse_late(key, &Response::new(503)),
                 Phase::Flushing { .. } | Phase::Lingering { .. } => {}

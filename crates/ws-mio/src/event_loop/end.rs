@@ -82,7 +82,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     pub(super) fn abort(&mut self, key: usize, cause: Cause<'_>) {
         let id = self.id(key);
         let slot = &mut self.slots[key];
-        if slot.phase == Phase::Open {
+        if slot.phase.is_open() {
             let link = match slot.state {
                 NOWHERE => &mut self.spares[slot.role.index()][usize::from(slot.terms.is_some())],
                 state => &mut self.links[state as usize],
@@ -147,9 +147,6 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
         if !self.timers.is_empty() {
             self.timers.remove(&id.key);
-        }
-        if !self.lifetimes.is_empty() {
-            self.lifetimes.remove(&id.key);
         }
         self.seats.leave(id.key);
         Some(slot.data)

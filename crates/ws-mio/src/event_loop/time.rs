@@ -76,7 +76,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             Phase::Upgrading { until }
             | Phase::Flushing { until, .. }
             | Phase::Lingering { until } => until,
-            Phase::Open => return self.time_out_open(key),
+            Phase::Open { until } => return self.time_out_open(key, until),
         };
         let is_request = matches!(slot.phase, Phase::Upgrading { .. });
         if tick < until && !is_request {
@@ -132,15 +132,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     }
 
     /// Closes a connection that is as old as it may be.
-    fn is_too_old(&mut self, key: usize) -> bool {
-        let Some(&at) = self.lifetimes.get(&(key as u32)) else {
-            return false;
-        };
-        if self.tick() < at {
-            self.arm(key, at);
-            return false;
-        }
-        self.lifetimes.remove(&(key as u32));
+    fn end_lifetime(&mut self, key: usize) {
         self.turn(key, Ready::default(), 0..0, |_, peer| {
             peer.close(CloseCode::GOING_AWAY, "lifetime");
         });
@@ -151,7 +143,6 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         {
             link.deadlines.closed_for = Some(Timeout::Lifetime);
         }
-        true
     }
 
     /// Sets a connection's timer, or takes it back.
@@ -181,7 +172,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.slots.get(key).is_some_and(Self::is_open)
     }
 
-    fn time_out_open(&mut self, key: usize) {
+    fn time_out_open(&mut self, key: usize, until: Tick) {
         if !self.timers.is_empty() && !self.call_on_timer(key) {
             return;
         }
@@ -196,8 +187,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         if self.is_closing(key) {
             return;
         }
-        if !self.lifetimes.is_empty() && self.is_too_old(key) {
-            return;
+        if tick >= until {
+            return self.end_lifetime(key);
         }
         let slot = &mut self.slots[key];
         let is_paused = match slot.state {
@@ -219,16 +210,29 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 });
             }
         }
+        self.look_again(key);
+    }
+
+    /// Makes the wheel ask for an open connection when its keepalive, or the
+    /// end of its lifetime, is due.
+    pub(super) fn look_again(&mut self, key: usize) {
         let Some(slot) = self.slots.get(key) else {
             return;
         };
+        let Phase::Open { until } = slot.phase else {
+            return;
+        };
         let keepalive = &self.config.keepalive;
-        if let Some((at, _)) = slot.keepalive.poll_timeout(keepalive) {
+        let due = slot.keepalive.poll_timeout(keepalive);
+        let due = due.map(|(at, _)| {
             // The next Ping may be due before `pong_timeout`, if the peer
             // answers: input moves that deadline forward.
             let sooner = keepalive.ping_interval.map(|wait| self.tick_after(wait));
-            let at = tick_at(at).min(sooner.unwrap_or(Tick::MAX));
-            self.arm(key, at.max(tick + 1));
+            tick_at(at).min(sooner.unwrap_or(Tick::MAX))
+        });
+        let at = due.map_or(until, |due| due.min(until));
+        if at < Tick::MAX {
+            self.arm(key, at.max(self.tick() + 1));
         }
     }
 }

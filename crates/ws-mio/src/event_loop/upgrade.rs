@@ -14,7 +14,7 @@ use crate::{
     connection::Phase,
     opening::{Request, decide},
     seats::Seats,
-    wheel::{Tick, tick_at},
+    wheel::Tick,
 };
 
 /// What is kept of a connection that is not open yet.
@@ -151,21 +151,15 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         is_full: bool,
         first: impl FnOnce(&mut H, &mut Peer<'_, H::Data>),
     ) {
+        let phase = Phase::open(self.tick(), self.config.time_limits.lifetime);
         let slot = &mut self.slots[key];
-        slot.phase = Phase::Open;
+        slot.phase = phase;
         slot.keepalive = Keepalive::new(self.now);
         slot.readable = is_full || slot.read_closed;
         debug!("open");
         self.counters.opened.add(1);
         self.counters.bytes_received.add(rest.len() as u64);
-        if let Some((at, _)) = slot.keepalive.poll_timeout(&self.config.keepalive) {
-            self.arm(key, tick_at(at));
-        }
-        if let Some(lifetime) = self.config.time_limits.lifetime {
-            let at = self.tick_after(lifetime);
-            self.lifetimes.insert(key as u32, at);
-            self.arm(key, at);
-        }
+        self.look_again(key);
         self.turn(key, Ready::default(), rest, first);
     }
 
@@ -178,7 +172,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         response.write_to(&mut self.cork);
         link.outgoing
             .flush_cork(&mut self.cork, &mut slot.transport);
-        slot.phase = Phase::Open;
+        slot.phase = Phase::Open { until: Tick::MAX };
         slot.state = self.links.insert(link) as u32;
         self.flush(key, true);
     }

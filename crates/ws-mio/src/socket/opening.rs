@@ -15,7 +15,7 @@ use crate::{
     deflate::Terms,
     opening::{Admitted, Request, decide},
     scratch::Scratch,
-    wheel::{Tick, tick_from},
+    wheel::Tick,
 };
 
 /// How far the opening handshake is.
@@ -186,9 +186,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         };
         debug!("open");
         self.opening = Opening::Done;
-        let lifetime = self.time_limits.lifetime;
-        self.lifetime = lifetime.map(|lifetime| tick_from(tick, lifetime));
-        self.slot.phase = Phase::Open;
+        self.slot.phase = Phase::open(tick, self.time_limits.lifetime);
         self.slot.keepalive = Keepalive::new(self.now);
         // Whether the last read took all there was is known for long reads
         // only; the next one tells.

@@ -35,10 +35,11 @@ impl<D: Default, T: Transport> Socket<D, T> {
                 let soon = self.opening.trickles_at(self.tick());
                 soon.into_iter().chain([until]).min()
             }
-            Phase::Open => {
+            Phase::Open { until } => {
                 // After our Close, only the peer's is waited for.
                 let is_closing = self.link.deadlines.close.is_some();
-                let due = || keepalive().into_iter().chain(self.lifetime).min();
+                let lifetime = (until < Tick::MAX).then_some(until);
+                let due = || keepalive().into_iter().chain(lifetime).min();
                 let due = if is_closing { None } else { due() };
                 let deadlines = [due, self.link.next_deadline(), self.codecs.next_sweep()];
                 deadlines.into_iter().flatten().min()
@@ -71,7 +72,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
                 let state = self.over();
                 self.settle(state)
             }
-            Phase::Open => self.keep_time(tick, handler),
+            Phase::Open { until } => self.keep_time(tick, until, handler),
             _ => self.go_on(handler),
         }
     }
@@ -88,6 +89,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
     fn keep_time<H: Handler<Data = D>>(
         &mut self,
         tick: Tick,
+        until: Tick,
         handler: &mut H,
     ) -> Result<SocketState, OpenError> {
         match self.link.overdue(tick, &self.time_limits, self.high_water) {
@@ -102,7 +104,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         if self.link.deadlines.close.is_some() {
             return self.go_on(handler);
         }
-        if self.lifetime.take_if(|at| tick >= *at).is_some() {
+        if tick >= until {
             self.turn(handler).call(|_, peer| {
                 peer.close(CloseCode::GOING_AWAY, "lifetime");
             });

@@ -224,7 +224,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Returns how many bytes are held for the peer.
     fn held(&self) -> usize {
         let incoming = self.input.held() + self.joiner.held() + self.backlog.held();
-        incoming + self.output.outbox.len()
+        incoming + self.output.outbox.capacity()
     }
 
     /// Tells whether something was read ahead.
