@@ -183,7 +183,8 @@ impl Stream {
 
     /// Tells whether bytes are on their way to the peer, or find no room.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.outbound.bytes.is_empty() || self.blocked_since().is_some()
+        let has_refused = self.owed_since.is_some() || self.held_since.is_some();
+        !self.outbound.bytes.is_empty() || has_refused
     }
 
     /// Tells since when the peer takes nothing of what waits for it.

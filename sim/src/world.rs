@@ -647,7 +647,11 @@ impl<const CHUNKS: bool> World<CHUNKS> {
                         || stream.is_busy()
                         || stream.is_torn
                         || self.stop_by.is_none();
-                    assert!(is_told, "connection {number} was not told of the drain");
+                    assert!(
+                        is_told,
+                        "connection {number} was not told of the drain\n{}",
+                        peer.sketch()
+                    );
                     continue;
                 }
                 _ => continue,

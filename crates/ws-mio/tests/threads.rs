@@ -94,6 +94,26 @@ fn listener_from_elsewhere_is_dealt_from() {
 }
 
 #[test]
+fn loops_share_what_memory_there_is_in_equal_parts() {
+    let mut config = config_of(2, Accepting::Deal);
+    config.max_memory = 4 << 20;
+    let mut server = Running::start_with(config, |server| server.run_with(|_| Echo));
+    let mut within = server.connect();
+    within.write_all(&masked(0x02, &[7; 40_000])).unwrap();
+    // Less than all loops may hold, and more than one.
+    let mut beyond = server.connect();
+    // It may be dropped before all of that is written.
+    let _ = beyond.write_all(&masked(0x02, &vec![7; 2_500_000]));
+    let end = std::io::Read::read(&mut beyond, &mut [0]);
+    assert!(matches!(end, Ok(0) | Err(_)));
+    assert_eq!(server.remote.metrics().closed["over_memory"], 1);
+    within.write_all(&masked(0x80, b"")).unwrap();
+    expect(&mut within, &[0x82, 126, 0x9c, 0x40, 7]);
+    drop(within);
+    server.stop();
+}
+
+#[test]
 fn one_handler_does_not_serve_several_loops() {
     let server = Server::bind("127.0.0.1:0", config_of(2, Accepting::Deal)).unwrap();
     let error = server.run(Echo).unwrap_err();
