@@ -236,6 +236,8 @@ impl Fault {
             Self::CutWhileSending(_) => (WRITE, all, all * 2),
             Self::CutThenClose => (CLOSE, all, all),
             Self::ConnectToNobody(Cut::Unplugged) => (CONNECT_OR_GONE, Duration::ZERO, all),
+            // The kernel may give up first.
+            Self::ConnectToNobody(Cut::Silent) if all > SYN => (CONNECT_OR_GONE, SYN, all),
             Self::ConnectToNobody(Cut::Silent) | Self::ConnectToDeaf => (CONNECT, all, all),
         };
         Expected {
@@ -284,6 +286,10 @@ const CONNECT_OR_GONE: Causes = &[
     "connect_timeout",
     "the transport failed",
 ];
+
+/// How long Linux waits for a host that does not answer a SYN, unless it was told otherwise: for 1, 2,
+/// 4, … and 64 s.
+const SYN: Duration = Duration::from_secs(127);
 
 #[derive(Debug)]
 struct Expected {

@@ -342,6 +342,7 @@ mod tests {
         messages.give_buffer(Vec::with_capacity(1000));
         assert!(messages.push(text(&"x".repeat(600), true, false)).is_none());
         assert_eq!((messages.buffered(), messages.is_idle()), (600, false));
+        assert_eq!(messages.capacity(), 1000);
         assert!(messages.push(text(&"x".repeat(400), false, true)).is_some());
         assert_eq!((messages.buffered(), messages.is_idle()), (0, true));
         assert_eq!(messages.take_buffer().capacity(), 1000);
@@ -371,6 +372,7 @@ mod tests {
         assert!(assembler.is_idle());
         assert_eq!(assembler.buffered(), 0);
         assert_eq!(assembler.push(binary(b"\xff", true, false)), None);
+        assert!((1..=8).contains(&assembler.capacity()));
         assert_eq!(
             assembler.push(binary(b"", false, true)),
             Some(Message::Binary(b"\xff"))
