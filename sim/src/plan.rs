@@ -99,8 +99,8 @@ impl Plan {
             |since: Duration, wait: Option<Duration>| wait.is_some_and(|wait| is_late(since, wait));
         let takes_nothing = |since| after(since, config.time_limits.write_progress);
         // With the Close that tells so.
-        let lifetime = config.time_limits.lifetime;
-        let lifetime = lifetime.map(|lifetime| lifetime + config.close_timeout);
+        let closed = |limit| limit + config.close_timeout;
+        let lifetime = config.time_limits.lifetime.map(closed);
         match (connection.state, connection.closing_at) {
             // To be written, and then to be read.
             (State::Closed, _) => {
@@ -121,7 +121,8 @@ impl Plan {
                 if after(since, pong.map(|(ping, pong)| ping + pong)) {
                     return Some("it does not answer a Ping");
                 }
-                after(since, keepalive.idle_timeout).then_some("it says nothing")
+                let idle = keepalive.idle_timeout.map(closed);
+                after(since, idle).then_some("it says nothing")
             }
             _ => None,
         }

@@ -52,7 +52,7 @@ pub enum Cause<'a> {
 pub enum Timeout {
     /// The answer to a Ping (`keepalive.pong_timeout`).
     Pong,
-    /// Any data (`keepalive.idle_timeout`).
+    /// Any data (`keepalive.idle_timeout`); the connection was closed with 1001.
     Idle,
     /// The answer to our Close (`close_timeout`), or to that of a
     /// [drain](crate::Remote::drain).

@@ -145,7 +145,7 @@ fn peer_that_answers_pings_stays() {
 }
 
 #[test]
-fn idle_peer_is_dropped_though_it_answers_pings() {
+fn idle_peer_is_closed_with_1001_though_it_answers_pings() {
     let mut config = config();
     config.keepalive.ping_interval = Some(Duration::from_millis(50));
     config.keepalive.pong_timeout = Some(Duration::from_secs(20));
@@ -153,17 +153,21 @@ fn idle_peer_is_dropped_though_it_answers_pings() {
     let (probe, log) = Probe::<false>::new(echo);
     let mut server = Running::start(probe, config);
     let mut stream = server.connect();
-    let mut ping = [0; 6];
-    while std::io::Read::read_exact(&mut stream, &mut ping).is_ok() {
-        let mut pong = masked(0x8a, &ping[2..]);
-        pong.truncate(10);
-        if stream.write_all(&pong).is_err() {
+    let mut first = [0];
+    loop {
+        std::io::Read::read_exact(&mut stream, &mut first).unwrap();
+        if first == [0x88] {
             break;
         }
+        let mut ping = [0; 5];
+        std::io::Read::read_exact(&mut stream, &mut ping).unwrap();
+        stream.write_all(&masked(0x8a, &ping[1..])).unwrap();
     }
-    drop(stream);
+    expect(&mut stream, b"\x0e\x03\xe9idle_timeout");
+    stream.write_all(CLOSE).unwrap();
+    assert_eq!(rest(stream), b"");
     server.stop();
-    assert_eq!(log.all().last(), Some(&closed(1006, "", "Idle timeout")));
+    assert_eq!(log.all().last(), Some(&closed(1000, "", "Idle timeout")));
 }
 
 #[test]
@@ -186,12 +190,15 @@ fn data_keeps_a_peer_from_being_idle() {
             assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
             echo(&mut busy);
         }
+        (&idle).write_all(CLOSE).unwrap();
+        idle.set_read_timeout(None).unwrap();
+        assert_eq!(rest(idle), b"\x0e\x03\xe9idle_timeout");
     }
     echo(&mut busy);
     drop(busy);
     server.stop();
     let seen = log.all();
-    let idle = closed(1006, "", "Idle timeout");
+    let idle = closed(1000, "", "Idle timeout");
     assert_eq!(seen.iter().filter(|seen| **seen == idle).count(), 5);
     assert_eq!(seen.last(), Some(&closed(1006, "", "lost")));
 }

@@ -358,5 +358,6 @@ mod tests {
         let frame = tx.message(Message::Text("begun")).unwrap();
         outbox.push(&frame, 3).unwrap();
         assert_eq!(outbox.as_slice(), b"egun");
+        assert!(outbox.capacity() < frame.len());
     }
 }

@@ -131,17 +131,17 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.turn(key, Ready::default(), 0..0, |_, _| {});
     }
 
-    /// Closes a connection that is as old as it may be.
-    fn end_lifetime(&mut self, key: usize) {
+    /// Closes a connection whose peer is there, as it is told to.
+    fn close_for(&mut self, key: usize, timeout: Timeout) {
         self.turn(key, Ready::default(), 0..0, |_, peer| {
-            peer.close(CloseCode::GOING_AWAY, "lifetime");
+            peer.close(CloseCode::GOING_AWAY, Cause::Timeout(timeout).name());
         });
         // The Close waits for the peer's, so it has a link.
         if let Some(slot) = self.slots.get(key)
             && Self::is_open(slot)
             && let Some(link) = self.links.get_mut(slot.state as usize)
         {
-            link.deadlines.closed_for = Some(Timeout::Lifetime);
+            link.deadlines.closed_for = Some(timeout);
         }
     }
 
@@ -188,7 +188,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             return;
         }
         if tick >= until {
-            return self.end_lifetime(key);
+            return self.close_for(key, Timeout::Lifetime);
         }
         let slot = &mut self.slots[key];
         let is_paused = match slot.state {
@@ -203,7 +203,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 slot.keepalive.handle_data(self.now);
             }
             Some(Due::PongTimeout) => return self.abort(key, Cause::Timeout(Timeout::Pong)),
-            Some(Due::IdleTimeout) => return self.abort(key, Cause::Timeout(Timeout::Idle)),
+            Some(Due::IdleTimeout) => return self.close_for(key, Timeout::Idle),
             Some(Due::Ping(payload)) => {
                 self.turn(key, Ready::default(), 0..0, |_, peer| {
                     peer.ping(&payload);

@@ -6,7 +6,7 @@ use ws_proto::{CloseCode, Due};
 
 use super::{Socket, SocketState, with_scratch};
 use crate::{
-    Handler, OpenError, Timeout, Transport,
+    Cause, Handler, OpenError, Timeout, Transport,
     connection::Phase,
     wheel::{TICK, Tick, tick_at},
 };
@@ -105,11 +105,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             return self.go_on(handler);
         }
         if tick >= until {
-            self.turn(handler).call(|_, peer| {
-                peer.close(CloseCode::GOING_AWAY, "lifetime");
-            });
-            self.link.deadlines.closed_for = Some(Timeout::Lifetime);
-            return self.flush(handler);
+            return self.close_for(handler, Timeout::Lifetime);
         }
         match self
             .slot
@@ -123,7 +119,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
                 Ok(self.state())
             }
             Some(Due::PongTimeout) => Ok(self.give_up(handler, Timeout::Pong)),
-            Some(Due::IdleTimeout) => Ok(self.give_up(handler, Timeout::Idle)),
+            Some(Due::IdleTimeout) => self.close_for(handler, Timeout::Idle),
             Some(Due::Ping(payload)) => {
                 self.turn(handler).call(|_, peer| {
                     peer.ping(&payload);
@@ -131,6 +127,19 @@ impl<D: Default, T: Transport> Socket<D, T> {
                 self.flush(handler)
             }
         }
+    }
+
+    /// Closes a connection whose peer is there, as it is told to.
+    fn close_for<H: Handler<Data = D>>(
+        &mut self,
+        handler: &mut H,
+        timeout: Timeout,
+    ) -> Result<SocketState, OpenError> {
+        self.turn(handler).call(|_, peer| {
+            peer.close(CloseCode::GOING_AWAY, Cause::Timeout(timeout).name());
+        });
+        self.link.deadlines.closed_for = Some(timeout);
+        self.flush(handler)
     }
 
     pub(super) fn tick(&self) -> Tick {

@@ -79,29 +79,31 @@ fn server_that_does_not_answer_a_close_or_a_ping_is_dropped() {
 #[test]
 fn limits_with_time_hold_for_a_socket_too() {
     let flood = unmasked(0x89, b"").repeat(2001); // too many wherever a second begins
-    for (sent, told) in [
-        (&b"\x81\x05He"[..], "close 1006 Timeout(Message)"),
-        (b"\x88\x02\x03\xe8", "close 1000 Timeout(Lifetime)"),
-        (&flood, "close 1006 ControlFlood"),
+    // With how long the Close is that the server answers.
+    for (sent, told, close) in [
+        (&b"\x81\x05He"[..], "close 1006 Timeout(Message)", 0),
+        (
+            b"\x88\x02\x03\xe8",
+            "close 1000 Timeout(Lifetime)",
+            2 + 4 + 10,
+        ),
+        (b"\x88\x02\x03\xe8", "close 1000 Timeout(Idle)", 2 + 4 + 14),
+        (&flood, "close 1006 ControlFlood", 0),
     ] {
-        let is_lifetime = told.ends_with("(Lifetime)");
         let sent = sent.to_vec();
         let (address, server) = script(move |stream| {
             upgrade(stream);
-            if is_lifetime {
-                // The Close, and its answer.
-                let mut close = [0; 2 + 4 + 10];
-                stream.read_exact(&mut close).unwrap();
-            }
+            stream.read_exact(&mut vec![0; close]).unwrap();
             stream.write_all(&sent).unwrap();
-            if !is_lifetime {
+            if close == 0 {
                 let _ = stream.read_to_end(&mut Vec::new());
             }
         });
         let mut config = quick();
         let short = Duration::from_millis(100);
         config.time_limits.message = Some(short);
-        config.time_limits.lifetime = is_lifetime.then_some(short);
+        config.time_limits.lifetime = told.ends_with("(Lifetime)").then_some(short);
+        config.keepalive.idle_timeout = told.ends_with("(Idle)").then_some(short);
         let mut sockets = Loop::new();
         sockets.add(connect(address, &config));
         let mut handlers = [Notes::default()];
