@@ -308,7 +308,11 @@ mod tests {
 
     #[test]
     fn memory_is_not_far_beyond_what_may_wait() {
-        for limit in [0, 100, 1000, 10_000, 1 << 20] {
+        let limits: &[usize] = match cfg!(miri) {
+            true => &[0, 1000],
+            false => &[0, 100, 1000, 10_000, 1 << 20],
+        };
+        for &limit in limits {
             let most = limit + CONTROL_ROOM;
             let mut outbox = Outbox::with_limit(limit);
             while outbox.len() + 100 <= most {
@@ -332,9 +336,9 @@ mod tests {
         }
         // Without a limit it grows as a vector does.
         let mut outbox = Outbox::with_limit(usize::MAX);
-        for waiting in 1..1000 {
+        for waiting in 1..1000_usize {
             outbox.push_bytes(&[0]);
-            assert!((waiting..=2 * waiting).contains(&outbox.capacity()));
+            assert_eq!(outbox.capacity(), waiting.next_power_of_two());
         }
     }
 
