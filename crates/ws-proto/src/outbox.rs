@@ -184,7 +184,7 @@ impl Outbox {
 
     /// Returns to how many bytes to grow when `needed` are: twice as many as
     /// before, but not far beyond what may wait.
-    const fn growth(&self, needed: usize) -> usize {
+    fn growth(&self, needed: usize) -> usize {
         let most = self.limit.saturating_add(CONTROL_ROOM);
         // Above that lies what was written and is not moved yet.
         let most = if needed <= most {
@@ -193,8 +193,7 @@ impl Outbox {
             most.saturating_add(most / 2)
         };
         let twice = self.bytes.capacity().saturating_mul(2);
-        let grown = if twice < most { twice } else { most };
-        if grown > needed { grown } else { needed }
+        twice.min(most).max(needed)
     }
 }
 
