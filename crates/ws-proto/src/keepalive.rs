@@ -16,8 +16,8 @@ pub struct KeepaliveConfig {
     /// default.
     pub pong_timeout: Option<Duration>,
     /// The peer is idle if no data frame comes for this long, whatever it
-    /// answers to Pings; a day by default. Clients that only listen to what may
-    /// come more seldom need a longer one, or none.
+    /// answers to Pings; a day by default. A server whose clients only
+    /// listen needs a longer one, or none.
     pub idle_timeout: Option<Duration>,
 }
 
