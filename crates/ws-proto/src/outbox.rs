@@ -102,7 +102,8 @@ impl Outbox {
             self.bytes.truncate(self.bytes.len() - self.pong);
         }
         self.make_room(frame.len() - skip.min(frame.len()));
-        frame.append_to(&mut self.bytes, skip);
+        // The other way of appending makes room for more.
+        frame.append_part(&mut self.bytes, skip..usize::MAX);
         if is_pong {
             self.pong = frame.len();
         }
@@ -185,11 +186,11 @@ impl Outbox {
     /// Returns to how many bytes to grow when `needed` are: twice as many as
     /// before, but not far beyond what may wait.
     fn growth(&self, needed: usize) -> usize {
-        let most = self.limit.saturating_add(CONTROL_ROOM);
-        // Above that lies what was written and is not moved yet.
-        let most = if needed <= most {
-            most
+        let most = if self.start == 0 || needed <= self.limit {
+            self.limit
         } else {
+            // What was written lies in front, and is not moved yet.
+            let most = self.limit.saturating_add(CONTROL_ROOM);
             most.saturating_add(most / 2)
         };
         let twice = self.bytes.capacity().saturating_mul(2);
@@ -311,11 +312,14 @@ mod tests {
             true => &[0, 1000],
             false => &[0, 100, 1000, 10_000, 1 << 20],
         };
+        let mut tx = sender();
         for &limit in limits {
             let most = limit + CONTROL_ROOM;
             let mut outbox = Outbox::with_limit(limit);
             while outbox.len() + 100 <= most {
-                outbox.push_bytes(&[1; 100]);
+                let frame = tx.message(Message::Binary(&[1; 98])).unwrap();
+                outbox.append(&frame, 0);
+                let most = limit.max(outbox.len());
                 assert!((outbox.len()..=most).contains(&outbox.capacity()));
             }
             // The transport takes some now and then, and as much is added.
