@@ -65,9 +65,10 @@ pub struct Config {
     /// the call for a message, a Ping or a Pong is an answer.
     pub high_water: usize,
     /// How many bytes may wait for a peer before messages to it are refused, or
-    /// dropped by another policy; 1 MiB by default. The message that passes it is still taken, however
-    /// long it is: at most this much waits, and one message more. Where messages may be dropped, each counts with
-    /// the 64 bytes that it takes to keep it, and its key with 32.
+    /// dropped by another policy; 1 MiB by default. The message that passes it is
+    /// still taken, however long it is: at most this much waits, and one message
+    /// more. Where messages may be dropped, each counts with the 64 bytes that it
+    /// takes to keep it, and its key with 32.
     pub max_backpressure: usize,
     /// What becomes of messages to a peer that reads too slowly; they are
     /// refused by default.
@@ -89,10 +90,10 @@ pub struct Config {
     /// all have the address of that.
     pub max_connections_per_address: usize,
     /// How much memory the loops may hold for connections, in bytes; 1 GiB by
-    /// default. Each has an equal share. Counted are input that was read and not parsed, messages that are
-    /// joined, requests that came in part, what waits for slow peers, and what
-    /// transports [hold](crate::Transport::held): parts of TLS records and
-    /// handshakes, and what they have encrypted.
+    /// default. Each loop has an equal share. Counted are input that was read and
+    /// not parsed, messages that are joined, requests that came in part, what
+    /// waits for slow peers, and what transports [hold](crate::Transport::held):
+    /// parts of TLS records and handshakes, and what they have encrypted.
     ///
     /// Above three quarters of its share a loop refuses new connections. Above it
     /// the connections that hold most are dropped, with
