@@ -1,13 +1,13 @@
 //! What an application does with connections.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use ws_handshake::{Acceptance, Agreed, HandshakeError, Request, Response};
 use ws_proto::{Chunk, Message};
 #[cfg(feature = "tls")]
 use ws_tls::Session;
 
-use crate::{Closed, Config, OpenError, Orders, Peer, Transport, deflate::Terms};
+use crate::{Closed, Config, OpenError, Orders, Peer, PeerAddr, Transport, deflate::Terms};
 
 /// The application's side of a [`Server`](crate::Server): one value for all
 /// connections of a loop, called as things happen.
@@ -162,7 +162,7 @@ pub trait Handler {
 #[derive(Debug)]
 pub struct Incoming<'r> {
     request: &'r Request<'r>,
-    peer: Option<SocketAddr>,
+    peer: PeerAddr,
     config: &'r Config,
     #[cfg(feature = "tls")]
     tls: Option<&'r Session>,
@@ -171,7 +171,7 @@ pub struct Incoming<'r> {
 impl<'r> Incoming<'r> {
     pub(crate) fn new(
         request: &'r Request<'r>,
-        peer: Option<SocketAddr>,
+        peer: PeerAddr,
         transport: &'r dyn Transport,
         config: &'r Config,
     ) -> Self {
@@ -192,8 +192,7 @@ impl<'r> Incoming<'r> {
         self.request
     }
 
-    /// Returns the address of the peer; `None` if it has left already, or has
-    /// none.
+    /// Returns where the peer is; [`PeerAddr::Unknown`] if it has left already.
     ///
     /// Behind a reverse proxy it is that of the proxy, unless the proxy speaks
     /// the PROXY protocol to a `ProxyProtocol` listener (feature `proxy`).
@@ -202,7 +201,7 @@ impl<'r> Incoming<'r> {
     /// every client can send them. Who does must know that the proxy overwrites
     /// what the client has sent, and that nobody comes past the proxy.
     #[must_use]
-    pub const fn peer_address(&self) -> Option<SocketAddr> {
+    pub const fn peer_address(&self) -> PeerAddr {
         self.peer
     }
 

@@ -10,7 +10,7 @@ use mio::net::TcpStream;
 use ws_proto::{CloseCode, Prepared};
 
 use crate::{
-    Connect, Drain, Handler, Loop, Metrics, Peer, PeerId, Transport, metrics::Counters,
+    Connect, Drain, Handler, Loop, Metrics, Peer, PeerAddr, PeerId, Transport, metrics::Counters,
     order::Publication, seats::Hall,
 };
 
@@ -280,7 +280,7 @@ pub(crate) enum Task<H: Handler, T> {
     /// To stop, unless it was asked to.
     End,
     /// To serve a connection that another loop has accepted.
-    Admit(T, Option<SocketAddr>),
+    Admit(T, PeerAddr),
     Send(PeerId, Prepared),
     Close(PeerId, CloseCode, Box<str>),
     Publish(Publication),

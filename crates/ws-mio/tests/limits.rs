@@ -8,7 +8,7 @@ use std::{
 
 use mio::event::Source;
 use ws_mio::{
-    Config, Drain, EventLoop, Handler, Message, Peer, Prepared, Ready, Transport,
+    Config, Drain, EventLoop, Handler, Message, Peer, PeerAddr, Prepared, Ready, Transport,
     memory::{self, Duplex},
 };
 
@@ -365,8 +365,11 @@ impl Transport for Addressed {
     }
 
     /// Known at once, or when the first bytes were read.
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        Ok(self.2.then_some(self.1))
+    fn peer_addr(&self) -> PeerAddr {
+        match self.2 {
+            true => self.1.into(),
+            false => PeerAddr::Unknown,
+        }
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {

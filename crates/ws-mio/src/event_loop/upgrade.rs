@@ -194,8 +194,6 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
 /// Counts a connection whose address was not known when it was accepted.
 fn has_seat(seats: &mut Seats, key: usize, transport: &dyn Transport) -> bool {
-    match transport.peer_addr() {
-        Ok(Some(address)) => seats.take(key, address.ip()),
-        _ => true,
-    }
+    let address = transport.peer_addr().ip();
+    address.is_none_or(|address| seats.take(key, address))
 }

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
 
 pub(crate) mod counted;
+pub(crate) mod located;
 
 use std::{
     io::{Read, Write},
