@@ -35,10 +35,10 @@ use crate::{
     connection::{Fate, Link, Phase, Slot, Turn, high_water},
     deflate::Codecs,
     metrics::Counters,
-    order::{OrderQueue, Placed, Publication},
+    order::{OrderQueue, Publication},
     pool::Pool,
     publication_log::PublicationLog,
-    remote::{Mailbox, Task},
+    remote::{Mailbox, Tasks},
     scratch::Scratch,
     seats::Seats,
     topics::Topics,
@@ -125,7 +125,7 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     /// Connections whose transports wait for a step of their handshake.
     shaking: VecDeque<PeerId>,
     /// Empty but for its memory, between turns.
-    tasks: Vec<Placed<Task<H, T>>>,
+    tasks: Tasks<H, T>,
     /// What handlers ask for, until the end of the turn.
     orders: OrderQueue<H::Data>,
     log: Arc<PublicationLog>,

@@ -140,7 +140,9 @@ mod tests {
     #[test]
     fn every_loop_takes_all_publications_in_the_same_order() {
         let log = PublicationLog::new(2);
-        ["a", "b", "c"].map(|topic| log.append(publication(topic)));
+        for topic in ["a", "b", "c"] {
+            log.append(publication(topic));
+        }
         assert_eq!(log.end(), 3);
         let (mut ada, mut ben) = (Vec::new(), Vec::new());
         assert_eq!(log.take(0, 3, 2, &mut ada), 2);

@@ -307,10 +307,12 @@ pub(crate) enum Task<H: Handler, T> {
 /// Makes a loop look into its mailbox.
 pub(crate) type Wake = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 
+pub(crate) type Tasks<H, T> = Vec<Placed<Task<H, T>>>;
+
 /// How one loop is reached.
 pub(crate) struct Mailbox<H: Handler, T> {
     /// `None` once the loop has ended.
-    tasks: Mutex<Option<Vec<Placed<Task<H, T>>>>>,
+    tasks: Mutex<Option<Tasks<H, T>>>,
     log: Arc<PublicationLog>,
     wake: Wake,
     /// The loop was woken since it last began to look. It then sees what was
@@ -357,7 +359,7 @@ impl<H: Handler, T> Mailbox<H, T> {
     }
 
     /// Takes all tasks, and leaves the caller's empty vector for the next.
-    pub(crate) fn swap(&self, tasks: &mut Vec<Placed<Task<H, T>>>) {
+    pub(crate) fn swap(&self, tasks: &mut Tasks<H, T>) {
         // Before it looks: what comes later wakes it again.
         self.is_woken.swap(false, Ordering::AcqRel);
         if let Some(waiting) = &mut *self.lock() {
@@ -373,7 +375,7 @@ impl<H: Handler, T> Mailbox<H, T> {
         drop(left);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Vec<Placed<Task<H, T>>>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Tasks<H, T>>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
