@@ -347,6 +347,9 @@ impl<H: Handler, T> Mailbox<H, T> {
         if self.is_woken.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        if fault!("mailbox-asleep") {
+            return Ok(());
+        }
         let woken = (self.wake)();
         if woken.is_err() {
             self.is_woken.store(false, Ordering::Release);
