@@ -439,6 +439,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let fate = turn.run(&mut self.scratch, have, ready);
         match fate {
             Fate::Keep => {}
+            Fate::Again if fault!("next-turn-lost") => {}
             Fate::Again => self.go_on(key),
             Fate::End { linger } => {
                 self.store(key);

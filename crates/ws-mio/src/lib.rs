@@ -108,6 +108,9 @@
 //!
 //! All are off by default.
 
+#[macro_use]
+mod fault;
+
 mod arena;
 mod audience;
 mod backlog;
@@ -143,6 +146,7 @@ mod socket;
 mod tls;
 mod topics;
 mod transport;
+mod under_tls;
 mod wheel;
 
 pub use call::OpenError;
@@ -166,6 +170,7 @@ pub use socket::{Socket, SocketState};
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsListener};
 pub use transport::{Listener, Transport};
+pub use under_tls::UnderTls;
 
 #[cfg(feature = "proxy")]
 pub use ws_handshake::proxy::{Proxy, TrustedProxies, TunnelError};
