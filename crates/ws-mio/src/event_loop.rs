@@ -7,6 +7,7 @@ mod drain;
 mod end;
 mod lookup;
 mod orders;
+mod panics;
 mod publish;
 mod shed;
 mod time;
@@ -25,7 +26,12 @@ use slab::Slab;
 use tracing::{Span, span::EnteredSpan, warn};
 
 pub(crate) use self::lookup::Route;
-use self::{drain::Draining, lookup::Lookups, upgrade::Knocking};
+use self::{
+    drain::Draining,
+    lookup::Lookups,
+    panics::{catch, end_turn},
+    upgrade::Knocking,
+};
 use crate::{
     Cause, Config, Handler, Loop, Peer, PeerId, Ready, Remote, Transport,
     arena::{Arena, NOWHERE},
@@ -434,9 +440,19 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             high_water: self.config.high_water,
             max_control_rate: self.config.time_limits.max_control_rate,
             now: self.now,
+            is_told: false,
         };
-        turn.call(first);
-        let fate = turn.run(&mut self.scratch, have, ready);
+        let scratch = &mut self.scratch;
+        let fate = match catch(|| {
+            turn.call(first);
+            turn.run(scratch, have, ready)
+        }) {
+            Ok(fate) => fate,
+            Err(payload) => {
+                let fate = end_turn(&mut turn, &self.config, payload);
+                return self.end_panicked(key, fate);
+            }
+        };
         match fate {
             Fate::Keep => {}
             Fate::Again => self.go_on(key),
@@ -510,23 +526,33 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let slot = &mut self.slots[key];
         let waits = slot.state != NOWHERE && self.links[slot.state as usize].outgoing.is_waiting();
         if waits {
-            self.register_writable(key);
+            // The caller is done with the connection.
+            let _ = self.register_writable(key);
         }
     }
 
-    fn register_writable(&mut self, key: usize) {
+    /// Asks for writable readiness. If that fails the connection is dropped, as
+    /// nothing would say that it goes on: `false` then.
+    #[must_use]
+    fn register_writable(&mut self, key: usize) -> bool {
         let slot = &mut self.slots[key];
         if mem::replace(&mut slot.wants_write, true) {
-            return;
+            return true;
         }
         let Some((registry, source)) = self.registry.as_ref().zip(slot.transport.source()) else {
-            return;
+            return true;
         };
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = registry.reregister(source, Token(key), interest) {
-            warn!(%error, "cannot register a connection");
-            self.abort(key, Cause::Io(&error));
+        let Err(error) = registry.reregister(source, Token(key), interest) else {
+            return true;
+        };
+        warn!(%error, "cannot register a connection");
+        match slot.phase {
+            Phase::Upgrading { .. } if slot.role.is_client() => self.give_back(key, error.into()),
+            Phase::Upgrading { .. } => self.abandon(key),
+            _ => self.abort(key, Cause::Io(&error)),
         }
+        false
     }
 
     fn id(&self, key: usize) -> PeerId {
