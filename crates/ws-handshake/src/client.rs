@@ -371,16 +371,7 @@ impl ClientHandshake {
             });
         }
         let headers = reply.headers;
-        //= RFC6455-4.1-36
-        match single(&headers, "Upgrade") {
-            Single::None => return Err(HandshakeError::MissingUpgrade),
-            Single::One(value) if value.eq_ignore_ascii_case(b"websocket") => {}
-            Single::One(value) | Single::Many(value) => {
-                return Err(HandshakeError::BadUpgrade {
-                    offered: Offered::new(value),
-                });
-            }
-        }
+        check_upgrade(&headers)?;
         //= RFC6455-4.1-37
         if headers.get("Connection").is_none() {
             return Err(HandshakeError::MissingConnection);
@@ -393,18 +384,7 @@ impl ClientHandshake {
         {
             return Err(HandshakeError::BadConnection);
         }
-        //= RFC6455-4.1-38
-        //= RFC6455-11.3.3-1
-        match single(&headers, "Sec-WebSocket-Accept") {
-            Single::None => return Err(HandshakeError::MissingAccept),
-            Single::Many(_) => return Err(HandshakeError::DuplicateAccept),
-            Single::One(value) if value == self.accept => {}
-            Single::One(value) => {
-                return Err(HandshakeError::BadAccept {
-                    offered: Offered::new(value),
-                });
-            }
-        }
+        self.check_accept(&headers)?;
         let subprotocol = self.agree_subprotocol(&headers)?;
         //= RFC6455-9.1-1
         let deflate = agree_all(headers.get_all("Sec-WebSocket-Extensions"), &self.offers)?;
@@ -416,31 +396,58 @@ impl ClientHandshake {
         })
     }
 
+    fn check_accept(&self, headers: &Headers) -> Result<(), HandshakeError> {
+        //= RFC6455-4.1-38
+        //= RFC6455-11.3.3-1
+        let mut values = headers.get_all("Sec-WebSocket-Accept");
+        let value = values.next().ok_or(HandshakeError::MissingAccept)?;
+        if values.any(|other| other != value) {
+            return Err(HandshakeError::DuplicateAccept);
+        }
+        if value != self.accept {
+            return Err(HandshakeError::BadAccept {
+                offered: Offered::new(value),
+            });
+        }
+        Ok(())
+    }
+
     fn agree_subprotocol(&self, headers: &Headers) -> Result<Option<String>, HandshakeError> {
         //= RFC6455-11.3.4-2
         //= RFC6455-4.3-4
         //= RFC6455-4.2.2-12
-        let name = match single(headers, "Sec-WebSocket-Protocol") {
-            Single::None => return Ok(None),
-            Single::Many(_) => return Err(HandshakeError::DuplicateSubprotocol),
-            Single::One(name) if !is_token(name) => {
-                return Err(HandshakeError::BadSubprotocolHeader {
-                    offered: Offered::new(name),
-                });
-            }
-            Single::One(name) => name,
+        let mut names = headers.get_all("Sec-WebSocket-Protocol").flat_map(elements);
+        let Some(name) = names.next() else {
+            return Ok(None);
         };
+        if !is_token(name) {
+            return Err(HandshakeError::BadSubprotocolHeader {
+                offered: Offered::new(name),
+            });
+        }
+        // A proxy that writes a header twice says nothing new.
+        if names.any(|other| !other.eq_ignore_ascii_case(name)) {
+            return Err(HandshakeError::DuplicateSubprotocol);
+        }
         //= RFC6455-4.1-40
-        let requested = self
+        self.requested(name).cloned().map(Some).ok_or_else(|| {
+            HandshakeError::UnexpectedSubprotocol {
+                offered: Offered::new(name),
+            }
+        })
+    }
+
+    /// The subprotocol that was requested by that name; by the same letters in another case if there is no other.
+    fn requested(&self, name: &[u8]) -> Option<&String> {
+        let exact = self
             .subprotocols
             .iter()
             .find(|requested| requested.as_bytes() == name);
-        requested
-            .cloned()
-            .map(Some)
-            .ok_or_else(|| HandshakeError::UnexpectedSubprotocol {
-                offered: Offered::new(name),
-            })
+        exact.or_else(|| {
+            self.subprotocols
+                .iter()
+                .find(|requested| requested.as_bytes().eq_ignore_ascii_case(name))
+        })
     }
 }
 
@@ -599,21 +606,20 @@ fn parse_status_line(line: &[u8]) -> Option<(Version, u16, &[u8])> {
     Some((version, status, reason))
 }
 
-/// The value of a header that must be there once at most.
-enum Single<'a> {
-    None,
-    One(&'a [u8]),
-    /// The first of several.
-    Many(&'a [u8]),
-}
-
-fn single<'a>(headers: &'a Headers, name: &'a str) -> Single<'a> {
-    let mut values = headers.get_all(name);
-    match (values.next(), values.next()) {
-        (None, _) => Single::None,
-        (Some(value), None) => Single::One(value),
-        (Some(first), Some(_)) => Single::Many(first),
+/// Checks that `Upgrade` names `websocket`, once or more, and nothing else.
+fn check_upgrade(headers: &Headers) -> Result<(), HandshakeError> {
+    //= RFC6455-4.1-36
+    let mut last = None;
+    for value in headers.get_all("Upgrade") {
+        let is_websocket = |element: &[u8]| element.eq_ignore_ascii_case(b"websocket");
+        if elements(value).next().is_none() || !elements(value).all(is_websocket) {
+            return Err(HandshakeError::BadUpgrade {
+                offered: Offered::new(value),
+            });
+        }
+        last = Some(value);
     }
+    last.map(drop).ok_or(HandshakeError::MissingUpgrade)
 }
 
 /// Shows a list with commas.

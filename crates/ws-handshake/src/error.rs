@@ -146,7 +146,7 @@ pub enum HandshakeError {
     /// The reply has no `Upgrade` (RFC 6455 section 4.1).
     #[error("no Upgrade header in the reply")]
     MissingUpgrade,
-    /// The reply's `Upgrade` is not `websocket` and nothing else (RFC 6455 section 4.1).
+    /// The reply's `Upgrade` is something else than `websocket`, once or repeated (RFC 6455 section 4.1).
     #[error("Upgrade in the reply is not \"websocket\" but \"{offered}\"")]
     BadUpgrade {
         /// The start of the value.
@@ -161,8 +161,8 @@ pub enum HandshakeError {
     /// The reply has no `Sec-WebSocket-Accept` (RFC 6455 section 4.1).
     #[error("no Sec-WebSocket-Accept header in the reply")]
     MissingAccept,
-    /// The reply has more than one `Sec-WebSocket-Accept` (RFC 6455 section 11.3.3).
-    #[error("more than one Sec-WebSocket-Accept header in the reply")]
+    /// The reply has several `Sec-WebSocket-Accept` that differ (RFC 6455 section 11.3.3).
+    #[error("several Sec-WebSocket-Accept headers in the reply, with different values")]
     DuplicateAccept,
     /// `Sec-WebSocket-Accept` does not prove that the server read our key (RFC 6455 section 4.1).
     #[error("Sec-WebSocket-Accept does not fit the key that was sent: \"{offered}\"")]
@@ -170,8 +170,8 @@ pub enum HandshakeError {
         /// The start of the value.
         offered: Offered,
     },
-    /// The reply has more than one `Sec-WebSocket-Protocol` (RFC 6455 section 11.3.4).
-    #[error("more than one Sec-WebSocket-Protocol header in the reply")]
+    /// The reply names several subprotocols that differ (RFC 6455 section 11.3.4).
+    #[error("more than one subprotocol in the reply")]
     DuplicateSubprotocol,
     /// The reply names a subprotocol that was not requested (RFC 6455 section 4.1).
     #[error("subprotocol in the reply was not requested: \"{offered}\"")]
@@ -185,8 +185,8 @@ pub enum HandshakeError {
         /// The start of the name.
         offered: Offered,
     },
-    /// The reply accepts the same extension twice (RFC 7692 section 5.1).
-    #[error("extension accepted more than once in the reply")]
+    /// The reply accepts the same extension twice, with different parameters (RFC 7692 section 5.1).
+    #[error("extension accepted more than once in the reply, with different parameters")]
     DuplicateExtension,
     /// The reply's extension parameters answer none of the offers (RFC 7692 section 7.1).
     #[error("parameters of permessage-deflate in the reply fit no offer: \"{offered}\"")]

@@ -144,6 +144,7 @@ mod socket;
 mod tls;
 mod topics;
 mod transport;
+mod under_tls;
 mod wheel;
 
 pub use call::OpenError;
@@ -167,6 +168,7 @@ pub use socket::{Socket, SocketState};
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsListener};
 pub use transport::{Listener, Transport};
+pub use under_tls::UnderTls;
 
 #[cfg(feature = "proxy")]
 pub use ws_handshake::proxy::{Proxy, TrustedProxies, TunnelError};
