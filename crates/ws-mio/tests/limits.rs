@@ -8,13 +8,17 @@ use std::{
 
 use mio::event::Source;
 use ws_mio::{
-    Config, Drain, EventLoop, Handler, Message, Peer, Prepared, Ready, Transport,
+    Config, Drain, Message, Peer, Prepared, Transport,
     memory::{self, Duplex},
 };
 
 mod common;
 
-use common::{Echo, Log, Probe, REPLY, REQUEST, Seen, closed, config, echo, masked, unmasked};
+use common::{
+    Echo, Log, Probe, REPLY, REQUEST, Seen,
+    bench::{Bench, is_gone, quiet, take},
+    closed, config, echo, masked, unmasked,
+};
 
 fn recorded(config: Config) -> (Bench<Probe>, Log) {
     let (probe, log) = Probe::<false>::new(echo);
@@ -255,7 +259,12 @@ fn pings_of_a_peer_that_does_not_read_leave_one_pong_behind() {
     assert!(all == expected, "{} bytes", all.len());
 }
 
-/// A transport whose peer has an address.
+const PROXY: SocketAddr = SocketAddr::new(
+    std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 99)),
+    9,
+);
+
+/// A transport whose peer has an address, and whether that is known.
 struct Addressed(Duplex, SocketAddr, bool);
 
 impl Transport for Addressed {
@@ -271,9 +280,16 @@ impl Transport for Addressed {
         self.0.shutdown()
     }
 
-    /// Known at once, or when the first bytes were read.
+    /// Behind a proxy that has told nothing yet, as over TCP: its own.
     fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        Ok(self.2.then_some(self.1))
+        match self.2 {
+            true => Ok(Some(self.1)),
+            false => Ok(Some(PROXY)),
+        }
+    }
+
+    fn is_peer_known(&self) -> bool {
+        self.2
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {
@@ -305,12 +321,21 @@ fn one_address_has_no_more_connections_than_it_may() {
             .over_max_connections_per_address,
         1
     );
-    // Behind a proxy the address comes with the request.
+    // Behind a proxy the address comes with the first bytes: the proxy's own
+    // connections are not counted.
+    for _ in 0..5 {
+        assert!(admit(&mut bench, 1, false).is_some());
+    }
     let late = admit(&mut bench, 1, false).unwrap();
     bench.inner.transport(late).unwrap().2 = true;
-    clients[4].write(&[IoSlice::new(REQUEST)]).unwrap();
+    // Long before the request is whole.
+    let client = clients.last_mut().unwrap();
+    client.write(&[IoSlice::new(&REQUEST[..9])]).unwrap();
     bench.turn(&[late]);
-    assert!(take(&mut clients[4]).starts_with(b"HTTP/1.1 503 "));
+    assert!(take(client).starts_with(b"HTTP/1.1 503 "));
+    let metrics = bench.inner.remote().metrics();
+    assert_eq!(metrics.over_max_connections_per_address, 2);
+    assert_eq!(metrics.refused_requests[&503], 1);
     // Who leaves makes room.
     clients[0].shutdown().unwrap();
     bench.turn(&[a]);
