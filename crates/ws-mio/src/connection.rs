@@ -110,6 +110,9 @@ macro_rules! join {
     ($turn:expr, $chunk:ident) => {{
         if let Some(message) = $turn.link.assembler.push($chunk) {
             call!($turn, |handler, peer| handler.on_message(peer, message));
+            if fault!("message-twice") && !$chunk.first {
+                call!($turn, |handler, peer| handler.on_message(peer, message));
+            }
         }
         // One that was joined is gone; the next brings its own.
         if $chunk.last && !$chunk.first {
@@ -171,8 +174,8 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     fn converse(&mut self, scratch: &mut Scratch, mut have: Range<usize>, ready: Ready) -> Fate {
         self.write_what_waits(ready.writable);
         // A layer between us and the socket may read once it can write.
-        self.slot.readable |=
-            ready.readable || ready.writable && !self.slot.transport.short_is_all();
+        self.slot.readable |= (ready.readable && !(fault!("readiness-lost") && ready.writable))
+            || ready.writable && !self.slot.transport.short_is_all();
         self.slot.read_closed |= ready.read_closed;
         let mut share = Share::new(SHARE);
         loop {
@@ -380,7 +383,9 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                     break None;
                 }
                 Event::Ping(payload) => {
-                    if let Some(pong) = self.link.outgoing.sender.respond(&event) {
+                    if (!fault!("pong-lost") || self.link.outgoing.outbox.is_empty())
+                        && let Some(pong) = self.link.outgoing.sender.respond(&event)
+                    {
                         self.link
                             .outgoing
                             .send(pong, self.cork, &mut self.slot.transport);

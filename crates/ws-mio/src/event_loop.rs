@@ -490,6 +490,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         };
         match fate {
             Fate::Keep => {}
+            Fate::Again if fault!("next-turn-lost") => {}
             Fate::Again => self.go_on(key),
             Fate::End { linger } => {
                 self.store(key);

@@ -108,6 +108,9 @@
 //!
 //! All are off by default.
 
+#[macro_use]
+mod fault;
+
 mod arena;
 mod audience;
 mod backlog;

@@ -313,7 +313,7 @@ impl<H: Handler, T> Mailbox<H, T> {
         if let Some(tasks) = &mut *self.lock() {
             // One wake-up takes all that is pushed before the loop looks; one
             // that failed is no wake-up for what follows.
-            if tasks.is_empty() {
+            if tasks.is_empty() && !fault!("mailbox-asleep") {
                 (self.wake)()?;
             }
             tasks.extend(more);

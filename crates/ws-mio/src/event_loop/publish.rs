@@ -85,7 +85,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let mut audience = mem::take(&mut self.audience);
         let mut first = 0;
         for same in run.chunk_by(|one, next| one.topic == next.topic) {
-            let bits = (u64::MAX >> (MOST - same.len())) << first;
+            let bits =
+                (u64::MAX >> (MOST - same.len())) << if fault!("topics-mixed") { 0 } else { first };
             match &same[0].topic {
                 Some(topic) => audience.add(self.topics.subscribers(topic).iter().copied(), bits),
                 None => audience.add(self.slots.iter().map(|(key, _)| key as u32), bits),
@@ -95,7 +96,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         for (key, bits) in audience.drain() {
             self.deliver_to(key as usize, bits, &mut run);
         }
-        run.clear();
+        if !(fault!("publication-twice") && run.len() > 1) {
+            run.clear();
+        }
         (self.run, self.audience) = (run, audience);
     }
 
@@ -109,7 +112,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let is_for = Some(self.id(key));
         let mut wanted = bits;
         for index in Bits(bits) {
-            if run[index].except == is_for {
+            if !fault!("publisher-included") && run[index].except == is_for {
                 wanted &= !(1 << index);
             }
         }
