@@ -86,11 +86,12 @@ pub struct Config {
     pub max_connections: usize,
     /// How many connections may come from one address, over all loops; as an
     /// IPv6 peer has many, from one /64 network. Further ones are closed as
-    /// they come, or refused with 503 where the address is known from the
-    /// request only.
+    /// they come. Behind a `ProxyProtocol` (feature `proxy`) a connection is counted
+    /// once the proxy has told where its client is, and further ones are answered
+    /// with 503.
     ///
-    /// By default one address may have all of `max_connections`: behind a proxy
-    /// all have the address of that.
+    /// By default one address may have all of `max_connections`: behind a proxy that
+    /// does not tell, all have its address.
     pub max_connections_per_address: usize,
     /// How much memory the loops may hold for connections, in bytes; 1 GiB by
     /// default. Each loop has an equal share. Counted are input that was read and
