@@ -75,6 +75,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             }
             let handed_out = self.hand_out(cork, &mut share, handler);
             self.flush_cork(cork);
+            if self.sender.is_close_sent() && self.deadline.is_none() {
+                self.deadline = Some(self.close_deadline());
+            }
             match handed_out {
                 Ok(()) => {}
                 Err(Stop::Handler(error)) => return Poll::Ready(Err(error)),
@@ -82,9 +85,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                     self.fail(error);
                     continue;
                 }
-            }
-            if self.sender.is_close_sent() && self.deadline.is_none() {
-                self.deadline = Some(self.close_deadline());
             }
             if self.receiver.is_closed() {
                 self.begin_end();
@@ -161,9 +161,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 Some(Event::Data(chunk)) => {
                     self.life.has_data = true;
                     self.life.has_finished |= chunk.last;
-                    if let Some(piece) = self.joiner.push(&chunk) {
-                        self.hand_over(piece.data.as_ref(), cork, handler)?;
+                    let message = self.joiner.push(&chunk);
+                    // What is left is noted before the handler, which may fail.
+                    self.input.set_left(left);
+                    if let Some(message) = message {
+                        self.hand_over(message.data.as_ref(), cork, handler)?;
                     }
+                    continue;
                 }
                 Some(event) => {
                     // What is in the cork comes first.
