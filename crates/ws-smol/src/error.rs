@@ -38,7 +38,7 @@ pub enum Error {
     /// The transport ended before the peer sent a Close: the peer is gone, or
     /// something on the way is. That is code 1006 in
     /// [`CloseStatus`].
-    #[error("the connection ended without a Close from the peer")]
+    #[error("the connection ended without a Close frame from the peer")]
     ConnectionLost,
     /// What was asked to be sent cannot be sent; nothing was changed.
     #[error("this cannot be sent")]

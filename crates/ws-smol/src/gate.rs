@@ -243,7 +243,11 @@ impl Gate {
             if state.open == 0 {
                 return Poll::Ready(true);
             }
-            if !state.leaving.iter().any(|known| known.will_wake(cx.waker())) {
+            if !state
+                .leaving
+                .iter()
+                .any(|known| known.will_wake(cx.waker()))
+            {
                 state.leaving.push(cx.waker().clone());
             }
             let draining = state.draining;

@@ -3,6 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     io::{self, ErrorKind},
+    mem,
     pin::{Pin, pin},
     task::{Context, Poll, ready},
     time::{Duration, Instant},
@@ -33,8 +34,9 @@ impl Deadline {
     }
 }
 
-/// Runs a future up to a deadline, which is looked at first: a future that is
-/// always ready to go on does not outlive it.
+/// Runs a future up to a deadline. The future has one poll in any case; before
+/// every other the clock is asked, so that one which is always ready to go on
+/// does not outlive the deadline.
 pub(crate) async fn within<T>(
     deadline: Deadline,
     timeout: Timeout,
@@ -45,8 +47,9 @@ pub(crate) async fn within<T>(
     };
     let mut future = pin!(future);
     let mut end = pin!(sleep(at));
+    let mut is_begun = false;
     poll_fn(|cx| {
-        if now() >= at {
+        if mem::replace(&mut is_begun, true) && now() >= at {
             return Poll::Ready(Err(Error::Timeout(timeout)));
         }
         if let Poll::Ready(result) = future.as_mut().poll(cx) {
@@ -74,6 +77,11 @@ pub(crate) struct Turn {
 impl Turn {
     pub(crate) const fn new() -> Self {
         Self { left: TURN_LEN }
+    }
+
+    /// Starts where another turn may have ended: with a pause.
+    const fn over() -> Self {
+        Self { left: 0 }
     }
 
     /// Notes that so many bytes were read.
@@ -199,7 +207,7 @@ pub(crate) async fn write_all<S: AsyncWrite + Unpin>(
 /// written last is not torn away by a reset.
 pub(crate) async fn close<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
     poll_fn(|cx| Pin::new(&mut *stream).poll_close(cx)).await?;
-    let mut turn = Turn::new();
+    let mut turn = Turn::over();
     while read(stream, &mut turn, |bytes| !bytes.is_empty()).await? {}
     Ok(())
 }

@@ -8,8 +8,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 use crate::handshaking::Turn;
+use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 use ws_tls::{Plaintext, Records, Session, TlsError, rustls::CommonState};
 
 /// What a TLS connection owns. While it is idle, nothing is on the heap beside

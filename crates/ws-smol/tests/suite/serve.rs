@@ -288,7 +288,10 @@ fn broken_peer_is_told_after_what_was_right_was_answered() {
 #[test]
 fn error_of_a_handler_leaves_the_next_frame_where_it_begins() {
     // What lies in the fragments looks like frames.
-    let fragments = [masked(0x02, b"\x81\x82\0\0\0\0no"), masked(0x80, b"\x88\x80\0\0\0\0")];
+    let fragments = [
+        masked(0x02, b"\x81\x82\0\0\0\0no"),
+        masked(0x80, b"\x88\x80\0\0\0\0"),
+    ];
     let wire = [
         masked(0x81, b"whole"),
         fragments.concat(),
