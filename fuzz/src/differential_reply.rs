@@ -187,6 +187,12 @@ const fn without_control(byte: u8) -> u8 {
     }
 }
 
+/// Tells whether a list has no other element than this one, in any case.
+fn names_only(value: &[u8], element: &[u8]) -> bool {
+    let mut elements = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    elements.all(|found| found.is_empty() || found.eq_ignore_ascii_case(element))
+}
+
 /// The words of a value: how many spaces are between them is up to who unfolds.
 fn words(value: &[u8]) -> Vec<Vec<u8>> {
     value
@@ -205,10 +211,19 @@ enum Verdict {
 }
 
 impl Theirs {
+    /// By the letter of the RFC, but for four differences: what other clients let pass as well.
+    ///
+    /// 1. `Upgrade` that names `websocket` several times and nothing else is one.
+    /// 2. `Sec-WebSocket-Accept` that is repeated with the same value is one.
+    /// 3. A subprotocol that is repeated is one, and an empty `Sec-WebSocket-Protocol` names none.
+    /// 4. A subprotocol is known in any case.
     fn judge(&self) -> Verdict {
         let all = |name| values(&self.headers, name);
-        let is_websocket =
-            matches!(all("upgrade")[..], [value] if value.eq_ignore_ascii_case(b"websocket"));
+        let is_upgrade =
+            |value: &&[u8]| names_only(value, b"websocket") && !names_only(value, b"");
+        let is_websocket = !all("upgrade").is_empty() && all("upgrade").iter().all(is_upgrade);
+        let accepts = all("sec-websocket-accept");
+        let is_subprotocol = |value: &&[u8]| names_only(value, b"chat");
         let refusals = [
             (self.status != 101, "the status is not 101"),
             (!self.is_http_11, "it is no HTTP/1.1"),
@@ -218,11 +233,11 @@ impl Theirs {
                 "Connection does not list Upgrade",
             ),
             (
-                all("sec-websocket-accept") != [ACCEPT],
+                accepts.is_empty() || accepts.iter().any(|value| *value != ACCEPT),
                 "the key is not answered",
             ),
             (
-                !matches!(all("sec-websocket-protocol")[..], [] | [b"chat"]),
+                !all("sec-websocket-protocol").iter().all(is_subprotocol),
                 "the subprotocol was not asked for",
             ),
         ];

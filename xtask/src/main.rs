@@ -10,6 +10,7 @@ mod bridge;
 mod certs;
 mod deep;
 mod faults;
+mod faulty;
 mod features;
 mod fuzz;
 mod hostile;

@@ -25,6 +25,7 @@ pub struct ClientRequest {
     subprotocols: Vec<String>,
     offers: Vec<DeflateOffer>,
     origin: Option<FieldBlock>,
+    user_agent: FieldBlock,
     pub(crate) fields: FieldBlock,
     limits: HeadLimits,
     max_body: usize,
@@ -32,13 +33,19 @@ pub struct ClientRequest {
 
 impl ClientRequest {
     /// Starts a request for the resource that the URI names.
+    ///
+    /// It says `User-Agent: ws-handshake/` and the version, as firewalls of web servers answer 403 to a request without;
+    /// [`header`](Self::header) changes it. User name and password of the URI become an `Authorization` header.
     #[must_use]
     pub fn new(uri: Uri) -> Self {
+        let mut user_agent = FieldBlock::default();
+        user_agent.push_own("User-Agent", USER_AGENT.as_bytes());
         Self {
             uri,
             subprotocols: Vec::new(),
             offers: Vec::new(),
             origin: None,
+            user_agent,
             fields: FieldBlock::default(),
             limits: HeadLimits::default(),
             max_body: DEFAULT_MAX_BODY,
@@ -98,7 +105,8 @@ impl ClientRequest {
         Ok(self)
     }
 
-    /// Adds a header, such as `Authorization` or `Cookie`. It may be called several times with the same name.
+    /// Adds a header, such as `Authorization` or `Cookie`. It may be called several times with the same name, which adds
+    /// one each time; `User-Agent` and `Authorization` replace those that [`new`](Self::new) sets.
     ///
     /// # Errors
     ///
@@ -111,8 +119,21 @@ impl ClientRequest {
         value: impl AsRef<[u8]>,
     ) -> Result<Self, ClientRequestError> {
         //= RFC6455-4.1-32
-        self.fields.push(name, value.as_ref())?;
+        if name.eq_ignore_ascii_case("User-Agent") {
+            let mut field = FieldBlock::default();
+            field.push(name, value.as_ref())?;
+            self.user_agent = field;
+        } else {
+            self.fields.push(name, value.as_ref())?;
+        }
         Ok(self)
+    }
+
+    /// Leaves `User-Agent` out.
+    #[must_use]
+    pub fn without_user_agent(mut self) -> Self {
+        self.user_agent = FieldBlock::default();
+        self
     }
 
     /// Sets how large the head of a reply may be.
@@ -201,6 +222,14 @@ impl ClientRequest {
         }
         if let Some(origin) = &self.origin {
             out.extend_from_slice(origin.as_bytes());
+        }
+        out.extend_from_slice(self.user_agent.as_bytes());
+        if let Some(credentials) = self.uri.authorization()
+            && !self.fields.contains("Authorization")
+        {
+            out.extend_from_slice(b"Authorization: ");
+            out.extend_from_slice(credentials.as_bytes());
+            out.extend_from_slice(b"\r\n");
         }
         out.extend_from_slice(self.fields.as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -371,16 +400,7 @@ impl ClientHandshake {
             });
         }
         let headers = reply.headers;
-        //= RFC6455-4.1-36
-        match single(&headers, "Upgrade") {
-            Single::None => return Err(HandshakeError::MissingUpgrade),
-            Single::One(value) if value.eq_ignore_ascii_case(b"websocket") => {}
-            Single::One(value) | Single::Many(value) => {
-                return Err(HandshakeError::BadUpgrade {
-                    offered: Offered::new(value),
-                });
-            }
-        }
+        check_upgrade(&headers)?;
         //= RFC6455-4.1-37
         if headers.get("Connection").is_none() {
             return Err(HandshakeError::MissingConnection);
@@ -393,18 +413,7 @@ impl ClientHandshake {
         {
             return Err(HandshakeError::BadConnection);
         }
-        //= RFC6455-4.1-38
-        //= RFC6455-11.3.3-1
-        match single(&headers, "Sec-WebSocket-Accept") {
-            Single::None => return Err(HandshakeError::MissingAccept),
-            Single::Many(_) => return Err(HandshakeError::DuplicateAccept),
-            Single::One(value) if value == self.accept => {}
-            Single::One(value) => {
-                return Err(HandshakeError::BadAccept {
-                    offered: Offered::new(value),
-                });
-            }
-        }
+        self.check_accept(&headers)?;
         let subprotocol = self.agree_subprotocol(&headers)?;
         //= RFC6455-9.1-1
         let deflate = agree_all(headers.get_all("Sec-WebSocket-Extensions"), &self.offers)?;
@@ -416,31 +425,58 @@ impl ClientHandshake {
         })
     }
 
+    fn check_accept(&self, headers: &Headers) -> Result<(), HandshakeError> {
+        //= RFC6455-4.1-38
+        //= RFC6455-11.3.3-1
+        let mut values = headers.get_all("Sec-WebSocket-Accept");
+        let value = values.next().ok_or(HandshakeError::MissingAccept)?;
+        if values.any(|other| other != value) {
+            return Err(HandshakeError::DuplicateAccept);
+        }
+        if value != self.accept {
+            return Err(HandshakeError::BadAccept {
+                offered: Offered::new(value),
+            });
+        }
+        Ok(())
+    }
+
     fn agree_subprotocol(&self, headers: &Headers) -> Result<Option<String>, HandshakeError> {
         //= RFC6455-11.3.4-2
         //= RFC6455-4.3-4
         //= RFC6455-4.2.2-12
-        let name = match single(headers, "Sec-WebSocket-Protocol") {
-            Single::None => return Ok(None),
-            Single::Many(_) => return Err(HandshakeError::DuplicateSubprotocol),
-            Single::One(name) if !is_token(name) => {
-                return Err(HandshakeError::BadSubprotocolHeader {
-                    offered: Offered::new(name),
-                });
-            }
-            Single::One(name) => name,
+        let mut names = headers.get_all("Sec-WebSocket-Protocol").flat_map(elements);
+        let Some(name) = names.next() else {
+            return Ok(None);
         };
+        if !is_token(name) {
+            return Err(HandshakeError::BadSubprotocolHeader {
+                offered: Offered::new(name),
+            });
+        }
+        // A proxy that writes a header twice says nothing new.
+        if names.any(|other| !other.eq_ignore_ascii_case(name)) {
+            return Err(HandshakeError::DuplicateSubprotocol);
+        }
         //= RFC6455-4.1-40
-        let requested = self
+        self.requested(name).cloned().map(Some).ok_or_else(|| {
+            HandshakeError::UnexpectedSubprotocol {
+                offered: Offered::new(name),
+            }
+        })
+    }
+
+    /// The subprotocol that was requested by that name; by the same letters in another case if there is no other.
+    fn requested(&self, name: &[u8]) -> Option<&String> {
+        let exact = self
             .subprotocols
             .iter()
             .find(|requested| requested.as_bytes() == name);
-        requested
-            .cloned()
-            .map(Some)
-            .ok_or_else(|| HandshakeError::UnexpectedSubprotocol {
-                offered: Offered::new(name),
-            })
+        exact.or_else(|| {
+            self.subprotocols
+                .iter()
+                .find(|requested| requested.as_bytes().eq_ignore_ascii_case(name))
+        })
     }
 }
 
@@ -599,21 +635,20 @@ fn parse_status_line(line: &[u8]) -> Option<(Version, u16, &[u8])> {
     Some((version, status, reason))
 }
 
-/// The value of a header that must be there once at most.
-enum Single<'a> {
-    None,
-    One(&'a [u8]),
-    /// The first of several.
-    Many(&'a [u8]),
-}
-
-fn single<'a>(headers: &'a Headers, name: &'a str) -> Single<'a> {
-    let mut values = headers.get_all(name);
-    match (values.next(), values.next()) {
-        (None, _) => Single::None,
-        (Some(value), None) => Single::One(value),
-        (Some(first), Some(_)) => Single::Many(first),
+/// Checks that `Upgrade` names `websocket`, once or more, and nothing else.
+fn check_upgrade(headers: &Headers) -> Result<(), HandshakeError> {
+    //= RFC6455-4.1-36
+    let mut last = None;
+    for value in headers.get_all("Upgrade") {
+        let is_websocket = |element: &[u8]| element.eq_ignore_ascii_case(b"websocket");
+        if elements(value).next().is_none() || !elements(value).all(is_websocket) {
+            return Err(HandshakeError::BadUpgrade {
+                offered: Offered::new(value),
+            });
+        }
+        last = Some(value);
     }
+    last.map(drop).ok_or(HandshakeError::MissingUpgrade)
 }
 
 /// Shows a list with commas.
@@ -632,3 +667,6 @@ impl<T: fmt::Display> fmt::Display for Listed<'_, T> {
 }
 
 const DEFAULT_MAX_BODY: usize = 64 * 1024;
+
+/// Who asks, if the user does not say it.
+pub(crate) const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));

@@ -142,7 +142,7 @@ impl DeflateOffer {
         Extensions::parse(value.as_bytes())?
             .map(|extension| {
                 //= RFC6455-9.1-3
-                if extension.name != NAME {
+                if !is_deflate(&extension) {
                     let offered = Offered::new(extension.name.as_bytes());
                     return Err(HandshakeError::UnexpectedExtension { offered });
                 }
@@ -261,9 +261,7 @@ pub fn answer<'a>(
     //= RFC6455-9.1-6
     //= RFC6455-4.2.2-13
     //= RFC7692-5-1, RFC7692-5-2, RFC7692-5-3, RFC7692-5-4, RFC7692-6-1, RFC7692-7-4
-    let mut offers = offers
-        .into_iter()
-        .filter(|extension| extension.name == NAME);
+    let mut offers = offers.into_iter().filter(is_deflate);
     let offer = offers.find_map(|extension| DeflateOffer::read(&extension))?;
     let limits = policy.limits;
     //= RFC7692-7.1.2.1-3
@@ -319,45 +317,43 @@ pub(crate) fn agree_all<'h>(
     values: impl Iterator<Item = &'h [u8]>,
     offers: &[DeflateOffer],
 ) -> Result<Option<DeflateParams>, HandshakeError> {
-    let mut last: &[u8] = &[];
-    let mut any_value = false;
     let mut replies = Vec::new();
     //= RFC6455-11.3.2-2
     //= RFC6455-4.2.2-19
     //= RFC6455-9.1-2
     for value in values {
-        any_value = true;
-        last = value;
         Extensions::check(value)?;
         replies.extend(Extensions::unchecked(value));
     }
-    let Some(first) = replies.first() else {
-        return if any_value {
-            Err(HandshakeError::BadExtensionsHeader {
-                offered: Offered::new(last),
-            })
-        } else {
-            Ok(None)
-        };
-    };
     //= RFC6455-4.1-39
     //= RFC6455-9.1-5
     if let Some(other) = replies
         .iter()
-        .find(|reply| reply.name != NAME || offers.is_empty())
+        .find(|reply| !is_deflate(reply) || offers.is_empty())
     {
         return Err(HandshakeError::UnexpectedExtension {
             offered: Offered::new(other.name.as_bytes()),
         });
     }
-    //= RFC7692-6-2
-    if replies.len() > 1 {
-        return Err(HandshakeError::DuplicateExtension);
+    let mut agreed = None;
+    for reply in &replies {
+        let offered = Offered::new(reply.params);
+        let params = agree(reply, offers).ok_or(HandshakeError::BadExtensionParams { offered })?;
+        // A proxy that writes a header twice says nothing new.
+        //= RFC7692-6-2
+        if agreed
+            .replace(params)
+            .is_some_and(|before| before != params)
+        {
+            return Err(HandshakeError::DuplicateExtension);
+        }
     }
-    let offered = Offered::new(first.params);
-    agree(first, offers)
-        .map(Some)
-        .ok_or(HandshakeError::BadExtensionParams { offered })
+    Ok(agreed)
+}
+
+/// Whether an extension is permessage-deflate, in whatever case.
+fn is_deflate(extension: &Extension<'_>) -> bool {
+    extension.name.eq_ignore_ascii_case(NAME)
 }
 
 /// The parameters of permessage-deflate by their place in [`PARAMS`].
@@ -369,7 +365,8 @@ impl<'a> NamedParams<'a> {
         //= RFC7692-7-3, RFC7692-7-5, RFC7692-7-7
         let mut named = [None; 4];
         for param in extension.params() {
-            let index = PARAMS.iter().position(|name| *name == param.name)?;
+            let mut names = PARAMS.iter();
+            let index = names.position(|name| name.eq_ignore_ascii_case(param.name))?;
             if named[index].replace(param).is_some() {
                 return None;
             }
@@ -479,7 +476,7 @@ mod tests {
                 "permessage-deflate; client_max_window_bits",
                 Some("permessage-deflate"),
             ),
-            ("foo, Permessage-Deflate", None),
+            ("foo, Permessage-Deflate", Some("permessage-deflate")),
             ("permessage-deflate; foo", None),
             ("permessage-deflate; server_no_context_takeover=1", None),
             ("permessage-deflate; server_max_window_bits", None),
@@ -619,7 +616,8 @@ mod tests {
             kind("permessage-deflate, permessage-deflate; server_no_context_takeover"),
             Ok(2)
         );
-        assert_eq!(kind("permessage-deflate;"), Err("bad_extensions_header"));
+        assert_eq!(kind("Permessage-Deflate;"), Ok(1));
+        assert_eq!(kind("permessage-deflate; ="), Err("bad_extensions_header"));
         assert_eq!(kind("set-mask-to-zero"), Err("unexpected_extension"));
         assert_eq!(
             kind("permessage-deflate; server_max_window_bits=99"),

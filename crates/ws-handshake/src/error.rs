@@ -146,7 +146,7 @@ pub enum HandshakeError {
     /// The reply has no `Upgrade` (RFC 6455 section 4.1).
     #[error("no Upgrade header in the reply")]
     MissingUpgrade,
-    /// The reply's `Upgrade` is not `websocket` and nothing else (RFC 6455 section 4.1).
+    /// The reply's `Upgrade` is something else than `websocket`, once or repeated (RFC 6455 section 4.1).
     #[error("Upgrade in the reply is not \"websocket\" but \"{offered}\"")]
     BadUpgrade {
         /// The start of the value.
@@ -161,8 +161,8 @@ pub enum HandshakeError {
     /// The reply has no `Sec-WebSocket-Accept` (RFC 6455 section 4.1).
     #[error("no Sec-WebSocket-Accept header in the reply")]
     MissingAccept,
-    /// The reply has more than one `Sec-WebSocket-Accept` (RFC 6455 section 11.3.3).
-    #[error("more than one Sec-WebSocket-Accept header in the reply")]
+    /// The reply has several `Sec-WebSocket-Accept` that differ (RFC 6455 section 11.3.3).
+    #[error("several Sec-WebSocket-Accept headers in the reply, with different values")]
     DuplicateAccept,
     /// `Sec-WebSocket-Accept` does not prove that the server read our key (RFC 6455 section 4.1).
     #[error("Sec-WebSocket-Accept does not fit the key that was sent: \"{offered}\"")]
@@ -170,8 +170,8 @@ pub enum HandshakeError {
         /// The start of the value.
         offered: Offered,
     },
-    /// The reply has more than one `Sec-WebSocket-Protocol` (RFC 6455 section 11.3.4).
-    #[error("more than one Sec-WebSocket-Protocol header in the reply")]
+    /// The reply names several subprotocols that differ (RFC 6455 section 11.3.4).
+    #[error("more than one subprotocol in the reply")]
     DuplicateSubprotocol,
     /// The reply names a subprotocol that was not requested (RFC 6455 section 4.1).
     #[error("subprotocol in the reply was not requested: \"{offered}\"")]
@@ -185,8 +185,8 @@ pub enum HandshakeError {
         /// The start of the name.
         offered: Offered,
     },
-    /// The reply accepts the same extension twice (RFC 7692 section 5.1).
-    #[error("extension accepted more than once in the reply")]
+    /// The reply accepts the same extension twice, with different parameters (RFC 7692 section 5.1).
+    #[error("extension accepted more than once in the reply, with different parameters")]
     DuplicateExtension,
     /// The reply's extension parameters answer none of the offers (RFC 7692 section 7.1).
     #[error("parameters of permessage-deflate in the reply fit no offer: \"{offered}\"")]
@@ -285,7 +285,8 @@ impl HandshakeError {
 
 /// The first bytes of something that a peer sent, kept to show them in an error.
 ///
-/// It never owns heap, and `Display` escapes everything outside printable ASCII, so that it is safe in a log.
+/// It never owns heap, and `Display` escapes everything outside printable ASCII, so that it is safe in a log. The alternate
+/// form `{:#}` shows letters of other scripts as they are, for what the user wrote.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Offered {
     length: u8,
@@ -310,6 +311,21 @@ impl Offered {
         &self.bytes[..usize::from(self.length).min(OFFERED_BYTES)]
     }
 
+    /// Escapes control characters and what is not UTF-8. A character that was cut is left out.
+    fn write_utf8(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.as_bytes();
+        for chunk in self.as_bytes().utf8_chunks() {
+            for char in chunk.valid().chars() {
+                Display::fmt(&char.escape_debug(), f)?;
+            }
+            rest = &rest[chunk.valid().len() + chunk.invalid().len()..];
+            if !rest.is_empty() || !self.is_truncated() {
+                Display::fmt(&chunk.invalid().escape_ascii(), f)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether there was more than what is kept.
     #[must_use]
     pub const fn is_truncated(&self) -> bool {
@@ -319,7 +335,11 @@ impl Offered {
 
 impl Display for Offered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Display::fmt(&self.as_bytes().escape_ascii(), f)?;
+        if f.alternate() {
+            self.write_utf8(f)?;
+        } else {
+            Display::fmt(&self.as_bytes().escape_ascii(), f)?;
+        }
         if self.is_truncated() {
             f.write_str("...")
         } else {
@@ -361,6 +381,18 @@ mod tests {
             format!("\"{}...\"", "x".repeat(30))
         );
         assert_eq!(Offered::new(&[b'x'; 1000]).as_bytes().len(), 30);
+    }
+
+    #[test]
+    fn what_the_user_wrote_is_shown_in_its_own_letters() {
+        let shown = |text: &str| format!("{:#}", Offered::new(text.as_bytes()));
+        assert_eq!(shown("b\u{fc}cher\n\u{1b}"), "b\u{fc}cher\\n\\u{1b}");
+        assert_eq!(shown(&"\u{20ac}".repeat(10)), "\u{20ac}".repeat(10));
+        assert_eq!(
+            shown(&format!("x{}", "\u{20ac}".repeat(10))),
+            format!("x{}...", "\u{20ac}".repeat(9))
+        );
+        assert_eq!(format!("{:#}", Offered::new(b"a\xff")), "a\\xff");
     }
 
     #[test]

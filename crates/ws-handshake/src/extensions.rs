@@ -82,7 +82,7 @@ pub struct Extension<'a> {
 }
 
 impl<'a> Extension<'a> {
-    /// The name. Names are compared exactly, case and all.
+    /// The name, as it was written: names are compared without regard to case.
     #[must_use]
     pub const fn name(&self) -> &'a str {
         self.name
@@ -178,25 +178,30 @@ impl fmt::Debug for ParamValue<'_> {
 #[derive(Debug)]
 struct Malformed;
 
-/// Reads one extension and the comma after it, passing over empty elements.
+/// Reads one extension and the comma after it, passing over elements that have neither name nor parameter.
 fn next_element<'a>(rest: &mut &'a [u8]) -> Option<Result<Extension<'a>, Malformed>> {
     //= RFC9110-5.6.1-1
-    while let [b' ' | b'\t' | b',', tail @ ..] = *rest {
-        *rest = tail;
-    }
-    if rest.is_empty() {
-        return None;
-    }
-    let name = take_token(rest);
-    skip_blanks(rest);
-    let params = *rest;
     loop {
-        match next_param(rest) {
-            Ok(Some(_)) => {}
-            Ok(None) if !name.is_empty() => {
-                let params = trim(&params[..params.len() - rest.len()]);
-                return Some(Ok(Extension { name, params }));
+        while let [b' ' | b'\t' | b',', tail @ ..] = *rest {
+            *rest = tail;
+        }
+        if rest.is_empty() {
+            return None;
+        }
+        let name = take_token(rest);
+        skip_blanks(rest);
+        let params = *rest;
+        let mut any_param = false;
+        let end = loop {
+            match next_param(rest) {
+                Ok(Some(_)) => any_param = true,
+                end => break end,
             }
+        };
+        let params = trim(&params[..params.len() - rest.len()]);
+        match (end, name.is_empty(), any_param) {
+            (Ok(_), false, _) => return Some(Ok(Extension { name, params })),
+            (Ok(_), true, false) => {}
             _ => {
                 *rest = &[];
                 return Some(Err(Malformed));
@@ -206,13 +211,18 @@ fn next_element<'a>(rest: &mut &'a [u8]) -> Option<Result<Extension<'a>, Malform
 }
 
 /// Reads `";" OWS token [ "=" ( token / quoted-string ) ] OWS`, `None` at a comma or the end.
+///
+/// A semicolon that no parameter follows is passed over: devices write one after the last parameter.
 fn next_param<'a>(rest: &mut &'a [u8]) -> Result<Option<Param<'a>>, Malformed> {
-    match *rest {
-        [] | [b',', ..] => return Ok(None),
-        [b';', tail @ ..] => *rest = tail,
-        _ => return Err(Malformed),
+    if !matches!(*rest, [] | [b',' | b';', ..]) {
+        return Err(Malformed);
     }
-    skip_blanks(rest);
+    while let [b';' | b' ' | b'\t', tail @ ..] = *rest {
+        *rest = tail;
+    }
+    if matches!(*rest, [] | [b',', ..]) {
+        return Ok(None);
+    }
     let name = take_token(rest);
     if name.is_empty() {
         return Err(Malformed);
@@ -313,7 +323,8 @@ mod tests {
             &b""[..],
             b",",
             b" ",
-            b"a;",
+            b";",
+            b"; ;, ;",
             b"a; =b",
             b"a; b=",
             b"a; b c",
@@ -326,14 +337,29 @@ mod tests {
             b"a; b=c/d",
             b"caf\xe9",
             b"(a)",
-            b"a, b;",
-            b"a;;b",
             b"; a",
             b"a, ;b",
             b"\\a",
             b"a \0",
         ] {
             assert!(parsed(value).is_none(), "{}", value.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn semicolons_without_a_parameter_are_passed_over() {
+        for (value, params) in [
+            (&b"a;"[..], 0),
+            (b"a ; ", 0),
+            (b"a;;", 0),
+            (b"a; b;", 1),
+            (b"a;;b=c ;\t; d", 2),
+            (b";, a;,;", 0),
+        ] {
+            let list = parsed(value).expect("sound");
+            assert_eq!(list.len(), 1, "{}", value.escape_ascii());
+            assert_eq!(list[0].name(), "a");
+            assert_eq!(list[0].params().count(), params, "{}", value.escape_ascii());
         }
     }
 
@@ -389,12 +415,16 @@ mod tests {
     fn long_nonsense_takes_one_pass() {
         // Each step of the parser takes bytes off the front and never puts any back, so that the number of elements and
         // parameters read is all the work there is.
-        for piece in ["\"", "\\", " ", ",", ";", "a; b=\"", "a;", "=\"\\", "\t,"] {
+        for piece in ["\"", "\\", " ", ",", ";", "a; b=\"", "=\"\\", "\t,"] {
             let value = piece.repeat(50_000);
             assert!(parsed(value.as_bytes()).is_none(), "{piece}");
             let value = alloc::format!("a; b=\"{value}");
             assert!(parsed(value.as_bytes()).is_none(), "{piece}");
         }
+        assert_eq!(
+            parsed("a;".repeat(50_000).as_bytes()).map(|list| list.len()),
+            Some(1)
+        );
         let many = "a;b=\"c\",".repeat(20_000);
         let mut rest = many.as_bytes();
         let mut before = rest.len();

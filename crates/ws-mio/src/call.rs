@@ -56,8 +56,12 @@ pub enum OpenError {
     #[error("no TLS connection: {0}")]
     Tls(#[source] TlsError),
     /// The URI is `wss`, and the transport is not TLS: nothing was sent. See
-    /// `Connect::tls` and `Tls` of the feature `tls`.
-    #[error("a wss URI was asked for without TLS")]
+    /// `Connect::tls` and `Tls` of the feature `tls`, and
+    /// [`UnderTls`](crate::UnderTls) for what is encrypted already.
+    #[error(
+        "a wss URI on a transport without TLS: Connect::tls or Tls make it, and UnderTls says \
+         that it is there"
+    )]
     NoTls,
     /// The addresses of the server could not be found.
     #[error("the server's name could not be looked up: {0}")]

@@ -9,7 +9,7 @@ use crate::{
     Cause, Closed, Handler, Peer, PeerId, Ready, Transport,
     deflate::{Deflating, Inflating, Rest},
     metrics::Counters,
-    order::Order,
+    order::OrderQueue,
     pool::Pool,
     scratch::Scratch,
 };
@@ -67,7 +67,7 @@ pub(crate) struct Turn<'a, H: Handler, T> {
     pub(crate) inflating: Option<&'a mut Inflating>,
     pub(crate) deflating: Option<&'a mut Deflating>,
     /// What is asked of the loop; `None` if it is not ours.
-    pub(crate) orders: Option<&'a mut Vec<Order<H::Data>>>,
+    pub(crate) orders: Option<&'a mut OrderQueue<H::Data>>,
     /// `None` if the loop is not ours.
     pub(crate) counters: Option<&'a Counters>,
     /// How many bytes may wait for the peer before reading from it stops.
@@ -101,6 +101,9 @@ macro_rules! join {
     ($turn:expr, $chunk:ident) => {{
         if let Some(message) = $turn.link.assembler.push($chunk) {
             call!($turn, |handler, peer| handler.on_message(peer, message));
+            if fault!("message-twice") && !$chunk.first {
+                call!($turn, |handler, peer| handler.on_message(peer, message));
+            }
         }
         // One that was joined is gone; the next brings its own.
         if $chunk.last && !$chunk.first {
@@ -162,8 +165,8 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     fn converse(&mut self, scratch: &mut Scratch, mut have: Range<usize>, ready: Ready) -> Fate {
         self.write_what_waits(ready.writable);
         // A layer between us and the socket may read once it can write.
-        self.slot.readable |=
-            ready.readable || ready.writable && !self.slot.transport.short_is_all();
+        self.slot.readable |= (ready.readable && !(fault!("readiness-lost") && ready.writable))
+            || ready.writable && !self.slot.transport.short_is_all();
         self.slot.read_closed |= ready.read_closed;
         let mut share = SHARE;
         loop {
@@ -368,7 +371,9 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                     break None;
                 }
                 Event::Ping(payload) => {
-                    if let Some(pong) = self.link.outgoing.sender.respond(&event) {
+                    if (!fault!("pong-lost") || self.link.outgoing.outbox.is_empty())
+                        && let Some(pong) = self.link.outgoing.sender.respond(&event)
+                    {
                         self.link
                             .outgoing
                             .send(pong, self.cork, &mut self.slot.transport);

@@ -328,7 +328,7 @@ impl Outgoing {
             frame.append_part(cork, part);
             self.flush_cork(cork, transport);
         }
-        if sent < frame.len() && !self.is_over() {
+        if sent < frame.len() && !self.is_over() && !fault!("block-lost") {
             self.outbox.append(frame, sent);
         }
     }
@@ -340,7 +340,7 @@ impl Outgoing {
             [first, rest @ ..] if first.is_empty() => rest,
             _ => slices,
         };
-        let written = match self.outbox.is_empty() {
+        let written = match fault!("overtaken") || self.outbox.is_empty() {
             true => write(transport, slices),
             false => Ok(0),
         };
@@ -377,7 +377,9 @@ impl Outgoing {
             return;
         }
         self.write_or_queue(&[IoSlice::new(cork)], transport);
-        cork.clear();
+        if !(fault!("other-connection") && self.is_over()) {
+            cork.clear();
+        }
         if cork.capacity() > 2 * BLOCK {
             cork.shrink_to(CORK_MAX);
         }
@@ -387,7 +389,9 @@ impl Outgoing {
     pub(crate) fn flush_last(&mut self, cork: &mut Vec<u8>, transport: &mut dyn Transport) {
         if self.outbox.is_empty() && !cork.is_empty() {
             let written = write_some(cork.len(), || transport.write_last(&[IoSlice::new(cork)]));
-            if let Some(written) = self.note(written) {
+            if let Some(written) = self.note(written)
+                && !(fault!("short-write-lost") && written > 0)
+            {
                 self.outbox.push_bytes(&cork[written..]);
             }
             cork.clear();

@@ -149,6 +149,8 @@ pub trait Transport {
     /// Tells whether the bytes are encrypted and the peer, or its network, is
     /// known for certain; see
     /// [`ControlledNetwork::require_tls`](ws_proto::ControlledNetwork::require_tls).
+    /// Without it a client asks for no `wss` URI. [`UnderTls`](crate::UnderTls)
+    /// says it of any transport.
     fn is_tls(&self) -> bool {
         false
     }
@@ -364,7 +366,6 @@ mod unix {
 }
 
 /// What a transport over another, its `inner`, does not change.
-#[cfg(feature = "proxy")]
 macro_rules! handed_on {
     () => {
         #[inline]
@@ -394,10 +395,6 @@ macro_rules! handed_on {
             self.inner.held()
         }
 
-        fn is_tls(&self) -> bool {
-            self.inner.is_tls()
-        }
-
         fn is_handshaking(&self) -> bool {
             self.inner.is_handshaking()
         }
@@ -406,15 +403,10 @@ macro_rules! handed_on {
         fn tls_session(&self) -> Option<&ws_tls::Session> {
             self.inner.tls_session()
         }
-
-        fn connect(address: std::net::SocketAddr) -> std::io::Result<Self> {
-            T::connect(address).map(Self::direct)
-        }
     };
 }
 
 /// What is watched of a listener over another.
-#[cfg(any(feature = "proxy", feature = "tls"))]
 macro_rules! source_below {
     ($listener:ident) => {
         fn register(
@@ -441,9 +433,7 @@ macro_rules! source_below {
     };
 }
 
-#[cfg(feature = "proxy")]
 pub(crate) use handed_on;
-#[cfg(any(feature = "proxy", feature = "tls"))]
 pub(crate) use source_below;
 
 const SHORT_IS_ALL: bool = cfg!(any(

@@ -123,7 +123,7 @@ fn tls_goes_through_proxies_of_both_sides() {
     let other = ClientTls::with_ca(Ca::new("another").pem().as_bytes()).unwrap();
     assert!(connect(Some(&other)).starts_with("no TLS connection: "));
     // Not even the proxy is asked.
-    assert_eq!(connect(None), "a wss URI was asked for without TLS");
+    assert!(connect(None).starts_with("a wss URI on a transport without TLS"));
 
     client_remote.stop().unwrap();
     calling.join().unwrap();

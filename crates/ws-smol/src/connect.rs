@@ -39,22 +39,26 @@ pub async fn connect(url: &str) -> Result<WebSocket<MaybeTls<TcpStream>>, Error>
     Connector::new().connect(request).await
 }
 
-/// Makes the client's opening handshake on a stream that is connected already,
-/// such as one through a proxy or over a Unix domain socket.
+/// Makes the client's opening handshakes on a stream that is connected already,
+/// such as one through a proxy or over a Unix domain socket: for a `wss://` URL
+/// that of TLS first.
 ///
 /// # Errors
 ///
-/// As [`Connector::handshake`].
+/// As [`Connector::connect_over`].
 ///
 /// # Cancel safety
 ///
 /// Dropping the future drops the stream.
-pub async fn client_on<S>(stream: S, request: ClientRequest) -> Result<WebSocket<S>, Error>
+pub async fn client_on<S>(
+    stream: S,
+    request: ClientRequest,
+) -> Result<WebSocket<MaybeTls<S>>, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     Connector::new()
-        .handshake(stream, Peer::Unknown, request)
+        .connect_over(stream, Peer::Unknown, request)
         .await
 }
 
@@ -200,7 +204,12 @@ impl Connector {
     }
 
     /// Says that the streams that are given to [`handshake`](Self::handshake)
-    /// are under TLS already, for a [`ControlledNetwork`] that demands TLS.
+    /// and [`connect_over`](Self::connect_over) are encrypted already: a TLS
+    /// stream of one's own, or one to a program on this machine that adds TLS.
+    ///
+    /// A `wss://` URL is then asked for on them as they are, and a
+    /// [`ControlledNetwork`] that demands TLS believes it.
+    /// [`connect`](Self::connect) makes its own streams and is not concerned.
     #[must_use]
     pub const fn under_tls(mut self) -> Self {
         self.is_tls = true;
@@ -274,28 +283,88 @@ impl Connector {
         &self,
         request: ClientRequest,
     ) -> Result<WebSocket<MaybeTls<TcpStream>>, Error> {
-        let is_tls = request.uri().is_secure();
-        if is_tls && !cfg!(feature = "tls") {
-            return Err(Error::TlsUnavailable);
-        }
+        check_tls(&request)?;
         let limit = Deadline::after(Some(self.connect_timeout));
         //= RFC6455-4.1-4, RFC6455-4.1-8
         let connecting = within(limit, Timeout::Connect, self.reach(request.uri()));
         let (stream, peer) = connecting.await?;
+        self.open_over(stream, peer, request).await
+    }
+
+    /// Makes the opening handshakes on a stream that is connected already to
+    /// the server that the request names: for a `wss://` URL that of TLS first,
+    /// by what [`tls`](Self::tls) says, unless the stream is
+    /// [under TLS](Self::under_tls) already.
+    ///
+    /// `peer` is the server's address, or [`Peer::Unknown`]. Both handshakes
+    /// together have [`handshake_timeout`](Self::handshake_timeout).
+    ///
+    /// ```no_run
+    /// # #[cfg(unix)]
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ws_smol::{ClientRequest, Connector, Peer, Uri};
+    ///
+    /// let stream = smol::net::unix::UnixStream::connect("/run/feed.socket").await?;
+    /// // The certificate is verified for the host of the URL.
+    /// let request = ClientRequest::new(Uri::parse("wss://feed.example/")?);
+    /// let websocket = Connector::new().connect_over(stream, Peer::Local, request).await?;
+    /// # drop(websocket);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`handshake`](Self::handshake), but for [`Error::NoTls`];
+    /// `Error::Tls` if there is no TLS connection, and
+    /// [`Error::TlsUnavailable`] for a `wss://` URL without the feature `tls`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the stream.
+    pub async fn connect_over<S>(
+        &self,
+        stream: S,
+        peer: impl Into<Peer>,
+        request: ClientRequest,
+    ) -> Result<WebSocket<MaybeTls<S>>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let peer = peer.into();
+        if self.is_tls {
+            return self
+                .handshake_until(self.deadline(), stream.into(), peer, true, request)
+                .await;
+        }
+        check_tls(&request)?;
+        self.open_over(stream, peer, request).await
+    }
+
+    /// Makes the opening handshakes on a stream that is not encrypted.
+    async fn open_over<S>(
+        &self,
+        stream: S,
+        peer: Peer,
+        request: ClientRequest,
+    ) -> Result<WebSocket<MaybeTls<S>>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let is_tls = request.uri().is_secure();
         let deadline = self.deadline();
-        let stream = within(
-            deadline,
-            Timeout::Handshake,
-            self.encrypt(stream, request.uri()),
-        );
-        let stream = Box::pin(stream).await?;
+        let encrypting = self.encrypt(stream, request.uri());
+        let stream = Box::pin(within(deadline, Timeout::Handshake, encrypting)).await?;
         self.handshake_until(deadline, stream, peer, is_tls, request)
             .await
     }
 
     /// Makes the TLS handshake if the URI asks for it.
     #[cfg(feature = "tls")]
-    async fn encrypt(&self, stream: TcpStream, uri: &Uri) -> Result<MaybeTls<TcpStream>, Error> {
+    async fn encrypt<S>(&self, stream: S, uri: &Uri) -> Result<MaybeTls<S>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         if !uri.is_secure() {
             return Ok(stream.into());
         }
@@ -306,17 +375,21 @@ impl Connector {
     }
 
     #[cfg(not(feature = "tls"))]
-    async fn encrypt(&self, stream: TcpStream, _: &Uri) -> Result<MaybeTls<TcpStream>, Error> {
+    async fn encrypt<S>(&self, stream: S, _: &Uri) -> Result<MaybeTls<S>, Error> {
         Ok(stream.into())
     }
 
-    /// Makes the opening handshake on a stream that is connected already.
+    /// Makes the opening handshake on a stream that is connected already, and
+    /// no other: a stream for a `wss://` URL is to be
+    /// [under TLS](Self::under_tls). [`connect_over`](Self::connect_over) makes
+    /// that of TLS too.
     ///
     /// `peer` is the server's address, or [`Peer::Unknown`].
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] if the server answers with another status than 101,
+    /// [`Error::NoTls`] for a `wss://` URL on a stream that is not under TLS,
+    /// before a byte is written; [`Error::Refused`] if the server answers with another status than 101,
     /// with its body; [`Error::Handshake`] if its answer breaks a rule;
     /// [`Error::Timeout`] if it did not come in time; [`Error::Io`] if the
     /// transport failed.
@@ -333,6 +406,9 @@ impl Connector {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        if request.uri().is_secure() && !self.is_tls {
+            return Err(Error::NoTls);
+        }
         self.handshake_until(self.deadline(), stream, peer.into(), self.is_tls, request)
             .await
     }
@@ -425,6 +501,14 @@ impl Connector {
         }
         let (stream, address) = connect_tcp(uri.host_for_connect(), uri.port()).await?;
         Ok((stream, address.into()))
+    }
+}
+
+/// Tells whether this build can make the connection that a request asks for.
+fn check_tls(request: &ClientRequest) -> Result<(), Error> {
+    match request.uri().is_secure() && !cfg!(feature = "tls") {
+        true => Err(Error::TlsUnavailable),
+        false => Ok(()),
     }
 }
 

@@ -130,6 +130,14 @@ pub enum Error {
     /// The URL is `wss://`, and the crate was built without the feature `tls`.
     #[error("a wss:// URL needs the feature `tls`, which this build of ws-smol does not have")]
     TlsUnavailable,
+    /// The URL is `wss://`, and the stream that was given to
+    /// [`Connector::handshake`](crate::Connector::handshake) is not under TLS.
+    /// Nothing was sent.
+    #[error(
+        "a wss:// URL on a stream without TLS: Connector::connect_over makes TLS on it, and \
+         Connector::under_tls says that it is there"
+    )]
+    NoTls,
     /// The request offered permessage-deflate and the server has agreed, but
     /// the crate was built without the feature `deflate`.
     #[error("compression needs the feature `deflate`, which this build of ws-smol does not have")]

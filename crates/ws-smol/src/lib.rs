@@ -150,8 +150,12 @@
 //! With the feature `tls`, [`connect`] takes `wss://` URLs and trusts whom the
 //! platform trusts; `Connector::tls` says otherwise. `Acceptor::tls` makes a
 //! `TlsAcceptor` of an [`Acceptor`]. Both are of rustls, with ring. Without the
-//! feature a `wss://` URL is [`Error::TlsUnavailable`]; a TLS stream of one's
-//! own is a stream like any other, and `under_tls` of both says what it is.
+//! feature a `wss://` URL is [`Error::TlsUnavailable`].
+//!
+//! TLS goes over any stream: [`Connector::connect_over`] makes it on a stream of
+//! one's own, and so does a `TlsAcceptor`. A stream that is encrypted already is
+//! a stream like any other, and `under_tls` of [`Connector`] and [`Acceptor`]
+//! says what it is: without that a `wss://` URL is [`Error::NoTls`] there.
 //!
 //! A connection ends with the Close, then `close_notify`, then the transport.
 //! A peer that ends without `close_notify` after the Closes is let go; before,

@@ -2,9 +2,13 @@
 
 mod plant;
 
+use std::ffi::OsStr;
+use std::process::Command;
+
 use lexopt::Parser;
 
-use crate::tool::{self, Failure, Outcome};
+use crate::faulty;
+use crate::tool::{Failure, Outcome};
 
 pub(crate) const HELP: &str = "
 cargo xtask sim [--seeds N] [--from SEED] [--steps N] [--connections N] [--seconds N]
@@ -20,8 +24,8 @@ the command is printed that plays it again, the same in every detail.
   --connections N    the most connections at a time (1000); most seeds have far fewer
   --seconds N        end after this time, whatever is left
   --as-it-is         do not make the seed smaller
-  --plant NAME       put a fault into a copy of ws-mio, and fail if no seed finds it; all is each
-                     of those in sim/faults.toml in turn
+  --plant NAME       plant a fault, and fail if no seed finds it; all is each of those in
+                     spec/faults.toml that the simulator has to find, in turn
 
 A single seed is not made smaller, and shows where it failed. What is checked is told by the
 documentation of sim/src/lib.rs.
@@ -34,17 +38,16 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         [plant, name] if plant == "--plant" => return plant::run(&name.to_string_lossy()),
         _ => {}
     }
-    let status = tool::cargo()
-        .args([
-            "run",
-            "--quiet",
-            "--profile",
-            "sim",
-            "--package",
-            "sim",
-            "--",
-        ])
-        .args(rest)
-        .status()?;
+    let status = simulator(rest).status()?;
     Ok(Outcome::from_passed(status.success()))
+}
+
+/// The simulator. There is one build of it, with all faults to choose from.
+fn simulator(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let mut command = faulty::cargo();
+    command
+        .args(["run", "--quiet", "--profile", "sim", "--package", "sim"])
+        .args(["--bin", "sim", "--"])
+        .args(arguments);
+    command
 }

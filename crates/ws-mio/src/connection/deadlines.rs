@@ -39,13 +39,16 @@ impl Link {
         close: impl FnOnce() -> Tick,
     ) -> Option<Tick> {
         let deadlines = &mut self.deadlines;
-        if self.outgoing.sender.is_close_sent() && deadlines.close.is_none() {
+        if self.outgoing.sender.is_close_sent()
+            && deadlines.close.is_none()
+            && !fault!("close-deadline-missing")
+        {
             deadlines.close = Some(close());
         }
         let has_moved = std::mem::take(&mut self.outgoing.has_moved);
         if !self.outgoing.is_waiting() {
             deadlines.write = None;
-        } else if has_moved || deadlines.write.is_none() {
+        } else if (has_moved || deadlines.write.is_none()) && !fault!("write-deadline-missing") {
             deadlines.write = after(now, limits.write_progress);
         }
         let has_finished = std::mem::take(&mut deadlines.has_finished);

@@ -70,7 +70,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let Some(mut draining) = self.draining.take() else {
             return;
         };
-        while draining.waiting.len() > draining.left(now) {
+        while draining.waiting.len() > draining.left(now).max(usize::from(fault!("drain-forgets")))
+        {
             let Some(id) = draining.waiting.pop() else {
                 break;
             };

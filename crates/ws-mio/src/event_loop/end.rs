@@ -18,7 +18,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             state => {
                 let outgoing = &mut self.links[state as usize].outgoing;
                 outgoing.flush_outbox(&mut slot.transport);
-                outgoing.outbox.is_empty()
+                fault!("end-cut-off") || outgoing.outbox.is_empty()
             }
         };
         let is_flushed = is_written && slot.transport.flush().unwrap_or(true);
@@ -69,6 +69,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 Ok(0) => return self.remove(key),
                 Ok(_) => {}
                 Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock if fault!("spin") => break,
                     io::ErrorKind::WouldBlock => return,
                     io::ErrorKind::Interrupted => {}
                     _ => return self.remove(key),
@@ -82,7 +83,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     pub(super) fn abort(&mut self, key: usize, cause: Cause<'_>) {
         let id = self.id(key);
         let slot = &mut self.slots[key];
-        if slot.phase.is_open() {
+        if slot.phase.is_open()
+            || fault!("told-twice") && matches!(slot.phase, Phase::Flushing { .. })
+        {
             let link = match slot.state {
                 NOWHERE => &mut self.spares[slot.role.index()][usize::from(slot.terms.is_some())],
                 state => &mut self.links[state as usize],
@@ -129,7 +132,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                     let link = self.links.remove(slot.state as usize);
                     self.held -= link.counted;
                     if let Some(gather) = link.gather {
-                        self.pool.give(gather.scratch);
+                        match fault!("buffer-leaked") {
+                            true => std::mem::forget(gather.scratch),
+                            false => self.pool.give(gather.scratch),
+                        }
                     }
                 }
             }
@@ -142,10 +148,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             self.spans.remove(&id);
         }
         self.codecs.remove(id.key);
-        if !self.topics.is_empty() {
+        if !self.topics.is_empty() && !fault!("subscription-kept") {
             self.topics.remove(id.key);
         }
-        if !self.timers.is_empty() {
+        if !self.timers.is_empty() && !fault!("timer-kept") {
             self.timers.remove(&id.key);
         }
         self.seats.leave(id.key);

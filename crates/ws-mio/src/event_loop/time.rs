@@ -34,7 +34,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// now, if something is left to do. `None` is never.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
-        if !self.again.is_empty() || !self.shaking.is_empty() || !self.orders.is_empty() {
+        if !self.again.is_empty() || !self.shaking.is_empty() || self.has_orders() {
             return Some(self.now);
         }
         let next = [
@@ -93,7 +93,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             debug!("the request did not come in time");
             return self.refuse_late(key, &Response::new(408));
         }
-        self.remove(key);
+        if !fault!("slot-kept") {
+            self.remove(key);
+        }
     }
 
     /// Tells what a peer has failed to do, and looks again when the next of it
@@ -187,7 +189,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         if self.is_closing(key) {
             return;
         }
-        if tick >= until {
+        if tick >= until && !fault!("old-age") {
             return self.close_for(key, Timeout::Lifetime);
         }
         let slot = &mut self.slots[key];
@@ -210,7 +212,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 });
             }
         }
-        self.look_again(key);
+        if !fault!("keepalive-once") {
+            self.look_again(key);
+        }
     }
 
     /// Makes the wheel ask for an open connection when its keepalive, or the

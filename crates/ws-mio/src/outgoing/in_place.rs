@@ -110,7 +110,8 @@ impl Outgoing {
         }
         // Short ones close up to those before them, to be written as one.
         frames.dedup_by(|frame, run| {
-            let joins = frame.cork_end == run.cork_end && frame.payload.len() < COPY_MAX;
+            let joins = (fault!("echo-overtakes") || frame.cork_end == run.cork_end)
+                && frame.payload.len() < COPY_MAX;
             if joins {
                 let start = frame.payload.start - usize::from(frame.head_len);
                 buffer.copy_within(start..frame.payload.end, run.payload.end);
@@ -143,7 +144,7 @@ impl Outgoing {
         self.in_place = frames;
         // What is sent from now on waits behind what the transport refused;
         // this was sent before.
-        if !self.outbox.is_empty() {
+        if !fault!("cork-overtaken") && !self.outbox.is_empty() {
             self.flush_cork(cork, transport);
         }
     }

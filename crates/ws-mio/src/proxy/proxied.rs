@@ -201,6 +201,14 @@ fn refuse(error: ProxyHeaderError) -> io::Error {
 impl<T: Transport> Transport for Proxied<T> {
     handed_on!();
 
+    fn is_tls(&self) -> bool {
+        self.inner.is_tls()
+    }
+
+    fn connect(address: SocketAddr) -> io::Result<Self> {
+        T::connect(address).map(Self::direct)
+    }
+
     #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.preface {

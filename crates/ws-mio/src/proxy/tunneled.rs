@@ -136,6 +136,14 @@ fn send(tunnel: &mut Tunnel, transport: &mut impl Transport) -> io::Result<bool>
 impl<T: Transport> Transport for Tunneled<T> {
     handed_on!();
 
+    fn is_tls(&self) -> bool {
+        self.inner.is_tls()
+    }
+
+    fn connect(address: SocketAddr) -> io::Result<Self> {
+        T::connect(address).map(Self::direct)
+    }
+
     #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(Way::Open(leftover)) = &mut self.way else {

@@ -10,7 +10,7 @@ use smol::{
 };
 use ws_smol::{
     Acceptor, ClientRequest, CloseCode, Connector, Error, Gate, Message, OriginPolicy, Peer,
-    Reconnect, Uri, WebSocket, client_on,
+    Reconnect, Uri, WebSocket,
 };
 #[cfg(feature = "tls")]
 use ws_smol::{ClientTls, ServerTls};
@@ -349,8 +349,9 @@ fn opening_handshake_that_is_dropped_at_any_poll_drops_its_stream() {
                 Chaotic::new(far, seed + 1000, 9),
             );
             let request = ClientRequest::new(Uri::parse("ws://example.com/").unwrap());
+            let connector = Connector::new();
             let acceptor = Acceptor::new(OriginPolicy::Any);
-            let asking = client_on(near, request);
+            let asking = connector.handshake(near, Peer::Unknown, request);
             let accepting = acceptor.accept(far, Peer::Unknown);
             // The other side is told, and does not wait.
             let (dropped, other) = match is_client {

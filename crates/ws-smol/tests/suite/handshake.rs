@@ -17,7 +17,7 @@ use ws_smol::{
     Masking, Message, OriginPolicy, Peer, Response, Timeout, Uri, accept, client_on,
 };
 
-use crate::support::{Chaotic, config, masked, pipe, put, read_all, run};
+use crate::support::{Chaotic, config, masked, once, pipe, put, read_all, run};
 
 const REQUEST: &str = "GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -231,6 +231,35 @@ fn flag_is_decided_for_each_connection() {
             assert_eq!(masking.accept_unmasked_frame(), flag, "{peer:?} {asked:?}");
         }
     });
+}
+
+#[test]
+fn wss_is_never_asked_for_on_a_stream_without_tls() {
+    let (near, far) = pipe(10_000);
+    let connector = Connector::new();
+    let outcome = run(connector.handshake(near, Peer::Local, request("wss://a/")));
+    assert!(matches!(outcome, Err(Error::NoTls)), "{outcome:?}");
+    assert_eq!(far.take_available(), b"");
+
+    // Who says that it is there is believed.
+    let connector = connector.under_tls();
+    let (near, far) = pipe(10_000);
+    let asking = connector.handshake(near, Peer::Local, request("wss://a/"));
+    assert!(run(once(asking)).is_none());
+    assert!(far.take_available().starts_with(b"GET / HTTP/1.1\r\n"));
+    let (near, far) = pipe(10_000);
+    let asking = connector.connect_over(near, Peer::Local, request("wss://a/"));
+    assert!(run(once(asking)).is_none());
+    assert!(far.take_available().starts_with(b"GET / HTTP/1.1\r\n"));
+}
+
+#[cfg(not(feature = "tls"))]
+#[test]
+fn build_without_tls_refuses_wss_on_a_stream_of_ones_own() {
+    let (near, far) = pipe(10_000);
+    let outcome = run(client_on(near, request("wss://a/")));
+    assert!(matches!(outcome, Err(Error::TlsUnavailable)), "{outcome:?}");
+    assert_eq!(far.take_available(), b"");
 }
 
 #[test]

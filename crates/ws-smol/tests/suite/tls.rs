@@ -129,6 +129,43 @@ fn echo_and_a_clean_end_with_both_versions_and_both_flags() {
 }
 
 #[test]
+fn tls_goes_over_a_stream_of_ones_own_in_both_roles() {
+    //= MSWS-1.6-3
+    let ca = Ca::new("ours");
+    let network = ControlledNetwork::new().loopback().require_tls();
+    let acceptor = acceptor()
+        .accept_unmasked_frame(network.clone())
+        .tls(server_tls(&ca.issue("a.example")));
+    let connector = connector(&ca).set_mask_to_zero(network);
+    let request = || ClientRequest::new(Uri::parse("wss://a.example/").unwrap());
+    run(async {
+        let (near, far) = pipe(10_000);
+        let (near, far) = (Chaotic::new(near, 1, 3_000), Chaotic::new(far, 2, 3_000));
+        let client = connector.connect_over(near, Peer::Local, request());
+        let (client, server) = zip(client, acceptor.accept(far, Peer::Local)).await;
+        let (client, server) = (client.unwrap(), server.unwrap());
+        assert!(client.stream().unwrap().is_tls() && server.stream().unwrap().is_tls());
+        let (Masking::Client(masking), Masking::Server(accepting)) =
+            (client.masking(), server.masking())
+        else {
+            panic!("other roles");
+        };
+        assert!(masking.set_mask_to_zero() && accepting.accept_unmasked_frame());
+        zip(talk_and_close(client), echo(server)).await;
+
+        // The defaults trust whom the platform trusts, and not this one.
+        let (near, far) = pipe(10_000);
+        let client = ws_smol::client_on(near, request());
+        let (client, server) = zip(client, acceptor.accept(far, Peer::Local)).await;
+        assert!(
+            matches!(client, Err(Error::Tls(_) | Error::TlsConfig(_))),
+            "{client:?}"
+        );
+        assert!(server.is_err());
+    });
+}
+
+#[test]
 fn flag_that_demands_tls_stays_off_without() {
     //= MSWS-1.6-3
     let network = ControlledNetwork::new().loopback().require_tls();
