@@ -72,7 +72,11 @@ pub trait Transport {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if nothing is there; any other error ends the connection.
+    /// `WouldBlock` if nothing is there; [`io::ErrorKind::Interrupted`] if there
+    /// may be more but nothing for now, as a layer returns that has read 64 KiB
+    /// from below it without a byte for the connection: that counts as much in
+    /// the connection's [share](crate::EventLoop#the-share-of-a-connection) of the
+    /// turn. Any other error ends the connection.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Writes the slices one after the other, and returns how many bytes were
@@ -225,7 +229,8 @@ pub trait Transport {
     ///
     /// # Errors
     ///
-    /// Why the transport could not be connected.
+    /// Why the transport could not be connected. With
+    /// [`io::ErrorKind::Interrupted`] it goes on in the next turn.
     fn begin(&mut self) -> io::Result<bool> {
         Ok(true)
     }

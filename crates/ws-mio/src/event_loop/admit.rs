@@ -25,13 +25,18 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
         let until = self.tick_after(self.config.handshake_timeout);
         let key = self.slots.next_key();
-        if let Some(address) = peer.ip()
+        if self.seats.is_counting()
+            && let Some(address) = transport.peer_addr().ip()
             && !self.seats.take(key, address)
         {
             self.counters.over_max_connections_per_address.add(1);
             debug!(%peer, "over max_connections_per_address");
             return None;
         }
+        let Some(data) = self.guard(None, |_| H::Data::default()) else {
+            self.seats.leave(key as u32);
+            return None;
+        };
         let watched = self.registry.as_ref().zip(transport.source());
         if let Some((registry, source)) = watched
             && let Err(error) = registry.register(source, Token(key), Interest::READABLE)
@@ -41,7 +46,6 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             return None;
         }
         self.generation = self.generation.wrapping_add(1);
-        let data = H::Data::default();
         let slot = Slot::new(transport, self.generation, self.now, until, data);
         self.slots.insert(slot);
         self.arm(key, until);

@@ -163,6 +163,7 @@ impl<T: Transport> Proxied<T> {
         let Some(Preface::Header(bytes)) = &mut self.preface else {
             return Ok(());
         };
+        // Bounded by the length of a header.
         loop {
             let start = bytes.len();
             bytes.resize(start + CHUNK, 0);
