@@ -247,7 +247,7 @@ fn failure_is_told_with_its_cause_and_the_data() {
     for (answer, expected) in [
         (
             Response::new(404),
-            "2 failed: the server answered with status 404",
+            "2 failed: the server refused: 404 Not Found",
         ),
         (
             Response::new(200),
