@@ -536,9 +536,9 @@ async fn answer<S: AsyncRead + Unpin>(
         })
         .await
         // What refuses and then resets has refused.
-        .or_else(|error| match handshake.eof() {
-            Ok(response) => Err(Error::Refused(Box::new(response))),
-            Err(_) => Err(error.into()),
+        .map_err(|error| match handshake.eof() {
+            Ok(response) => Error::Refused(Box::new(response)),
+            Err(_) => error.into(),
         })?;
         match progress? {
             ClientProgress::Incomplete => {}

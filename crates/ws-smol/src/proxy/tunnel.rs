@@ -48,9 +48,9 @@ where
         })
         .await
         // What refuses and then resets has refused.
-        .or_else(|error| match tunnel.eof() {
-            TunnelError::Lost => Err(Error::from(error)),
-            refused => Err(refused.into()),
+        .map_err(|error| match tunnel.eof() {
+            TunnelError::Lost => Error::from(error),
+            refused => refused.into(),
         })?;
         match progress? {
             (TunnelProgress::Incomplete, _) => {}
