@@ -249,10 +249,7 @@ fn failure_is_told_with_its_cause_and_the_data() {
             Response::new(404),
             "2 failed: the server refused: 404 Not Found",
         ),
-        (
-            Response::new(200),
-            "2 failed: the server refused: 200 OK",
-        ),
+        (Response::new(200), "2 failed: the server refused: 200 OK"),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         client
