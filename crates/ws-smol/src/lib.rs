@@ -225,7 +225,7 @@ pub use message::Message;
 pub use outbound::{Outbound, Uncompressed};
 #[cfg(feature = "proxy")]
 pub use proxy::{Proxied, ProxyProtocol, tunnel};
-pub use reconnect::Reconnect;
+pub use reconnect::{Connect, Reconnect};
 pub use replies::Replies;
 pub use split::{ReadHalf, ReuniteError, WriteHalf};
 #[cfg(feature = "tls")]
