@@ -33,7 +33,7 @@ use self::{
     upgrade::Knocking,
 };
 use crate::{
-    Cause, Config, Handler, Loop, Peer, PeerId, Ready, Remote, Transport,
+    Cause, Config, Drain, Handler, Loop, Peer, PeerId, Ready, Remote, Transport,
     arena::{Arena, NOWHERE},
     audience::Audience,
     call::Call,
@@ -168,6 +168,8 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     generation: u32,
     stop_by: Option<Tick>,
     draining: Option<Draining>,
+    /// When a drain begins that was asked for.
+    lame_duck: Option<(Tick, Drain)>,
     /// Spans of connections, where somebody listens to them.
     spans: HashMap<PeerId, Span>,
 }
@@ -291,6 +293,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             generation: 0,
             stop_by: None,
             draining: None,
+            lame_duck: None,
             spans: HashMap::new(),
         }
     }
@@ -347,6 +350,20 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.carry_out();
         self.count();
         !(self.is_stopping() && self.slots.is_empty())
+    }
+
+    /// Notes how long a turn took, for [`Metrics::longest_turn`](crate::Metrics)
+    /// and [`Config::slow_turn`](crate::Config::slow_turn): a
+    /// [`Server`](crate::Server) does it after each.
+    pub fn note_turn(&mut self, took: Duration) {
+        self.counters.note_turn(took);
+        if took >= self.config.slow_turn {
+            self.counters.slow_turns.add(1);
+            warn!(
+                ?took,
+                "a slow turn of the loop: does a callback block, or compute for long?"
+            );
+        }
     }
 
     /// Returns what reaches the loop from other threads.

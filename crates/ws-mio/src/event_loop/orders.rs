@@ -22,7 +22,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             self.catch_up(place);
             self.deliver();
             match task {
-                Task::Stop(drain) => self.stop(drain),
+                Task::Stop(Some(drain)) => self.begin_drain(drain),
+                Task::Stop(None) => self.stop(None),
                 Task::End if !self.is_stopping() => self.stop(None),
                 Task::End => {}
                 Task::Admit(transport, peer) => drop(self.admit_from(transport, peer)),

@@ -45,6 +45,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             self.wheel.next(),
             self.stop_by,
             self.next_drain(),
+            self.lame_duck.as_ref().map(|(at, _)| *at),
             self.codecs.next_sweep(),
             self.next_lookup_timeout(),
         ];
@@ -64,6 +65,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             self.time_out(key);
         }
         self.codecs.keep_time(tick);
+        self.end_lame_duck();
         self.drain();
         self.end_drain();
         if self.lookups.is_some() {
