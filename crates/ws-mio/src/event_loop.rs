@@ -39,6 +39,7 @@ use crate::{
     call::Call,
     connect::Role,
     connection::{Fate, Link, Phase, Slot, Turn, high_water},
+    decider::Decided,
     deflate::Codecs,
     metrics::Counters,
     order::{OrderQueue, Publication},
@@ -129,7 +130,7 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     /// What those need that agreed on compression.
     codecs: Codecs,
     /// Requests that came in part.
-    requests: Slab<Knocking>,
+    requests: Slab<Knocking<H::Data>>,
     /// Opening handshakes of our own.
     calls: Slab<Call>,
     scratch: Scratch,
@@ -160,6 +161,8 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     seats: Seats,
     /// How many bytes are held for connections.
     held: usize,
+    /// Requests on which another thread has decided; `None` until one waited.
+    decided: Option<Arc<Decided>>,
     /// Names of servers that are being looked up; `None` until there was one.
     lookups: Option<Box<Lookups<H::Data>>>,
     wheel: Wheel,
@@ -287,6 +290,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             timers: HashMap::new(),
             seats,
             held: 0,
+            decided: None,
             lookups: None,
             wheel: Wheel::new(),
             now: Duration::ZERO,

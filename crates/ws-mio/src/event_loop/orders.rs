@@ -18,6 +18,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         // of the tasks.
         self.carry_out();
         self.take_answers();
+        self.take_decisions();
         for Placed { place, what: task } in tasks.drain(..) {
             self.catch_up(place);
             self.deliver();

@@ -96,8 +96,15 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             if slot.role.is_client() {
                 return self.time_out_call(key);
             }
-            debug!("the request did not come in time");
-            return self.refuse_late(key, &Response::new(408));
+            let status = match self.is_waiting(key) {
+                true => 503,
+                false => 408,
+            };
+            debug!(
+                status,
+                "the request did not come, or was not decided on, in time"
+            );
+            return self.refuse_late(key, &Response::new(status));
         }
         if !fault!("slot-kept") {
             self.remove(key);
