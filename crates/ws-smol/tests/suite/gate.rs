@@ -107,6 +107,27 @@ fn drain_tells_each_in_its_turn_and_ends_with_the_last() {
 }
 
 #[test]
+fn drain_that_is_to_come_is_seen_while_all_goes_on() {
+    run(async {
+        let gate = Gate::new(1000, usize::MAX);
+        let first = gate.admit(address(1)).unwrap();
+        assert!(!gate.is_draining());
+        let start = Instant::now();
+        let mut drain = pin!(gate.drain_after(SHORT, Duration::ZERO, 10 * SHORT));
+        assert!(once(&mut drain).await.is_none());
+        assert!(gate.is_draining());
+        let second = gate.admit(address(2)).unwrap();
+        assert!(once(first.drained()).await.is_none());
+        drain.await;
+        assert!(start.elapsed() >= SHORT);
+        assert_eq!(gate.admit(address(3)).unwrap_err(), NotAdmitted::Draining);
+        first.drained().await;
+        second.drained().await;
+        assert!(gate.is_draining());
+    });
+}
+
+#[test]
 fn drain_gives_up_at_its_deadline() {
     run(async {
         let gate = Gate::new(1000, usize::MAX);
