@@ -3,6 +3,7 @@
 use std::{
     io::{Error as IoError, ErrorKind},
     net::SocketAddr,
+    pin::pin,
     time::{Duration, Instant},
 };
 
