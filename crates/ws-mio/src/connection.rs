@@ -129,6 +129,7 @@ mod link;
 mod slot;
 
 pub(crate) use deadlines::Deadlines;
+pub(crate) use end::end_wait;
 pub(crate) use link::Link;
 pub(crate) use slot::{Phase, Slot};
 
