@@ -109,7 +109,6 @@ impl ServerConfig {
         }
         check_version(facts.ws_version)?;
         let key = check_key(facts.key)?;
-        request.check_subprotocols()?;
         request.check_extensions()?;
         self.origins.check(request)?;
 

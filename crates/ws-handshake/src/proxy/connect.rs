@@ -20,8 +20,6 @@ pub(super) struct Connect {
     request: Vec<u8>,
     sent: usize,
     reader: HeadReader,
-    /// Bytes of interim replies, which together are no longer than one head.
-    interim: usize,
 }
 
 impl Connect {
@@ -40,7 +38,6 @@ impl Connect {
             request,
             sent: 0,
             reader: HeadReader::reply(LIMITS),
-            interim: 0,
         })
     }
 
@@ -62,11 +59,6 @@ impl Connect {
             consumed += head.consumed();
             let reply = Reply::parse(head.as_bytes(), LIMITS.max_headers);
             let reply = reply.map_err(TunnelError::BadReply)?;
-            if self.interim > LIMITS.max_head {
-                return Err(TunnelError::BadReply(HandshakeError::HeadTooLarge {
-                    limit: LIMITS.max_head,
-                }));
-            }
             match reply.status {
                 _ if reply.version.major != 1 => {
                     return Err(TunnelError::BadReply(HandshakeError::BadHttpVersion {
@@ -74,7 +66,7 @@ impl Connect {
                     }));
                 }
                 // It says that something is to come.
-                100..200 if reply.status != 101 => self.interim += head.as_bytes().len(),
+                100..200 if reply.status != 101 => {}
                 // Whatever it announces, such an answer has no body.
                 200..300 if self.to_send().is_empty() => {
                     return Ok(TunnelProgress::Open { consumed });

@@ -79,6 +79,45 @@ fn a_plain_request_can_be_answered_with_a_page() {
 }
 
 #[test]
+fn an_answer_to_head_has_the_length_of_the_body_and_no_body() {
+    let answer_to = |line: &str| {
+        let head = format!("{line}\r\nHost: h\r\n\r\n");
+        let request = Request::parse(head.as_bytes(), &HeadLimits::default()).expect("sound");
+        let mut out = Vec::new();
+        let page = Response::new(200).body("<p>hi</p>").for_request(&request);
+        page.write_to(&mut out);
+        String::from_utf8(out).expect("ASCII")
+    };
+    let page = answer_to("GET / HTTP/1.1");
+    assert!(page.ends_with("\r\n\r\n<p>hi</p>"), "{page}");
+    let head = page.strip_suffix("<p>hi</p>").expect("the body");
+    assert_eq!(answer_to("HEAD / HTTP/1.1"), head);
+    assert_eq!(answer_to("head / HTTP/1.1"), page, "another method");
+}
+
+#[test]
+fn a_health_check_in_http_1_0_needs_no_host() {
+    //= RFC9112-3.2-1
+    for line in [
+        "OPTIONS / HTTP/1.0",
+        "OPTIONS * HTTP/1.0",
+        "GET /healthz HTTP/1.0",
+        "HEAD / HTTP/1.0",
+    ] {
+        let head = format!("{line}\r\n\r\n");
+        let request = Request::parse(head.as_bytes(), &HeadLimits::default()).expect("sound");
+        assert_eq!(request.check_http(), Ok(()), "{line}");
+        assert!(!request.is_upgrade());
+        let head = head.replace("1.0", "1.1");
+        let request = Request::parse(head.as_bytes(), &HeadLimits::default()).expect("sound");
+        assert_eq!(request.check_http(), Err(HandshakeError::MissingHost));
+    }
+    let head = b"GET * HTTP/1.0\r\n\r\n";
+    let request = Request::parse(head, &HeadLimits::default()).expect("sound");
+    assert_eq!(request.check_http().expect_err("no path").kind(), "bad_target");
+}
+
+#[test]
 fn headers_of_a_reply_cannot_be_injected_or_overridden() {
     let request = Request::parse(REQUEST.as_bytes(), &HeadLimits::default()).expect("sound");
     let acceptance = || any().negotiate(&request).expect("correct");
