@@ -297,8 +297,12 @@ impl HandshakeError {
         let response = Response::new(self.status());
         let response = match self {
             //= RFC6585-5-1
-            Self::HeadTooLarge { limit } => response.text(&format!("{kind}: max_head is {limit} bytes")),
-            Self::TooManyHeaders { limit } => response.text(&format!("{kind}: max_headers is {limit} lines")),
+            Self::HeadTooLarge { limit } => {
+                response.text(&format!("{kind}: max_head is {limit} bytes"))
+            }
+            Self::TooManyHeaders { limit } => {
+                response.text(&format!("{kind}: max_headers is {limit} lines"))
+            }
             _ => response.text(kind),
         };
         if matches!(self, Self::UnsupportedVersion { .. }) {

@@ -121,7 +121,10 @@ fn empty_lines_without_end_are_refused_at_the_fifth() {
         assert_eq!(read(HeadLimits::default(), &pieces), Err(error));
     }
     assert_eq!(read(HeadLimits::default(), &[&input[..9]]), Ok(None));
-    assert_eq!(error.to_string(), "more than 4 empty lines before the request");
+    assert_eq!(
+        error.to_string(),
+        "more than 4 empty lines before the request"
+    );
     assert_eq!(error.status(), 400);
 }
 
@@ -191,7 +194,11 @@ fn a_head_of_a_corporate_network_fits_by_default() {
     }
     head += "\r\n";
     let request = Request::parse(head.as_bytes(), &HeadLimits::default()).expect("it fits");
-    assert!(ServerConfig::new(OriginPolicy::Any).negotiate(&request).is_ok());
+    assert!(
+        ServerConfig::new(OriginPolicy::Any)
+            .negotiate(&request)
+            .is_ok()
+    );
 }
 
 #[test]
@@ -301,7 +308,7 @@ fn every_byte_in_a_value_is_taken_or_refused() {
         for byte in 0..=255_u8 {
             let line = [name.as_bytes(), b": a", &[byte], b"b"].concat();
             let head = [&REQUEST[..REQUEST.len() - 2], &line, b"\r\n\r\n"].concat();
-            let policy = OriginPolicy::list(["https://app.example"]);
+            let policy = OriginPolicy::list(["https://app.example"]).expect("an origin");
             let config = ServerConfig::new(policy).subprotocols(["a"]);
             let parsed = Request::parse(&head, &HeadLimits::default());
             let is_control = byte != b'\t' && (byte < 32 || byte == 127);

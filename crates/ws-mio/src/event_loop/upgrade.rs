@@ -12,7 +12,7 @@ use crate::{
     arena::NOWHERE,
     connect::Role,
     connection::Phase,
-    opening::{Request, decide},
+    opening::{Request, decide, reject},
     seats::Seats,
     wheel::Tick,
 };
@@ -49,8 +49,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             _ if slot.role.is_client() => None,
             state => Some(&self.requests[state as usize].request),
         };
-        let (tick, rate) = (self.tick(), self.config.min_head_rate);
-        if request.is_some_and(|request| request.is_trickling(tick, rate)) {
+        let tick = self.tick();
+        if request.is_some_and(|request| request.is_trickling(tick)) {
             return true;
         }
         let next = request.and_then(|request| request.trickles_at(tick));
@@ -62,7 +62,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let slot = &mut self.slots[key];
         slot.read_closed |= ready.read_closed;
         let mut request = match mem::replace(&mut slot.state, NOWHERE) {
-            NOWHERE => Request::new(self.config.handshake.head_reader()),
+            NOWHERE => Request::new(&self.config),
             state => self.take_request(state),
         };
         let now = self.tick();
@@ -90,7 +90,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                     decide(&head, transport, config, handler, &mut self.cork)
                         .map(|admitted| (admitted, head.consumed()))
                 }
-                Err(error) => Err(error.rejection()),
+                Err(error) => match reject(error) {
+                    Some(response) => Err(response),
+                    None => return self.abandon(key),
+                },
             };
             return match decision {
                 Ok((admitted, consumed)) => {

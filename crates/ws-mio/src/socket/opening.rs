@@ -13,7 +13,7 @@ use crate::{
     connect::Role,
     connection::{Link, Phase},
     deflate::Terms,
-    opening::{Admitted, Request, decide},
+    opening::{Admitted, Request, decide, reject},
     scratch::Scratch,
     wheel::Tick,
 };
@@ -54,17 +54,14 @@ impl Opening {
     }
 
     pub(super) fn server(config: Arc<Config>) -> Self {
-        let request = Request::new(config.handshake.head_reader());
+        let request = Request::new(&config);
         Self::Server(Box::new(Reception { request, config }))
     }
 
     /// Tells whether a request comes too slowly.
     pub(super) fn is_trickling(&self, now: Tick) -> bool {
         match self {
-            Self::Server(reception) => {
-                let Reception { request, config } = &**reception;
-                request.is_trickling(now, config.min_head_rate)
-            }
+            Self::Server(reception) => reception.request.is_trickling(now),
             Self::Client(_) | Self::Done => false,
         }
     }
@@ -130,7 +127,7 @@ impl Reception {
                 Ok(None) => continue,
                 Ok(Some(head)) => decide(&head, transport, &self.config, handler, out)
                     .map(|admitted| (admitted, head.consumed())),
-                Err(error) => Err(error.rejection()),
+                Err(error) => Err(reject(error).ok_or(error)?),
             };
             return match decision {
                 Ok((admitted, consumed)) => Ok(Step::Admitted {
