@@ -64,8 +64,11 @@ pub enum ProtocolError {
         code: u16,
     },
     /// The reason in a Close frame is not UTF-8 (sections 5.5.1 and 8.1).
-    #[error("the reason in the Close frame is not UTF-8")]
-    CloseReasonNotUtf8,
+    #[error("the reason in the Close frame with code {code} is not UTF-8")]
+    CloseReasonNotUtf8 {
+        /// The code in front of the reason, which is a valid one.
+        code: CloseCode,
+    },
     /// A text message is not UTF-8 (section 8.1).
     #[error("a text message is not UTF-8")]
     TextNotUtf8,
@@ -85,6 +88,18 @@ pub enum ProtocolError {
         /// `Limits::max_message`.
         limit: u64,
     },
+    /// A message whose compressed bytes are more than a message of
+    /// `Limits::max_message` takes (section 10.4).
+    #[error(
+        "a message of at least {len} compressed bytes is over {limit}, which max_message allows"
+    )]
+    CompressedTooBig {
+        /// The compressed length as far as the message's headers have told.
+        len: u64,
+        /// [`Limits::max_compressed`](crate::Limits::max_compressed) of the
+        /// frames that came.
+        limit: u64,
+    },
     /// A message in more frames than `Limits::max_fragments` (section 10.4).
     #[error("a message is in more than max_fragments = {limit} frames")]
     TooManyFragments {
@@ -101,9 +116,10 @@ pub enum ProtocolError {
         /// `InflateConfig::max_ratio`.
         limit: u32,
     },
-    /// Inflating would hold more memory than `InflateConfig::budget`, in all
-    /// connections that share it (section 10.4).
-    #[error("inflating would hold more than the budget of {limit} bytes")]
+    /// Inflating takes more memory than `InflateConfig::budget`, in all
+    /// connections that share it, and what this one held was given to others
+    /// (section 10.4).
+    #[error("inflating takes more than the budget of {limit} bytes")]
     InflateBudget {
         /// The limit of the `Budget`, in bytes.
         limit: usize,
@@ -132,16 +148,28 @@ impl ProtocolError {
             | Self::LengthTopBitSet
             | Self::ClosePayloadShort
             | Self::CloseCodeInvalid { .. } => CloseCode::PROTOCOL_ERROR,
-            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 | Self::DeflateData => {
+            Self::CloseReasonNotUtf8 { .. } | Self::TextNotUtf8 | Self::DeflateData => {
                 CloseCode::INVALID_PAYLOAD
             }
             Self::FrameTooBig { .. }
             | Self::MessageTooBig { .. }
+            | Self::CompressedTooBig { .. }
             | Self::ExpansionTooBig { .. } => CloseCode::MESSAGE_TOO_BIG,
             Self::TooManyFragments { .. } => CloseCode::POLICY_VIOLATION,
             Self::InflateBudget { .. } => CloseCode::TRY_AGAIN_LATER,
             Self::ConnectionLost => return None,
         })
+    }
+
+    /// Returns the code of the peer's Close if that is what was wrong: the
+    /// reason behind the code is not UTF-8. It says why the peer closes all the
+    /// same (section 7.1.5).
+    #[must_use]
+    pub const fn received_close_code(&self) -> Option<CloseCode> {
+        match self {
+            Self::CloseReasonNotUtf8 { code } => Some(*code),
+            _ => None,
+        }
     }
 
     /// Returns a short, stable name of the rule in `snake_case`, for metrics,
@@ -161,10 +189,10 @@ impl ProtocolError {
             Self::LengthTopBitSet => "length_msb_set",
             Self::ClosePayloadShort => "close_payload_short",
             Self::CloseCodeInvalid { .. } => "close_code_invalid",
-            Self::CloseReasonNotUtf8 => "close_reason_not_utf8",
+            Self::CloseReasonNotUtf8 { .. } => "close_reason_not_utf8",
             Self::TextNotUtf8 => "text_not_utf8",
             Self::FrameTooBig { .. } => "frame_too_big",
-            Self::MessageTooBig { .. } => "message_too_big",
+            Self::MessageTooBig { .. } | Self::CompressedTooBig { .. } => "message_too_big",
             Self::TooManyFragments { .. } => "too_many_fragments",
             Self::DeflateData => "deflate_data",
             Self::ExpansionTooBig { .. } => "expansion_too_big",
