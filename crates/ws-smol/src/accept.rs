@@ -343,12 +343,8 @@ impl Acceptor {
     ) -> Result<Answer, Error> {
         let mut reader = self.handshake.head_reader();
         let mut decide = Some(decide);
-<<<<<<< HEAD
         let mut pace = Pace::new(self.config.min_head_rate, self.config.handshake_timeout);
-=======
-        let mut pace = Pace::new(self.config.min_head_rate);
         let mut turn = Turn::new();
->>>>>>> main
         loop {
             let (deadline, timeout) = pace.next_deadline(deadline);
             let held = reader.heap_bytes();
