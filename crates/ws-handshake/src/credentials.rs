@@ -54,20 +54,19 @@ impl<'a> Request<'a> {
 
     /// The user and password of `Authorization: Basic` (RFC 7617), which browsers send for `ws://user:password@host/`.
     ///
-    /// `None` without it, if there is more than one `Authorization`, and if the credentials are not base64 of UTF-8 text
-    /// with a colon and without control characters.
+    /// `None` without it, if there is more than one `Authorization`, and if the credentials are not base64 of a user in
+    /// UTF-8 without control characters, a colon, and a password.
     #[must_use]
     pub fn basic(&self) -> Option<BasicCredentials> {
-        let text = BASE64.decode(self.authorization("Basic")?).ok()?;
-        let text = String::from_utf8(text).ok()?;
-        if text.contains(char::is_control) {
+        let mut text = BASE64.decode(self.authorization("Basic")?).ok()?;
+        let colon = text.iter().position(|byte| *byte == b':')?;
+        let password = text.split_off(colon + 1);
+        text.truncate(colon);
+        let user = String::from_utf8(text).ok()?;
+        if user.contains(char::is_control) {
             return None;
         }
-        let (user, password) = text.split_once(':')?;
-        Some(BasicCredentials {
-            user: user.into(),
-            password: password.into(),
-        })
+        Some(BasicCredentials { user, password })
     }
 
     /// What follows the scheme in the one `Authorization`.
@@ -103,8 +102,8 @@ fn cookie(pair: &[u8]) -> Option<(&str, &str)> {
 pub struct BasicCredentials {
     /// The name of the user, without a colon; it may be empty.
     pub user: String,
-    /// The password; it may be empty.
-    pub password: String,
+    /// The password; it may be empty. It is bytes and no text: chargers of electric cars (OCPP) send a key of 20 bytes.
+    pub password: Vec<u8>,
 }
 
 impl fmt::Debug for BasicCredentials {
