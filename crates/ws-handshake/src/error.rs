@@ -33,12 +33,6 @@ pub enum HandshakeError {
         /// How many there may be.
         limit: usize,
     },
-    /// There are more than `limit` interim replies (1xx) before the reply (RFC 9110 section 15.2).
-    #[error("more than {limit} interim replies (1xx) before the reply")]
-    TooManyInterimReplies {
-        /// How many there may be.
-        limit: usize,
-    },
     /// The peer starts a TLS handshake where plaintext is spoken: it has a `wss://` URL for a port that wants `ws://`. It
     /// understands no answer in HTTP.
     #[error("TLS spoken to a plaintext port")]
@@ -151,6 +145,15 @@ pub enum HandshakeError {
     /// There is no `Origin`, and the [`OriginPolicy`](crate::OriginPolicy) requires one.
     #[error("origins (OriginPolicy) requires an Origin header, but there is none")]
     OriginMissing,
+    /// There are more interim replies (1xx) than a client passes over (RFC 9110 section 15.2).
+    #[error("more than {limit} interim replies (1xx) before the reply")]
+    TooManyInterim {
+        /// How many it passes over.
+        limit: usize,
+    },
+    /// The reply begins as an alert of TLS does (RFC 8446 section 6), and not as HTTP.
+    #[error("the other side answers in TLS: its URI has wss://, or its proxy https://")]
+    TlsReply,
     /// The transport ended before the reply did.
     #[error("connection lost before the server's reply was complete")]
     ConnectionLost,
@@ -221,7 +224,6 @@ impl HandshakeError {
             Self::HeadTooLarge { .. } => "head_too_large",
             Self::TooManyHeaders { .. } => "too_many_headers",
             Self::TooManyEmptyLines { .. } => "too_many_empty_lines",
-            Self::TooManyInterimReplies { .. } => "too_many_interim_replies",
             Self::TlsClientHello => "tls_client_hello",
             Self::BadLineEnding => "bad_line_ending",
             Self::IncompleteHead => "incomplete_head",
@@ -246,6 +248,8 @@ impl HandshakeError {
             Self::BadSubprotocolHeader { .. } => "bad_subprotocol_header",
             Self::BadExtensionsHeader { .. } => "bad_extensions_header",
             Self::OriginRefused { .. } | Self::OriginMissing => "origin_refused",
+            Self::TooManyInterim { .. } => "too_many_interim",
+            Self::TlsReply => "tls_reply",
             Self::ConnectionLost => "connection_lost",
             Self::BadStatusLine { .. } => "bad_status_line",
             Self::MissingUpgrade => "missing_upgrade",

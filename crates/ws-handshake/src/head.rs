@@ -14,7 +14,7 @@ use crate::request::Request;
 pub struct HeadLimits {
     /// Bytes from the start line to the empty line, both included. 32,768 by default.
     ///
-    /// Empty lines before a request count too, and so do the interim replies (1xx) before a reply.
+    /// Empty lines before a request count too. The interim replies (1xx) before a reply have as many again.
     pub max_head: usize,
     /// Field lines. 128 by default.
     pub max_headers: usize,
@@ -56,8 +56,6 @@ pub struct HeadReader {
     buffer: Vec<u8>,
     failed: Option<HandshakeError>,
     is_request: bool,
-    /// Heads that were whole, of a reply.
-    replies: usize,
 }
 
 impl HeadReader {
@@ -67,7 +65,7 @@ impl HeadReader {
         Self::new(limits, true)
     }
 
-    /// Makes a reader for the head of one reply, and of the interim replies (1xx) before it, of which there may be eight.
+    /// Makes a reader for the head of a reply.
     #[must_use]
     pub const fn reply(limits: HeadLimits) -> Self {
         Self::new(limits, false)
@@ -80,15 +78,13 @@ impl HeadReader {
             buffer: Vec::new(),
             failed: None,
             is_request,
-            replies: 0,
         }
     }
 
     /// Takes the next bytes from the transport.
     ///
     /// `None` means that all of `input` was taken in and the head is not complete yet. After a head the reader starts
-    /// afresh; of replies it goes on to count the bytes, as all but the last are interim. After an error it is of no more
-    /// use and gives the same error again.
+    /// afresh. After an error it is of no more use and gives the same error again.
     ///
     /// # Errors
     ///
@@ -97,13 +93,16 @@ impl HeadReader {
     /// - [`HandshakeError::BadLineEnding`] at the first line end that is not CR LF;
     /// - [`HandshakeError::HeadTooLarge`] at the first byte beyond [`HeadLimits::max_head`];
     /// - [`HandshakeError::TooManyEmptyLines`] at the end of the fifth empty line before a request;
-    /// - [`HandshakeError::TooManyInterimReplies`] at the first byte after the ninth head of a reply;
     /// - [`HandshakeError::TlsClientHello`] at the second byte of a request, if the peer speaks TLS.
     pub fn receive<'a>(&'a mut self, input: &'a [u8]) -> Result<Option<Head<'a>>, HandshakeError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let Scanned { start, end } = match self.scan(input) {
+        if self.scanner.is_done() {
+            self.scanner = Scanner::new(self.limits.max_head, self.is_request);
+            self.buffer = Vec::new();
+        }
+        let Scanned { start, end } = match self.scanner.scan(input) {
             Ok(scanned) => scanned,
             Err(error) => {
                 self.buffer = Vec::new();
@@ -129,25 +128,6 @@ impl HeadReader {
             consumed: end,
             max_headers,
         }))
-    }
-
-    fn scan(&mut self, input: &[u8]) -> Result<Scanned, HandshakeError> {
-        if self.scanner.is_done() {
-            self.buffer = Vec::new();
-            if self.is_request {
-                self.scanner = Scanner::new(self.limits.max_head, true);
-            } else if !input.is_empty() {
-                self.replies += 1;
-                self.scanner.go_on();
-            }
-        }
-        //= RFC9110-15.2-1
-        if self.replies > MAX_INTERIM_REPLIES {
-            return Err(HandshakeError::TooManyInterimReplies {
-                limit: MAX_INTERIM_REPLIES,
-            });
-        }
-        self.scanner.scan(input)
     }
 
     /// Whether no byte of a head has come yet, so that the end of the transport is no loss.
@@ -307,12 +287,6 @@ impl Scanner {
         }
     }
 
-    /// Starts with the head of the next reply, whose bytes count with those of the heads before it.
-    const fn go_on(&mut self) {
-        self.state = State::Line;
-        self.before = self.length;
-    }
-
     pub(crate) fn scan(&mut self, input: &[u8]) -> Result<Scanned, HandshakeError> {
         if self.is_request && self.length < 2 {
             self.refuse_tls(input)?;
@@ -429,9 +403,6 @@ impl Scanner {
 
 /// Empty lines before a request: one is what some clients write behind a body (RFC 9112 section 2.2).
 const MAX_EMPTY_LINES: usize = 4;
-
-/// Heads of interim replies before the one that counts.
-const MAX_INTERIM_REPLIES: usize = 8;
 
 #[cfg(test)]
 mod tests {

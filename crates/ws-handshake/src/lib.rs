@@ -134,6 +134,10 @@ mod deflate;
 
 mod body;
 
+mod page;
+
+mod date;
+
 mod error;
 
 #[cfg(feature = "http")]

@@ -129,45 +129,6 @@ fn empty_lines_without_end_are_refused_at_the_fifth() {
 }
 
 #[test]
-fn interim_replies_are_bounded_in_number_and_in_bytes() {
-    //= RFC9110-15.2-1
-    const INTERIM: &[u8] = b"HTTP/1.1 103 Early Hints\r\n\r\n";
-    let start = |max_head| {
-        let limits = HeadLimits {
-            max_head,
-            ..HeadLimits::default()
-        };
-        let uri = Uri::parse("ws://h/").expect("a URI");
-        ClientRequest::new(uri)
-            .limits(limits)
-            .start(Nonce::from_bytes(*b"the sample nonce"))
-    };
-    let input = [&INTERIM.repeat(8)[..], REPLY].concat();
-    for pieces in splits(&input) {
-        for (max_head, fits) in [(input.len(), true), (input.len() - 1, false)] {
-            let mut handshake = start(max_head);
-            let mut ended = pieces.iter().map(|piece| handshake.receive(piece));
-            let ended = ended.find(|ended| *ended != Ok(ClientProgress::Incomplete));
-            match ended.expect("an outcome") {
-                Ok(ClientProgress::Agreed { .. }) => assert!(fits),
-                outcome => {
-                    let error = HandshakeError::HeadTooLarge { limit: max_head };
-                    assert_eq!(outcome, Err(error));
-                    assert!(!fits);
-                }
-            }
-        }
-    }
-    for count in [9, 1000] {
-        let mut handshake = start(1 << 20);
-        let input = [&INTERIM.repeat(count)[..], REPLY].concat();
-        let error = HandshakeError::TooManyInterimReplies { limit: 8 };
-        assert_eq!(handshake.receive(&input), Err(error));
-        assert_eq!(handshake.receive(b""), Err(error));
-    }
-}
-
-#[test]
 fn tls_on_a_plaintext_port_is_known_by_its_first_two_bytes() {
     const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     let error = HandshakeError::TlsClientHello;

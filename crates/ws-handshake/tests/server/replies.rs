@@ -131,7 +131,9 @@ fn credentials_are_read_from_the_one_authorization() {
     ] {
         assert_eq!(read(lines), (None, None), "{lines}");
     }
-    let charger = read("Authorization: Basic YTr/AA==").1.expect("a key of bytes");
+    let charger = read("Authorization: Basic YTr/AA==")
+        .1
+        .expect("a key of bytes");
     assert_eq!(charger, ("a".to_owned(), b"\xff\0".to_vec()));
     let head = with("Authorization: Basic YTpzZWNyZXQ=");
     let request = Request::parse(head.as_bytes(), &HeadLimits::default()).expect("sound");
