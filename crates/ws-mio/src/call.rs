@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 
 use ws_handshake::{
-    Agreed, ClientHandshake, ClientProgress, ClientRequest, HandshakeError, HttpResponse,
+    Agreed, ClientHandshake, ClientProgress, ClientRequest, HandshakeError, HttpResponse, NoEntropy,
 };
 #[cfg(feature = "tls")]
 use ws_tls::TlsError;
@@ -14,7 +14,8 @@ use crate::{Transport, deflate::Terms, event_loop::Route};
 /// lets it.
 #[derive(Debug)]
 pub(crate) struct Call {
-    handshake: ClientHandshake,
+    /// `None` if the system gave no nonce.
+    handshake: Option<ClientHandshake>,
     /// The URI is `wss`.
     is_secure: bool,
     pub(crate) is_connected: bool,
@@ -69,6 +70,9 @@ pub enum OpenError {
     /// The other side broke the rules of the opening handshake.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
+    /// The system gave no random bytes for the handshake; nothing was sent.
+    #[error(transparent)]
+    NoEntropy(NoEntropy),
     /// The server answered otherwise: a redirect, a refusal, a page.
     #[error("the server answered with status {}", .0.status)]
     Refused(Box<HttpResponse>),
@@ -108,7 +112,7 @@ impl Call {
     pub(crate) fn new(request: ClientRequest) -> Self {
         Self {
             is_secure: request.uri().is_secure(),
-            handshake: Terms::offer(request).start_random(),
+            handshake: Terms::offer(request).start_random().ok(),
             is_connected: false,
             route: None,
             sent: 0,
@@ -124,16 +128,19 @@ impl Call {
         if self.is_secure && !transport.is_tls() {
             return Err(OpenError::NoTls);
         }
+        let Some(handshake) = &mut self.handshake else {
+            return Err(OpenError::NoEntropy(NoEntropy));
+        };
         if !self.is_connected {
             self.is_connected = transport.begin()?;
         }
         if !self.is_connected {
             return Ok(Answer::Waiting);
         }
-        self.send(transport)?;
+        send(handshake.request_bytes(), &mut self.sent, transport)?;
         for _ in 0..READS {
             let read = match transport.read(buffer) {
-                Ok(0) => return Err(OpenError::Refused(Box::new(self.handshake.eof()?))),
+                Ok(0) => return Err(OpenError::Refused(Box::new(handshake.eof()?))),
                 Ok(read) => read.min(buffer.len()),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(Answer::Waiting),
@@ -141,7 +148,7 @@ impl Call {
                     _ => return Err(error.into()),
                 },
             };
-            match self.handshake.receive(&buffer[..read])? {
+            match handshake.receive(&buffer[..read])? {
                 ClientProgress::Incomplete => {}
                 ClientProgress::Agreed { agreed, consumed } => {
                     return Ok(Answer::Agreed {
@@ -157,21 +164,20 @@ impl Call {
         }
         Ok(Answer::Again)
     }
+}
 
-    /// Sends the request, as much as the transport takes.
-    fn send(&mut self, transport: &mut dyn Transport) -> io::Result<()> {
-        let request = self.handshake.request_bytes();
-        while self.sent < request.len() {
-            match transport.write(&[IoSlice::new(&request[self.sent..])]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(len) => self.sent = request.len().min(self.sent.saturating_add(len)),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => break,
-                    io::ErrorKind::Interrupted => {}
-                    _ => return Err(error),
-                },
-            }
+/// Sends the rest of the request, as much as the transport takes.
+fn send(request: &[u8], sent: &mut usize, transport: &mut dyn Transport) -> io::Result<()> {
+    while *sent < request.len() {
+        match transport.write(&[IoSlice::new(&request[*sent..])]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(len) => *sent = request.len().min(sent.saturating_add(len)),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => break,
+                io::ErrorKind::Interrupted => {}
+                _ => return Err(error),
+            },
         }
-        transport.flush().map(drop)
     }
+    transport.flush().map(drop)
 }
