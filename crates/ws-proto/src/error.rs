@@ -50,7 +50,10 @@ pub enum ProtocolError {
         code: u16,
     },
     /// The reason in a Close frame is not UTF-8 (sections 5.5.1 and 8.1).
-    CloseReasonNotUtf8,
+    CloseReasonNotUtf8 {
+        /// The code in front of the reason, which is a valid one.
+        code: CloseCode,
+    },
     /// A text message is not UTF-8 (section 8.1).
     TextNotUtf8,
     /// A data frame longer than `Limits::max_frame` (section 10.4).
@@ -119,7 +122,7 @@ impl ProtocolError {
             | Self::LengthTopBitSet
             | Self::ClosePayloadShort
             | Self::CloseCodeInvalid { .. } => CloseCode::PROTOCOL_ERROR,
-            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 | Self::DeflateData => {
+            Self::CloseReasonNotUtf8 { .. } | Self::TextNotUtf8 | Self::DeflateData => {
                 CloseCode::INVALID_PAYLOAD
             }
             Self::FrameTooBig { .. }
@@ -130,6 +133,17 @@ impl ProtocolError {
             Self::InflateBudget { .. } => CloseCode::TRY_AGAIN_LATER,
             Self::ConnectionLost => return None,
         })
+    }
+
+    /// Returns the code of the peer's Close if that is what was wrong: the
+    /// reason behind the code is not UTF-8. It says why the peer closes all the
+    /// same (section 7.1.5).
+    #[must_use]
+    pub const fn received_close_code(&self) -> Option<CloseCode> {
+        match self {
+            Self::CloseReasonNotUtf8 { code } => Some(*code),
+            _ => None,
+        }
     }
 
     /// Returns a short, stable name of the rule in `snake_case`, for metrics,
@@ -149,7 +163,7 @@ impl ProtocolError {
             Self::LengthTopBitSet => "length_msb_set",
             Self::ClosePayloadShort => "close_payload_short",
             Self::CloseCodeInvalid { .. } => "close_code_invalid",
-            Self::CloseReasonNotUtf8 => "close_reason_not_utf8",
+            Self::CloseReasonNotUtf8 { .. } => "close_reason_not_utf8",
             Self::TextNotUtf8 => "text_not_utf8",
             Self::FrameTooBig { .. } => "frame_too_big",
             Self::MessageTooBig { .. } | Self::CompressedTooBig { .. } => "message_too_big",
@@ -237,7 +251,10 @@ impl fmt::Display for ProtocolError {
             Self::LengthTopBitSet => f.write_str("the top bit of the 64-bit length is set"),
             Self::ClosePayloadShort => f.write_str("a Close frame has a body of one byte"),
             Self::CloseCodeInvalid { code } => write!(f, "Close code {code} must not be sent"),
-            Self::CloseReasonNotUtf8 => f.write_str("the reason in the Close frame is not UTF-8"),
+            Self::CloseReasonNotUtf8 { code } => write!(
+                f,
+                "the reason in the Close frame with code {code} is not UTF-8"
+            ),
             Self::TextNotUtf8 => f.write_str("a text message is not UTF-8"),
             Self::FrameTooBig { len, limit } => {
                 write!(f, "a frame of {len} bytes is over max_frame = {limit}")

@@ -268,7 +268,7 @@ pub(super) struct Transmitter {
 #[derive(Debug)]
 enum AnySender {
     Server(Sender<ServerMasking>),
-    Client(Sender<ClientMasking<SeededKeys>>),
+    Client(Box<Sender<ClientMasking<SeededKeys>>>),
 }
 
 impl Transmitter {
@@ -279,12 +279,15 @@ impl Transmitter {
             }
             (Role::Client, Masking::Zero) => {
                 let masking = ClientMasking::with_set_mask_to_zero_or_seed(true, [0; 32]);
-                (AnySender::Client(Sender::new(masking)), None)
+                (AnySender::Client(Box::new(Sender::new(masking))), None)
             }
             (Role::Client, Masking::Fixed(keys)) => {
                 let masking = ClientMasking::from_seed([0; 32]);
                 let keys = keys.iter().rev().copied().collect();
-                (AnySender::Client(Sender::new(masking)), Some(keys))
+                (
+                    AnySender::Client(Box::new(Sender::new(masking))),
+                    Some(keys),
+                )
             }
             (role, masking) => return Err(format!("a {role:?} has no masking {masking:?}")),
         };
