@@ -245,7 +245,7 @@ pub use ws_handshake::{
 };
 pub use ws_proto::{
     self, Chunk, CloseCode, ControlledNetwork, KeepaliveConfig, Limits, Message, MessageKind,
-    Prepared, TimeLimits,
+    PeerAddr, Prepared, TimeLimits,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};
