@@ -117,7 +117,7 @@ pub use limits::Limits;
 pub use masking::{
     ClientMasking, Inbound, MaskKey, Masking, MaskingPolicy, ServerMasking, ThreadEntropy,
 };
-pub use message::{Assembler, Chunk, CompressedChunk, Message, MessageKind};
+pub use message::{AsMessage, Assembler, Chunk, CompressedChunk, Message, MessageKind};
 pub use opcode::OpCode;
 pub use outbox::{Outbox, OutboxFull};
 pub use prepared::Prepared;

@@ -51,7 +51,8 @@ impl<'m> Outgoing<'m> {
             Self::Prepared(prepared) => sender.prepared(prepared),
             Self::Ping(payload) => sender.ping(payload),
             Self::Pong(payload) => sender.pong(payload),
-            Self::Close(frame) => sender.close(frame),
+            Self::Close(None) => sender.close(None),
+            Self::Close(Some(CloseFrame { code, reason })) => sender.close_with(code, reason),
         }
     }
 

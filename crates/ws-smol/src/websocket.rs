@@ -305,11 +305,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// has [`Config::close_timeout`] to answer. [`receive`](Self::receive)
     /// still gives what it sends until then, and [`close`](Self::close) waits.
     ///
+    /// A reason over 123 bytes is cut, between characters; 1010 from a server,
+    /// which is for clients alone, goes out as 1011 (RFC 6455 section 7.4.1).
+    ///
     /// # Errors
     ///
-    /// [`Error::Closed`] if a Close was sent or received before,
-    /// [`Error::Send`] for a reason over 123 bytes or for code 1010 from a
-    /// server.
+    /// [`Error::Closed`] if a Close was sent or received before.
     pub fn queue_close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
         self.engine.start_close(Some(CloseFrame { code, reason }))
     }
@@ -351,7 +352,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// Messages that come meanwhile are kept for [`receive`](Self::receive) as
     /// far as [`Config::max_read_ahead`] reaches; those beyond it are
-    /// discarded. If a Close was sent or received before, this waits for the
+    /// discarded. Any code and reason close, as with
+    /// [`queue_close`](Self::queue_close). If a Close was sent or received before, this waits for the
     /// rest alone.
     ///
     /// The server ends the transport first, and the client waits for that, so
@@ -360,8 +362,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     ///
     /// [`Error::Timeout`] if the peer did not answer, and what else ended the
-    /// connection instead; [`Error::Send`] for a reason over 123 bytes. In all
-    /// cases but the last the transport is gone.
+    /// connection instead. The transport is gone in all cases.
     ///
     /// # Cancel safety
     ///
