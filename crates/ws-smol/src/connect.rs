@@ -15,7 +15,7 @@ use crate::{
     engine::{Agreed, Engine},
     error::Timeout,
     eyeballs::{STAGGER, connect_first},
-    handshaking::{Deadline, read, within, write_all},
+    handshaking::{Deadline, Turn, read, within, write_all},
     peer::{decide_flag, warn_if_exposed},
     timer::{now, sleep},
 };
@@ -518,8 +518,9 @@ async fn answer<S: AsyncRead + Unpin>(
     stream: &mut S,
     handshake: &mut ClientHandshake,
 ) -> Result<(ws_handshake::Agreed, Vec<u8>), Error> {
+    let mut turn = Turn::new();
     loop {
-        let (progress, leftover) = read(stream, |input| {
+        let (progress, leftover) = read(stream, &mut turn, |input| {
             if input.is_empty() {
                 let refused = |response| ClientProgress::Refused {
                     response,

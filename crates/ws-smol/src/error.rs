@@ -13,12 +13,13 @@ use ws_proto::{OutboxFull, ProtocolError, SendError};
 #[cfg(feature = "tls")]
 use ws_tls::{TlsConfigError, TlsError};
 
-use crate::{MemoryBudget, NotAdmitted};
+use crate::{CloseStatus, MemoryBudget, NotAdmitted};
 
 /// Why an operation failed.
 ///
-/// A connection that is closed by a closing handshake is no error: receiving
-/// ends with `None`.
+/// A normal end is no error: receiving ends with `None` if the peer closed with
+/// code 1000 or 1001, with no code, or in answer to our Close. Any other code is
+/// [`ClosedByPeer`](Self::ClosedByPeer).
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -30,6 +31,15 @@ pub enum Error {
     /// It was told by a Close frame, and the transport is closed.
     #[error("the peer broke the protocol")]
     Protocol(#[from] ProtocolError),
+    /// The peer closed the connection, and its code says that something is
+    /// wrong: another than 1000 and 1001. Whatever came before was received.
+    #[error("the peer closed the connection with {0}")]
+    ClosedByPeer(CloseStatus),
+    /// The transport ended before the peer sent a Close: the peer is gone, or
+    /// something on the way is. That is code 1006 in
+    /// [`CloseStatus`].
+    #[error("the connection ended without a Close frame from the peer")]
+    ConnectionLost,
     /// What was asked to be sent cannot be sent; nothing was changed.
     #[error("this cannot be sent")]
     Send(#[source] SendError),
@@ -138,14 +148,21 @@ impl Error {
     /// Tells whether a client that tries the same again may be luckier.
     ///
     /// So it is if the server could not be reached or did not answer in time,
-    /// if the connection broke off or was dropped for want of memory, and for
-    /// the statuses 408, 425, 429 and those from 500. It is not for other statuses, such as 401 or 404, for
-    /// certificates that are not accepted, nor for what is wrong with the
-    /// request or with the server's answer.
+    /// if the connection broke off or was dropped for want of memory, for the
+    /// Close codes 1011 to 1014 and for the statuses 408, 425, 429 and those
+    /// from 500. It is not for other codes, such as 1008 or an application's,
+    /// for other statuses, such as 401 or 404, for certificates that are not
+    /// accepted, nor for what is wrong with the request or with the server's
+    /// answer.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Io(_) | Self::Timeout(_) | Self::Closed | Self::OverMemory { .. } => true,
+            Self::Io(_)
+            | Self::Timeout(_)
+            | Self::Closed
+            | Self::ConnectionLost
+            | Self::OverMemory { .. } => true,
+            Self::ClosedByPeer(status) => matches!(status.code, 1011..=1014),
             Self::Handshake(error) => matches!(error, HandshakeError::ConnectionLost),
             Self::Refused(response) => is_temporary(response.status),
             #[cfg(feature = "tls")]
@@ -238,6 +255,7 @@ pub enum Timeout {
 #[derive(Debug)]
 pub(crate) enum Failure {
     Io(io::Error),
+    Lost,
     Protocol(ProtocolError),
     Timeout(Timeout),
     ControlFlood,
@@ -252,6 +270,7 @@ impl Failure {
                 let kind = io::Error::from(error.kind());
                 mem::replace(error, kind).into()
             }
+            Self::Lost => Error::ConnectionLost,
             Self::Protocol(error) => Error::Protocol(*error),
             Self::Timeout(timeout) => Error::Timeout(*timeout),
             Self::ControlFlood => Error::ControlFlood,
