@@ -8,7 +8,12 @@ use ws_handshake::{
 #[cfg(feature = "tls")]
 use ws_tls::TlsError;
 
-use crate::{Transport, deflate::Terms, event_loop::Route};
+use crate::{
+    Transport,
+    deflate::Terms,
+    event_loop::Route,
+    share::{HANDSHAKE_SHARE, Share},
+};
 
 /// Connects, sends the request and reads the answer, as far as the transport
 /// lets it.
@@ -101,9 +106,6 @@ impl From<io::Error> for OpenError {
     }
 }
 
-/// How many reads there are in a row.
-const READS: usize = 16;
-
 impl Call {
     pub(crate) fn new(request: ClientRequest) -> Self {
         Self {
@@ -125,22 +127,33 @@ impl Call {
             return Err(OpenError::NoTls);
         }
         if !self.is_connected {
-            self.is_connected = transport.begin()?;
+            self.is_connected = match transport.begin() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    return Ok(Answer::Again);
+                }
+                begun => begun?,
+            };
         }
         if !self.is_connected {
             return Ok(Answer::Waiting);
         }
         self.send(transport)?;
-        for _ in 0..READS {
+        let mut share = Share::new(HANDSHAKE_SHARE);
+        while !share.is_spent() {
+            let buffer = share.window(buffer);
             let read = match transport.read(buffer) {
                 Ok(0) => return Err(OpenError::Refused(Box::new(self.handshake.eof()?))),
                 Ok(read) => read.min(buffer.len()),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(Answer::Waiting),
-                    io::ErrorKind::Interrupted => continue,
+                    io::ErrorKind::Interrupted => {
+                        share.spend_interrupted();
+                        continue;
+                    }
                     _ => return Err(error.into()),
                 },
             };
+            share.spend(read);
             match self.handshake.receive(&buffer[..read])? {
                 ClientProgress::Incomplete => {}
                 ClientProgress::Agreed { agreed, consumed } => {

@@ -134,8 +134,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     pub(super) fn not_connected(&mut self, data: H::Data, error: OpenError) -> Option<PeerId> {
         debug!(%error, "not connected");
         self.counters.connects_failed.add(1);
-        let orders = &mut Orders::new(&mut self.orders);
-        self.handler.on_connect_failed(data, error, orders);
+        self.guard(None, |inner| {
+            let orders = &mut Orders::new(&mut inner.orders);
+            inner.handler.on_connect_failed(data, error, orders);
+        });
         None
     }
 }
