@@ -21,7 +21,7 @@ use ws_proto::{
 };
 
 use crate::{
-    CloseStatus, Config, Error, Message, Outbound, Replies,
+    AsOutbound, CloseStatus, Config, Error, Message, Replies,
     engine::{Engine, Found, Want},
     outgoing::Outgoing,
     signals::Side,
@@ -224,8 +224,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// whole from then on, so that dropping the future later leaves it to be
     /// written by the next operation. Who must know which waits for
     /// [`room`](Self::room) and then [queues](Self::queue).
-    pub async fn send<'m>(&mut self, message: impl Into<Outbound<'m>>) -> Result<(), Error> {
-        self.send_outgoing(Outgoing::Message(message.into())).await
+    pub async fn send(&mut self, message: impl AsOutbound) -> Result<(), Error> {
+        self.send_outgoing(Outgoing::Message(message.as_outbound()))
+            .await
     }
 
     /// Sends the next fragment of a message; the first call begins the message
@@ -243,12 +244,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Cancel safety
     ///
     /// As [`send`](Self::send).
-    pub async fn send_fragment<'m>(
+    pub async fn send_fragment(
         &mut self,
-        fragment: impl Into<Outbound<'m>>,
+        fragment: impl AsOutbound,
         last: bool,
     ) -> Result<(), Error> {
-        let fragment = fragment.into();
+        let fragment = fragment.as_outbound();
         self.send_outgoing(Outgoing::Fragment(fragment, last)).await
     }
 
@@ -305,8 +306,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// As [`send`](Self::send), and [`Error::OutboxFull`] where more than
     /// [`Config::max_outbox`] bytes would wait; the length of the message
     /// counts before it is compressed.
-    pub fn queue<'m>(&mut self, message: impl Into<Outbound<'m>>) -> Result<(), Error> {
-        self.engine.queue(&Outgoing::Message(message.into()))
+    pub fn queue(&mut self, message: impl AsOutbound) -> Result<(), Error> {
+        self.engine.queue(&Outgoing::Message(message.as_outbound()))
     }
 
     /// Queues a message that was encoded before. See [`queue`](Self::queue).
@@ -516,7 +517,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WebSocket<S> {
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        let outgoing = Outgoing::Message(message.as_ref().into());
+        let outgoing = Outgoing::Message(message.as_outbound());
         self.engine.queue_unbounded(&outgoing)
     }
 
