@@ -8,6 +8,8 @@ use ws_handshake::{
 #[cfg(feature = "tls")]
 use ws_tls::TlsError;
 
+#[cfg(feature = "proxy")]
+use crate::TunnelError;
 use crate::{
     Transport,
     deflate::Terms,
@@ -55,7 +57,7 @@ pub enum OpenError {
     /// There is no way through the proxy.
     #[cfg(feature = "proxy")]
     #[error(transparent)]
-    Proxy(crate::TunnelError),
+    Proxy(TunnelError),
     /// The server could not be trusted, or does not speak TLS.
     #[cfg(feature = "tls")]
     #[error("no TLS connection: {0}")]
@@ -75,7 +77,7 @@ pub enum OpenError {
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
     /// The server answered otherwise: a redirect, a refusal, a page.
-    #[error("the server answered with status {}", .0.status)]
+    #[error("the server refused: {0}")]
     Refused(Box<HttpResponse>),
     /// We refused the client's request, and answered with this status.
     #[error("the request was answered with status {0}")]
@@ -94,8 +96,11 @@ pub enum OpenError {
 impl From<io::Error> for OpenError {
     fn from(error: io::Error) -> Self {
         #[cfg(feature = "proxy")]
-        if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref()) {
-            return Self::Proxy(*error);
+        if let Some(error) = error
+            .get_ref()
+            .and_then(|error| error.downcast_ref::<TunnelError>())
+        {
+            return Self::Proxy(error.clone());
         }
         #[cfg(feature = "tls")]
         let error = match TlsError::take(error) {
@@ -150,7 +155,11 @@ impl Call {
                         share.spend_interrupted();
                         continue;
                     }
-                    _ => return Err(error.into()),
+                    // What refuses and then resets has refused.
+                    _ => match self.handshake.eof() {
+                        Ok(response) => return Err(OpenError::Refused(Box::new(response))),
+                        Err(_) => return Err(error.into()),
+                    },
                 },
             };
             share.spend(read);

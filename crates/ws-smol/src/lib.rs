@@ -226,7 +226,7 @@ pub use outbound::{AsOutbound, Outbound, Uncompressed};
 pub use peer::Peer;
 #[cfg(feature = "proxy")]
 pub use proxy::{Proxied, ProxyProtocol, tunnel};
-pub use reconnect::Reconnect;
+pub use reconnect::{Connect, Reconnect};
 pub use replies::Replies;
 pub use split::{ReadHalf, ReuniteError, WriteHalf};
 #[cfg(feature = "tls")]

@@ -151,7 +151,7 @@ pub(super) fn dial<T: Transport, D>(
     #[cfg(feature = "tls")]
     let server = match &connect.tls {
         Some(tls) => {
-            let host = connect.request.uri().host_for_connect();
+            let host = connect.request.uri().host();
             Some((tls, server_name(host).map_err(OpenError::Tls)?))
         }
         None => None,
@@ -180,7 +180,7 @@ fn through<T: Transport, D>(
         return Ok((transport, address));
     };
     let uri = connect.request.uri();
-    transport.tunnel(proxy, uri.host_for_connect(), uri.port())?;
+    transport.tunnel(proxy, uri.host(), uri.port())?;
     Ok((transport, crate::proxy::unknown(uri.port())))
 }
 

@@ -101,12 +101,16 @@ impl<T: Transport> Tunneled<T> {
             }
             let mut chunk = [0; CHUNK];
             let len = match self.inner.read(&mut chunk) {
-                Ok(0) => return Err(io::Error::other(TunnelError::Lost)),
+                Ok(0) => return Err(io::Error::other(tunnel.eof())),
                 Ok(len) => len.min(CHUNK),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(false),
                     io::ErrorKind::Interrupted => continue,
-                    _ => return Err(error),
+                    // What refuses and then resets has refused.
+                    _ => match tunnel.eof() {
+                        TunnelError::Lost => return Err(error),
+                        refused => return Err(io::Error::other(refused)),
+                    },
                 },
             };
             taken += len;
