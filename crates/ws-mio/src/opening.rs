@@ -7,7 +7,7 @@ use ws_handshake::{HandshakeError, Head, HeadReader, Response};
 use ws_proto::ControlledNetwork;
 
 use crate::{
-    Accept, Config, Decision, Handler, Incoming, Transport,
+    Accept, Config, Decision, Incoming, Later, Transport,
     deflate::Terms,
     wheel::{Tick, is_trickle, trickles_at},
 };
@@ -72,21 +72,53 @@ pub(crate) struct Admitted<D> {
     pub(crate) terms: Option<Terms>,
 }
 
-/// Asks the application, and writes the 101 to `out` if it accepts.
-pub(crate) fn decide<H: Handler>(
+/// What was decided on a request.
+pub(crate) enum Verdict<D> {
+    Admit(Admitted<D>),
+    Refuse(Response),
+    Wait(Later<D>),
+}
+
+/// A request that waits for a decision.
+#[derive(Debug)]
+pub(crate) struct Waiting<D> {
+    pub(crate) later: Later<D>,
+    /// Its head, and what has come behind it.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl<D> Waiting<D> {
+    /// Keeps the head and what came behind it in a read.
+    pub(crate) fn new(later: Later<D>, head: &Head<'_>, read: &[u8]) -> Self {
+        let bytes = [head.as_bytes(), &read[head.consumed()..]].concat();
+        Self { later, bytes }
+    }
+}
+
+/// Asks the application by `ask`, and writes the 101 to `out` if it accepts.
+pub(crate) fn decide<D>(
     head: &Head<'_>,
     transport: &dyn Transport,
     config: &Config,
-    handler: &mut H,
+    is_draining: bool,
     out: &mut Vec<u8>,
-) -> Result<Admitted<H::Data>, Response> {
-    let request = head
-        .request()
-        .map_err(|error: HandshakeError| error.rejection())?;
+    ask: impl for<'r> FnOnce(Incoming<'r>) -> Decision<'r, D>,
+) -> Verdict<D> {
+    let request = match head.request() {
+        Ok(request) => request,
+        Err(error) => return Verdict::Refuse(error.rejection()),
+    };
     let peer = transport.peer_addr();
     let address = *peer.as_ref().unwrap_or(&None);
-    match handler.on_request(Incoming::new(&request, address, transport, config)) {
-        Decision::Respond(response) => Err(response),
+    match ask(Incoming::new(
+        &request,
+        address,
+        transport,
+        config,
+        is_draining,
+    )) {
+        Decision::Respond(response) => Verdict::Refuse(response),
+        Decision::Later(later) => Verdict::Wait(later),
         Decision::Accept(Accept {
             acceptance,
             data,
@@ -105,7 +137,7 @@ pub(crate) fn decide<H: Handler>(
             if accept_unmasked_frame && !transport.is_tls() {
                 warn_of_flag("accept_unmasked_frame", address);
             }
-            Ok(Admitted {
+            Verdict::Admit(Admitted {
                 data,
                 accept_unmasked_frame,
                 terms: Terms::of_server(acceptance.deflate()),

@@ -339,7 +339,9 @@ impl<D, Data> Peer<'_, D, Data> {
 
     /// Delivers nothing more of the peer until [`resume`](Self::resume): no
     /// messages, no Pongs, no Close, and no end of the stream. What was read
-    /// already waits unparsed, at most a read buffer of it. Pings are still
+    /// already waits unparsed, at most a read buffer of it. Ends with
+    /// [`close`](Self::close), as the peer's Close stands behind what it has sent
+    /// before. Pings are still
     /// sent, but nobody is given up for not answering them.
     pub const fn pause(&mut self) {
         self.outgoing.paused = true;

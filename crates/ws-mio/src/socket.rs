@@ -123,7 +123,7 @@ pub struct Socket<D = (), T = TcpStream> {
     pool: Pool,
     /// Its own alone, and empty unless something is compressed.
     codecs: Codecs,
-    opening: Opening,
+    opening: Opening<D>,
     agreed: Option<Agreed>,
     /// Why the connection never came to be, until the answer has left.
     refused: Option<OpenError>,
@@ -218,7 +218,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
     }
 
     /// Starts in either role.
-    fn new(stream: T, role: Role, opening: Opening, span: Span, config: &ClientConfig) -> Self {
+    fn new(stream: T, role: Role, opening: Opening<D>, span: Span, config: &ClientConfig) -> Self {
         let until = tick_at(config.handshake_timeout);
         let mut slot = Slot::new(stream, 0, Duration::ZERO, until, D::default());
         slot.role = role;

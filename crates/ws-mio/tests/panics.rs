@@ -66,7 +66,7 @@ impl<const CHUNKS: bool> Handler for Panicky<CHUNKS> {
 
     fn on_message(&mut self, peer: &mut Peer<'_, Data>, message: Message<'_>) {
         match message {
-            Message::Text("timer") => peer.set_timer(Some(Duration::ZERO)),
+            Message::Text("timer") => peer.set_timer(0, Some(Duration::ZERO)),
             Message::Text("slow") => drop(peer.send_binary(&[0; 2000])),
             _ => drop(peer.send(message)),
         }
@@ -94,7 +94,7 @@ impl<const CHUNKS: bool> Handler for Panicky<CHUNKS> {
         self.on("on_drain", peer);
     }
 
-    fn on_timer(&mut self, peer: &mut Peer<'_, Data>) {
+    fn on_timer(&mut self, peer: &mut Peer<'_, Data>, _: u64) {
         self.on("on_timer", peer);
     }
 

@@ -3,6 +3,7 @@
 use std::{
     io::{Error as IoError, ErrorKind},
     net::SocketAddr,
+    pin::pin,
     time::{Duration, Instant},
 };
 
@@ -103,6 +104,27 @@ fn drain_tells_each_in_its_turn_and_ends_with_the_last() {
         times.sort_unstable();
         // However late a busy machine is, none is early.
         assert!(times[0] >= SHORT && times[50] >= 5 * SHORT && times[98] >= 10 * SHORT);
+    });
+}
+
+#[test]
+fn drain_that_is_to_come_is_seen_while_all_goes_on() {
+    run(async {
+        let gate = Gate::new(1000, usize::MAX);
+        let first = gate.admit(address(1)).unwrap();
+        assert!(!gate.is_draining());
+        let start = Instant::now();
+        let mut drain = pin!(gate.drain_after(SHORT, Duration::ZERO, 10 * SHORT));
+        assert!(once(&mut drain).await.is_none());
+        assert!(gate.is_draining());
+        let second = gate.admit(address(2)).unwrap();
+        assert!(once(first.drained()).await.is_none());
+        drain.await;
+        assert!(start.elapsed() >= SHORT);
+        assert_eq!(gate.admit(address(3)).unwrap_err(), NotAdmitted::Draining);
+        first.drained().await;
+        second.drained().await;
+        assert!(gate.is_draining());
     });
 }
 
