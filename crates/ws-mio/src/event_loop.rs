@@ -324,7 +324,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// that to the loop, see [`with_registry`](Self::with_registry). Keys of
     /// connections that are gone are given again.
     pub fn admit(&mut self, transport: T) -> Option<usize> {
-        let peer = transport.peer_addr().ok().flatten();
+        let peer = transport.peer_addr();
         self.admit_from(transport, peer)
     }
 

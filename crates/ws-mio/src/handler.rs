@@ -1,6 +1,6 @@
 //! What an application does with connections.
 
-use std::{any::Any, net::SocketAddr, time::Duration};
+use std::{any::Any, time::Duration};
 
 use ws_handshake::{Acceptance, Agreed, HandshakeError, Request, Response};
 use ws_proto::{Chunk, Message};
@@ -8,7 +8,7 @@ use ws_proto::{Chunk, Message};
 use ws_tls::Session;
 
 use crate::{
-    Closed, Config, Decider, Later, OpenError, Orders, Peer, PeerId, Transport, decider,
+    Closed, Config, Decider, Later, OpenError, Orders, Peer, PeerAddr, PeerId, Transport, decider,
     deflate::Terms,
 };
 
@@ -218,7 +218,7 @@ pub trait Handler {
 #[derive(Debug)]
 pub struct Incoming<'r> {
     request: &'r Request<'r>,
-    peer: Option<SocketAddr>,
+    peer: PeerAddr,
     config: &'r Config,
     is_draining: bool,
     #[cfg(feature = "tls")]
@@ -228,7 +228,7 @@ pub struct Incoming<'r> {
 impl<'r> Incoming<'r> {
     pub(crate) fn new(
         request: &'r Request<'r>,
-        peer: Option<SocketAddr>,
+        peer: PeerAddr,
         transport: &'r dyn Transport,
         config: &'r Config,
         is_draining: bool,
@@ -251,8 +251,7 @@ impl<'r> Incoming<'r> {
         self.request
     }
 
-    /// Returns the address of the peer; `None` if it has left already, or has
-    /// none.
+    /// Returns where the peer is; [`PeerAddr::Unknown`] if it has left already.
     ///
     /// Behind a reverse proxy it is that of the proxy, unless the proxy speaks
     /// the PROXY protocol to a `ProxyProtocol` listener (feature `proxy`).
@@ -261,7 +260,7 @@ impl<'r> Incoming<'r> {
     /// every client can send them. Who does must know that the proxy overwrites
     /// what the client has sent, and that nobody comes past the proxy.
     #[must_use]
-    pub const fn peer_address(&self) -> Option<SocketAddr> {
+    pub const fn peer_address(&self) -> PeerAddr {
         self.peer
     }
 

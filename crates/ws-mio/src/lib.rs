@@ -251,7 +251,7 @@ pub use ws_handshake::{
 };
 pub use ws_proto::{
     self, AsMessage, Chunk, CloseCode, ControlledNetwork, KeepaliveConfig, Limits, Message,
-    MessageKind, Prepared, TimeLimits,
+    MessageKind, PeerAddr, Prepared, TimeLimits,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};

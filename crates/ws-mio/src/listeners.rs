@@ -7,7 +7,7 @@ use std::{
 
 use mio::{Interest, Registry, Token, event::Source};
 
-use crate::{Listener, Transport};
+use crate::{Listener, PeerAddr, Transport};
 
 /// Listeners of one kind as one: a server on two ports, say. They take turns.
 ///
@@ -55,7 +55,7 @@ impl<L: Listener> Listeners<L> {
 impl<L: Listener> Listener for Listeners<L> {
     type Transport = L::Transport;
 
-    fn accept(&mut self) -> io::Result<(Self::Transport, Option<SocketAddr>)> {
+    fn accept(&mut self) -> io::Result<(Self::Transport, PeerAddr)> {
         let count = self.listeners.len();
         for _ in 0..count {
             let index = self.next;
@@ -150,7 +150,7 @@ impl<A: Listener, B: Listener> EitherListener<A, B> {
         &self.second
     }
 
-    fn accept_one(&mut self) -> io::Result<(<Self as Listener>::Transport, Option<SocketAddr>)> {
+    fn accept_one(&mut self) -> io::Result<(<Self as Listener>::Transport, PeerAddr)> {
         self.second_is_next = !self.second_is_next;
         match self.second_is_next {
             true => {
@@ -168,7 +168,7 @@ impl<A: Listener, B: Listener> EitherListener<A, B> {
 impl<A: Listener, B: Listener> Listener for EitherListener<A, B> {
     type Transport = Either<A::Transport, B::Transport>;
 
-    fn accept(&mut self) -> io::Result<(Self::Transport, Option<SocketAddr>)> {
+    fn accept(&mut self) -> io::Result<(Self::Transport, PeerAddr)> {
         match self.accept_one() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.accept_one(),
             accepted => accepted,
@@ -247,7 +247,7 @@ impl<A: Transport, B: Transport> Transport for Either<A, B> {
         either!(self, transport => transport.shutdown())
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+    fn peer_addr(&self) -> PeerAddr {
         either!(self, transport => transport.peer_addr())
     }
 

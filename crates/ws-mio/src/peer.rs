@@ -15,7 +15,7 @@ use ws_handshake::DeflateParams;
 use ws_proto::{AsMessage, CloseCode, Masking, MessageKind, OutFrame, Prepared, SendError};
 
 use crate::{
-    Backpressure, Connect, Refused, Transport,
+    Backpressure, Connect, PeerAddr, Refused, Transport,
     deflate::{Deflating, Terms, Wire},
     order::{Order, OrderQueue},
     outgoing::Outgoing,
@@ -153,11 +153,11 @@ impl<D, Data> Peer<'_, D, Data> {
         self.id
     }
 
-    /// Asks the transport for the peer's address; `None` if it is gone, or has
-    /// none.
+    /// Asks the transport where the peer is; [`PeerAddr::Unknown`] if it is
+    /// gone.
     #[must_use]
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.transport.peer_addr().ok().flatten()
+    pub fn address(&self) -> PeerAddr {
+        self.transport.peer_addr()
     }
 
     /// Returns the flag `accept-unmasked-frame` of [MS-WSPE] as it was chosen

@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,7 +10,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use tracing::warn;
 
 use crate::{
-    Accepting, Config, EventLoop, Handler, Listener, Remote,
+    Accepting, Config, EventLoop, Handler, Listener, PeerAddr, Remote,
     remote::{Task, Wake},
 };
 
@@ -171,7 +170,7 @@ impl<H: Handler, L: Listener> Runner<H, L> {
     }
 
     /// Hands a connection to the loop whose turn it is.
-    fn deal(&mut self, transport: L::Transport, peer: Option<SocketAddr>) {
+    fn deal(&mut self, transport: L::Transport, peer: PeerAddr) {
         let index = match self.accepting {
             Accepting::Deal => self.next_loop,
             Accepting::ReusePort => self.index,

@@ -254,7 +254,7 @@ fn panic_in_on_close_of_a_connection_that_is_given_up_is_told() {
     let mut test = Test::<false>::new("on_close", config);
     let (_client, key) = test.bad(1000, b"");
     let id = test.bench.inner.lend().peers().find(|id| id.key() == key);
-    test.bench.inner.lend().with_peer(id.unwrap(), |_, peer| {
+    let _ = test.bench.inner.lend().with_peer(id.unwrap(), |_, peer| {
         peer.close(ws_mio::CloseCode::NORMAL, "");
     });
     test.bench.pass(Duration::from_secs(3));

@@ -15,7 +15,7 @@ use thiserror::Error;
 use tracing::warn;
 
 use crate::{
-    Error, Peer,
+    Error, PeerAddr,
     timer::{Timer, sleep},
 };
 
@@ -183,7 +183,7 @@ impl Gate {
     /// # Errors
     ///
     /// [`NotAdmitted`]: drop the stream.
-    pub fn admit(&self, peer: impl Into<Peer>) -> Result<Pass, NotAdmitted> {
+    pub fn admit(&self, peer: impl Into<PeerAddr>) -> Result<Pass, NotAdmitted> {
         let place = peer.into().ip().map(place);
         let mut state = self.lock();
         if state.draining.is_some() {
@@ -366,13 +366,13 @@ impl State {
 impl Pass {
     /// Counts the connection by another address from now on, once a proxy has
     /// told whose it is. The proxy's own is [admitted](Gate::admit) as
-    /// [`Peer::Unknown`], which is not counted by address.
+    /// [`PeerAddr::Unknown`], which is not counted by address.
     ///
     /// # Errors
     ///
     /// [`NotAdmitted::MaxPerAddress`], and nothing is changed: drop the stream,
     /// or answer with 503 by [`Acceptor::accept_with`](crate::Acceptor::accept_with).
-    pub fn comes_from(&mut self, peer: impl Into<Peer>) -> Result<(), NotAdmitted> {
+    pub fn comes_from(&mut self, peer: impl Into<PeerAddr>) -> Result<(), NotAdmitted> {
         let place = peer.into().ip().map(place);
         if place == self.place {
             return Ok(());

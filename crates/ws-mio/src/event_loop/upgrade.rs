@@ -350,11 +350,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 /// Counts a connection, once its client's address is known: behind a proxy that
 /// is not so when it is accepted.
 fn has_seat(seats: &mut Seats, key: usize, transport: &dyn Transport) -> bool {
-    if !seats.is_counting() || !transport.is_peer_known() {
+    if !seats.is_counting() {
         return true;
     }
-    match transport.peer_addr() {
-        Ok(Some(address)) => seats.take(key, address.ip()),
-        _ => true,
-    }
+    let address = transport.peer_addr().ip();
+    address.is_none_or(|address| seats.take(key, address))
 }

@@ -3,8 +3,8 @@
 use std::{io, ops::Range, sync::Arc};
 
 use tracing::debug;
-use ws_handshake::{Agreed, HandshakeError, Response};
-use ws_proto::Keepalive;
+use ws_handshake::{Agreed, ClientRequest, HandshakeError, Response};
+use ws_proto::{ControlledNetwork, Keepalive};
 
 use super::{Socket, SocketState};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     connect::Role,
     connection::{Link, Phase},
     deflate::Terms,
-    opening::{Admitted, Request, Verdict, Waiting, decide},
+    opening::{Admitted, Request, Verdict, Waiting, decide, decide_zero_mask},
     scratch::Scratch,
     share::{HANDSHAKE_SHARE, Share},
     wheel::Tick,
@@ -22,9 +22,16 @@ use crate::{
 /// How far the opening handshake is.
 #[derive(Debug)]
 pub(super) enum Opening<D> {
-    Client(Box<Call>),
+    Client(Box<Asking>),
     Server(Box<Reception<D>>),
     Done,
+}
+
+/// A client's opening handshake.
+#[derive(Debug)]
+pub(super) struct Asking {
+    call: Call,
+    set_mask_to_zero: ControlledNetwork,
 }
 
 /// A server's opening handshake.
@@ -43,7 +50,11 @@ enum Step<D> {
     /// It had its share, and goes on without waiting.
     Again,
     /// The server has agreed, and `rest` was read behind its answer.
-    Agreed { agreed: Agreed, rest: Range<usize> },
+    Agreed {
+        agreed: Agreed,
+        role: Role,
+        rest: Range<usize>,
+    },
     /// A client was let in, and `rest` was read behind its request.
     Admitted {
         admitted: Admitted<D>,
@@ -52,8 +63,12 @@ enum Step<D> {
 }
 
 impl<D> Opening<D> {
-    pub(super) fn client(call: Call) -> Self {
-        Self::Client(Box::new(call))
+    pub(super) fn client(request: ClientRequest, set_mask_to_zero: ControlledNetwork) -> Self {
+        let call = Call::new(request, None);
+        Self::Client(Box::new(Asking {
+            call,
+            set_mask_to_zero,
+        }))
     }
 
     pub(super) fn server(config: Arc<Config>) -> Self {
@@ -106,21 +121,33 @@ impl<D> Opening<D> {
         out: &mut Vec<u8>,
     ) -> Result<Step<D>, OpenError> {
         match self {
-            Self::Client(call) => Ok(match call.go_on(transport, buffer)? {
-                Answer::Waiting => Step::Waiting,
-                Answer::Again => Step::Again,
-                Answer::Agreed {
-                    agreed,
-                    read,
-                    consumed,
-                } => Step::Agreed {
-                    agreed,
-                    rest: consumed..read,
-                },
-            }),
+            Self::Client(asking) => asking.go_on(transport, buffer),
             Self::Server(reception) => reception.go_on(transport, buffer, now, handler, out),
             Self::Done => Ok(Step::Waiting),
         }
+    }
+}
+
+impl Asking {
+    /// Goes on until the server has answered.
+    fn go_on<D>(
+        &mut self,
+        transport: &mut dyn Transport,
+        buffer: &mut [u8],
+    ) -> Result<Step<D>, OpenError> {
+        Ok(match self.call.go_on(transport, buffer)? {
+            Answer::Waiting => Step::Waiting,
+            Answer::Again => Step::Again,
+            Answer::Agreed {
+                agreed,
+                read,
+                consumed,
+            } => Step::Agreed {
+                agreed,
+                role: Role::client(decide_zero_mask(&self.set_mask_to_zero, transport, None)),
+                rest: consumed..read,
+            },
+        })
     }
 }
 
@@ -248,8 +275,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
                 self.slot.goes_on = true;
                 return Ok(self.state());
             }
-            Ok(Step::Agreed { agreed, rest }) => {
-                self.agree(self.slot.role, Terms::of_client(agreed.deflate));
+            Ok(Step::Agreed { agreed, role, rest }) => {
+                self.agree(role, Terms::of_client(agreed.deflate));
                 self.agreed = Some(agreed);
                 rest
             }
