@@ -515,7 +515,7 @@ mod on_smol {
         }
     }
 
-    fn decide(request: &Request<'_>, peer: &Peer) -> Decision {
+    async fn decide(request: &Request<'_>, peer: &Peer) -> Decision {
         let address = match peer {
             Peer::Address(address) => Some(*address),
             _ => None,

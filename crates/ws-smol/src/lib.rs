@@ -191,6 +191,7 @@ pub mod net;
 mod outbound;
 mod outgoing;
 mod peer;
+mod pings;
 #[cfg(feature = "proxy")]
 mod proxy;
 mod reconnect;
@@ -215,6 +216,7 @@ pub use memory::MemoryBudget;
 pub use message::Message;
 pub use outbound::{Outbound, Uncompressed};
 pub use peer::Peer;
+pub use pings::Pong;
 #[cfg(feature = "proxy")]
 pub use proxy::{Proxied, ProxyProtocol, tunnel};
 pub use reconnect::Reconnect;
@@ -237,9 +239,9 @@ pub use ws_handshake::{DeflateOffer, DeflateParams, DeflatePolicy};
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};
 pub use ws_proto::{
-    Chunk, ClientMasking, CloseCode, ControlledNetwork, FrameCounts, KeepaliveConfig, Limits,
-    Masking, Message as MessageRef, MessageKind, Prepared, ProtocolError, SendError, ServerMasking,
-    TimeLimits,
+    Chunk, ClientMasking, CloseCode, ConfigError, ControlledNetwork, FrameCounts, KeepaliveConfig,
+    Limits, Masking, Message as MessageRef, MessageKind, Prepared, ProtocolError, SendError,
+    ServerMasking, TimeLimits,
 };
 #[cfg(feature = "tls")]
 pub use ws_tls::{ClientTls, ServerTls, TlsConfigError, TlsError, rustls, server_name};

@@ -84,7 +84,9 @@ async fn pair(acceptor: &Acceptor, peer: Peer) -> [WebSocket<MaybeTls<TcpStream>
     let server = async {
         let (stream, _) = listener.accept().await?;
         acceptor
-            .accept_with(MaybeTls::from(stream), peer, |_, _| Decision::accept())
+            .accept_with(MaybeTls::from(stream), peer, async |_, _| {
+                Decision::accept()
+            })
             .await
     };
     let connector = Connector::new();
