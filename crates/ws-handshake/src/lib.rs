@@ -129,6 +129,10 @@ mod deflate;
 
 mod body;
 
+mod page;
+
+mod date;
+
 mod error;
 
 #[cfg(feature = "http")]

@@ -45,6 +45,9 @@ pub enum Cause<'a> {
     /// We dropped the connection as the loop held more than its share of
     /// `max_memory`, and most of it for such as this one.
     OverMemory,
+    /// A callback of the application panicked for this connection; the peer was
+    /// told so with 1011. See [`Config::on_panic`](crate::Config::on_panic).
+    Panicked,
 }
 
 /// What the peer took too long for.

@@ -44,10 +44,16 @@ where
         write_all(&mut stream, tunnel.to_send()).await?;
         tunnel.sent(len);
         let progress = read(&mut stream, &mut turn, |input| match input.len() {
-            0 => Err(TunnelError::Lost),
+            0 => Err(tunnel.eof()),
             len => Ok((tunnel.receive(input)?, len)),
-        });
-        match progress.await?? {
+        })
+        .await
+        // What refuses and then resets has refused.
+        .map_err(|error| match tunnel.eof() {
+            TunnelError::Lost => Error::from(error),
+            refused => refused.into(),
+        })?;
+        match progress? {
             (TunnelProgress::Incomplete, _) => {}
             (TunnelProgress::Open { consumed }, len) if consumed == len => return Ok(stream),
             (TunnelProgress::Open { .. }, _) => {
