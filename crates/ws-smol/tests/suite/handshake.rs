@@ -401,8 +401,10 @@ fn acceptor_and_connector_name_what_is_wrong_with_them() {
         assert_eq!(error.allowed, "a token");
     }
     assert_eq!(acceptor().subprotocols(["chat", "v2.chat"]).check(), Ok(()));
-    let mut limits = HeadLimits::default();
-    limits.max_head = 0;
+    let limits = HeadLimits {
+        max_head: 0,
+        ..HeadLimits::default()
+    };
     let error = acceptor().head_limits(limits).check().unwrap_err();
     assert_eq!(error.field, "head_limits.max_head");
     let error = Connector::new().connect_timeout(Duration::ZERO).check();
