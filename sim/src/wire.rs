@@ -11,7 +11,7 @@ use std::{
 
 use allocation_counter::opt_out;
 use mio::event::Source;
-use ws_mio::{Ready, Transport};
+use ws_mio::{PeerAddr, Ready, Transport};
 
 use crate::{plan::Faults, random::Random};
 
@@ -451,8 +451,8 @@ impl Transport for Wire {
         Ok(())
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        Ok(None)
+    fn peer_addr(&self) -> PeerAddr {
+        PeerAddr::Local
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {

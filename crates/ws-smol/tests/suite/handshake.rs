@@ -14,7 +14,7 @@ use smol::{
 };
 use ws_smol::{
     Acceptor, ClientRequest, Config, Connector, ControlledNetwork, Decision, Error, Gate,
-    HandshakeError, HeadLimits, Masking, Message, OriginPolicy, Peer, Response, Timeout, Uri,
+    HandshakeError, HeadLimits, Masking, Message, OriginPolicy, PeerAddr, Response, Timeout, Uri,
     accept, client_on,
 };
 
@@ -85,7 +85,7 @@ fn client_and_server_agree_over_any_transport() {
         let server = async {
             let stream = Chaotic::new(far, seed + 1, 50);
             let mut websocket = acceptor
-                .accept_with(stream, Peer::Unknown, async |request, _| {
+                .accept_with(stream, PeerAddr::Unknown, async |request, _| {
                     assert_eq!(request.path(), "/chat");
                     assert_eq!(request.query(), Some("x=1"));
                     assert_eq!(request.header("x-token"), Some(&b"1234"[..]));
@@ -164,12 +164,15 @@ fn hook_answers_a_browser_with_a_page() {
         let (mut near, far) = pipe(10_000);
         put(&mut near, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         let acceptor = Acceptor::new(OriginPolicy::Any);
-        let hook = async |request: &ws_smol::Request<'_>, _: &Peer| {
+        let hook = async |request: &ws_smol::Request<'_>, _: &PeerAddr| {
             assert!(!request.is_upgrade());
             Decision::respond(Response::new(200).body("<h1>hello</h1>"))
         };
-        let (outcome, answer) =
-            zip(acceptor.accept_with(far, Peer::Local, hook), read_all(near)).await;
+        let (outcome, answer) = zip(
+            acceptor.accept_with(far, PeerAddr::Local, hook),
+            read_all(near),
+        )
+        .await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"));
         assert!(answer.ends_with("\r\n\r\n<h1>hello</h1>"));
         assert!(matches!(outcome, Err(Error::Answered { status: 200 })));
@@ -187,7 +190,7 @@ fn what_a_hook_cannot_add_is_a_500() {
             put(&mut near, format!("{REQUEST}\r\n").as_bytes()).await;
             let acceptor = Acceptor::new(OriginPolicy::Any);
             let (outcome, answer) = zip(
-                acceptor.accept_with(far, Peer::Local, async |_, _| decision),
+                acceptor.accept_with(far, PeerAddr::Local, async |_, _| decision),
                 read_all(near),
             )
             .await;
@@ -210,13 +213,13 @@ fn decision_may_wait_with_the_request_at_hand() {
         put(&mut near, &wire).await;
         let acceptor = Acceptor::new(OriginPolicy::Any);
         let (answer, decision) = smol::channel::bounded::<bool>(1);
-        let hook = async |request: &ws_smol::Request<'_>, _: &Peer| {
+        let hook = async |request: &ws_smol::Request<'_>, _: &PeerAddr| {
             let is_known = decision.recv().await.unwrap();
             assert_eq!(request.path(), "/chat");
             assert!(is_known);
             Decision::accept()
         };
-        let mut accepting = Box::pin(acceptor.accept_with(far, Peer::Local, hook));
+        let mut accepting = Box::pin(acceptor.accept_with(far, PeerAddr::Local, hook));
         assert!(once(&mut accepting).await.is_none());
         assert!(near.take_available().is_empty());
         answer.send(true).await.unwrap();
@@ -235,13 +238,12 @@ fn accepting_with_a_decision_that_waits_can_be_spawned() {
     spawn(async {
         let (_, far) = pipe(10);
         let acceptor = Acceptor::new(OriginPolicy::Any);
-        let accepting =
-            acceptor.accept_with(far, Peer::Local, async |request, _| {
-                match is_known(request.path()).await {
-                    true => Decision::accept(),
-                    false => Decision::respond(Response::new(404)),
-                }
-            });
+        let accepting = acceptor.accept_with(far, PeerAddr::Local, async |request, _| {
+            match is_known(request.path()).await {
+                true => Decision::accept(),
+                false => Decision::respond(Response::new(404)),
+            }
+        });
         accepting.await.is_ok()
     });
 }
@@ -252,8 +254,8 @@ fn decision_that_does_not_come_is_answered_with_503() {
         let (mut near, far) = pipe(10_000);
         put(&mut near, format!("{REQUEST}\r\n").as_bytes()).await;
         let acceptor = Acceptor::new(OriginPolicy::Any).handshake_timeout(Duration::from_millis(5));
-        let never = async |_: &ws_smol::Request<'_>, _: &Peer| std::future::pending().await;
-        let accepting = acceptor.accept_with(far, Peer::Local, never);
+        let never = async |_: &ws_smol::Request<'_>, _: &PeerAddr| std::future::pending().await;
+        let accepting = acceptor.accept_with(far, PeerAddr::Local, never);
         let (outcome, answer) = zip(accepting, read_all(near)).await;
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
         assert!(matches!(outcome, Err(Error::Timeout(Timeout::Decision))));
@@ -267,8 +269,8 @@ fn decision_that_is_open_when_the_server_ends_is_answered_with_503() {
         put(&mut near, format!("{REQUEST}\r\n").as_bytes()).await;
         let gate = Gate::new(10, 10);
         let acceptor = Acceptor::new(OriginPolicy::Any).gate(&gate);
-        let never = async |_: &ws_smol::Request<'_>, _: &Peer| std::future::pending().await;
-        let mut accepting = Box::pin(acceptor.accept_with(far, Peer::Local, never));
+        let never = async |_: &ws_smol::Request<'_>, _: &PeerAddr| std::future::pending().await;
+        let mut accepting = Box::pin(acceptor.accept_with(far, PeerAddr::Local, never));
         assert!(once(&mut accepting).await.is_none());
         gate.drain(Duration::ZERO, Duration::from_secs(60));
         let (outcome, answer) = zip(accepting, read_all(near)).await;
@@ -294,7 +296,7 @@ fn limits_are_decided_for_each_connection() {
             let (mut near, far) = pipe(10_000);
             let request = format!("{REQUEST}\r\n").replacen("/chat", path, 1);
             put(&mut near, request.as_bytes()).await;
-            let hook = async |request: &ws_smol::Request<'_>, _: &Peer| {
+            let hook = async |request: &ws_smol::Request<'_>, _: &PeerAddr| {
                 let mut short = ws_smol::Limits::default();
                 short.max_message = 5;
                 match request.path() {
@@ -303,7 +305,7 @@ fn limits_are_decided_for_each_connection() {
                     _ => Decision::accept(),
                 }
             };
-            let accepted = acceptor.accept_with(far, Peer::Local, hook).await;
+            let accepted = acceptor.accept_with(far, PeerAddr::Local, hook).await;
             let mut websocket = accepted.unwrap();
             put(&mut near, &masked(0x82, &vec![7; len])).await;
             drop(near);
@@ -329,14 +331,14 @@ fn configuration_that_cannot_work_is_refused_before_a_byte_is_read_or_written() 
             assert_eq!(acceptor.check(), Err(error.clone()));
             let (mut near, far) = pipe(10_000);
             put(&mut near, format!("{REQUEST}\r\n").as_bytes()).await;
-            let refused = acceptor.accept(far, Peer::Local).await.unwrap_err();
+            let refused = acceptor.accept(far, PeerAddr::Local).await.unwrap_err();
             assert!(matches!(refused, Error::Config(cause) if cause == error));
             assert!(near.take_available().is_empty());
             let connector = Connector::new().config(config.clone());
             assert_eq!(connector.check(), Err(error.clone()));
             let (near, far) = pipe(10_000);
             let request = ClientRequest::new(Uri::parse("ws://a/").unwrap());
-            let refused = connector.handshake(far, Peer::Local, request).await;
+            let refused = connector.handshake(far, PeerAddr::Local, request).await;
             assert!(matches!(refused, Err(Error::Config(cause)) if cause == error));
             assert!(near.take_available().is_empty());
             let (_, far) = pipe(10);
@@ -426,8 +428,8 @@ fn limits_of_a_decision_that_cannot_work_are_a_500() {
         let acceptor = Acceptor::new(OriginPolicy::Any);
         let mut limits = ws_smol::Limits::default();
         limits.max_message = 0;
-        let hook = async |_: &ws_smol::Request<'_>, _: &Peer| Decision::accept().limits(limits);
-        let accepting = acceptor.accept_with(far, Peer::Local, hook);
+        let hook = async |_: &ws_smol::Request<'_>, _: &PeerAddr| Decision::accept().limits(limits);
+        let accepting = acceptor.accept_with(far, PeerAddr::Local, hook);
         let (outcome, answer) = zip(accepting, read_all(near)).await;
         assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
         assert!(matches!(outcome, Err(Error::Config(_))));
@@ -437,8 +439,8 @@ fn limits_of_a_decision_that_cannot_work_are_a_500() {
 #[test]
 fn flag_is_decided_for_each_connection() {
     //= MSWS-3.2.3-1, MSWS-3.2.3-2, MSWS-1.6-3
-    let inside = Peer::from(SocketAddr::from(([10, 0, 0, 1], 5)));
-    let outside = Peer::from(SocketAddr::from(([192, 0, 2, 1], 5)));
+    let inside = PeerAddr::from(SocketAddr::from(([10, 0, 0, 1], 5)));
+    let outside = PeerAddr::from(SocketAddr::from(([192, 0, 2, 1], 5)));
     let network = ControlledNetwork::new().network("10.0.0.0/8".parse().unwrap());
     let acceptor = Acceptor::new(OriginPolicy::SameHost).accept_unmasked_frame(network);
     run(async {
@@ -447,11 +449,11 @@ fn flag_is_decided_for_each_connection() {
             (inside, Some(false), false),
             (outside, None, false),
             (outside, Some(true), false),
-            (Peer::Unknown, Some(true), false),
+            (PeerAddr::Unknown, Some(true), false),
         ] {
             let (mut near, far) = pipe(10_000);
             put(&mut near, format!("{REQUEST}\r\n").as_bytes()).await;
-            let hook = async |request: &ws_smol::Request<'_>, _: &Peer| {
+            let hook = async |request: &ws_smol::Request<'_>, _: &PeerAddr| {
                 assert_eq!(request.origin(), None);
                 match asked {
                     Some(flag) => Decision::accept().accept_unmasked_frame(flag),
@@ -471,18 +473,18 @@ fn flag_is_decided_for_each_connection() {
 fn wss_is_never_asked_for_on_a_stream_without_tls() {
     let (near, far) = pipe(10_000);
     let connector = Connector::new();
-    let outcome = run(connector.handshake(near, Peer::Local, request("wss://a/")));
+    let outcome = run(connector.handshake(near, PeerAddr::Local, request("wss://a/")));
     assert!(matches!(outcome, Err(Error::NoTls)), "{outcome:?}");
     assert_eq!(far.take_available(), b"");
 
     // Who says that it is there is believed.
     let connector = connector.under_tls();
     let (near, far) = pipe(10_000);
-    let asking = connector.handshake(near, Peer::Local, request("wss://a/"));
+    let asking = connector.handshake(near, PeerAddr::Local, request("wss://a/"));
     assert!(run(once(asking)).is_none());
     assert!(far.take_available().starts_with(b"GET / HTTP/1.1\r\n"));
     let (near, far) = pipe(10_000);
-    let asking = connector.connect_over(near, Peer::Local, request("wss://a/"));
+    let asking = connector.connect_over(near, PeerAddr::Local, request("wss://a/"));
     assert!(run(once(asking)).is_none());
     assert!(far.take_available().starts_with(b"GET / HTTP/1.1\r\n"));
 }
@@ -504,10 +506,10 @@ fn client_flag_stays_in_its_network() {
     let always = Connector::new().set_mask_to_zero(true);
     let within = Connector::new().set_mask_to_zero(network);
     for (connector, peer, flag) in [
-        (&plain, Peer::Local, false),
-        (&always, Peer::Unknown, true),
-        (&within, Peer::Local, true),
-        (&within, Peer::Unknown, false),
+        (&plain, PeerAddr::Local, false),
+        (&always, PeerAddr::Unknown, true),
+        (&within, PeerAddr::Local, true),
+        (&within, PeerAddr::Unknown, false),
     ] {
         let (near, far) = pipe(10_000);
         let client = connector.handshake(near, peer, request("ws://a/"));
@@ -599,7 +601,7 @@ fn refusal_whose_body_never_ends_is_a_refusal_all_the_same() {
         put(&mut far, b"HTTP/1.1 503 No\r\n\r\nstill writing").await;
         let connector = Connector::new().handshake_timeout(Duration::from_millis(5));
         let outcome = connector
-            .handshake(near, Peer::Local, request("ws://a/"))
+            .handshake(near, PeerAddr::Local, request("ws://a/"))
             .await;
         let Err(Error::Refused(response)) = outcome else {
             panic!("accepted");
@@ -654,13 +656,13 @@ fn handshake_has_a_deadline() {
         let (near, _far) = pipe(10_000);
         let connector = Connector::new().handshake_timeout(timeout);
         let outcome = connector
-            .handshake(near, Peer::Local, request("ws://a/"))
+            .handshake(near, PeerAddr::Local, request("ws://a/"))
             .await;
         assert!(matches!(outcome, Err(Error::Timeout(Timeout::Handshake))));
 
         let (near, far) = pipe(10_000);
         let acceptor = Acceptor::new(OriginPolicy::Any).handshake_timeout(timeout);
-        let (outcome, answer) = zip(acceptor.accept(far, Peer::Local), read_all(near)).await;
+        let (outcome, answer) = zip(acceptor.accept(far, PeerAddr::Local), read_all(near)).await;
         assert!(matches!(outcome, Err(Error::Timeout(Timeout::Handshake))));
         assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     });
@@ -704,7 +706,7 @@ fn client_that_stays_after_a_refusal_does_not_hide_it() {
         let mut config = config();
         config.close_timeout = Duration::from_millis(5);
         let acceptor = Acceptor::new(OriginPolicy::Any).config(config);
-        let outcome = acceptor.accept(far, Peer::Local).await;
+        let outcome = acceptor.accept(far, PeerAddr::Local).await;
         assert!(matches!(
             outcome,
             Err(Error::Handshake(HandshakeError::NotUpgrade))
