@@ -3,8 +3,6 @@
 use alloc::string::{String, ToString};
 use core::{fmt, time::Duration};
 
-use thiserror::Error;
-
 /// A field of a configuration has a value that is not allowed.
 ///
 /// ```
@@ -15,8 +13,7 @@ use thiserror::Error;
 /// let error = limits.check().unwrap_err();
 /// assert_eq!(error.to_string(), "limits.max_message = 0; allowed is at least 1");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{field} = {value}; allowed is {allowed}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// The field, with the names of the fields that it lies in:
     /// `limits.max_message`.
@@ -62,3 +59,16 @@ impl ConfigError {
         }
     }
 }
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            field,
+            value,
+            allowed,
+        } = self;
+        write!(f, "{field} = {value}; allowed is {allowed}")
+    }
+}
+
+impl core::error::Error for ConfigError {}

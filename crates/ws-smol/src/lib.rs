@@ -223,7 +223,7 @@ pub use gate::{Gate, NotAdmitted, Pass};
 pub use maybe_tls::MaybeTls;
 pub use memory::MemoryBudget;
 pub use message::Message;
-pub use outbound::{Outbound, Uncompressed};
+pub use outbound::{AsOutbound, Outbound, Uncompressed};
 pub use pings::Pong;
 #[cfg(feature = "proxy")]
 pub use proxy::{Proxied, ProxyProtocol, tunnel};
@@ -239,18 +239,18 @@ pub use ws_handshake::proxy::{
     Proxy, ProxyHeaderError, ProxyUrlError, SocksReply, TrustedProxies, TunnelError,
 };
 pub use ws_handshake::{
-    ClientRequest, HandshakeError, HeadLimits, Headers, HttpResponse, OriginPolicy, RedirectError,
-    Request, Response, Uri,
+    ClientRequest, HandshakeError, HeadLimits, Headers, HttpResponse, OriginError, OriginPolicy,
+    RedirectError, Request, Response, Uri,
 };
 #[cfg(feature = "deflate")]
 pub use ws_handshake::{DeflateOffer, DeflateParams, DeflatePolicy};
+pub use ws_proto::{
+    AsMessage, Chunk, ClientMasking, CloseCode, ConfigError, ControlledNetwork, FrameCounts,
+    KeepaliveConfig, Limits, Masking, Message as MessageRef, MessageKind, PeerAddr, Prepared,
+    ProtocolError, SendError, ServerMasking, TimeLimits,
+};
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};
-pub use ws_proto::{
-    Chunk, ClientMasking, CloseCode, ConfigError, ControlledNetwork, FrameCounts, KeepaliveConfig,
-    Limits, Masking, Message as MessageRef, MessageKind, PeerAddr, Prepared, ProtocolError,
-    SendError, ServerMasking, TimeLimits,
-};
 #[cfg(feature = "tls")]
 pub use ws_tls::{ClientTls, ServerTls, TlsConfigError, TlsError, rustls, server_name};
 
