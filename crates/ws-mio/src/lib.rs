@@ -194,6 +194,7 @@ mod order;
 mod outgoing;
 mod peer;
 mod pool;
+mod profile;
 #[cfg(feature = "proxy")]
 mod proxy;
 mod publication_log;
@@ -226,6 +227,7 @@ pub use metrics::Metrics;
 pub use no_listener::NoListener;
 pub use outgoing::{Backpressure, Refused};
 pub use peer::{Peer, PeerId};
+pub use profile::Profile;
 #[cfg(feature = "proxy")]
 pub use proxy::{Proxied, ProxyProtocol, Tunneled};
 pub use ready::Ready;
