@@ -30,7 +30,7 @@
 //! }
 //!
 //! // Pages of other sites must not speak for our users: see `OriginPolicy`.
-//! let config = ServerConfig::new(OriginPolicy::list(["https://example.com"])).subprotocols(["chat"]);
+//! let config = ServerConfig::new(OriginPolicy::list(["https://example.com"])?).subprotocols(["chat"]);
 //! let mut reader = config.head_reader();
 //! let mut out = Vec::new();
 //!
@@ -55,6 +55,7 @@
 //!     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
 //!     Sec-WebSocket-Protocol: chat\r\n\r\n"
 //! );
+//! # Ok::<(), ws_handshake::OriginError>(())
 //! ```
 //!
 //! # A client
@@ -93,7 +94,7 @@
 //!
 //! # Features
 //!
-//! - `std` (default): [`Nonce`]s from the thread's random number generator.
+//! - `std` (default): [`Nonce`]s from the operating system.
 //! - `http`: conversions to and from the types of the `http` crate.
 //! - `proxy`: what is said to a proxy before the handshake: the module `proxy`.
 
@@ -105,6 +106,8 @@ extern crate std;
 
 mod server;
 
+mod origin;
+
 mod client;
 
 mod redirect;
@@ -114,6 +117,8 @@ mod uri;
 mod request;
 
 mod target;
+
+mod credentials;
 
 mod response;
 
@@ -144,16 +149,18 @@ pub mod proxy;
 pub use client::{
     Agreed, ClientHandshake, ClientProgress, ClientRequest, ClientRequestError, HttpResponse,
 };
+pub use credentials::BasicCredentials;
 pub use deflate::{DeflateAnswer, DeflateOffer, DeflateParams, DeflatePolicy, agree, answer};
 pub use error::{HandshakeError, Offered};
 pub use extensions::{Extension, Extensions, Param, ParamValue};
 pub use head::{Head, HeadLimits, HeadReader};
 pub use headers::{HeaderError, Headers};
-pub use key::{Nonce, accept_key};
+pub use key::{NoEntropy, Nonce, accept_key};
+pub use origin::{OriginError, OriginList, OriginPolicy};
 pub use redirect::RedirectError;
 pub use request::{Request, Version};
 pub use response::Response;
-pub use server::{Acceptance, OriginPolicy, ServerConfig, SubprotocolError};
+pub use server::{Acceptance, ServerConfig, SubprotocolError};
 pub use uri::{Uri, UriError};
 
 #[cfg(doctest)]
