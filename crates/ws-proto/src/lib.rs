@@ -121,7 +121,7 @@ pub use keepalive::{Due, Keepalive, KeepaliveConfig, Timer};
 pub use keys::{KeySource, MaskKey, NoEntropy, SeededKeys, ThreadEntropy};
 pub use limits::Limits;
 pub use masking::{ClientMasking, Inbound, Masking, MaskingPolicy, ServerMasking};
-pub use message::{Assembler, Chunk, CompressedChunk, Message, MessageKind};
+pub use message::{AsMessage, Assembler, Chunk, CompressedChunk, Message, MessageKind};
 pub use opcode::OpCode;
 pub use outbox::{Outbox, OutboxFull};
 pub use peer_addr::PeerAddr;
