@@ -285,7 +285,8 @@ mod tests {
         let (near, _far) = duplex(1000);
         let mut config = Config::default();
         config.close_timeout = Duration::from_secs(1000);
-        let mut websocket = WebSocket::after_handshake(near, masking, close.to_vec(), &config);
+        let mut websocket =
+            WebSocket::after_handshake(near, masking, close.to_vec(), &config).unwrap();
         let closed = {
             let mut closing = std::pin::pin!(websocket.close(CloseCode::NORMAL, ""));
             let cx = &mut Context::from_waker(Waker::noop());
