@@ -86,6 +86,7 @@ extern crate alloc;
 extern crate std;
 
 mod close;
+mod config_error;
 mod connection;
 mod controlled_network;
 #[cfg(feature = "deflate")]
@@ -108,6 +109,7 @@ mod utf8;
 mod xor;
 
 pub use close::{CloseCode, CloseFrame};
+pub use config_error::ConfigError;
 pub use connection::{Connection, ConnectionState};
 pub use controlled_network::ControlledNetwork;
 #[cfg(feature = "deflate")]
