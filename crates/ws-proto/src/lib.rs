@@ -86,6 +86,7 @@ extern crate alloc;
 extern crate std;
 
 mod close;
+mod config_error;
 mod connection;
 mod controlled_network;
 #[cfg(feature = "deflate")]
@@ -108,6 +109,7 @@ mod utf8;
 mod xor;
 
 pub use close::{CloseCode, CloseFrame};
+pub use config_error::ConfigError;
 pub use connection::{Connection, ConnectionState};
 pub use controlled_network::ControlledNetwork;
 #[cfg(feature = "deflate")]
@@ -121,7 +123,7 @@ pub use keepalive::{Due, Keepalive, KeepaliveConfig, Timer};
 pub use keys::{KeySource, MaskKey, NoEntropy, SeededKeys, ThreadEntropy};
 pub use limits::Limits;
 pub use masking::{ClientMasking, Inbound, Masking, MaskingPolicy, ServerMasking};
-pub use message::{Assembler, Chunk, CompressedChunk, Message, MessageKind};
+pub use message::{AsMessage, Assembler, Chunk, CompressedChunk, Message, MessageKind};
 pub use opcode::OpCode;
 pub use outbox::{Outbox, OutboxFull};
 pub use peer_addr::PeerAddr;

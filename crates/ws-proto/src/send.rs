@@ -246,6 +246,29 @@ impl<P: MaskingPolicy> Sender<P> {
         Ok(frame)
     }
 
+    /// Makes the Close frame of an application, as [`close`](Self::close), so
+    /// that closing always closes: a reason over 123 bytes is
+    /// [cut](CloseFrame::new), and 1010 from a server, which is for clients
+    /// alone, goes out as 1011 (section 7.4.1).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closing`] if a Close was sent before.
+    pub fn close_with<'a>(
+        &mut self,
+        code: CloseCode,
+        reason: &'a str,
+    ) -> Result<OutFrame<'a>, SendError> {
+        let frame = CloseFrame::new(code, reason);
+        match self.close(Some(frame)) {
+            Err(SendError::CloseCodeNotForServer) => self.close(Some(CloseFrame {
+                code: CloseCode::INTERNAL_ERROR,
+                ..frame
+            })),
+            made => made,
+        }
+    }
+
     /// Makes the reply that the protocol owes to an event: a Pong to a Ping
     /// and, unless one was sent, a Close to a Close. To be sent as soon as is
     /// practical.
