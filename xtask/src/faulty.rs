@@ -56,6 +56,16 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
+/// Builds programs with all faults, one of which is chosen when they run.
+pub(crate) fn build(programs: &[&str]) -> Result<(), Failure> {
+    let programs = programs.iter().flat_map(|program| ["--bin", program]);
+    tool::run(
+        cargo()
+            .args(["build", "--quiet", "--workspace"])
+            .args(programs),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
