@@ -25,6 +25,7 @@ pub struct ClientRequest {
     subprotocols: Vec<String>,
     offers: Vec<DeflateOffer>,
     origin: Option<FieldBlock>,
+    user_agent: FieldBlock,
     pub(crate) fields: FieldBlock,
     limits: HeadLimits,
     max_body: usize,
@@ -32,13 +33,19 @@ pub struct ClientRequest {
 
 impl ClientRequest {
     /// Starts a request for the resource that the URI names.
+    ///
+    /// It says `User-Agent: ws-handshake/` and the version, as firewalls of web servers answer 403 to a request without;
+    /// [`header`](Self::header) changes it. User name and password of the URI become an `Authorization` header.
     #[must_use]
     pub fn new(uri: Uri) -> Self {
+        let mut user_agent = FieldBlock::default();
+        user_agent.push_own("User-Agent", USER_AGENT.as_bytes());
         Self {
             uri,
             subprotocols: Vec::new(),
             offers: Vec::new(),
             origin: None,
+            user_agent,
             fields: FieldBlock::default(),
             limits: HeadLimits::default(),
             max_body: DEFAULT_MAX_BODY,
@@ -98,7 +105,8 @@ impl ClientRequest {
         Ok(self)
     }
 
-    /// Adds a header, such as `Authorization` or `Cookie`. It may be called several times with the same name.
+    /// Adds a header, such as `Authorization` or `Cookie`. It may be called several times with the same name, which adds
+    /// one each time; `User-Agent` and `Authorization` replace those that [`new`](Self::new) sets.
     ///
     /// # Errors
     ///
@@ -111,8 +119,21 @@ impl ClientRequest {
         value: impl AsRef<[u8]>,
     ) -> Result<Self, ClientRequestError> {
         //= RFC6455-4.1-32
-        self.fields.push(name, value.as_ref())?;
+        if name.eq_ignore_ascii_case("User-Agent") {
+            let mut field = FieldBlock::default();
+            field.push(name, value.as_ref())?;
+            self.user_agent = field;
+        } else {
+            self.fields.push(name, value.as_ref())?;
+        }
         Ok(self)
+    }
+
+    /// Leaves `User-Agent` out.
+    #[must_use]
+    pub fn without_user_agent(mut self) -> Self {
+        self.user_agent = FieldBlock::default();
+        self
     }
 
     /// Sets how large the head of a reply may be.
@@ -201,6 +222,14 @@ impl ClientRequest {
         }
         if let Some(origin) = &self.origin {
             out.extend_from_slice(origin.as_bytes());
+        }
+        out.extend_from_slice(self.user_agent.as_bytes());
+        if let Some(credentials) = self.uri.authorization()
+            && !self.fields.contains("Authorization")
+        {
+            out.extend_from_slice(b"Authorization: ");
+            out.extend_from_slice(credentials.as_bytes());
+            out.extend_from_slice(b"\r\n");
         }
         out.extend_from_slice(self.fields.as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -638,3 +667,6 @@ impl<T: fmt::Display> fmt::Display for Listed<'_, T> {
 }
 
 const DEFAULT_MAX_BODY: usize = 64 * 1024;
+
+/// Who asks, if the user does not say it.
+pub(crate) const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));

@@ -285,7 +285,8 @@ impl HandshakeError {
 
 /// The first bytes of something that a peer sent, kept to show them in an error.
 ///
-/// It never owns heap, and `Display` escapes everything outside printable ASCII, so that it is safe in a log.
+/// It never owns heap, and `Display` escapes everything outside printable ASCII, so that it is safe in a log. The alternate
+/// form `{:#}` shows letters of other scripts as they are, for what the user wrote.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Offered {
     length: u8,
@@ -310,6 +311,21 @@ impl Offered {
         &self.bytes[..usize::from(self.length).min(OFFERED_BYTES)]
     }
 
+    /// Escapes control characters and what is not UTF-8. A character that was cut is left out.
+    fn write_utf8(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.as_bytes();
+        for chunk in self.as_bytes().utf8_chunks() {
+            for char in chunk.valid().chars() {
+                Display::fmt(&char.escape_debug(), f)?;
+            }
+            rest = &rest[chunk.valid().len() + chunk.invalid().len()..];
+            if !rest.is_empty() || !self.is_truncated() {
+                Display::fmt(&chunk.invalid().escape_ascii(), f)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether there was more than what is kept.
     #[must_use]
     pub const fn is_truncated(&self) -> bool {
@@ -319,7 +335,11 @@ impl Offered {
 
 impl Display for Offered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Display::fmt(&self.as_bytes().escape_ascii(), f)?;
+        if f.alternate() {
+            self.write_utf8(f)?;
+        } else {
+            Display::fmt(&self.as_bytes().escape_ascii(), f)?;
+        }
         if self.is_truncated() {
             f.write_str("...")
         } else {
@@ -361,6 +381,18 @@ mod tests {
             format!("\"{}...\"", "x".repeat(30))
         );
         assert_eq!(Offered::new(&[b'x'; 1000]).as_bytes().len(), 30);
+    }
+
+    #[test]
+    fn what_the_user_wrote_is_shown_in_its_own_letters() {
+        let shown = |text: &str| format!("{:#}", Offered::new(text.as_bytes()));
+        assert_eq!(shown("b\u{fc}cher\n\u{1b}"), "b\u{fc}cher\\n\\u{1b}");
+        assert_eq!(shown(&"\u{20ac}".repeat(10)), "\u{20ac}".repeat(10));
+        assert_eq!(
+            shown(&format!("x{}", "\u{20ac}".repeat(10))),
+            format!("x{}...", "\u{20ac}".repeat(9))
+        );
+        assert_eq!(format!("{:#}", Offered::new(b"a\xff")), "a\\xff");
     }
 
     #[test]

@@ -113,6 +113,8 @@ mod uri;
 
 mod request;
 
+mod target;
+
 mod response;
 
 mod head;

@@ -2,7 +2,7 @@
 
 use crate::client::{ClientRequest, HttpResponse};
 use crate::headers::FieldBlock;
-use crate::uri::{Uri, UriError};
+use crate::uri::UriError;
 
 impl ClientRequest {
     /// Makes the request that follows a redirect; `None` if the reply is none.
@@ -32,16 +32,12 @@ impl ClientRequest {
             return Err(RedirectError::Insecure);
         }
         let mut next = self.clone();
-        if !is_same_origin(self.uri(), &uri) {
+        if !self.uri().is_same_origin(&uri) {
             next.fields = FieldBlock::default();
         }
         next.uri = uri;
         Ok(Some(next))
     }
-}
-
-fn is_same_origin(one: &Uri, other: &Uri) -> bool {
-    one.is_secure() == other.is_secure() && one.host() == other.host() && one.port() == other.port()
 }
 
 /// Why a redirect is not followed.
@@ -52,7 +48,7 @@ pub enum RedirectError {
     #[error("the redirect leads from wss:// to ws://")]
     Insecure,
     /// What it leads to is no WebSocket URI.
-    #[error("the redirect leads to what cannot be connected to")]
+    #[error("the redirect leads to what cannot be connected to: {0}")]
     BadLocation(#[from] UriError),
 }
 
@@ -75,6 +71,7 @@ mod tests {
 
     use super::*;
     use crate::client::ClientProgress;
+    use crate::uri::Uri;
 
     fn request(uri: &str) -> ClientRequest {
         ClientRequest::new(Uri::parse(uri).unwrap())
@@ -151,6 +148,22 @@ mod tests {
             assert!(!next.contains("secret"), "{next}");
             assert!(next.contains("Origin: https://page.example"), "{next}");
             assert!(next.contains("Sec-WebSocket-Protocol: chat"), "{next}");
+        }
+    }
+
+    #[test]
+    fn credentials_of_the_uri_stay_with_their_origin() {
+        let request = ClientRequest::new(Uri::parse("ws://user:pass@a/b").unwrap());
+        for (to, is_sent) in [
+            ("c", true),
+            ("ws://a/c", true),
+            ("ws://b/c", false),
+            ("wss://a/c", false),
+        ] {
+            let next = request.follow(&reply(307, &format!("Location: {to}\r\n")));
+            let next = sent(next.unwrap().unwrap());
+            let credentials = "Authorization: Basic dXNlcjpwYXNz\r\n";
+            assert_eq!(next.contains(credentials), is_sent, "{next}");
         }
     }
 

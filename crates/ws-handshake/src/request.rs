@@ -13,7 +13,7 @@ use crate::head::{Head, HeadLimits, Scanned, Scanner};
 use crate::headers::{
     Escaped, elements, has_element, is_token, is_value, lines, parse_field, trim,
 };
-use crate::uri::{is_path_and_query, split_authority, split_query};
+use crate::target::{self, Target, is_authority};
 
 /// A request whose HTTP syntax is sound, borrowed from the bytes or headers it came in.
 ///
@@ -151,20 +151,63 @@ impl<'a> Request<'a> {
     }
 
     /// The path of the resource, still percent-encoded. It starts with `/`, or is empty if the target is no resource.
+    ///
+    /// It is as the client sent it: dot segments and empty segments stand, and characters that browsers do not escape,
+    /// such as `[` and `|`, may be escaped or not. Compare what [`path_segments`](Self::path_segments) gives where that
+    /// matters.
     #[must_use]
     pub fn path(&self) -> &'a str {
-        match self.target.map(|target| split_query(target.resource).0) {
-            Some("") => "/",
-            Some(path) => path,
-            None => "",
-        }
+        self.target.map_or("", Target::path)
+    }
+
+    /// The segments of the [`path`](Self::path), percent-decoded; none if the target is no resource.
+    ///
+    /// The path is cut at each `/` first and decoded then, so that a segment may hold a `/`. A path that ends in `/` has an
+    /// empty last segment. A `%` that no two hexadecimal digits follow stays as it is, and `U+FFFD` stands for what is not
+    /// UTF-8.
+    ///
+    /// ```
+    /// use ws_handshake::{HeadLimits, Request};
+    ///
+    /// let head = b"GET /rooms/caf%C3%A9/[42] HTTP/1.1\r\nHost: h\r\n\r\n";
+    /// let request = Request::parse(head, &HeadLimits::default())?;
+    /// assert_eq!(request.path_segments().collect::<Vec<_>>(), ["rooms", "caf\u{e9}", "[42]"]);
+    /// # Ok::<(), ws_handshake::HandshakeError>(())
+    /// ```
+    pub fn path_segments(&self) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
+        target::segments(self.path())
     }
 
     /// The query of the resource, without its `?` and still percent-encoded.
     #[must_use]
     pub fn query(&self) -> Option<&'a str> {
-        self.target
-            .and_then(|target| split_query(target.resource).1)
+        self.target.and_then(Target::query)
+    }
+
+    /// The pairs of name and value in the [`query`](Self::query), decoded as a form encodes them: `+` is a space.
+    ///
+    /// A name without `=` has an empty value. A `%` that no two hexadecimal digits follow stays as it is, and `U+FFFD`
+    /// stands for what is not UTF-8.
+    ///
+    /// ```
+    /// use ws_handshake::{HeadLimits, Request};
+    ///
+    /// let head = b"GET /?ids[]=1&user=J.+Doe HTTP/1.1\r\nHost: h\r\n\r\n";
+    /// let request = Request::parse(head, &HeadLimits::default())?;
+    /// assert_eq!(request.query_value("ids[]").as_deref(), Some("1"));
+    /// assert_eq!(request.query_value("user").as_deref(), Some("J. Doe"));
+    /// # Ok::<(), ws_handshake::HandshakeError>(())
+    /// ```
+    pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
+        target::pairs(self.query().unwrap_or_default())
+    }
+
+    /// The value of the first of the [`query_pairs`](Self::query_pairs) of that name.
+    #[must_use]
+    pub fn query_value(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.query_pairs()
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| value)
     }
 
     /// The host and port the client meant: from an absolute target if there is one, else from `Host`.
@@ -511,40 +554,6 @@ enum Fields<'a> {
     Parts(Vec<(&'a str, &'a [u8])>),
 }
 
-/// A target in origin form or absolute form (RFC 9112 section 3.2).
-#[derive(Clone, Copy)]
-struct Target<'a> {
-    authority: Option<&'a str>,
-    /// Path and query, where the path may be missing after an authority.
-    resource: &'a str,
-}
-
-impl<'a> Target<'a> {
-    fn parse(raw: &'a [u8]) -> Option<Self> {
-        let text = ascii(raw)?;
-        if text.starts_with('/') {
-            return is_path_and_query(raw).then_some(Self {
-                authority: None,
-                resource: text,
-            });
-        }
-        let (scheme, rest) = text.split_once("://")?;
-        if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-            return None;
-        }
-        let (authority, resource) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        Self::absolute(authority, resource)
-    }
-
-    fn absolute(authority: &'a str, resource: &'a str) -> Option<Self> {
-        split_authority(authority)?;
-        is_path_and_query(resource.as_bytes()).then_some(Self {
-            authority: Some(authority),
-            resource,
-        })
-    }
-}
-
 fn parse_request_line(line: &[u8]) -> Option<(&str, &[u8], Version)> {
     let mut words = line.split(|&byte| byte == b' ');
     let (method, target, version) = (words.next()?, words.next()?, words.next()?);
@@ -555,7 +564,7 @@ fn parse_request_line(line: &[u8]) -> Option<(&str, &[u8], Version)> {
 }
 
 fn as_authority(host: &[u8]) -> Option<&str> {
-    ascii(host).filter(|host| split_authority(host).is_some())
+    ascii(host).filter(|host| is_authority(host))
 }
 
 fn ascii(bytes: &[u8]) -> Option<&str> {

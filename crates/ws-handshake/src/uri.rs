@@ -1,10 +1,21 @@
 //! `ws` and `wss` URIs, and the URI grammar that requests share with them.
 
+mod authority;
+
+mod error;
+
+mod target;
+
 use alloc::borrow::ToOwned as _;
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
+
+use crate::error::Offered;
+use authority::{Authority, Credentials, Host};
+pub use error::UriError;
+use target::resource_name;
 
 /// A `ws://` or `wss://` URI (RFC 6455 section 3).
 ///
@@ -22,60 +33,64 @@ use core::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Uri {
     secure: bool,
-    host: String,
+    credentials: Option<Credentials>,
+    host: Host,
     port: u16,
     resource_name: String,
 }
 
 impl Uri {
-    /// Reads a URI. The host is lower-cased, an absent port becomes 80 or 443, an absent path `/`.
+    /// Reads a URI, as a browser reads the URL of a `WebSocket`.
     ///
-    /// Nothing is encoded on the way: a host outside ASCII must come in its IDNA form, a path percent-encoded.
+    /// - `http` and `https` stand for `ws` and `wss`. Blanks around the URI are dropped.
+    /// - An absent port becomes 80 or 443, an absent path `/`. The host is lower-cased.
+    /// - Path and query are percent-encoded where browsers do it: blanks, quotes, `<`, `>`, everything outside ASCII, and in a
+    ///   path `^`, `` ` ``, `{` and `}`. `[`, `]`, `|`, and a `%` that begins no triplet, stay as they are. In a path `\`
+    ///   becomes `/`, and `.` and `..` are resolved.
+    /// - A user name and a password before the host are sent as Basic credentials (RFC 7617), unless the request has an
+    ///   `Authorization` header. They are shown by neither `Display` nor `Debug`.
+    /// - An IPv6 address may have a zone, as in `[fe80::1%25eth0]` (RFC 6874): to connect with, and for nothing else.
+    ///
+    /// A host outside ASCII must come in its IDNA form. A browser would take line breaks and tabs out of the text; here
+    /// they are refused, as any control character, and so is a backslash before the path.
     ///
     /// # Errors
     ///
-    /// One [`UriError`] a rule; with any of them there is nothing to connect to.
+    /// One [`UriError`] a rule, which names the part at fault; with any of them there is nothing to connect to.
     pub fn parse(text: &str) -> Result<Self, UriError> {
         //= RFC6455-3-1
         //= RFC6455-4.1-3
-        let (scheme, rest) = text.split_once("://").ok_or(UriError::BadScheme)?;
-        let secure = match scheme {
-            _ if scheme.eq_ignore_ascii_case("ws") => false,
-            _ if scheme.eq_ignore_ascii_case("wss") => true,
-            _ => return Err(UriError::BadScheme),
+        let text = text.trim_matches(|char: char| char <= ' ');
+        let bad_scheme = || {
+            let end = text.find([':', '/', '?', '#', '@']).unwrap_or(text.len());
+            UriError::BadScheme {
+                offered: Offered::new(&text.as_bytes()[..end]),
+            }
+        };
+        let (scheme, rest) = text.split_once("://").ok_or_else(bad_scheme)?;
+        let is = |name: &str| scheme.eq_ignore_ascii_case(name);
+        let secure = match () {
+            () if is("ws") || is("http") => false,
+            () if is("wss") || is("https") => true,
+            () => return Err(bad_scheme()),
         };
         //= RFC6455-3-5
         //= RFC3986-3.5-1
-        if text.contains('#') {
+        if rest.contains('#') {
             return Err(UriError::Fragment);
         }
         let (authority, tail) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         //= RFC9112-3.2-2
-        if authority.contains('@') {
-            return Err(UriError::UserInfo);
-        }
-        //= RFC3986-3.2.2-1
         //= RFC6455-11.1.1-1
-        let (host, port) = split_authority(authority).ok_or(UriError::BadAuthority)?;
-        let port = match port {
-            None | Some("") => default_port(secure),
-            //= RFC3986-3.2.3-1
-            Some(digits) => digits
-                .parse()
-                .ok()
-                .filter(|&port| port != 0)
-                .ok_or(UriError::BadPort)?,
-        };
-        //= RFC3986-3.3-1
+        let authority = Authority::parse(authority)?;
         //= RFC6455-3-6
-        if !is_path_and_query(tail.as_bytes()) {
-            return Err(UriError::BadPath);
-        }
+        let (path, query) = split_query(tail);
         Ok(Self {
             secure,
-            host: host.to_ascii_lowercase(),
-            port,
-            resource_name: resource_name(tail),
+            credentials: authority.credentials,
+            host: authority.host,
+            port: authority.port.unwrap_or_else(|| default_port(secure)),
+            resource_name: resource_name(path, query)?,
         })
     }
 
@@ -85,19 +100,20 @@ impl Uri {
         self.secure
     }
 
-    /// The host in lower case, an IPv6 address in its brackets.
+    /// The host in lower case, an IPv6 address in its brackets and without a zone.
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.host
+        &self.host.name
     }
 
-    /// The host as a resolver or a TLS library wants it: an IPv6 address without brackets.
+    /// The host as a resolver wants it: an IPv6 address without brackets, and with its zone.
     #[must_use]
     pub fn host_for_connect(&self) -> &str {
-        self.host
+        let name = self.host();
+        let address = name
             .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(&self.host)
+            .and_then(|host| host.strip_suffix(']'));
+        self.host.scoped.as_deref().or(address).unwrap_or(name)
     }
 
     /// The port; 80 for `ws` and 443 for `wss` where the URI names none.
@@ -118,53 +134,67 @@ impl Uri {
         //= RFC6455-4.1-20
         //= RFC9110-7.2-1
         if self.port == default_port(self.secure) {
-            self.host.clone()
+            self.host().to_owned()
         } else {
-            format!("{}:{}", self.host, self.port)
+            format!("{}:{}", self.host(), self.port)
         }
+    }
+
+    /// The value of `Authorization` for the user name and password of the URI, if it has any.
+    pub(crate) fn authorization(&self) -> Option<&str> {
+        self.credentials.as_ref().map(Credentials::header)
+    }
+
+    /// Whether both have the same scheme, host and port.
+    pub(crate) fn is_same_origin(&self, other: &Self) -> bool {
+        self.secure == other.secure && self.host == other.host && self.port == other.port
     }
 
     /// Resolves the `Location` of a redirect against this URI (RFC 3986 section 5.2).
     ///
     /// `http` and `https` locations become `ws` and `wss`, relative ones keep scheme and host, and a fragment is dropped.
+    /// User name and password stay where scheme, host and port do.
     /// Whether to follow a redirect, above all from `wss` to `ws` or to another host, is for the caller to decide, who
     /// must then also decide which headers go along.
     ///
     /// # Errors
     ///
-    /// As [`Uri::parse`] for the resolved URI.
+    /// As [`Uri::parse`] for the resolved URI, and [`UriError::UserInfo`] for a location with a user name or password.
     pub fn join(&self, location: &str) -> Result<Self, UriError> {
         let location = location.split('#').next().unwrap_or_default();
-        let scheme = if self.secure { "wss" } else { "ws" };
-        if let Some((scheme, rest)) = split_scheme(location) {
-            let scheme = match scheme {
-                _ if scheme.eq_ignore_ascii_case("http") => "ws",
-                _ if scheme.eq_ignore_ascii_case("https") => "wss",
-                _ => scheme,
-            };
-            return Self::parse(&format!("{scheme}:{rest}"));
+        let location = location.trim_matches(|char: char| char <= ' ');
+        if split_scheme(location).is_some() {
+            return self.join_absolute(location);
         }
         if location.starts_with("//") {
-            return Self::parse(&format!("{scheme}:{location}"));
-        }
-        if !is_path_and_query(location.as_bytes()) {
-            return Err(UriError::BadPath);
+            let scheme = if self.secure { "wss" } else { "ws" };
+            return self.join_absolute(&format!("{scheme}:{location}"));
         }
         let (base_path, base_query) = split_query(&self.resource_name);
         let (path, query) = split_query(location);
-        let (path, query) = if path.is_empty() {
-            (base_path.to_owned(), query.or(base_query))
-        } else if path.starts_with('/') {
-            (remove_dot_segments(path), query)
+        let resource_name = if path.is_empty() {
+            resource_name(base_path, query.or(base_query))
+        } else if path.starts_with(['/', '\\']) {
+            resource_name(path, query)
         } else {
             let folder = &base_path[..base_path.rfind('/').map_or(0, |slash| slash + 1)];
-            (remove_dot_segments(&format!("{folder}{path}")), query)
+            resource_name(&format!("{folder}{path}"), query)
         };
-        let tail = query.map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
         Ok(Self {
-            resource_name: resource_name(&tail),
+            resource_name: resource_name?,
             ..self.clone()
         })
+    }
+
+    fn join_absolute(&self, location: &str) -> Result<Self, UriError> {
+        let mut uri = Self::parse(location)?;
+        if uri.credentials.is_some() {
+            return Err(UriError::UserInfo);
+        }
+        if uri.is_same_origin(self) {
+            uri.credentials.clone_from(&self.credentials);
+        }
+        Ok(uri)
     }
 }
 
@@ -180,45 +210,6 @@ impl FromStr for Uri {
 
     fn from_str(text: &str) -> Result<Self, UriError> {
         Self::parse(text)
-    }
-}
-
-/// Why a text is no WebSocket URI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum UriError {
-    /// The scheme is neither `ws` nor `wss`, or there is none (RFC 6455 section 3).
-    #[error("scheme of a WebSocket URI is not ws:// or wss://")]
-    BadScheme,
-    /// There is a fragment; a `#` that starts none is written `%23` (RFC 6455 section 3).
-    #[error("a WebSocket URI has no fragment (write # as %23)")]
-    Fragment,
-    /// There is a user name or password before the host (RFC 9110 section 4.2.4).
-    #[error("a WebSocket URI names no user (send an Authorization header)")]
-    UserInfo,
-    /// The host is empty or has characters that a URI does not allow (RFC 3986 section 3.2.2).
-    #[error("malformed host or port (a host outside ASCII must be in its IDNA form)")]
-    BadAuthority,
-    /// The port is not in 1 to 65535 (RFC 3986 section 3.2.3).
-    #[error("port is not in 1 to 65535")]
-    BadPort,
-    /// The path or query has characters that a URI does not allow (RFC 3986 section 3.3).
-    #[error("malformed path or query (percent-encode what is not allowed in a URI)")]
-    BadPath,
-}
-
-impl UriError {
-    /// The rule's name in snake case, stable for logs, metrics and tests.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::BadScheme => "bad_scheme",
-            Self::Fragment => "fragment",
-            Self::UserInfo => "userinfo",
-            Self::BadAuthority => "bad_authority",
-            Self::BadPort => "bad_port",
-            Self::BadPath => "bad_path",
-        }
     }
 }
 
@@ -307,17 +298,6 @@ const fn default_port(secure: bool) -> u16 {
     if secure { 443 } else { 80 }
 }
 
-/// Makes the resource name of a path and query (RFC 6455 section 3).
-fn resource_name(tail: &str) -> String {
-    //= RFC6455-3-4
-    let slash = if tail.starts_with('/') { "" } else { "/" };
-    let tail = match split_query(tail) {
-        (path, Some("")) => path,
-        _ => tail,
-    };
-    format!("{slash}{tail}")
-}
-
 /// Cuts `scheme ":"` off a URI reference.
 fn split_scheme(reference: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = reference.split_once(':')?;
@@ -326,30 +306,6 @@ fn split_scheme(reference: &str) -> Option<(&str, &str)> {
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'.' | b'-'));
     (starts_well && goes_well).then_some((scheme, rest))
-}
-
-/// Resolves `.` and `..` in an absolute path (RFC 3986 section 5.2.4).
-fn remove_dot_segments(path: &str) -> String {
-    let mut output = String::with_capacity(path.len());
-    let mut segments = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
-    while let Some(segment) = segments.next() {
-        let is_last = segments.peek().is_none();
-        match segment {
-            "." | ".." => {
-                if segment == ".." {
-                    output.truncate(output.rfind('/').unwrap_or(0));
-                }
-                if is_last {
-                    output.push('/');
-                }
-            }
-            _ => {
-                output.push('/');
-                output.push_str(segment);
-            }
-        }
-    }
-    output
 }
 
 #[cfg(test)]
@@ -381,14 +337,26 @@ mod tests {
             "",
             "h/p",
             "//h/",
-            "http://h/",
+            "ftp://h/",
             "wsx://h/",
             "ws:/h/",
             "ws:h",
-            " ws://h/",
+            "localhost:9001",
             "\u{212a}ws://h/",
         ] {
             assert_eq!(kind(text), "bad_scheme", "{text}");
+        }
+    }
+
+    #[test]
+    fn http_schemes_stand_for_those_of_web_sockets_and_blanks_around_for_nothing() {
+        for (text, expected) in [
+            ("http://h/x", "ws://h/x"),
+            ("HTTPS://h", "wss://h/"),
+            (" \t\r\nws://h/ \n", "ws://h/"),
+            ("\u{0}\u{1f}ws://h", "ws://h/"),
+        ] {
+            assert_eq!(Uri::parse(text).expect(text).to_string(), expected);
         }
     }
 
@@ -432,14 +400,27 @@ mod tests {
             "ws://[]/",
             "ws://[::1]x/",
             "ws://a b/",
-            "ws://caf\u{e9}/",
             "ws://h%zz/",
+            "ws://h%ff/",
+            "ws://h%00/",
+            "ws://a%2fb/",
+            "ws://h\\p",
+            "ws://::1/",
+            "ws://[1:2]/",
+            "ws://[fe80::1%25]/",
+            "ws://[fe80::1%25a/b]/",
+            "ws://[fe80::1%25a b]/",
+            "ws://u@",
         ] {
             assert_eq!(kind(text), "bad_authority", "{text}");
         }
-        for text in ["ws://u:p@h/", "ws://@h/", "ws://u@"] {
-            assert_eq!(kind(text), "userinfo");
+        for text in ["ws://caf\u{e9}/", "ws://caf%C3%A9/"] {
+            assert_eq!(kind(text), "host_not_ascii", "{text}");
         }
+        assert_eq!(
+            Uri::parse("ws://EX%41mple/").expect("a URI").host(),
+            "example"
+        );
         assert_eq!(
             Uri::parse("ws://[::1]:9/")
                 .expect("a URI")
@@ -455,13 +436,87 @@ mod tests {
     }
 
     #[test]
+    fn user_name_and_password_become_basic_credentials_that_nothing_shows() {
+        //= RFC9112-3.2-2
+        for (text, pair) in [
+            (
+                "ws://Aladdin:open%20sesame@h/",
+                "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+            ),
+            (
+                "ws://Aladdin:open sesame@h/",
+                "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+            ),
+            ("ws://u@h/", "Basic dTo="),
+            ("ws://:p@h/", "Basic OnA="),
+            ("ws://u:p@q@h/", "Basic dTpwQHE="),
+        ] {
+            let uri = Uri::parse(text).expect(text);
+            assert_eq!(uri.authorization(), Some(pair), "{text}");
+            assert_eq!(uri.to_string(), "ws://h/");
+            let debug = format!("{uri:?}");
+            assert!(
+                !debug.contains("Basic") && !debug.contains("open"),
+                "{debug}"
+            );
+        }
+        for text in ["ws://@h/", "ws://:@h/", "ws://h/u:p@h"] {
+            assert_eq!(Uri::parse(text).expect(text).authorization(), None);
+        }
+        for text in [
+            "ws://a%3Ab:p@h/",
+            "ws://u:p%0d%0aX:y@h/",
+            "ws://u:p\u{7f}@h/",
+            "ws://DOMAIN\\u:p@h/",
+        ] {
+            assert_eq!(kind(text), "userinfo", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_zone_is_for_connecting_alone() {
+        for text in ["ws://[fe80::1%25eth0]:9/x", "ws://[FE80::1%eth0]:9/x"] {
+            let uri = Uri::parse(text).expect(text);
+            assert_eq!(uri.host_for_connect(), "fe80::1%eth0");
+            assert_eq!((uri.host(), uri.port()), ("[fe80::1]", 9));
+            assert_eq!(uri.host_header(), "[fe80::1]:9");
+        }
+        let other = Uri::parse("ws://[fe80::1%25eth1]:9/x").expect("a URI");
+        assert!(!other.is_same_origin(&Uri::parse("ws://[fe80::1%25eth0]:9/x").expect("a URI")));
+    }
+
+    #[test]
+    fn errors_name_the_part_and_what_to_write_instead() {
+        for (text, words) in [
+            ("localhost:9001", &["ws://", "\"localhost\""][..]),
+            ("redis://u:secret@h", &["ws://", "\"redis\""]),
+            ("ws://h/#token=secret", &["fragment", "%23"]),
+            ("ws://u:secret\u{1}@h/", &["password", "control character"]),
+            (
+                "ws://b\u{fc}cher.example/",
+                &["\"b\u{fc}cher.example\"", "xn--"],
+            ),
+            ("ws://::1/", &["\"::1\"", "brackets"]),
+            ("ws://h:99999/", &["\"99999\"", "65535"]),
+            ("ws://h/a\nb", &["\"\\nb\"", "%0A"]),
+        ] {
+            let message = Uri::parse(text).expect_err(text).to_string();
+            for word in words {
+                assert!(message.contains(word), "{message} lacks {word}");
+            }
+            assert!(!message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
     fn the_port_is_digits_from_1_to_65535() {
         //= RFC3986-3.2.3-1
         for text in ["ws://h:0/", "ws://h:65536/", "ws://h:99999999999999999999/"] {
             assert_eq!(kind(text), "bad_port");
         }
-        assert_eq!(kind("ws://h:-1/"), "bad_authority");
-        assert_eq!(kind("ws://h:x/"), "bad_authority");
+        assert_eq!(kind("ws://h:-1/"), "bad_port");
+        assert_eq!(kind("ws://h:x/"), "bad_port");
+        assert_eq!(kind("ws://h:+1/"), "bad_port");
         assert_eq!(Uri::parse("ws://h:/").map(|uri| uri.port()), Ok(80));
         assert_eq!(
             Uri::parse("ws://h:0080/")
@@ -472,21 +527,53 @@ mod tests {
     }
 
     #[test]
-    fn path_and_query_hold_only_what_a_uri_allows() {
+    fn path_and_query_are_encoded_as_browsers_do() {
         //= RFC3986-3.3-1
         //= RFC6455-11.1.1-1
-        for text in [
-            "ws://h/a b",
-            "ws://h/%zz",
-            "ws://h/%4",
-            "ws://h/%4z",
-            "ws://h/%z4",
-            "ws://h/\r\nX: y",
-            "ws://h/caf\u{e9}",
-            "ws://h/?\"",
-            "ws://h/\\",
+        for (tail, name) in [
+            ("/?ids[]=1", "/?ids[]=1"),
+            ("/room/[42]", "/room/[42]"),
+            ("/a|b", "/a|b"),
+            ("/?q={\"a\":1}", "/?q={%22a%22:1}"),
+            ("/{a}", "/%7Ba%7D"),
+            ("/?re=^x$", "/?re=^x$"),
+            ("/^", "/%5E"),
+            ("/`?`", "/%60?`"),
+            ("/it's?it's", "/it's?it%27s"),
+            ("/?d=50%", "/?d=50%"),
+            ("/%zz%4", "/%zz%4"),
+            ("/a b?c d", "/a%20b?c%20d"),
+            ("/<>\"?<>\"", "/%3C%3E%22?%3C%3E%22"),
+            ("/caf\u{e9}?\u{20ac}", "/caf%C3%A9?%E2%82%AC"),
+            ("/a\\b?c\\d", "/a/b?c\\d"),
+            ("/ethusdt@kline_15m", "/ethusdt@kline_15m"),
+            ("/?Token=Bearer JwtToken", "/?Token=Bearer%20JwtToken"),
+            ("/a/./b/../c", "/a/c"),
+            ("/a/%2E%2e/b/%2e", "/b/"),
+            ("/..", "/"),
+            ("/...", "/..."),
+            ("/?a/../b", "/?a/../b"),
         ] {
-            assert_eq!(kind(text), "bad_path", "{text}");
+            let uri = Uri::parse(&format!("ws://h{tail}")).expect(tail);
+            assert_eq!(uri.resource_name(), name);
+            assert_eq!(Uri::parse(&uri.to_string()).as_ref(), Ok(&uri));
+        }
+    }
+
+    #[test]
+    fn no_control_character_is_let_through() {
+        for byte in (0..32).chain([127]) {
+            let control = char::from(byte);
+            for text in [
+                format!("ws://h/a{control}b"),
+                format!("ws://h/?a{control}b"),
+                format!("ws://h/\r\nX:{control}b"),
+            ] {
+                assert_eq!(kind(&text), "bad_path", "{text:?}");
+            }
+            assert_ne!(kind(&format!("ws://a{control}b/")), "ok");
+            assert_ne!(kind(&format!("ws://h:8{control}0/")), "ok");
+            assert_ne!(kind(&format!("ws://u{control}:p@h/")), "ok");
         }
     }
 
@@ -524,6 +611,10 @@ mod tests {
             // No scheme has such a name, so the colon is one of the path.
             ("1g:h", "ws://a/b/c/1g:h"),
             ("g_:h", "ws://a/b/c/g_:h"),
+            ("/a b?\u{e9}", "ws://a/a%20b?%C3%A9"),
+            (" /g ", "ws://a/g"),
+            ("/\\evil.example/", "ws://a//evil.example/"),
+            ("\\\\evil.example/", "ws://a//evil.example/"),
         ] {
             assert_eq!(
                 base.join(location).expect(location).to_string(),
@@ -535,8 +626,8 @@ mod tests {
             "g:h",
             "mailto:a@b",
             "ftp://h/",
-            "/a b",
             "/a\r\nb",
+            "//u:p@a/",
             "http://u@h/",
             "//",
         ] {

@@ -9,7 +9,7 @@ use ws_tls::ClientTls;
 
 use crate::{
     Peer, PeerId,
-    order::{Order, Publication},
+    order::{Order, OrderQueue},
 };
 
 /// A connection to a server, to be made by a loop: what it asks for, and what
@@ -125,36 +125,32 @@ impl<D> Connect<D> {
 /// What a handler asks of its loop where it is called for no peer; done after
 /// the turn, in order.
 pub struct Orders<'a, D> {
-    list: &'a mut Vec<Order<D>>,
+    queue: &'a mut OrderQueue<D>,
 }
 
 impl<'a, D> Orders<'a, D> {
-    pub(crate) const fn new(list: &'a mut Vec<Order<D>>) -> Self {
-        Self { list }
+    pub(crate) const fn new(queue: &'a mut OrderQueue<D>) -> Self {
+        Self { queue }
     }
 
     /// Connects to a server, as [`Peer::connect`].
     pub fn connect(&mut self, address: SocketAddr, connect: Connect<D>) {
-        self.list.push(Order::Connect(address, Box::new(connect)));
+        self.queue.push(Order::Connect(address, Box::new(connect)));
     }
 
     /// Connects to a server by its name, as [`Peer::connect_by_name`].
     pub fn connect_by_name(&mut self, connect: Connect<D>) {
-        self.list.push(Order::ConnectByName(Box::new(connect)));
+        self.queue.push(Order::ConnectByName(Box::new(connect)));
     }
 
     /// Does something with a peer of this loop, as [`Peer::with_peer`].
     pub fn with_peer(&mut self, peer: PeerId, act: impl FnOnce(&mut Peer<'_, D>) + 'static) {
-        self.list.push(Order::With(peer, Box::new(act)));
+        self.queue.push(Order::With(peer, Box::new(act)));
     }
 
     /// Sends a message to all subscribers of a topic.
     pub fn publish(&mut self, topic: impl Into<Arc<str>>, message: &Prepared) {
-        self.list.push(Order::Publish(Publication {
-            topic: Some(topic.into()),
-            message: message.clone(),
-            except: None,
-        }));
+        self.queue.publish(Some(topic.into()), message, None);
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     Cause, Closed, Handler, Peer, PeerId, Ready, Transport,
     deflate::{Deflating, Inflating, Rest},
     metrics::Counters,
-    order::Order,
+    order::OrderQueue,
     pool::Pool,
     scratch::Scratch,
 };
@@ -67,7 +67,7 @@ pub(crate) struct Turn<'a, H: Handler, T> {
     pub(crate) inflating: Option<&'a mut Inflating>,
     pub(crate) deflating: Option<&'a mut Deflating>,
     /// What is asked of the loop; `None` if it is not ours.
-    pub(crate) orders: Option<&'a mut Vec<Order<H::Data>>>,
+    pub(crate) orders: Option<&'a mut OrderQueue<H::Data>>,
     /// `None` if the loop is not ours.
     pub(crate) counters: Option<&'a Counters>,
     /// How many bytes may wait for the peer before reading from it stops.

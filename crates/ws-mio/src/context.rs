@@ -5,10 +5,7 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 use mio::net::TcpStream;
 use ws_proto::Prepared;
 
-use crate::{
-    Connect, EventLoop, Handler, Peer, PeerId, Transport,
-    order::{Order, Publication},
-};
+use crate::{Connect, EventLoop, Handler, Peer, PeerId, Transport};
 
 /// A loop of a server, lent to a closure that
 /// [`Remote::run`](crate::Remote::run) brought to it.
@@ -36,13 +33,15 @@ impl<'a, H: Handler, T: Transport> Loop<'a, H, T> {
         self.inner.with_peer(peer, act)
     }
 
-    /// Sends a message to all subscribers of a topic, of all loops, at the end
-    /// of this turn.
+    /// Sends a message to all subscribers of a topic, of all loops. It leaves
+    /// at the end of this turn; its place in [the order of
+    /// publications](crate#the-order-of-publications) is that of this call.
     pub fn publish(&mut self, topic: impl Into<Arc<str>>, message: &Prepared) {
         self.publish_to(Some(topic.into()), message);
     }
 
-    /// Sends a message to every peer of all loops, at the end of this turn.
+    /// Sends a message to every peer of all loops, as
+    /// [`publish`](Self::publish).
     pub fn broadcast(&mut self, message: &Prepared) {
         self.publish_to(None, message);
     }
@@ -68,11 +67,7 @@ impl<'a, H: Handler, T: Transport> Loop<'a, H, T> {
     }
 
     fn publish_to(&mut self, topic: Option<Arc<str>>, message: &Prepared) {
-        self.inner.order(Order::Publish(Publication {
-            topic,
-            message: message.clone(),
-            except: None,
-        }));
+        self.inner.orders().publish(topic, message, None);
     }
 
     /// Returns the names of the open connections, in no order.

@@ -35,9 +35,10 @@ use crate::{
     connection::{Fate, Link, Phase, Slot, Turn, high_water},
     deflate::Codecs,
     metrics::Counters,
-    order::{Order, Publication},
+    order::{OrderQueue, Publication},
     pool::Pool,
-    remote::{Mailbox, Task},
+    publication_log::PublicationLog,
+    remote::{Mailbox, Tasks},
     scratch::Scratch,
     seats::Seats,
     topics::Topics,
@@ -124,9 +125,12 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     /// Connections whose transports wait for a step of their handshake.
     shaking: VecDeque<PeerId>,
     /// Empty but for its memory, between turns.
-    tasks: Vec<Task<H, T>>,
+    tasks: Tasks<H, T>,
     /// What handlers ask for, until the end of the turn.
-    orders: Vec<Order<H::Data>>,
+    orders: OrderQueue<H::Data>,
+    log: Arc<PublicationLog>,
+    /// The place in the log of the publication that is taken next.
+    next_place: u64,
     topics: Topics,
     /// Publications that were not delivered yet, at most [`MOST`](crate::audience::MOST).
     run: Vec<Publication>,
@@ -162,7 +166,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         handler: H,
         wake: impl Fn() -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        Self::of_server(None, Remote::new([Arc::new(wake) as _]), 0, config, handler)
+        Self::of_server(None, Remote::new(vec![Arc::new(wake)]), 0, config, handler)
     }
 
     /// Has the loop register its transports itself: what is
@@ -229,6 +233,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let spares = Role::ALL.map(|role| [false, true].map(|flag| new_link(role, flag, &config)));
         let counters = Arc::clone(&remote.mailboxes()[usize::from(index)].counters);
         let codecs = Codecs::of_loop(&config, &counters);
+        let (log, loops) = (Arc::clone(remote.log()), remote.loops());
         let hall = Arc::clone(remote.hall());
         let seats = Seats::new(hall, config.max_connections_per_address);
         let read_buffer = config.read_buffer.max(1024);
@@ -252,7 +257,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             again: Vec::new(),
             shaking: VecDeque::new(),
             tasks: Vec::new(),
-            orders: Vec::new(),
+            orders: OrderQueue::new(Arc::clone(&log), loops > 1),
+            log,
+            next_place: 0,
             topics: Topics::default(),
             run: Vec::new(),
             audience: Audience::default(),
@@ -569,6 +576,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 impl<H: Handler, T> Drop for EventLoop<H, T> {
     fn drop(&mut self) {
         self.remote.mailboxes()[usize::from(self.index)].end();
+        self.log.end_loop(self.index.into());
     }
 }
 

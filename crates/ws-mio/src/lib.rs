@@ -36,6 +36,67 @@
 //! - [`Config::threads`] and [`Server::run_with`] serve on several threads.
 //! - [`Remote::metrics`] counts what they do.
 //!
+//! # The order of publications
+//!
+//! All publications of a server, by peers, loops and [`Remote`]s on whatever
+//! thread, to whatever topics, have one order. A publication has its place when
+//! the call returns: if one call returns before another begins, it comes first.
+//!
+//! - Every subscriber of a topic gets the publications to it in this order, on
+//!   all loops. One that reads too slowly may miss some
+//!   ([`Config::slow_consumer`]); those that it gets are in order.
+//! - [`Peer::subscribe`] and [`Peer::unsubscribe`] have a place in the same
+//!   order. A peer gets exactly what has a place between them.
+//! - What is asked of a loop otherwise ([`Peer::with_peer`], [`Remote::send`],
+//!   [`Remote::run`] and the like) is done after the publications that were made
+//!   before, and before those that are made later.
+//! - What a handler sends to its own peer leaves in the order of the calls, and
+//!   before all publications that this turn has not delivered yet: also before
+//!   its own of the same call. To send a message behind one's own
+//!   publication, ask for it: `peer.with_peer(peer.id(), …)`.
+//!
+//! Two loops or more share a lock for it, once a publication, and not once a
+//! delivery. A loop that is alone needs none.
+//!
+//! **To join with the history** of a topic, keep the history behind a lock of
+//! one's own. Who publishes adds to the history and publishes under the lock.
+//! Who joins subscribes and copies the history under the lock, and sends the
+//! copy. The new subscriber then gets every message once, and in order:
+//!
+//! ```
+//! use std::sync::{Arc, Mutex};
+//!
+//! use ws_mio::{Handler, Message, Peer, Prepared};
+//!
+//! struct Room {
+//!     /// Shared by the handlers of all loops.
+//!     history: Arc<Mutex<Vec<Prepared>>>,
+//! }
+//!
+//! impl Handler for Room {
+//!     type Data = ();
+//!
+//!     fn on_open(&mut self, peer: &mut Peer<'_, ()>) {
+//!         let history = {
+//!             let history = self.history.lock().unwrap();
+//!             peer.subscribe("room");
+//!             // Its messages are not copied.
+//!             history.clone()
+//!         };
+//!         for message in &history {
+//!             peer.send_prepared(message);
+//!         }
+//!     }
+//!
+//!     fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
+//!         let message = Prepared::new(message);
+//!         let mut history = self.history.lock().unwrap();
+//!         peer.publish_to_all("room", &message);
+//!         history.push(message);
+//!     }
+//! }
+//! ```
+//!
 //! # Under it
 //!
 //! A [`Server`] takes connections from a [`Listener`], of TCP by default; any
@@ -134,6 +195,7 @@ mod peer;
 mod pool;
 #[cfg(feature = "proxy")]
 mod proxy;
+mod publication_log;
 mod ready;
 mod remote;
 mod resolver;

@@ -10,7 +10,7 @@ use ws_proto::{
 use crate::{
     Backpressure, Connect, Refused, Transport,
     deflate::{Deflating, Terms, Wire},
-    order::{Order, Publication},
+    order::{Order, OrderQueue},
     outgoing::Outgoing,
 };
 
@@ -50,7 +50,7 @@ pub struct Peer<'a, D> {
     /// `None` also where what is sent goes out plain.
     pub(crate) deflating: Option<&'a mut Deflating>,
     /// `None` for a [`Socket`](crate::Socket), which has no other peers.
-    pub(crate) orders: Option<&'a mut Vec<Order<D>>>,
+    pub(crate) orders: Option<&'a mut OrderQueue<D>>,
 }
 
 impl<D> Peer<'_, D> {
@@ -269,11 +269,18 @@ impl<D> Peer<'_, D> {
         self.outgoing.paused = false;
     }
 
-    /// Subscribes to a topic, from the end of this turn on. The subscription
-    /// ends with the connection.
+    /// Subscribes to a topic. The subscription ends with the connection;
+    /// subscribing twice is subscribing once.
+    ///
+    /// The peer gets what is published to the topic after this call, on any
+    /// loop and by any [`Remote`](crate::Remote), and nothing that was
+    /// published before it: see [the order of
+    /// publications](crate#the-order-of-publications), with a recipe for
+    /// joining with a history.
     ///
     /// Topics are those of a [`Server`](crate::Server), over all of its loops.
-    /// For a [`Socket`](crate::Socket), this and the four below do nothing.
+    /// A [`Socket`](crate::Socket) has none: this and the five calls below do
+    /// nothing for it.
     ///
     /// ```
     /// use ws_mio::{Handler, Message, Peer, Prepared};
@@ -297,33 +304,40 @@ impl<D> Peer<'_, D> {
         self.order(Order::Subscribe(self.id, topic.into()));
     }
 
-    /// Ends a subscription, from the end of this turn on.
+    /// Ends a subscription. The peer gets nothing that is published to the
+    /// topic after this call.
     pub fn unsubscribe(&mut self, topic: impl Into<Arc<str>>) {
         self.order(Order::Unsubscribe(self.id, topic.into()));
     }
 
-    /// Sends a message to all subscribers of a topic but this peer, at the end
-    /// of this turn. [`Remote::publish`](crate::Remote::publish) leaves nobody
-    /// out.
+    /// Sends a message to all subscribers of a topic but this peer, on all
+    /// loops. It leaves at the end of this turn, after all that the handler
+    /// [sends](Self::send) in the same turn; its place in [the order of
+    /// publications](crate#the-order-of-publications) is that of this call.
     ///
     /// A subscriber that reads too slowly misses it: see
     /// [`Config::max_backpressure`](crate::Config::max_backpressure).
     pub fn publish(&mut self, topic: impl Into<Arc<str>>, message: &Prepared) {
-        self.order(Order::Publish(Publication {
-            topic: Some(topic.into()),
-            message: message.clone(),
-            except: Some(self.id),
-        }));
+        let except = Some(self.id);
+        self.publish_to(Some(topic.into()), message, except);
     }
 
-    /// Sends a message to every peer of the server, this one included, at the
-    /// end of this turn.
+    /// Sends a message to all subscribers of a topic, this peer included if it
+    /// is one; otherwise as [`publish`](Self::publish).
+    pub fn publish_to_all(&mut self, topic: impl Into<Arc<str>>, message: &Prepared) {
+        self.publish_to(Some(topic.into()), message, None);
+    }
+
+    /// Sends a message to every peer of the server, this one included, as
+    /// [`publish_to_all`](Self::publish_to_all).
     pub fn broadcast(&mut self, message: &Prepared) {
-        self.order(Order::Publish(Publication {
-            topic: None,
-            message: message.clone(),
-            except: None,
-        }));
+        self.publish_to(None, message, None);
+    }
+
+    fn publish_to(&mut self, topic: Option<Arc<str>>, message: &Prepared, except: Option<PeerId>) {
+        if let Some(orders) = &mut self.orders {
+            orders.publish(topic, message, except);
+        }
     }
 
     /// Asks for a call of [`Handler::on_timer`](crate::Handler::on_timer) after

@@ -3,15 +3,21 @@
 use std::{
     fmt, io, mem,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use mio::net::TcpStream;
 use ws_proto::{CloseCode, Prepared};
 
 use crate::{
-    Connect, Drain, Handler, Loop, Metrics, Peer, PeerId, Transport, metrics::Counters,
-    order::Publication, seats::Hall,
+    Connect, Drain, Handler, Loop, Metrics, Peer, PeerId, Transport,
+    metrics::Counters,
+    order::{Placed, Publication},
+    publication_log::PublicationLog,
+    seats::Hall,
 };
 
 /// Reaches the loops of a running [`Server`](crate::Server) from any thread.
@@ -49,13 +55,17 @@ use crate::{
 /// ```
 pub struct Remote<H: Handler, T = TcpStream> {
     loops: Arc<[Mailbox<H, T>]>,
+    log: Arc<PublicationLog>,
     hall: Arc<Hall>,
 }
 
 impl<H: Handler, T> Remote<H, T> {
-    pub(crate) fn new(wakers: impl IntoIterator<Item = Wake>) -> Self {
+    pub(crate) fn new(wakers: Vec<Wake>) -> Self {
+        let log = Arc::new(PublicationLog::new(wakers.len()));
+        let mailbox = |wake| Mailbox::new(wake, Arc::clone(&log));
         Self {
-            loops: wakers.into_iter().map(Mailbox::new).collect(),
+            loops: wakers.into_iter().map(mailbox).collect(),
+            log,
             hall: Arc::default(),
         }
     }
@@ -66,7 +76,8 @@ impl<H: Handler, T> Remote<H, T> {
     /// # Errors
     ///
     /// Those of waking a loop, which the system gives when it is out of
-    /// resources; here and below. That loop is not told; the others are.
+    /// resources; here and below. That loop does what it was asked once
+    /// something else wakes it; the other loops do it now.
     pub fn stop(&self) -> io::Result<()> {
         self.push_to_all(|| Task::Stop(None))
     }
@@ -100,6 +111,10 @@ impl<H: Handler, T> Remote<H, T> {
         &self.hall
     }
 
+    pub(crate) const fn log(&self) -> &Arc<PublicationLog> {
+        &self.log
+    }
+
     /// Sends a message to one peer; nothing happens if it is gone, or if the
     /// message is refused.
     ///
@@ -120,7 +135,9 @@ impl<H: Handler, T> Remote<H, T> {
         self.push(peer, Task::Close(peer, code, reason.into()))
     }
 
-    /// Sends a message to all subscribers of a topic, of all loops.
+    /// Sends a message to all subscribers of a topic, of all loops. Its place
+    /// in [the order of publications](crate#the-order-of-publications) is that
+    /// of this call.
     ///
     /// # Errors
     ///
@@ -150,7 +167,7 @@ impl<H: Handler, T> Remote<H, T> {
         task: impl FnOnce(&mut Loop<'_, H, T>) + Send + 'static,
     ) -> io::Result<()> {
         let mailbox = self.loops.get(index).ok_or(io::ErrorKind::NotFound)?;
-        mailbox.push([Task::Run(Box::new(task))])
+        mailbox.push(Task::Run(Box::new(task)))
     }
 
     /// Runs a closure on the loop of a peer, with its handler and that peer;
@@ -232,27 +249,26 @@ impl<H: Handler, T> Remote<H, T> {
     /// Hands a task to the loop of a peer, which may be of another server.
     fn push(&self, peer: PeerId, task: Task<H, T>) -> io::Result<()> {
         match self.loops.get(usize::from(peer.index)) {
-            Some(mailbox) => mailbox.push([task]),
+            Some(mailbox) => mailbox.push(task),
             None => Ok(()),
         }
     }
 
     fn publish_to(&self, topic: Option<Arc<str>>, message: &Prepared) -> io::Result<()> {
-        let publication = Publication {
+        self.log.append(Publication {
             topic,
             message: message.clone(),
             except: None,
-        };
-        self.push_to_all(|| Task::Publish(publication.clone()))
+        });
+        self.loops
+            .iter()
+            .map(Mailbox::wake)
+            .fold(Ok(()), io::Result::and)
     }
 
     fn push_to_all(&self, task: impl Fn() -> Task<H, T>) -> io::Result<()> {
-        let mut result = Ok(());
-        for mailbox in &*self.loops {
-            let pushed = mailbox.push([task()]);
-            result = result.and(pushed);
-        }
-        result
+        let pushed = self.loops.iter().map(|mailbox| mailbox.push(task()));
+        pushed.fold(Ok(()), io::Result::and)
     }
 }
 
@@ -260,6 +276,7 @@ impl<H: Handler, T> Clone for Remote<H, T> {
     fn clone(&self) -> Self {
         Self {
             loops: Arc::clone(&self.loops),
+            log: Arc::clone(&self.log),
             hall: Arc::clone(&self.hall),
         }
     }
@@ -283,7 +300,6 @@ pub(crate) enum Task<H: Handler, T> {
     Admit(T, Option<SocketAddr>),
     Send(PeerId, Prepared),
     Close(PeerId, CloseCode, Box<str>),
-    Publish(Publication),
     #[expect(clippy::type_complexity, reason = "it is said once")]
     Run(Box<dyn FnOnce(&mut Loop<'_, H, T>) + Send>),
 }
@@ -291,42 +307,64 @@ pub(crate) enum Task<H: Handler, T> {
 /// Makes a loop look into its mailbox.
 pub(crate) type Wake = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
 
+pub(crate) type Tasks<H, T> = Vec<Placed<Task<H, T>>>;
+
 /// How one loop is reached.
 pub(crate) struct Mailbox<H: Handler, T> {
     /// `None` once the loop has ended.
-    tasks: Mutex<Option<Vec<Task<H, T>>>>,
+    tasks: Mutex<Option<Tasks<H, T>>>,
+    log: Arc<PublicationLog>,
     wake: Wake,
+    /// The loop was woken since it last began to look. It then sees what was
+    /// left for it before.
+    is_woken: AtomicBool,
     pub(crate) counters: Arc<Counters>,
 }
 
 impl<H: Handler, T> Mailbox<H, T> {
-    fn new(wake: Wake) -> Self {
+    fn new(wake: Wake, log: Arc<PublicationLog>) -> Self {
         Self {
             tasks: Mutex::new(Some(Vec::new())),
+            log,
             wake,
+            is_woken: AtomicBool::new(false),
             counters: Arc::default(),
         }
     }
 
-    /// Hands tasks to the loop; drops them if it has ended.
-    pub(crate) fn push(&self, more: impl IntoIterator<Item = Task<H, T>>) -> io::Result<()> {
-        if let Some(tasks) = &mut *self.lock() {
-            // One wake-up takes all that is pushed before the loop looks; one
-            // that failed is no wake-up for what follows.
-            if tasks.is_empty() && !fault!("mailbox-asleep") {
-                (self.wake)()?;
-            }
-            tasks.extend(more);
+    /// Hands a task to the loop; drops it if the loop has ended.
+    pub(crate) fn push(&self, task: Task<H, T>) -> io::Result<()> {
+        match &mut *self.lock() {
+            Some(tasks) => tasks.push(Placed::new(&self.log, task)),
+            None => return Ok(()),
         }
-        Ok(())
+        self.wake()
     }
 
-    pub(crate) fn wake(&self) -> Wake {
+    /// Has the loop look at its tasks and at the publications; once, until it
+    /// begins to look.
+    pub(crate) fn wake(&self) -> io::Result<()> {
+        if self.is_woken.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        if fault!("mailbox-asleep") {
+            return Ok(());
+        }
+        let woken = (self.wake)();
+        if woken.is_err() {
+            self.is_woken.store(false, Ordering::Release);
+        }
+        woken
+    }
+
+    pub(crate) fn waker(&self) -> Wake {
         Arc::clone(&self.wake)
     }
 
     /// Takes all tasks, and leaves the caller's empty vector for the next.
-    pub(crate) fn swap(&self, tasks: &mut Vec<Task<H, T>>) {
+    pub(crate) fn swap(&self, tasks: &mut Tasks<H, T>) {
+        // Before it looks: what comes later wakes it again.
+        self.is_woken.swap(false, Ordering::AcqRel);
         if let Some(waiting) = &mut *self.lock() {
             mem::swap(waiting, tasks);
         }
@@ -334,12 +372,13 @@ impl<H: Handler, T> Mailbox<H, T> {
 
     /// Notes that the loop has ended, and drops what it did not get to.
     pub(crate) fn end(&self) {
+        self.is_woken.store(true, Ordering::Release);
         // Not dropped under the lock: a closure may own anything.
         let left = self.lock().take();
         drop(left);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Vec<Task<H, T>>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Tasks<H, T>>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -170,8 +170,7 @@ impl<H: Handler, L: Listener> Runner<H, L> {
         };
         if index == self.index {
             self.inner.admit_from(transport, peer);
-        } else if let Err(error) =
-            self.remote.mailboxes()[index].push([Task::Admit(transport, peer)])
+        } else if let Err(error) = self.remote.mailboxes()[index].push(Task::Admit(transport, peer))
         {
             warn!(%error, "cannot hand a connection to another loop");
         }

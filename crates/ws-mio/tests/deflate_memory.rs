@@ -134,6 +134,41 @@ fn idle_connection_owns_what_its_peer_may_refer_to_and_no_more() {
     println!("{plain} {forgetful} {keeping}");
 }
 
+/// Each of the attackers sends one byte of a compressed message, and nothing
+/// more: a decoder for each would take twice the budget.
+#[test]
+fn beginnings_of_compressed_messages_keep_nobody_from_being_served() {
+    //= RFC6455-10.4-2
+    const ATTACKERS: usize = 10_000;
+    let config = serving(Some(DeflatePolicy::new()));
+    let budget = config.inflate.budget.clone();
+    let mut inner = EventLoop::new(config, Echo, || Ok(()));
+    let open = |inner: &mut EventLoop<_, _>| {
+        inner.start_turn(Duration::ZERO);
+        let key = inner.admit(Handle).unwrap();
+        exchange(inner, key, REQUEST);
+        key
+    };
+    let old = open(&mut inner);
+    for _ in 0..ATTACKERS {
+        let key = open(&mut inner);
+        exchange(&mut inner, key, b"\xc2\xe4\x01\x02\x03\x04\x00");
+    }
+    assert!(budget.held() < budget.limit() / 100, "{}", budget.held());
+    let message = pattern(4096);
+    let frame = masked(0xc2, &compressed(&message));
+    for _ in 0..100 {
+        let new = open(&mut inner);
+        for key in [old, new] {
+            // In two reads, so that it is not finished in between.
+            let (start, rest) = frame.split_at(frame.len() / 2);
+            exchange(&mut inner, key, start);
+            exchange(&mut inner, key, rest);
+            LAST.with_borrow(|last| assert_eq!(last[0], 0xc2));
+        }
+    }
+}
+
 #[test]
 fn bomb_costs_less_than_twice_the_longest_message() {
     //= RFC6455-10.4-1

@@ -85,6 +85,18 @@ pub enum ProtocolError {
         /// `Limits::max_message`.
         limit: u64,
     },
+    /// A message whose compressed bytes are more than a message of
+    /// `Limits::max_message` takes (section 10.4).
+    #[error(
+        "a message of at least {len} compressed bytes is over {limit}, which max_message allows"
+    )]
+    CompressedTooBig {
+        /// The compressed length as far as the message's headers have told.
+        len: u64,
+        /// [`Limits::max_compressed`](crate::Limits::max_compressed) of the
+        /// frames that came.
+        limit: u64,
+    },
     /// A message in more frames than `Limits::max_fragments` (section 10.4).
     #[error("a message is in more than max_fragments = {limit} frames")]
     TooManyFragments {
@@ -101,9 +113,10 @@ pub enum ProtocolError {
         /// `InflateConfig::max_ratio`.
         limit: u32,
     },
-    /// Inflating would hold more memory than `InflateConfig::budget`, in all
-    /// connections that share it (section 10.4).
-    #[error("inflating would hold more than the budget of {limit} bytes")]
+    /// Inflating takes more memory than `InflateConfig::budget`, in all
+    /// connections that share it, and what this one held was given to others
+    /// (section 10.4).
+    #[error("inflating takes more than the budget of {limit} bytes")]
     InflateBudget {
         /// The limit of the `Budget`, in bytes.
         limit: usize,
@@ -137,6 +150,7 @@ impl ProtocolError {
             }
             Self::FrameTooBig { .. }
             | Self::MessageTooBig { .. }
+            | Self::CompressedTooBig { .. }
             | Self::ExpansionTooBig { .. } => CloseCode::MESSAGE_TOO_BIG,
             Self::TooManyFragments { .. } => CloseCode::POLICY_VIOLATION,
             Self::InflateBudget { .. } => CloseCode::TRY_AGAIN_LATER,
@@ -164,7 +178,7 @@ impl ProtocolError {
             Self::CloseReasonNotUtf8 => "close_reason_not_utf8",
             Self::TextNotUtf8 => "text_not_utf8",
             Self::FrameTooBig { .. } => "frame_too_big",
-            Self::MessageTooBig { .. } => "message_too_big",
+            Self::MessageTooBig { .. } | Self::CompressedTooBig { .. } => "message_too_big",
             Self::TooManyFragments { .. } => "too_many_fragments",
             Self::DeflateData => "deflate_data",
             Self::ExpansionTooBig { .. } => "expansion_too_big",

@@ -79,7 +79,7 @@
 #![no_std]
 
 extern crate alloc;
-#[cfg(any(test, feature = "std"))]
+#[cfg(any(test, feature = "std", feature = "deflate"))]
 extern crate std;
 
 mod close;

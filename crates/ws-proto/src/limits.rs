@@ -16,6 +16,8 @@ pub struct Limits {
     /// no limit but `max_message`.
     pub max_frame: u64,
     /// The longest message, in bytes of application data; 16 MiB by default.
+    /// What a compressed message may take on the wire follows from it: see
+    /// [`max_compressed`](Self::max_compressed).
     ///
     /// A receiver that takes [chunks](crate::Chunk) holds none of it in
     /// memory; an [`Assembler`](crate::Assembler) holds as much as was
@@ -32,6 +34,29 @@ impl Limits {
         max_message: u64::MAX,
         max_fragments: u32::MAX,
     };
+
+    /// Returns how many compressed bytes a message may have that came in
+    /// `frames` frames so far (RFC 7692): `max_message`, a quarter of it, 16
+    /// bytes a frame, and 1,024.
+    ///
+    /// A compressor stays below that. DEFLATE adds at most 5 bytes to each
+    /// stored block, or an eighth and the heads of blocks where it uses fixed
+    /// codes throughout; a flush at the end of a frame takes 6 bytes. What is
+    /// longer is either too long once it is inflated, or has blocks that yield
+    /// nothing.
+    ///
+    /// ```
+    /// let mut limits = ws_proto::Limits::default();
+    /// limits.max_message = 4096;
+    /// assert_eq!(limits.max_compressed(1), 4096 + 1024 + 16 + 1024);
+    /// ```
+    #[must_use]
+    pub const fn max_compressed(&self, frames: u32) -> u64 {
+        let frames = frames as u64 * 16;
+        self.max_message
+            .saturating_add(self.max_message / 4)
+            .saturating_add(frames + 1024)
+    }
 }
 
 impl Default for Limits {

@@ -122,7 +122,8 @@ impl Receiver {
     /// compressed, and its payload comes as [`Event::Compressed`].
     ///
     /// `Limits::max_message` counts inflated bytes, so of a compressed message
-    /// it is left to whoever inflates it; the other limits hold here.
+    /// it is left to whoever inflates it. How many compressed bytes it may have
+    /// is [`Limits::max_compressed`], and judged here as the other limits are.
     #[must_use]
     #[inline]
     pub const fn accept_compressed(mut self, negotiated: bool) -> Self {
@@ -609,14 +610,10 @@ impl Receiver {
             });
         }
         self.message_len = self.message_len.saturating_add(len);
-        if self.message_len > max_message && !self.compressed {
-            let len = self.message_len;
-            return Err(ProtocolError::MessageTooBig {
-                len,
-                limit: max_message,
-            });
-        }
         self.fragments = self.fragments.saturating_add(1);
+        if self.message_len > max_message {
+            self.check_message_len()?;
+        }
         if self.fragments > max_fragments {
             return Err(ProtocolError::TooManyFragments {
                 limit: max_fragments,
@@ -628,6 +625,22 @@ impl Receiver {
             OpCode::Text => self.message = Some(MessageKind::Text),
             OpCode::Binary => self.message = Some(MessageKind::Binary),
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Judges a message whose payload on the wire is over `max_message`: a
+    /// compressed one may take somewhat more.
+    #[cold]
+    const fn check_message_len(&self) -> Result<(), ProtocolError> {
+        let len = self.message_len;
+        if !self.compressed {
+            let limit = self.limits.max_message;
+            return Err(ProtocolError::MessageTooBig { len, limit });
+        }
+        let limit = self.limits.max_compressed(self.fragments);
+        if len > limit {
+            return Err(ProtocolError::CompressedTooBig { len, limit });
         }
         Ok(())
     }

@@ -27,13 +27,44 @@ fn the_request_is_one_get_with_what_the_rfc_wants() {
     //= RFC9110-7.8-2
     assert_eq!(
         sent(request("ws://server.example.com/chat?x")),
-        "GET /chat?x HTTP/1.1\r\n\
+        format!(
+            "GET /chat?x HTTP/1.1\r\n\
         Host: server.example.com\r\n\
         Upgrade: websocket\r\n\
         Connection: Upgrade\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-        Sec-WebSocket-Version: 13\r\n\r\n"
+        Sec-WebSocket-Version: 13\r\n\
+        User-Agent: ws-handshake/{}\r\n\r\n",
+            env!("CARGO_PKG_VERSION")
+        )
     );
+}
+
+#[test]
+fn user_agent_is_there_once_changed_or_left_out() {
+    let count = |request| sent(request).matches("User-Agent: ").count();
+    assert_eq!(count(plain()), 1);
+    assert_eq!(count(plain().without_user_agent()), 0);
+    let own = plain().header("User-Agent", "a/1").expect("fine");
+    let own = own.header("user-agent", "b/2").expect("fine");
+    let text = sent(own).to_ascii_lowercase();
+    assert_eq!(text.matches("user-agent: ").count(), 1);
+    assert!(text.contains("\r\nuser-agent: b/2\r\n"), "{text}");
+}
+
+#[test]
+fn a_header_of_the_users_is_sent_instead_of_the_uris_credentials() {
+    let request = || request("ws://Aladdin:open%20sesame@h/");
+    let credentials = "\r\nAuthorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n";
+    let text = sent(request());
+    assert!(
+        text.contains(credentials) && text.contains("\r\nHost: h\r\n"),
+        "{text}"
+    );
+    let own = request().header("authorization", "Bearer x").expect("fine");
+    let text = sent(own);
+    assert!(text.contains("\r\nauthorization: Bearer x\r\n"), "{text}");
+    assert!(!text.contains("Basic"), "{text}");
 }
 
 #[test]
@@ -158,8 +189,9 @@ fn origin_and_other_headers_can_be_added() {
             .header("cookie", "c=d")
             .expect("fine"),
     );
+    assert!(text.contains("\r\nOrigin: https://b.example\r\n"), "{text}");
     assert!(
-        text.ends_with("\r\nOrigin: https://b.example\r\nCookie: a=b\r\ncookie: c=d\r\n\r\n"),
+        text.ends_with("\r\nCookie: a=b\r\ncookie: c=d\r\n\r\n"),
         "{text}"
     );
 }

@@ -35,14 +35,82 @@ fn method_version_and_target_are_checked() {
         "*",
         "chat",
         "ftp://h/",
-        "/a%zz",
         "/a#b",
+        "/a\tb",
+        "/a\u{1}",
+        "/a\u{7f}",
         "/caf\u{e9}",
         "http:///chat",
         "http://u@h/",
+        "http://h:0/",
+        "http://h:65536/",
+        "http://h\\x",
     ] {
         assert_refused(changed("/chat", target), "bad_target", 400);
     }
+}
+
+#[test]
+fn a_target_is_taken_as_browsers_write_it_and_handed_on_as_it_came() {
+    //= RFC6455-4.2.1-2
+    for target in [
+        "/?ids[]=1",
+        "/room/[42]",
+        "/a|b",
+        "/?q={%22a%22:1}",
+        "/?re=^x$",
+        "/`",
+        "/?d=50%",
+        "/a%zz",
+        "/?x=\"<>\"",
+        "/?p=C:\\x",
+        "/a\\b",
+        "/~!$&'()*+,;=:@/?-._",
+        "/{id}?a=b?c",
+    ] {
+        for absolute in ["", "http://h"] {
+            let head = changed("/chat", &format!("{absolute}{target}"));
+            let request = Request::parse(head.as_bytes(), &HeadLimits::default()).expect("sound");
+            assert_eq!(request.target(), target);
+            assert!(any().negotiate(&request).is_ok(), "{target}");
+        }
+    }
+}
+
+#[test]
+fn every_byte_in_a_target_is_taken_or_refused() {
+    for byte in 0..=255_u8 {
+        let head = changed("/chat", "/a?b");
+        let head = head.into_bytes().into_iter();
+        let head: Vec<_> = head
+            .map(|old| if old == b'?' { byte } else { old })
+            .collect();
+        let is_taken = byte.is_ascii_graphic() && byte != b'#';
+        assert_eq!(answer(&any(), head).is_ok(), is_taken, "{byte}");
+    }
+}
+
+#[test]
+fn a_path_and_a_query_are_decoded_in_their_parts() {
+    let head = changed(
+        "/chat",
+        "/rooms/a%2Fb/[42]?ids[]=1&name=J.+Doe&d=50%&ids[]=2",
+    );
+    let request = Request::parse(head.as_bytes(), &HeadLimits::default()).expect("sound");
+    let segments: Vec<_> = request.path_segments().collect();
+    assert_eq!(segments, ["rooms", "a/b", "[42]"]);
+    let ids = request
+        .query_pairs()
+        .filter(|(name, _)| name == "ids[]")
+        .map(|(_, value)| value);
+    assert_eq!(ids.collect::<Vec<_>>(), ["1", "2"]);
+    assert_eq!(request.query_value("name").as_deref(), Some("J. Doe"));
+    assert_eq!(request.query_value("d").as_deref(), Some("50%"));
+    assert_eq!(request.query_value("D"), None);
+    let head = changed("GET /chat", "OPTIONS *");
+    let request = Request::parse(head.as_bytes(), &HeadLimits::default()).expect("sound");
+    assert_eq!(request.path_segments().count(), 0);
+    assert_eq!(request.query_pairs().count(), 0);
 }
 
 #[test]
@@ -101,6 +169,16 @@ fn exactly_one_well_formed_host_is_needed() {
     );
     assert_refused(with("Host: server.example.com"), "duplicate_host", 400);
     for host in ["", "a b", "u@h", "h:x", "[::1", "[]", "caf\u{e9}", "h/p"] {
+        assert_refused(changed("server.example.com", host), "bad_host", 400);
+    }
+    for host in [
+        "h:99999",
+        "h:65536",
+        "h:0",
+        "h:00",
+        "[::1]:70000",
+        "h:99999999999999999999",
+    ] {
         assert_refused(changed("server.example.com", host), "bad_host", 400);
     }
     assert!(answer(&any(), changed("server.example.com", "[2001:db8::1]:8080")).is_ok());

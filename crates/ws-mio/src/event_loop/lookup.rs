@@ -58,7 +58,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             self.connect_to_any(vec![address], until, connect);
             return;
         }
-        let wake = || self.remote.mailboxes()[usize::from(self.index)].wake();
+        let wake = || self.remote.mailboxes()[usize::from(self.index)].waker();
         let lookups = self.lookups.get_or_insert_with(|| {
             Box::new(Lookups {
                 resolver: Resolver::new(wake()),

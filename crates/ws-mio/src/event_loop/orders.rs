@@ -3,23 +3,25 @@
 use std::mem;
 
 use super::EventLoop;
-use crate::{Handler, Loop, Peer, PeerId, Ready, Transport, remote::Task};
+use crate::{
+    Handler, Loop, Peer, PeerId, Ready, Transport,
+    order::{OrderQueue, Placed},
+    remote::Task,
+};
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Does what came through the mailbox.
     pub(crate) fn obey(&mut self) {
-        // A peer that was told of its subscription gets what is published on
-        // another loop thereupon.
-        self.carry_out();
-        self.take_answers();
         let mut tasks = mem::take(&mut self.tasks);
         self.mailbox().swap(&mut tasks);
-        for task in tasks.drain(..) {
-            if !matches!(task, Task::Publish(_)) {
-                self.deliver();
-            }
+        // After the swap: what handlers ask for from here on comes after all
+        // of the tasks.
+        self.carry_out();
+        self.take_answers();
+        for Placed { place, what: task } in tasks.drain(..) {
+            self.catch_up(place);
+            self.deliver();
             match task {
-                Task::Publish(publication) => self.publish(publication),
                 Task::Stop(drain) => self.stop(drain),
                 Task::End if !self.is_stopping() => self.stop(None),
                 Task::End => {}
@@ -33,11 +35,16 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 Task::Run(task) => task(&mut Loop::new(self)),
             }
         }
+        self.catch_up(self.log.end());
         self.deliver();
         self.tasks = tasks;
     }
 
     // --- what a task may do ---
+
+    pub(crate) const fn orders(&mut self) -> &mut OrderQueue<H::Data> {
+        &mut self.orders
+    }
 
     pub(crate) const fn handler(&mut self) -> &mut H {
         &mut self.handler

@@ -10,59 +10,83 @@ use crate::{
     Handler, Ready, Transport,
     arena::NOWHERE,
     audience::{Bits, MOST},
-    order::{Order, Publication},
-    remote::Task,
+    order::{Order, Placed, Publication},
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
-    /// Keeps an order for the end of the turn.
-    pub(crate) fn order(&mut self, order: Order<H::Data>) {
-        self.orders.push(order);
+    /// Tells whether a turn is due for what handlers have asked for.
+    pub(super) fn has_orders(&self) -> bool {
+        !self.orders.is_empty() || self.orders.has_published || self.next_place < self.log.end()
     }
 
     /// Does what handlers have asked for in this turn. What they ask for
     /// meanwhile is for the next, so that no turn goes on for ever.
     pub(super) fn carry_out(&mut self) {
-        if self.orders.is_empty() {
+        if !self.has_orders() {
             return;
         }
-        let mut orders = mem::take(&mut self.orders);
-        let mut elsewhere = Vec::new();
-        for order in orders.drain(..) {
+        if mem::take(&mut self.orders.has_published) {
+            self.wake_others();
+        }
+        let end = self.log.end();
+        let mut orders = self.orders.take();
+        for Placed { place, what: order } in orders.drain(..) {
+            self.catch_up(place);
             match order {
                 Order::Publish(publication) => {
-                    if self.remote.loops() > 1 {
-                        elsewhere.push(publication.clone());
-                    }
                     self.publish(publication);
                     continue;
                 }
                 // In order: who subscribes now gets nothing from before.
                 _ => self.deliver(),
             }
-            match order {
-                Order::Subscribe(id, topic) if self.is_open_still(id) => {
-                    self.topics.subscribe(id.key, &topic);
-                }
-                Order::Unsubscribe(id, topic) if self.is_open_still(id) => {
-                    self.topics.unsubscribe(id.key, &topic);
-                }
-                Order::Timer(id, wait) if self.is_open_still(id) => {
-                    self.set_timer(id.key as usize, wait);
-                }
-                Order::Connect(address, connect) => drop(self.connect(address, *connect)),
-                Order::ConnectByName(connect) => self.connect_by_name(*connect),
-                Order::With(id, act) => drop(self.with_peer(id, |_, peer| act(peer))),
-                _ => {}
-            }
+            self.carry_out_one(order);
         }
+        self.catch_up(end);
         self.deliver();
-        if !elsewhere.is_empty() {
-            self.publish_elsewhere(&elsewhere);
+        self.orders.reuse(orders);
+    }
+
+    fn carry_out_one(&mut self, order: Order<H::Data>) {
+        match order {
+            Order::Subscribe(id, topic) if self.is_open_still(id) => {
+                self.topics.subscribe(id.key, &topic);
+            }
+            Order::Unsubscribe(id, topic) if self.is_open_still(id) => {
+                self.topics.unsubscribe(id.key, &topic);
+            }
+            Order::Timer(id, wait) if self.is_open_still(id) => {
+                self.set_timer(id.key as usize, wait);
+            }
+            Order::Connect(address, connect) => drop(self.connect(address, *connect)),
+            Order::ConnectByName(connect) => self.connect_by_name(*connect),
+            Order::With(id, act) => drop(self.with_peer(id, |_, peer| act(peer))),
+            _ => {}
         }
-        if self.orders.is_empty() {
-            // For its memory.
-            self.orders = orders;
+    }
+
+    /// Takes the publications before a place from the log, but none that comes
+    /// after something else that was asked for.
+    #[inline]
+    pub(super) fn catch_up(&mut self, place: u64) {
+        if self.next_place < place {
+            self.take_publications(place);
+        }
+    }
+
+    fn take_publications(&mut self, place: u64) {
+        loop {
+            let place = place.min(self.orders.first_place().unwrap_or(place));
+            if self.next_place >= place {
+                return;
+            }
+            if self.run.len() == MOST {
+                self.deliver();
+                // Handlers may have asked for something meanwhile.
+                continue;
+            }
+            let room = MOST - self.run.len();
+            self.next_place = self.log.take(self.index(), place, room, &mut self.run);
         }
     }
 
@@ -149,14 +173,13 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.shed();
     }
 
-    /// Hands publications to the other loops.
-    fn publish_elsewhere(&self, publications: &[Publication]) {
+    /// Has the other loops look at what was published.
+    fn wake_others(&self) {
         for (index, mailbox) in self.remote.mailboxes().iter().enumerate() {
-            let tasks = publications.iter().cloned().map(Task::Publish);
             if index != self.index()
-                && let Err(error) = mailbox.push(tasks)
+                && let Err(error) = mailbox.wake()
             {
-                warn!(%error, "cannot publish on another loop");
+                warn!(%error, "cannot wake another loop for a publication");
             }
         }
     }

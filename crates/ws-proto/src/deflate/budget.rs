@@ -1,7 +1,15 @@
 //! How much memory inflating may hold, over all connections.
 
-use alloc::sync::Arc;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use alloc::{
+    sync::{Arc, Weak},
+    vec::Vec,
+};
+use core::{
+    cmp::Reverse,
+    fmt,
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::ProtocolError;
 
@@ -11,7 +19,12 @@ use crate::ProtocolError;
 /// Clones share it, so one budget can stand for a loop, or for all of them.
 /// What it counts is given back when the [`Inflater`](crate::Inflater)s are
 /// dropped.
-#[derive(Clone, Debug)]
+///
+/// Whoever needs more than is left takes it from others: from those that hold
+/// most for each compressed byte they received, and received nothing for the
+/// longest time, until an eighth of the limit is free. Their inflaters fail with
+/// [`ProtocolError::InflateBudget`] as soon as they are used again.
+#[derive(Clone)]
 pub struct Budget(Arc<Shared>);
 
 /// Equal are clones: what one holds, the other has not left.
@@ -23,10 +36,31 @@ impl PartialEq for Budget {
 
 impl Eq for Budget {}
 
-#[derive(Debug)]
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Budget")
+            .field("limit", &self.limit())
+            .field("held", &self.held())
+            .finish_non_exhaustive()
+    }
+}
+
 struct Shared {
     limit: usize,
     held: AtomicUsize,
+    /// How often anybody received something.
+    clock: AtomicU64,
+    holders: Mutex<Vec<Weak<dyn Holder>>>,
+}
+
+/// Something whose memory may be taken away between two calls.
+pub(super) trait Holder: Send + Sync {
+    /// Returns how much sooner than others it is to go; `None` while it is in
+    /// use, and if it holds nothing.
+    fn rank(&self, now: u64) -> Option<u128>;
+
+    /// Drops what it holds.
+    fn evict(&self);
 }
 
 /// A part of a budget, which goes back to it when dropped.
@@ -43,6 +77,8 @@ impl Budget {
         Self(Arc::new(Shared {
             limit,
             held: AtomicUsize::new(0),
+            clock: AtomicU64::new(0),
+            holders: Mutex::new(Vec::new()),
         }))
     }
 
@@ -66,20 +102,84 @@ impl Budget {
         lease.grow(bytes)?;
         Ok(lease)
     }
+
+    /// Returns the error of who finds no room, and of who had to make it.
+    pub(super) fn refusal(&self) -> ProtocolError {
+        ProtocolError::InflateBudget {
+            limit: self.limit(),
+        }
+    }
+
+    /// Counts that somebody received something, and returns that count, which
+    /// is what time is here.
+    pub(super) fn tick(&self) -> u64 {
+        self.0.clock.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Notes somebody whose memory may be taken away; forgets them once they
+    /// are dropped.
+    pub(super) fn register(&self, holder: Weak<dyn Holder>) {
+        let mut holders = self.holders();
+        if holders.len() == holders.capacity() {
+            holders.retain(|holder| holder.strong_count() > 0);
+            // So that the next look at all of them is far away.
+            let len = holders.len();
+            holders.shrink_to(4 * len);
+            holders.reserve(len.max(16));
+        }
+        holders.push(holder);
+    }
+
+    fn holders(&self) -> MutexGuard<'_, Vec<Weak<dyn Holder>>> {
+        let holders = self.0.holders.lock();
+        holders.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let Shared { limit, held, .. } = &*self.0;
+        //= RFC6455-10.4-2
+        let before = held.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before.saturating_add(bytes) <= *limit;
+        if !fits {
+            held.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    /// Takes memory away from others until an eighth of the limit is free
+    /// beside `bytes`.
+    #[cold]
+    fn make_room(&self, bytes: usize) {
+        let most = (self.limit() - self.limit() / 8).saturating_sub(bytes);
+        let mut holders = self.holders();
+        if self.held().saturating_add(bytes) <= self.limit() {
+            // Another thread has made room meanwhile.
+            return;
+        }
+        holders.retain(|holder| holder.strong_count() > 0);
+        let now = self.0.clock.load(Ordering::Relaxed);
+        let ranked = holders.iter().filter_map(|holder| {
+            let holder = holder.upgrade()?;
+            Some((holder.rank(now)?, holder))
+        });
+        let mut ranked: Vec<_> = ranked.collect();
+        ranked.sort_unstable_by_key(|(rank, _)| Reverse(*rank));
+        for (_, holder) in ranked {
+            if self.held() <= most {
+                return;
+            }
+            holder.evict();
+        }
+    }
 }
 
 impl Lease {
-    pub(super) const fn budget(&self) -> &Budget {
-        &self.budget
-    }
-
     pub(super) fn grow(&mut self, bytes: usize) -> Result<(), ProtocolError> {
-        let Shared { limit, held } = &*self.budget.0;
-        //= RFC6455-10.4-2
-        let before = held.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) > *limit {
-            held.fetch_sub(bytes, Ordering::Relaxed);
-            return Err(ProtocolError::InflateBudget { limit: *limit });
+        if !self.budget.take(bytes) {
+            self.budget.make_room(bytes);
+            if !self.budget.take(bytes) {
+                return Err(self.budget.refusal());
+            }
         }
         self.bytes += bytes;
         Ok(())

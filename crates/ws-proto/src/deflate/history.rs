@@ -45,6 +45,11 @@ impl History {
         Ok(())
     }
 
+    /// Returns how many bytes it takes.
+    pub(super) fn held(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Returns the older part and the newer one.
     pub(super) fn parts(&self) -> [&[u8]; 2] {
         let (newer, older) = self.bytes.split_at(self.start);

@@ -1,16 +1,17 @@
 //! Inflating what a peer sent (RFC 7692 section 7.2.2).
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
-use flate2::{Decompress, FlushDecompress, Status};
+use flate2::Status;
 
 use super::{
-    budget::{Budget, Lease},
+    budget::Budget,
     history::History,
+    kept::{Kept, Place},
+    open::{Decoder, OpenMessage, SCRATCH},
 };
 use crate::{
-    Chunk, CompressedChunk, DeflateWindow, Message, MessageKind, ProtocolError, Utf8Stream,
-    utf8::validate,
+    Chunk, CompressedChunk, DeflateWindow, Message, MessageKind, ProtocolError, utf8::validate,
 };
 
 /// Inflates the compressed messages of one connection, piece by piece.
@@ -18,7 +19,9 @@ use crate::{
 /// Between messages it keeps what the peer may still refer to, which is
 /// nothing without context takeover: an inflater that [is
 /// idle](Self::is_idle) may be dropped and made anew. All else is lent by an
-/// [`InflatePool`] while a message is received.
+/// [`InflatePool`] while it works, and of a message that is not finished it
+/// keeps the first 1 KiB as it came. Only a longer one, or one that has made
+/// more than 16 KiB of less, keeps a decoder of 48 KiB until it ends.
 ///
 /// Text is validated as it comes out; limits are checked at each piece of
 /// output, so what an expansion bomb costs is one piece.
@@ -48,9 +51,8 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct Inflater {
-    /// The message that is open.
-    open: Option<Box<Stream>>,
-    history: Option<Box<History>>,
+    /// `None` while nothing is kept.
+    kept: Option<Arc<Place>>,
     window: DeflateWindow,
 }
 
@@ -62,7 +64,7 @@ pub struct Inflater {
 #[derive(Debug, Default)]
 pub struct InflatePool {
     config: InflateConfig,
-    spare: Option<Box<Stream>>,
+    spare: Option<Box<Decoder>>,
     scratch: Vec<u8>,
 }
 
@@ -77,7 +79,8 @@ pub struct InflateConfig {
     pub max_ratio: u32,
     /// The most memory for what peers may still refer to and for messages that
     /// are not finished, over all connections that share it; 256 MiB by
-    /// default.
+    /// default. Over it, those go that hold most and move least: see
+    /// [`Budget`].
     pub budget: Budget,
 }
 
@@ -113,13 +116,6 @@ impl InflatePool {
         self.spare = None;
         self.scratch = Vec::new();
     }
-
-    fn take(&mut self) -> Result<Box<Stream>, ProtocolError> {
-        match self.spare.take() {
-            Some(stream) => Ok(stream),
-            None => Ok(Box::new(Stream::new(self.config.budget.lease(STREAM)?))),
-        }
-    }
 }
 
 impl Inflater {
@@ -127,11 +123,7 @@ impl Inflater {
     /// compresses with.
     #[must_use]
     pub const fn new(window: DeflateWindow) -> Self {
-        Self {
-            open: None,
-            history: None,
-            window,
-        }
+        Self { kept: None, window }
     }
 
     /// Inflates the next part of `piece`, as much as one chunk holds, and moves
@@ -155,17 +147,70 @@ impl Inflater {
         max_message: u64,
         pool: &'p mut InflatePool,
     ) -> Result<Option<Chunk<'p>>, ProtocolError> {
-        if piece.first {
-            piece.first = false;
-            self.begin(pool)?;
-        }
-        let Some(mut stream) = self.open.take() else {
-            return Ok(None);
+        let InflatePool {
+            config,
+            spare,
+            scratch,
+        } = pool;
+        let budget = &config.budget;
+        let mut kept = self.take(budget)?;
+        let input = piece.data;
+        let mut message = match kept.message.take() {
+            _ if piece.first => OpenMessage::new(),
+            Some(message) => *message,
+            None => {
+                self.put(kept, 0, budget);
+                return Ok(None);
+            }
         };
-        pool.scratch.resize(SCRATCH, 0);
-        let mut len = stream.utf8.take_split(&mut pool.scratch);
-        let last = self.fill(&mut stream, piece, max_message, &mut pool.scratch, &mut len);
-        let inflated = &pool.scratch[..len];
+        piece.first = false;
+        let was_parked = message.decoder.is_none();
+        if was_parked && input.is_empty() && !piece.last {
+            kept.message = Some(Box::new(message));
+            self.put(kept, 0, budget);
+            return Ok(None);
+        }
+        scratch.resize(SCRATCH, 0);
+        let (mut decoder, given) = match message.decoder.take() {
+            Some(decoder) => (decoder, 0),
+            None => {
+                let mut decoder = match spare.take() {
+                    Some(decoder) => decoder,
+                    None => Box::new(Decoder::new(budget)?),
+                };
+                decoder.start(kept.history.as_ref())?;
+                let given = message.replay(&mut decoder, scratch)?;
+                (decoder, given)
+            }
+        };
+        // The start of a character stands at the end of what is replayed.
+        let split = message.utf8.take_split(&mut scratch[given..]);
+        let start = given.saturating_sub(split);
+        let mut past = Past {
+            history: &mut kept.history,
+            window: self.window,
+            budget,
+        };
+        let mut output = Output {
+            scratch,
+            len: given.max(split),
+            recorded: if given > 0 { 0 } else { split },
+        };
+        let last = fill(
+            &mut message,
+            &mut decoder,
+            &mut past,
+            piece,
+            max_message,
+            &mut output,
+        );
+        let Output {
+            scratch,
+            len,
+            recorded,
+        } = output;
+        let scratch: &'p [u8] = scratch;
+        let inflated = &scratch[start..len];
         let data = match piece.kind {
             //= RFC7692-6.1-6
             MessageKind::Text => Message::Text(
@@ -173,32 +218,41 @@ impl Inflater {
                 if last == Ok(true) {
                     validate(inflated)
                 } else {
-                    stream.utf8.push_whole(inflated)
+                    message.utf8.push_whole(inflated)
                 }
                 .map_err(|_| ProtocolError::TextNotUtf8)?,
             ),
             MessageKind::Binary => Message::Binary(inflated),
         };
         let last = last?;
-        stream.check_ratio(pool.config.max_ratio)?;
-        if data.is_empty() && !last {
-            self.open = Some(stream);
-            return Ok(None);
-        }
-        let first = !core::mem::replace(&mut stream.begun, true);
-        if last {
-            pool.spare = Some(stream);
+        message.check_ratio(config.max_ratio)?;
+        let received = &input[..input.len() - piece.data.len()];
+        let parks = !last && was_parked && message.may_park();
+        if parks {
+            message.park(received, budget)?;
         } else {
-            self.open = Some(stream);
+            past.record(&scratch[recorded..len])?;
+            message.unpark();
         }
-        Ok(Some(Chunk { data, first, last }))
+        let is_said = last || !data.is_empty();
+        let first = is_said && !core::mem::replace(&mut message.begun, true);
+        if last || parks {
+            *spare = Some(decoder);
+        } else {
+            message.decoder = Some(decoder);
+        }
+        if !last {
+            kept.message = Some(Box::new(message));
+        }
+        self.put(kept, received.len() as u64, budget);
+        Ok(is_said.then_some(Chunk { data, first, last }))
     }
 
     /// Tells whether nothing is held: an inflater that is made anew from the
     /// same window would go on just the same.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
-        self.open.is_none() && self.history.is_none()
+        self.kept.is_none()
     }
 
     /// Returns the window that the peer compresses with.
@@ -207,206 +261,106 @@ impl Inflater {
         self.window
     }
 
-    /// Takes a decoder and shows it what the message may refer to.
-    fn begin(&mut self, pool: &mut InflatePool) -> Result<(), ProtocolError> {
-        let mut stream = pool.take()?;
-        stream.begin();
-        stream.remember(self.history.as_deref())?;
-        self.open = Some(stream);
-        Ok(())
+    /// Takes out what is kept, unless the budget has taken it away.
+    fn take(&self, budget: &Budget) -> Result<Kept, ProtocolError> {
+        match &self.kept {
+            None => Ok(Kept::default()),
+            Some(place) => place.take(budget),
+        }
     }
 
-    /// Fills `scratch`, of which `len` bytes are full, until there is no more
-    /// to inflate of the piece, or no room; `true` at the end of the message.
-    fn fill(
-        &mut self,
-        stream: &mut Stream,
-        piece: &mut CompressedChunk<'_>,
-        max_message: u64,
-        scratch: &mut [u8],
-        len: &mut usize,
-    ) -> Result<bool, ProtocolError> {
-        let mut recorded = *len;
-        let last = loop {
-            // Only a block of the last kind ends where it ends, without a tail.
-            if piece.data.is_empty() && piece.last && stream.ended {
-                break true;
-            }
-            // One byte more than is allowed shows that there is more.
-            let left = max_message.saturating_sub(stream.len);
-            let room = (scratch.len() - *len) as u64;
-            let room = room.min(left.saturating_add(1)) as usize;
-            let end = *len + room;
-            let status = stream.inflate(piece, &mut scratch[..end], len);
-            // First, so that which of two errors is told does not depend on
-            // how much is inflated at once.
-            //= RFC6455-10.4-1, RFC6455-10.4-2
-            if stream.len > max_message {
-                return Err(ProtocolError::MessageTooBig {
-                    len: stream.len,
-                    limit: max_message,
-                });
-            }
-            let in_tail = stream.tail > 0;
-            match status? {
-                Status::StreamEnd if in_tail => {
-                    stream.check_end()?;
-                    break true;
-                }
-                //= RFC7692-7.2.1-2, RFC7692-7.2.1-3
-                Status::StreamEnd => {
-                    self.record(&scratch[recorded..*len], stream.lease.budget())?;
-                    recorded = *len;
-                    stream.restart();
-                    stream.remember(self.history.as_deref())?;
-                }
-                _ if *len == end => break false,
-                // There is room, so everything that was offered is used.
-                _ if in_tail => return Err(ProtocolError::DeflateData),
-                _ if !piece.last => break false,
-                _ => {}
-            }
-        };
-        self.record(&scratch[recorded..*len], stream.lease.budget())?;
-        Ok(last)
+    /// Keeps what is left after `received` more compressed bytes.
+    fn put(&mut self, kept: Kept, received: u64, budget: &Budget) {
+        if kept.is_empty() {
+            self.kept = None;
+            return;
+        }
+        let place = self.kept.get_or_insert_with(|| Place::new(budget));
+        place.put(kept, received, budget);
     }
+}
 
+/// What the rest of a message may refer to.
+struct Past<'a> {
+    history: &'a mut Option<History>,
+    window: DeflateWindow,
+    budget: &'a Budget,
+}
+
+/// What comes out.
+struct Output<'a> {
+    scratch: &'a mut [u8],
+    /// How much of it is full.
+    len: usize,
+    /// How much of that may be referred to, or came before.
+    recorded: usize,
+}
+
+impl Past<'_> {
     /// Keeps what the peer may refer to.
-    fn record(&mut self, inflated: &[u8], budget: &Budget) -> Result<(), ProtocolError> {
+    fn record(&mut self, inflated: &[u8]) -> Result<(), ProtocolError> {
         //= RFC7692-7.2.2-2, RFC7692-7.2.2-4
         if !self.window.takes_over() || inflated.is_empty() {
             return Ok(());
         }
         //= RFC7692-7.2.2-3, RFC7692-7.2.2-5, RFC7692-7.2.2-6
-        let history = match &mut self.history {
+        let history = match &mut *self.history {
             Some(history) => history,
-            none => none.insert(Box::new(History::new(budget)?)),
+            none => none.insert(History::new(self.budget)?),
         };
         history.extend(inflated, self.window.size())
     }
 }
 
-/// A decoder, and how far the message is that it inflates.
-#[derive(Debug)]
-struct Stream {
-    inflate: Decompress,
-    /// Bytes that came out so far.
-    len: u64,
-    /// Compressed bytes that went in so far.
-    used: u64,
-    utf8: Utf8Stream,
-    /// How much of the tail went in.
-    tail: usize,
-    /// Whether the last byte that went in ended a block of the last kind.
-    ended: bool,
-    /// Whether a chunk was handed out.
-    begun: bool,
-    lease: Lease,
-}
-
-impl Stream {
-    fn new(lease: Lease) -> Self {
-        Self {
-            // Any window is inflated with the largest: the history is what
-            // bounds how far back there is something to refer to.
-            inflate: Decompress::new(false),
-            len: 0,
-            used: 0,
-            utf8: Utf8Stream::new(),
-            tail: 0,
-            ended: false,
-            begun: false,
-            lease,
+/// Fills the output until there is no more to inflate of the piece, or no room;
+/// `true` at the end of the message.
+fn fill(
+    message: &mut OpenMessage,
+    decoder: &mut Decoder,
+    past: &mut Past<'_>,
+    piece: &mut CompressedChunk<'_>,
+    max_message: u64,
+    output: &mut Output<'_>,
+) -> Result<bool, ProtocolError> {
+    loop {
+        // Only a block of the last kind ends where it ends, without a tail.
+        if piece.data.is_empty() && piece.last && message.ended {
+            return Ok(true);
         }
-    }
-
-    fn begin(&mut self) {
-        self.inflate.reset(false);
-        self.len = 0;
-        self.used = 0;
-        self.utf8 = Utf8Stream::new();
-        self.tail = 0;
-        self.ended = false;
-        self.begun = false;
-    }
-
-    /// Goes on behind a block of the last kind, as if it had been another.
-    fn restart(&mut self) {
-        self.inflate.reset(false);
-        self.ended = true;
-    }
-
-    fn remember(&mut self, history: Option<&History>) -> Result<(), ProtocolError> {
-        let parts = history.map_or([&[][..]; 2], History::parts);
-        for part in parts.into_iter().filter(|part| !part.is_empty()) {
-            self.inflate
-                .set_dictionary(part)
-                .map_err(|_| ProtocolError::DeflateData)?;
+        // One byte more than is allowed shows that there is more.
+        let left = max_message.saturating_sub(message.len);
+        let room = (output.scratch.len() - output.len) as u64;
+        let room = room.min(left.saturating_add(1)) as usize;
+        let end = output.len + room;
+        let out = &mut output.scratch[..end];
+        let status = message.inflate(decoder, piece, out, &mut output.len);
+        // First, so that which of two errors is told does not depend on
+        // how much is inflated at once.
+        //= RFC6455-10.4-1, RFC6455-10.4-2
+        if message.len > max_message {
+            return Err(ProtocolError::MessageTooBig {
+                len: message.len,
+                limit: max_message,
+            });
         }
-        Ok(())
-    }
-
-    /// Inflates what is left of the piece, or of the tail once the message is
-    /// used up, to `out`, of which `len` bytes are full. What comes out before
-    /// an error counts, too.
-    fn inflate(
-        &mut self,
-        piece: &mut CompressedChunk<'_>,
-        out: &mut [u8],
-        len: &mut usize,
-    ) -> Result<Status, ProtocolError> {
-        let (used, given) = (self.inflate.total_in(), self.inflate.total_out());
-        //= RFC7692-7.2.2-1, RFC7692-7.2.3-1
-        let in_tail = piece.data.is_empty() && piece.last;
-        let input = if in_tail {
-            &TAIL[self.tail..]
-        } else {
-            piece.data
-        };
-        let status = self
-            .inflate
-            .decompress(input, &mut out[*len..], FlushDecompress::None);
-        let used = self.inflate.total_in() - used;
-        let given = self.inflate.total_out() - given;
-        *len += given as usize;
-        self.len += given;
-        if in_tail {
-            self.tail += used as usize;
-        } else {
-            piece.data = &piece.data[used as usize..];
-            self.used += used;
-            self.ended &= used == 0;
+        let in_tail = message.tail > 0;
+        match status? {
+            Status::StreamEnd if in_tail => {
+                message.check_end()?;
+                return Ok(true);
+            }
+            //= RFC7692-7.2.1-2, RFC7692-7.2.1-3
+            Status::StreamEnd => {
+                past.record(&output.scratch[output.recorded..output.len])?;
+                output.recorded = output.len;
+                message.restart();
+                decoder.start(past.history.as_ref())?;
+            }
+            _ if output.len == end => return Ok(false),
+            // There is room, so everything that was offered is used.
+            _ if in_tail => return Err(ProtocolError::DeflateData),
+            _ if !piece.last => return Ok(false),
+            _ => {}
         }
-        status.map_err(|_| ProtocolError::DeflateData)
-    }
-
-    /// Judges whether the message ended with a whole block.
-    fn check_end(&self) -> Result<(), ProtocolError> {
-        if self.tail == TAIL.len() {
-            Ok(())
-        } else {
-            Err(ProtocolError::DeflateData)
-        }
-    }
-
-    //= RFC6455-10.4-1
-    fn check_ratio(&self, limit: u32) -> Result<(), ProtocolError> {
-        let allowed = self.used.saturating_mul(limit.into());
-        if self.len > SCRATCH as u64 && self.len > allowed {
-            return Err(ProtocolError::ExpansionTooBig { limit });
-        }
-        Ok(())
     }
 }
-
-/// What follows the compressed bytes: the tail that the sender removed, and an
-/// empty block of the last kind, at whose end the decoder must come out.
-/// Anything else means that the message broke off.
-const TAIL: [u8; 9] = [0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff];
-
-/// The size of a chunk: a message of 64 KiB comes as one, with room to see that
-/// it ended.
-const SCRATCH: usize = 66 * 1024;
-
-/// About what a decoder takes.
-const STREAM: usize = 48 * 1024;

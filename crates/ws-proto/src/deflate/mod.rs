@@ -8,6 +8,8 @@ mod budget;
 mod deflater;
 mod history;
 mod inflater;
+mod kept;
+mod open;
 mod pool;
 mod prepared;
 mod window;

@@ -428,6 +428,36 @@ fn budget_and_ratio_are_kept() {
     }
 }
 
+/// Each of the attackers sends one byte of a compressed message, and nothing
+/// more: a decoder for each would take twice the budget.
+#[test]
+fn beginnings_of_compressed_messages_keep_nobody_from_being_served() {
+    //= RFC6455-10.4-2
+    const ATTACKERS: usize = 10_000;
+    let mut config = config();
+    config.inflate = InflateConfig::default();
+    let budget = &config.inflate.budget;
+    let mut attackers = Vec::new();
+    for _ in 0..ATTACKERS {
+        let (near, mut far) = pipe(64);
+        let mut near = server(near, &config, DeflateParams::default());
+        run(put(&mut far, b"\xc2\xe4\x01\x02\x03\x04\x00"));
+        assert!(run(once(near.receive())).is_none());
+        attackers.push((near, far));
+    }
+    assert!(budget.held() < budget.limit() / 100, "{}", budget.held());
+    let text = story(3, 4096);
+    for _ in 0..100 {
+        // In many reads, so that it is not finished in between.
+        let (near, far) = pipe(100);
+        let mut near = server(near, &config, DeflateParams::default());
+        let mut far = client(far, &config, DeflateParams::default());
+        let (received, sent) = run(zip(near.receive(), far.send(&text)));
+        sent.unwrap();
+        assert!(received.unwrap().unwrap() == Message::from(text.as_str()));
+    }
+}
+
 #[test]
 fn prepared_message_is_compressed_once_for_many() {
     let text = story(1, 10_000);
