@@ -103,6 +103,9 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+#[macro_use]
+mod fault;
+
 mod server;
 
 mod client;

@@ -124,6 +124,7 @@ pub(crate) fn may_mask_with_zero(
     //= MSWS-3.1.3-1, MSWS-4-2
     let is_tls = transport.is_tls();
     let may = network.allows(address.map(|address| address.ip()), is_tls);
+    let may = may || fault!("zero-key-unasked");
     if may && !is_tls {
         warn_of_flag("set_mask_to_zero", address);
     }

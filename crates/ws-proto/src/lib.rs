@@ -82,6 +82,9 @@ extern crate alloc;
 #[cfg(any(test, feature = "std", feature = "deflate"))]
 extern crate std;
 
+#[macro_use]
+mod fault;
+
 mod close;
 mod connection;
 mod controlled_network;

@@ -331,8 +331,11 @@ impl<R: CryptoRng> MaskingPolicy for ClientMasking<R> {
         Some(match &mut self.keys {
             //= RFC6455-5.3-2, RFC6455-5.3-3, RFC6455-5.3-4, RFC6455-10.3-1
             //= MSWS-3.1.4-2
+            Keys::Fresh(_) if fault!("key-always-zero") => MaskKey::ZERO,
             Keys::Fresh(rng) => MaskKey(rng.next_u32().to_ne_bytes()),
             //= MSWS-3.1.4-3
+            #[cfg(not(target_family = "wasm"))]
+            Keys::Zero if fault!("zero-key-ignored") => MaskKey([1; 4]),
             #[cfg(not(target_family = "wasm"))]
             Keys::Zero => MaskKey::ZERO,
         })

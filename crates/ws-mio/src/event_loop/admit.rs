@@ -21,7 +21,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.counters.accepted.add(1);
         let address = peer;
         let peer = peer.map(tracing::field::display);
-        if self.slots.len() >= self.config.max_connections {
+        if self.slots.len() >= self.config.max_connections && !fault!("connections-unlimited") {
             self.counters.over_max_connections.add(1);
             debug!(peer, "over max_connections");
             return None;

@@ -79,6 +79,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             Phase::Open { until } => return self.time_out_open(key, until),
         };
         let is_request = matches!(slot.phase, Phase::Upgrading { .. });
+        if is_request && fault!("handshake-not-timed") {
+            return;
+        }
         if tick < until && !is_request {
             return self.arm(key, until);
         }
