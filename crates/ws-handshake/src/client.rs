@@ -4,8 +4,10 @@ use alloc::borrow::ToOwned as _;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
 use crate::body::{Body, Collected};
+use crate::date;
 use crate::deflate::{DeflateOffer, DeflateParams, agree_all};
 use crate::error::{HandshakeError, Offered};
 use crate::head::{Head, HeadLimits, HeadReader};
@@ -13,6 +15,7 @@ use crate::headers::{
     FieldBlock, HeaderError, Headers, append, elements, has_element, is_token, is_value,
 };
 use crate::key::{Nonce, accept_key};
+use crate::page::{Short, first_line};
 use crate::request::Version;
 use crate::uri::Uri;
 
@@ -173,7 +176,8 @@ impl ClientRequest {
             accept: accept_key(&key),
             subprotocols: self.subprotocols,
             offers: self.offers,
-            max_headers: self.limits.max_headers,
+            limits: self.limits,
+            interim: Interim::default(),
             max_body: self.max_body,
             stage: Stage::Head(HeadReader::reply(self.limits)),
         }
@@ -274,7 +278,8 @@ pub struct ClientHandshake {
     accept: [u8; 28],
     subprotocols: Vec<String>,
     offers: Vec<DeflateOffer>,
-    max_headers: usize,
+    limits: HeadLimits,
+    interim: Interim,
     max_body: usize,
     stage: Stage,
 }
@@ -298,7 +303,8 @@ impl ClientHandshake {
 
     /// Takes the next bytes from the transport.
     ///
-    /// Interim replies (1xx) before the 101 are passed over. The time that a server may take is for the caller to bound.
+    /// Interim replies (1xx) before the 101 are passed over: 16 at most, which together are no longer than
+    /// [`HeadLimits::max_head`]. The time that a server may take is for the caller to bound.
     ///
     /// # Errors
     ///
@@ -349,11 +355,15 @@ impl ClientHandshake {
         let mut consumed = 0;
         if let Stage::Head(reader) = &mut self.stage {
             let reply = loop {
-                let Some(head) = reader.receive(&input[consumed..])? else {
+                let rest = &input[consumed..];
+                if reader.is_idle() && rest.first() == Some(&TLS_ALERT) {
+                    return Err(HandshakeError::TlsReply);
+                }
+                let Some(head) = reader.receive(rest)? else {
                     return Ok(ClientProgress::Incomplete);
                 };
                 consumed += head.consumed();
-                let reply = Reply::parse(head.as_bytes(), self.max_headers)?;
+                let reply = Reply::parse(head.as_bytes(), self.limits.max_headers)?;
                 if reply.version.major != 1 {
                     return Err(HandshakeError::BadHttpVersion {
                         offered: reply.version,
@@ -364,6 +374,7 @@ impl ClientHandshake {
                 if reply.status == 101 || !(100..200).contains(&reply.status) {
                     break reply;
                 }
+                self.interim.count(head.as_bytes().len(), self.limits)?;
             };
             if reply.status == 101 {
                 return self
@@ -371,8 +382,8 @@ impl ClientHandshake {
                     .map(|agreed| ClientProgress::Agreed { agreed, consumed });
             }
             //= RFC6455-4.1-34
-            let body = Body::of_reply(reply.status, &reply.headers, self.max_body);
-            self.stage = Stage::Body(body, reply.into_response());
+            let (body, response) = reply.refuse(self.max_body);
+            self.stage = Stage::Body(body, response);
         }
         match &mut self.stage {
             Stage::Body(body, response) => {
@@ -554,6 +565,40 @@ impl HttpResponse {
         str::from_utf8(location).ok()
     }
 
+    /// How long the server asks to be left alone, by `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3);
+    /// `None` if it does not, or not by its grammar. A date that is over is no time at all.
+    ///
+    /// `now` is the time in seconds since the start of 1970 (Unix time).
+    #[must_use]
+    pub fn retry_after(&self, now: u64) -> Option<Duration> {
+        //= RFC9110-10.2.3-1
+        let value = str::from_utf8(self.headers.get("Retry-After")?).ok()?;
+        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+        }
+        let at = date::parse(value)?;
+        Some(Duration::from_secs(at.saturating_sub(now)))
+    }
+
+    /// The first line of text in the body, without the tags of HTML: at most 120 characters, and none that controls a
+    /// terminal. `None` if there is no text, or if it is compressed.
+    #[must_use]
+    pub fn first_line(&self) -> Option<String> {
+        let mut codings = self.headers.get_all("Content-Encoding");
+        let is_plain = codings.all(|coding| coding.eq_ignore_ascii_case(b"identity"));
+        is_plain.then(|| first_line(&self.body)).flatten()
+    }
+
+    /// What the server or proxy asks for, by a 401 or 407: the values of `WWW-Authenticate` or `Proxy-Authenticate`, which
+    /// begin with a scheme and often a realm (RFC 9110 section 11.6.1).
+    pub fn challenges(&self) -> impl Iterator<Item = &[u8]> {
+        let name = match self.status {
+            407 => "Proxy-Authenticate",
+            _ => "WWW-Authenticate",
+        };
+        self.headers.get_all(name)
+    }
+
     /// The protocol versions that the server says it speaks, for a 426.
     pub fn versions(&self) -> impl Iterator<Item = u8> + '_ {
         //= RFC6455-4.4-3
@@ -565,6 +610,51 @@ impl HttpResponse {
             .filter(|version| *version == b"0" || !version.starts_with(b"0"))
             .filter(|version| version.iter().all(u8::is_ascii_digit))
             .filter_map(|version| str::from_utf8(version).ok()?.parse().ok())
+    }
+}
+
+impl fmt::Display for HttpResponse {
+    /// Tells, safely for a log, the status and the words beside it, the challenges, the location, and the first line of
+    /// the body.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.status)?;
+        if !self.reason.is_empty() {
+            write!(f, " {}", Short(self.reason.as_bytes()))?;
+        }
+        for challenge in self.challenges() {
+            write!(f, "; it asks for {}", Short(challenge))?;
+        }
+        if let Some(location) = self.location() {
+            write!(f, "; it leads to {}", Short(location.as_bytes()))?;
+        }
+        match self.first_line() {
+            Some(line) => write!(f, "; its page begins \"{}\"", Short(line.as_bytes())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Interim replies that were passed over.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Interim {
+    count: usize,
+    bytes: usize,
+}
+
+impl Interim {
+    /// Counts one more, whose head has so many bytes.
+    pub(crate) fn count(&mut self, bytes: usize, limits: HeadLimits) -> Result<(), HandshakeError> {
+        self.count += 1;
+        self.bytes += bytes;
+        if self.count > MAX_INTERIM {
+            return Err(HandshakeError::TooManyInterim { limit: MAX_INTERIM });
+        }
+        if self.bytes > limits.max_head {
+            return Err(HandshakeError::HeadTooLarge {
+                limit: limits.max_head,
+            });
+        }
+        Ok(())
     }
 }
 
@@ -593,20 +683,23 @@ impl Reply {
         })
     }
 
-    fn into_response(self) -> HttpResponse {
+    /// Makes an answer other than 101 of it, whose body is still to come.
+    pub(crate) fn refuse(self, max_body: usize) -> (Body, HttpResponse) {
         let Self {
             status,
             reason,
             headers,
             ..
         } = self;
-        HttpResponse {
+        let body = Body::of_reply(status, &headers, max_body);
+        let response = HttpResponse {
             status,
             reason,
             headers,
             body: Vec::new(),
             truncated: false,
-        }
+        };
+        (body, response)
     }
 }
 
@@ -667,6 +760,12 @@ impl<T: fmt::Display> fmt::Display for Listed<'_, T> {
 }
 
 const DEFAULT_MAX_BODY: usize = 64 * 1024;
+
+/// How many interim replies there may be.
+const MAX_INTERIM: usize = 16;
+
+/// The first byte of a record that refuses what is not TLS (RFC 8446 section 5.1); no reply of HTTP begins with it.
+pub(crate) const TLS_ALERT: u8 = 21;
 
 /// Who asks, if the user does not say it.
 pub(crate) const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));

@@ -134,6 +134,15 @@ pub enum HandshakeError {
     /// There is no `Origin`, and the [`OriginPolicy`](crate::OriginPolicy) requires one.
     #[error("origins (OriginPolicy) requires an Origin header, but there is none")]
     OriginMissing,
+    /// There are more interim replies (1xx) than a client passes over (RFC 9110 section 15.2).
+    #[error("more than {limit} interim replies (1xx) before the reply")]
+    TooManyInterim {
+        /// How many it passes over.
+        limit: usize,
+    },
+    /// The reply begins as an alert of TLS does (RFC 8446 section 6), and not as HTTP.
+    #[error("the other side answers in TLS: its URI has wss://, or its proxy https://")]
+    TlsReply,
     /// The transport ended before the reply did.
     #[error("connection lost before the server's reply was complete")]
     ConnectionLost,
@@ -226,6 +235,8 @@ impl HandshakeError {
             Self::BadSubprotocolHeader { .. } => "bad_subprotocol_header",
             Self::BadExtensionsHeader { .. } => "bad_extensions_header",
             Self::OriginRefused { .. } | Self::OriginMissing => "origin_refused",
+            Self::TooManyInterim { .. } => "too_many_interim",
+            Self::TlsReply => "tls_reply",
             Self::ConnectionLost => "connection_lost",
             Self::BadStatusLine { .. } => "bad_status_line",
             Self::MissingUpgrade => "missing_upgrade",

@@ -132,6 +132,10 @@ mod deflate;
 
 mod body;
 
+mod page;
+
+mod date;
+
 mod error;
 
 #[cfg(feature = "http")]

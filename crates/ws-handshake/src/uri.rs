@@ -243,13 +243,6 @@ pub(crate) fn split_authority(authority: &str) -> Option<(&str, Option<&str>)> {
     }
 }
 
-/// Whether the bytes are pchars, `/`, `?` and percent triplets only (RFC 3986 sections 3.3 and 3.4).
-pub(crate) fn is_path_and_query(bytes: &[u8]) -> bool {
-    all_encoded(bytes, |byte| {
-        is_name_byte(byte) || matches!(byte, b':' | b'@' | b'/' | b'?')
-    })
-}
-
 /// Cuts at the first `?`.
 pub(crate) fn split_query(resource: &str) -> (&str, Option<&str>) {
     match resource.split_once('?') {

@@ -59,21 +59,53 @@ fn outcome(proxy: &str, answers: &[&[u8]]) -> Result<(), TunnelError> {
 
 #[test]
 fn connect_names_the_server_and_the_credentials() {
+    let agent = format!("User-Agent: ws-handshake/{}\r\n", env!("CARGO_PKG_VERSION"));
     let plain = send(&mut tunnel("http://p", "example.com"));
     assert_eq!(
-        plain,
-        b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n"
+        String::from_utf8_lossy(&plain),
+        format!("CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n{agent}\r\n")
     );
     let request = send(&mut tunnel("http://Aladdin:open%20sesame@p", "::1"));
     assert_eq!(
-        request,
-        b"CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n\
-          Proxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\r\n"
+        String::from_utf8_lossy(&request),
+        format!(
+            "CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n{agent}\
+            Proxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\r\n"
+        )
     );
     assert_eq!(
         send(&mut tunnel("http://Aladdin:open%20sesame@p", "[::1]")),
         request
     );
+}
+
+#[test]
+fn headers_of_the_users_are_in_the_request() {
+    let proxy = Proxy::parse("http://u:p@p").expect("a proxy");
+    let sent = |proxy: &Proxy| {
+        let bytes = send(&mut Tunnel::new(proxy, "h", 443).expect("a target"));
+        String::from_utf8(bytes).expect("ASCII")
+    };
+    let own = proxy.clone().header("user-agent", "a/1");
+    let own = own.and_then(|proxy| proxy.header("Proxy-Authorization", "Bearer x"));
+    let own = own
+        .and_then(|proxy| proxy.header("X-Tenant", "7"))
+        .expect("fine");
+    assert_eq!(
+        sent(&own),
+        "CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\nuser-agent: a/1\r\n\
+        Proxy-Authorization: Bearer x\r\nX-Tenant: 7\r\n\r\n"
+    );
+    assert!(!sent(&proxy.clone().without_user_agent()).contains("User-Agent"));
+    for (name, value) in [
+        ("X", "a\r\nb"),
+        ("X:", "a"),
+        ("Host", "h"),
+        ("User-Agent", "\n"),
+    ] {
+        let refused = proxy.clone().header(name, value).map(drop);
+        assert_eq!(refused.expect_err("refused").kind(), "bad_header");
+    }
 }
 
 #[test]
@@ -100,15 +132,16 @@ fn the_bytes_after_the_head_are_the_servers() {
 fn a_refusal_of_connect_has_its_status() {
     let refused = |answer: &[u8]| outcome("http://p", &[answer]).expect_err("refused");
     for status in [101, 301, 403, 407, 502] {
-        let answer = format!("HTTP/1.1 {status} Some reason\r\nA: b\r\n\r\nbody");
-        let TunnelError::Refused {
-            status: told,
-            reason,
-        } = refused(answer.as_bytes())
-        else {
+        let answer =
+            format!("HTTP/1.1 {status} Some reason\r\nContent-Length: 4\r\n\r\nbody and more");
+        let TunnelError::Refused(response) = refused(answer.as_bytes()) else {
             panic!("not refused");
         };
-        assert_eq!((told, reason.as_bytes()), (status, &b"Some reason"[..]));
+        assert_eq!(
+            (response.status, &*response.reason),
+            (status, "Some reason")
+        );
+        assert_eq!(response.body, b"body");
     }
     assert_eq!(refused(b"SSH-2.0-x\r\n\r\n").kind(), "bad_status_line");
     assert_eq!(
@@ -117,8 +150,63 @@ fn a_refusal_of_connect_has_its_status() {
     );
     assert_eq!(refused(b"HTTP/1.1 200 OK\n\n").kind(), "bad_line_ending");
     assert_eq!(refused(&[b'x'; 9000]).kind(), "head_too_large");
+    assert_eq!(refused(b"\x15\x03\x01\0\x02\x02\x46").kind(), "tls_reply");
     let for_ever = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1000);
-    assert_eq!(refused(&for_ever).kind(), "head_too_large");
+    assert_eq!(refused(&for_ever).kind(), "too_many_interim");
+}
+
+#[test]
+fn a_refusal_names_status_challenge_and_the_first_line_of_its_page() {
+    let page = "<html><title>Cache Access Denied</title><p>Sorry</html>";
+    let answer = format!(
+        "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Negotiate\r\n\
+        Proxy-Authenticate: Basic realm=\"corp\"\r\nContent-Length: {}\r\n\r\n{page}",
+        page.len()
+    );
+    assert_eq!(
+        outcome("http://p", &[answer.as_bytes()])
+            .expect_err("refused")
+            .to_string(),
+        "the proxy answered 407 Proxy Authentication Required; it asks for Negotiate; \
+        it asks for Basic realm=\"corp\"; its page begins \"Cache Access Denied\""
+    );
+    let portal =
+        b"HTTP/1.1 302 Found\r\nLocation: http://portal.example/\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(
+        outcome("http://p", &[portal])
+            .expect_err("refused")
+            .to_string(),
+        "the proxy answered 302 Found; it leads to http://portal.example/"
+    );
+}
+
+#[test]
+fn a_page_that_the_end_of_the_stream_ends_is_told_then() {
+    let mut tunnel = tunnel("http://p", "example.com");
+    send(&mut tunnel);
+    let answer = b"HTTP/1.1 403 Forbidden\r\n\r\nBlocked by policy\n";
+    assert_eq!(tunnel.receive(answer), Ok(TunnelProgress::Incomplete));
+    let error = tunnel.eof();
+    assert_eq!(
+        error.to_string(),
+        "the proxy answered 403 Forbidden; its page begins \"Blocked by policy\""
+    );
+    assert_eq!(tunnel.receive(b"more"), Err(error));
+    let mut silent = crate::tunnel("http://p", "example.com");
+    assert_eq!(silent.eof(), TunnelError::Lost);
+    assert_eq!(crate::tunnel("socks5://p", "h").eof(), TunnelError::Lost);
+}
+
+#[test]
+fn of_a_page_without_end_no_more_than_its_start_is_kept() {
+    let mut tunnel = tunnel("http://p", "example.com");
+    send(&mut tunnel);
+    let head = b"HTTP/1.1 403 Forbidden\r\n\r\n";
+    assert_eq!(tunnel.receive(head), Ok(TunnelProgress::Incomplete));
+    let Err(TunnelError::Refused(response)) = tunnel.receive(&[b'x'; 5000]) else {
+        panic!("not refused");
+    };
+    assert_eq!((response.body.len(), response.truncated), (4096, true));
 }
 
 #[test]
@@ -170,7 +258,7 @@ fn a_proxy_that_answers_before_it_is_asked_opens_nothing() {
     );
     // It may well refuse.
     let mut tunnel = self::tunnel("http://p", "h");
-    let refused = tunnel.receive(b"HTTP/1.1 503 Busy\r\n\r\n");
+    let refused = tunnel.receive(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(refused.map_err(|error| error.kind()), Err("refused"));
     let mut tunnel = self::tunnel("socks5://p", "h");
     assert_eq!(tunnel.receive(b"\x05\0"), Err(TunnelError::TooEarly));
@@ -187,7 +275,7 @@ fn an_error_stays_and_the_servers_bytes_are_refused() {
     let mut tunnel = tunnel("http://p", "h");
     send(&mut tunnel);
     let error = tunnel
-        .receive(b"HTTP/1.1 403 No\r\n\r\n")
+        .receive(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n")
         .expect_err("refused");
     assert_eq!(tunnel.receive(b"HTTP/1.1 200 OK\r\n\r\n"), Err(error));
     let mut tunnel = self::tunnel("http://p", "h");

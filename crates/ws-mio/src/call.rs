@@ -8,7 +8,14 @@ use ws_handshake::{
 #[cfg(feature = "tls")]
 use ws_tls::TlsError;
 
-use crate::{Transport, deflate::Terms, event_loop::Route};
+#[cfg(feature = "proxy")]
+use crate::TunnelError;
+use crate::{
+    Transport,
+    deflate::Terms,
+    event_loop::Route,
+    share::{HANDSHAKE_SHARE, Share},
+};
 
 /// Connects, sends the request and reads the answer, as far as the transport
 /// lets it.
@@ -50,7 +57,7 @@ pub enum OpenError {
     /// There is no way through the proxy.
     #[cfg(feature = "proxy")]
     #[error(transparent)]
-    Proxy(crate::TunnelError),
+    Proxy(TunnelError),
     /// The server could not be trusted, or does not speak TLS.
     #[cfg(feature = "tls")]
     #[error("no TLS connection: {0}")]
@@ -70,7 +77,7 @@ pub enum OpenError {
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
     /// The server answered otherwise: a redirect, a refusal, a page.
-    #[error("the server answered with status {}", .0.status)]
+    #[error("the server refused: {0}")]
     Refused(Box<HttpResponse>),
     /// We refused the client's request, and answered with this status.
     #[error("the request was answered with status {0}")]
@@ -89,8 +96,11 @@ pub enum OpenError {
 impl From<io::Error> for OpenError {
     fn from(error: io::Error) -> Self {
         #[cfg(feature = "proxy")]
-        if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref()) {
-            return Self::Proxy(*error);
+        if let Some(error) = error
+            .get_ref()
+            .and_then(|error| error.downcast_ref::<TunnelError>())
+        {
+            return Self::Proxy(error.clone());
         }
         #[cfg(feature = "tls")]
         let error = match TlsError::take(error) {
@@ -100,9 +110,6 @@ impl From<io::Error> for OpenError {
         Self::Io(error)
     }
 }
-
-/// How many reads there are in a row.
-const READS: usize = 16;
 
 impl Call {
     pub(crate) fn new(request: ClientRequest) -> Self {
@@ -125,22 +132,37 @@ impl Call {
             return Err(OpenError::NoTls);
         }
         if !self.is_connected {
-            self.is_connected = transport.begin()?;
+            self.is_connected = match transport.begin() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    return Ok(Answer::Again);
+                }
+                begun => begun?,
+            };
         }
         if !self.is_connected {
             return Ok(Answer::Waiting);
         }
         self.send(transport)?;
-        for _ in 0..READS {
+        let mut share = Share::new(HANDSHAKE_SHARE);
+        while !share.is_spent() {
+            let buffer = share.window(buffer);
             let read = match transport.read(buffer) {
                 Ok(0) => return Err(OpenError::Refused(Box::new(self.handshake.eof()?))),
                 Ok(read) => read.min(buffer.len()),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(Answer::Waiting),
-                    io::ErrorKind::Interrupted => continue,
-                    _ => return Err(error.into()),
+                    io::ErrorKind::Interrupted => {
+                        share.spend_interrupted();
+                        continue;
+                    }
+                    // What refuses and then resets has refused.
+                    _ => match self.handshake.eof() {
+                        Ok(response) => return Err(OpenError::Refused(Box::new(response))),
+                        Err(_) => return Err(error.into()),
+                    },
                 },
             };
+            share.spend(read);
             match self.handshake.receive(&buffer[..read])? {
                 ClientProgress::Incomplete => {}
                 ClientProgress::Agreed { agreed, consumed } => {

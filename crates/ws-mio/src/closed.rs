@@ -9,7 +9,8 @@ use ws_proto::ProtocolError;
 #[non_exhaustive]
 pub struct Closed<'a> {
     /// The code in the peer's Close frame, 1005 if it had none, and 1006 if no
-    /// Close frame came.
+    /// Close frame came. A Close frame whose reason is not UTF-8 breaks the
+    /// protocol, and its code stands here all the same.
     pub code: u16,
     /// The reason in the peer's Close frame, often empty.
     pub reason: &'a str,
@@ -44,6 +45,9 @@ pub enum Cause<'a> {
     /// We dropped the connection as the loop held more than its share of
     /// `max_memory`, and most of it for such as this one.
     OverMemory,
+    /// A callback of the application panicked for this connection; the peer was
+    /// told so with 1011. See [`Config::on_panic`](crate::Config::on_panic).
+    Panicked,
 }
 
 /// What the peer took too long for.
@@ -68,10 +72,19 @@ pub enum Timeout {
 }
 
 impl<'a> Closed<'a> {
-    /// No Close frame came.
+    /// No Close frame came, or a broken one.
     pub(crate) const fn abnormal(cause: Cause<'a>) -> Self {
+        //= RFC6455-7.1.5-1
+        let received = match &cause {
+            Cause::Protocol(error) => error.received_close_code(),
+            _ => None,
+        };
+        let code = match received {
+            Some(code) => code.get(),
+            None => 1006,
+        };
         Self {
-            code: 1006,
+            code,
             reason: "",
             cause,
         }

@@ -73,6 +73,9 @@ pub struct Config {
     /// What becomes of messages to a peer that reads too slowly; they are
     /// refused by default.
     pub slow_consumer: SlowConsumer,
+    /// What becomes of the loop when a callback panics; by default it goes on
+    /// without the connection that the callback was called for.
+    pub on_panic: OnPanic,
     /// How many loops serve, each on a thread of its own; 1 by default. See
     /// [`Server::run_with`](crate::Server::run_with).
     pub threads: usize,
@@ -83,11 +86,12 @@ pub struct Config {
     pub max_connections: usize,
     /// How many connections may come from one address, over all loops; as an
     /// IPv6 peer has many, from one /64 network. Further ones are closed as
-    /// they come, or refused with 503 where the address is known from the
-    /// request only.
+    /// they come. Behind a `ProxyProtocol` (feature `proxy`) a connection is counted
+    /// once the proxy has told where its client is, and further ones are answered
+    /// with 503.
     ///
-    /// By default one address may have all of `max_connections`: behind a proxy
-    /// all have the address of that.
+    /// By default one address may have all of `max_connections`: behind a proxy that
+    /// does not tell, all have its address.
     pub max_connections_per_address: usize,
     /// How much memory the loops may hold for connections, in bytes; 1 GiB by
     /// default. Each loop has an equal share. Counted are input that was read and
@@ -139,6 +143,7 @@ impl Config {
             high_water: 64 * 1024,
             max_backpressure: 1024 * 1024,
             slow_consumer: SlowConsumer::default(),
+            on_panic: OnPanic::default(),
             threads: 1,
             accepting: Accepting::default(),
             max_connections: 1_000_000,
@@ -176,6 +181,31 @@ pub enum SlowConsumer {
     /// The connection is dropped, without a closing handshake that the peer
     /// would not read.
     Close,
+}
+
+/// What becomes of a loop when a callback of the application panics: a method of
+/// the [`Handler`](crate::Handler), a closure that came through a
+/// [`Remote`](crate::Remote), or `Default` and `Drop` of the connections' data.
+///
+/// A panic in a program that is compiled with `panic = "abort"` ends the process
+/// either way. A [`Socket`](crate::Socket) catches no panic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnPanic {
+    /// The loop goes on, and so do all other connections. The connection that
+    /// the callback was called for gets a Close with 1011 and ends with
+    /// [`Cause::Panicked`](crate::Cause::Panicked); what it was sent in the same
+    /// turn may be lost. A request is answered with 500. The panic is logged,
+    /// counted in [`Metrics::panics`](crate::Metrics::panics), and told to
+    /// [`Handler::on_panic`](crate::Handler::on_panic).
+    ///
+    /// The handler is called again afterwards, so a callback must not leave it in
+    /// a state in which that is wrong.
+    #[default]
+    Contain,
+    /// The panic goes on: it ends the loop, all of its connections are dropped
+    /// without a Close, and the other loops of the server are stopped.
+    Propagate,
 }
 
 /// How connections come to the loops of a server that has several.

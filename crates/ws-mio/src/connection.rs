@@ -12,6 +12,7 @@ use crate::{
     order::OrderQueue,
     pool::Pool,
     scratch::Scratch,
+    share::{SHARE, Share},
 };
 
 /// What becomes of a connection after its turn.
@@ -52,9 +53,6 @@ struct Parsed {
 /// sender of less does not hold one.
 const GATHER_MIN: usize = 8 * 1024;
 
-/// How much is read from one connection in a turn, or inflated, in bytes.
-pub(crate) const SHARE: usize = 1024 * 1024;
-
 /// A connection for the length of its turn.
 pub(crate) struct Turn<'a, H: Handler, T> {
     pub(crate) handler: &'a mut H,
@@ -75,6 +73,17 @@ pub(crate) struct Turn<'a, H: Handler, T> {
     /// How many Pings and Pongs may come in a second.
     pub(crate) max_control_rate: u32,
     pub(crate) now: Duration,
+    /// `on_close` was called, or is being called.
+    pub(crate) is_told: bool,
+}
+
+/// What a read has brought.
+enum Came {
+    Bytes(usize),
+    /// The end of the stream.
+    End,
+    /// Nothing for now.
+    Nothing,
 }
 
 /// Lends the handler and a peer, apart from the receiving side.
@@ -168,7 +177,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         self.slot.readable |= (ready.readable && !(fault!("readiness-lost") && ready.writable))
             || ready.writable && !self.slot.transport.short_is_all();
         self.slot.read_closed |= ready.read_closed;
-        let mut share = SHARE;
+        let mut share = Share::new(SHARE);
         loop {
             if self.link.outgoing.is_over() {
                 return Fate::Keep;
@@ -195,22 +204,18 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                 over
             } else if !self.slot.readable {
                 return Fate::Keep;
-            } else if share == 0 {
+            } else if share.is_spent() {
                 return Fate::Again;
             } else {
                 let is_gathered = self.has_room_to_gather();
                 let read = match is_gathered {
-                    true => self.gather(scratch),
-                    false => self.read(scratch.window(self.pool.size())),
+                    true => self.gather(scratch, &mut share),
+                    false => self.read(scratch.window(self.pool.size()), &mut share),
                 };
                 match read {
-                    Ok(0) if self.slot.readable => return self.end_of_input(),
-                    Ok(len) => {
-                        share = share.saturating_sub(len);
-                        if !is_gathered {
-                            have = 0..len;
-                        }
-                    }
+                    Ok(Came::Bytes(len)) if !is_gathered => have = 0..len,
+                    Ok(Came::Bytes(_) | Came::Nothing) => {}
+                    Ok(Came::End) => return self.end_of_input(),
                     Err(error) => self.link.outgoing.broken = Some(error),
                 }
                 None
@@ -246,14 +251,16 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         }
     }
 
-    /// Reads once; notes in `slot.readable` whether there may be more. 0 with
-    /// `slot.readable` set is the end of the stream.
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Reads once, at most what is left of the share; notes in `slot.readable`
+    /// whether there may be more.
+    fn read(&mut self, buffer: &mut [u8], share: &mut Share) -> io::Result<Came> {
+        let buffer = share.window(buffer);
         loop {
             match Transport::read(&mut self.slot.transport, buffer) {
-                Ok(0) => return Ok(0),
+                Ok(0) => return Ok(Came::End),
                 Ok(len) => {
                     let len = len.min(buffer.len());
+                    share.spend(len);
                     if let Some(counters) = self.counters {
                         counters.bytes_received.add(len as u64);
                     }
@@ -267,15 +274,20 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                     {
                         self.slot.readable = false;
                     }
-                    return Ok(len);
+                    return Ok(Came::Bytes(len));
                 }
                 Err(error) => match error.kind() {
-                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::Interrupted => {
+                        share.spend_interrupted();
+                        if share.is_spent() {
+                            return Ok(Came::Nothing);
+                        }
+                    }
                     io::ErrorKind::WouldBlock => {
                         self.slot.readable = false;
                         // Said of a connection that had the key before.
                         self.slot.read_closed = false;
-                        return Ok(0);
+                        return Ok(Came::Nothing);
                     }
                     _ => return Err(error),
                 },
@@ -411,6 +423,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                     if let Some(counters) = self.counters {
                         counters.count_closed(&closed.cause);
                     }
+                    self.is_told = true;
                     call!(self, |handler, peer| handler.on_close(peer, closed));
                     // Input that was not read would reset the connection, and
                     // take our Close along.

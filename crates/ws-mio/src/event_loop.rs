@@ -7,6 +7,7 @@ mod drain;
 mod end;
 mod lookup;
 mod orders;
+mod panics;
 mod publish;
 mod shed;
 mod time;
@@ -25,7 +26,12 @@ use slab::Slab;
 use tracing::{Span, span::EnteredSpan, warn};
 
 pub(crate) use self::lookup::Route;
-use self::{drain::Draining, lookup::Lookups, upgrade::Knocking};
+use self::{
+    drain::Draining,
+    lookup::Lookups,
+    panics::{catch, end_turn},
+    upgrade::Knocking,
+};
 use crate::{
     Cause, Config, Handler, Loop, Peer, PeerId, Ready, Remote, Transport,
     arena::{Arena, NOWHERE},
@@ -57,6 +63,16 @@ use crate::{
 /// 3. [`finish_turn`](Self::finish_turn).
 /// 4. Wait for the next event, but not beyond
 ///    [`next_timeout`](Self::next_timeout).
+///
+/// # The share of a connection
+///
+/// The work of a turn is bounded for each connection, however much its transport
+/// has. A connection reads at most 64 KiB in a turn during its opening handshake,
+/// as a server and as a client, at most 1 MiB once it is open, and at most 1 MiB
+/// of compressed messages comes out. A read counts at least 4 KiB. Under TLS and
+/// behind proxies the bytes below them count, too, up to 64 KiB later. What is
+/// left is read in the next turn, which [`next_timeout`](Self::next_timeout)
+/// puts at once.
 ///
 /// For one connection there is [`Socket`](crate::Socket). Here is a loop that
 /// serves a connection in memory:
@@ -122,6 +138,8 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     cork: Vec<u8>,
     /// Connections that had their share and go on in the next turn.
     again: Vec<PeerId>,
+    /// Those that go on in this one.
+    due: Vec<PeerId>,
     /// Connections whose transports wait for a step of their handshake.
     shaking: VecDeque<PeerId>,
     /// Empty but for its memory, between turns.
@@ -255,6 +273,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             pool,
             cork: Vec::new(),
             again: Vec::new(),
+            due: Vec::new(),
             shaking: VecDeque::new(),
             tasks: Vec::new(),
             orders: OrderQueue::new(Arc::clone(&log), loops > 1),
@@ -280,7 +299,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// chose, which never runs backwards; and does what was asked of the
     /// [`remote`](Self::remote).
     pub fn start_turn(&mut self, now: Duration) {
-        self.set_time(now);
+        self.begin_turn(now);
         self.obey();
     }
 
@@ -307,19 +326,22 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Readiness is edge-triggered: it is told when it changes. It may be told
     /// too often, and for keys that are gone.
     pub fn wake(&mut self, key: usize, ready: Ready) {
-        self.serve(key, ready);
+        match self.slots.get_mut(key) {
+            // It has its turn without being told, one for each of the loop's.
+            Some(slot) if slot.goes_on => {
+                slot.readable |= ready.readable;
+                slot.read_closed |= ready.read_closed;
+            }
+            Some(_) => self.serve(key, ready),
+            None => {}
+        }
     }
 
     /// Ends a turn: has connections go on that had their share, calls those
     /// whose time has come, and does what handlers have asked for. `false` once
     /// the loop was [stopped](Remote::drain) and all connections are closed.
     pub fn finish_turn(&mut self) -> bool {
-        for id in mem::take(&mut self.again) {
-            if self.is_current(id) {
-                self.slots[id.key as usize].goes_on = false;
-                self.serve(id.key as usize, Ready::default());
-            }
-        }
+        self.serve_due();
         self.shake_hands();
         self.keep_time();
         self.carry_out();
@@ -339,12 +361,31 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         Loop::new(self)
     }
 
-    pub(crate) const fn set_time(&mut self, now: Duration) {
+    /// Takes over the time, and who goes on in this turn.
+    pub(crate) fn begin_turn(&mut self, now: Duration) {
         self.now = now;
+        self.due.append(&mut self.again);
     }
 
     pub(crate) const fn is_stopping(&self) -> bool {
         self.stop_by.is_some()
+    }
+
+    /// Has connections go on that had their share of the last turn.
+    fn serve_due(&mut self) {
+        // Whether there is room to write was told to nobody.
+        let ready = Ready {
+            writable: true,
+            ..Ready::default()
+        };
+        let mut due = mem::take(&mut self.due);
+        for id in due.drain(..) {
+            if self.is_current(id) {
+                self.slots[id.key as usize].goes_on = false;
+                self.serve(id.key as usize, ready);
+            }
+        }
+        self.due = due;
     }
 
     fn serve(&mut self, key: usize, ready: Ready) {
@@ -441,9 +482,19 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             high_water: self.config.high_water,
             max_control_rate: self.config.time_limits.max_control_rate,
             now: self.now,
+            is_told: false,
         };
-        turn.call(first);
-        let fate = turn.run(&mut self.scratch, have, ready);
+        let scratch = &mut self.scratch;
+        let fate = match catch(|| {
+            turn.call(first);
+            turn.run(scratch, have, ready)
+        }) {
+            Ok(fate) => fate,
+            Err(payload) => {
+                let fate = end_turn(&mut turn, &self.config, payload);
+                return self.end_panicked(key, fate);
+            }
+        };
         match fate {
             Fate::Keep => {}
             Fate::Again if fault!("next-turn-lost") => {}
@@ -518,23 +569,33 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let slot = &mut self.slots[key];
         let waits = slot.state != NOWHERE && self.links[slot.state as usize].outgoing.is_waiting();
         if waits {
-            self.register_writable(key);
+            // The caller is done with the connection.
+            let _ = self.register_writable(key);
         }
     }
 
-    fn register_writable(&mut self, key: usize) {
+    /// Asks for writable readiness. If that fails the connection is dropped, as
+    /// nothing would say that it goes on: `false` then.
+    #[must_use]
+    fn register_writable(&mut self, key: usize) -> bool {
         let slot = &mut self.slots[key];
         if mem::replace(&mut slot.wants_write, true) {
-            return;
+            return true;
         }
         let Some((registry, source)) = self.registry.as_ref().zip(slot.transport.source()) else {
-            return;
+            return true;
         };
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = registry.reregister(source, Token(key), interest) {
-            warn!(%error, "cannot register a connection");
-            self.abort(key, Cause::Io(&error));
+        let Err(error) = registry.reregister(source, Token(key), interest) else {
+            return true;
+        };
+        warn!(%error, "cannot register a connection");
+        match slot.phase {
+            Phase::Upgrading { .. } if slot.role.is_client() => self.give_back(key, error.into()),
+            Phase::Upgrading { .. } => self.abandon(key),
+            _ => self.abort(key, Cause::Io(&error)),
         }
+        false
     }
 
     fn id(&self, key: usize) -> PeerId {

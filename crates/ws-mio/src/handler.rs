@@ -1,13 +1,13 @@
 //! What an application does with connections.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{any::Any, net::SocketAddr, time::Duration};
 
 use ws_handshake::{Acceptance, Agreed, HandshakeError, Request, Response};
 use ws_proto::{Chunk, Message};
 #[cfg(feature = "tls")]
 use ws_tls::Session;
 
-use crate::{Closed, Config, OpenError, Orders, Peer, Transport, deflate::Terms};
+use crate::{Closed, Config, OpenError, Orders, Peer, PeerId, Transport, deflate::Terms};
 
 /// The application's side of a [`Server`](crate::Server): one value for all
 /// connections of a loop, called as things happen.
@@ -155,6 +155,17 @@ pub trait Handler {
     /// connection was aborted, failed or timed out.
     fn on_close(&mut self, peer: &mut Peer<'_, Self::Data>, closed: Closed<'_>) {
         let _ = (peer, closed);
+    }
+
+    /// A callback panicked: that of `peer`, or one that belongs to no open
+    /// connection. Called before [`on_close`](Self::on_close) of that peer; not
+    /// called with [`OnPanic::Propagate`](crate::OnPanic::Propagate), and never
+    /// of a [`Socket`](crate::Socket).
+    ///
+    /// `panic` is what [`std::panic::catch_unwind`] returns. The panic is logged
+    /// already. One in this method is logged, too.
+    fn on_panic(&mut self, peer: Option<PeerId>, panic: Box<dyn Any + Send>) {
+        let _ = (peer, panic);
     }
 }
 

@@ -203,6 +203,7 @@ mod runner;
 mod scratch;
 mod seats;
 mod server;
+mod share;
 mod socket;
 #[cfg(feature = "tls")]
 mod tls;
@@ -213,7 +214,7 @@ mod wheel;
 
 pub use call::OpenError;
 pub use closed::{Cause, Closed, Timeout};
-pub use config::{Accepting, ClientConfig, Config, SlowConsumer};
+pub use config::{Accepting, ClientConfig, Config, OnPanic, SlowConsumer};
 pub use connect::{Connect, Orders};
 pub use context::Loop;
 pub use drain::Drain;

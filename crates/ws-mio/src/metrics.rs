@@ -234,10 +234,12 @@ counters! {
     /// Messages that waited for a slow peer and were dropped, or replaced by a
     /// newer one.
     dropped,
+    /// Panics of the application's callbacks.
+    panics,
 }
 
 /// The names of [`Cause`]s.
-const CAUSES: [&str; 15] = [
+const CAUSES: [&str; 16] = [
     "peer",
     "local",
     "aborted",
@@ -253,6 +255,7 @@ const CAUSES: [&str; 15] = [
     "lifetime",
     "control_flood",
     "over_memory",
+    "panicked",
 ];
 
 impl Counters {
@@ -328,6 +331,7 @@ impl Cause<'_> {
             Self::Timeout(Timeout::Lifetime) => "lifetime",
             Self::ControlFlood => "control_flood",
             Self::OverMemory => "over_memory",
+            Self::Panicked => "panicked",
         }
     }
 }

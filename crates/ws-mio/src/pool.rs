@@ -58,6 +58,11 @@ impl Pool {
         self.free.push(scratch);
     }
 
+    /// Takes it that `lent` bytes are lent, as a buffer was dropped.
+    pub(crate) fn recount(&mut self, lent: usize) {
+        self.total = lent + self.free.iter().map(Scratch::len).sum::<usize>();
+    }
+
     /// Makes a lent buffer longer; `false` if that would be over the limit.
     pub(crate) fn grow(&mut self, scratch: &mut Scratch, len: usize) -> bool {
         let more = len - scratch.len();

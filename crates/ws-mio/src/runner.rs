@@ -99,7 +99,7 @@ impl<H: Handler, L: Listener> Runner<H, L> {
                 _ => {}
             }
             now = self.started.elapsed();
-            self.inner.set_time(now);
+            self.inner.begin_turn(now);
             for event in &events {
                 match event.token() {
                     // Otherwise it is tried again when its time comes.

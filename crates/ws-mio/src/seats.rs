@@ -35,10 +35,15 @@ impl Seats {
         }
     }
 
+    /// Tells whether there is a limit.
+    pub(crate) const fn is_counting(&self) -> bool {
+        self.max != usize::MAX
+    }
+
     /// Counts a connection, unless it was; `false` if that is one too many.
     pub(crate) fn take(&mut self, key: usize, address: IpAddr) -> bool {
         let key = key as u32;
-        if self.max == usize::MAX || self.taken.contains_key(&key) {
+        if !self.is_counting() || self.taken.contains_key(&key) {
             return true;
         }
         let place = place(address);

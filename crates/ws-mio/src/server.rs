@@ -277,7 +277,8 @@ impl<H: Handler, L: Listener> Server<H, L> {
     ///
     /// # Panics
     ///
-    /// If a handler does, once all loops have stopped.
+    /// If a handler does, once all loops have stopped, with
+    /// [`OnPanic::Propagate`](crate::OnPanic::Propagate); and if `handler` does.
     pub fn run_with(self, handler: impl Fn(usize) -> H + Sync) -> io::Result<()>
     where
         L: Send,

@@ -161,8 +161,6 @@ const NOBODY: PeerId = PeerId {
 };
 /// How much is read at once.
 const READ_BUFFER: usize = 64 * 1024;
-/// How many reads there are in a row before and after a connection is open.
-const READS: usize = 16;
 /// How many turns a connection gets in a row, of a MiB each.
 const TURNS: usize = 4;
 
@@ -260,8 +258,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
     ///
     /// It reads until there is nothing more to read, until nothing more is to
     /// be read from a peer that reads slowly, or until it has read its share,
-    /// so that a peer that never stops sending cannot keep the loop. In the
-    /// last case [`next_timeout`](Self::next_timeout) is at once.
+    /// so that a peer that never stops sending cannot keep the loop: 64 KiB
+    /// during the opening handshake, and 4 MiB afterwards. In the last case [`next_timeout`](Self::next_timeout) is at once.
     ///
     /// # Errors
     ///
@@ -372,6 +370,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             high_water: self.high_water,
             max_control_rate: self.time_limits.max_control_rate,
             now: self.now,
+            is_told: false,
         }
     }
 

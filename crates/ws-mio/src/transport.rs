@@ -71,7 +71,11 @@ pub trait Transport {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if nothing is there; any other error ends the connection.
+    /// `WouldBlock` if nothing is there; [`io::ErrorKind::Interrupted`] if there
+    /// may be more but nothing for now, as a layer returns that has read 64 KiB
+    /// from below it without a byte for the connection: that counts as much in
+    /// the connection's [share](crate::EventLoop#the-share-of-a-connection) of the
+    /// turn. Any other error ends the connection.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Writes the slices one after the other, and returns how many bytes were
@@ -110,6 +114,15 @@ pub trait Transport {
     ///
     /// Those of the system. A peer that is gone has no address either.
     fn peer_addr(&self) -> io::Result<Option<SocketAddr>>;
+
+    /// Tells whether [`peer_addr`](Self::peer_addr) will stay as it is. Behind a
+    /// proxy it does not until the proxy has said where its client is: until then
+    /// the connection is not counted by its address, for
+    /// [`Config::max_connections_per_address`](crate::Config::max_connections_per_address).
+    #[inline]
+    fn is_peer_known(&self) -> bool {
+        true
+    }
 
     /// Returns what a [`mio::Poll`] watches; `None` if there is nothing for it
     /// to watch, and readiness is told by other means: see
@@ -224,7 +237,8 @@ pub trait Transport {
     ///
     /// # Errors
     ///
-    /// Why the transport could not be connected.
+    /// Why the transport could not be connected. With
+    /// [`io::ErrorKind::Interrupted`] it goes on in the next turn.
     fn begin(&mut self) -> io::Result<bool> {
         Ok(true)
     }

@@ -8,106 +8,17 @@ use std::{
 
 use mio::event::Source;
 use ws_mio::{
-    Config, Drain, EventLoop, Handler, Message, Peer, Prepared, Ready, Transport,
+    Config, Drain, Message, Peer, Prepared, Transport,
     memory::{self, Duplex},
 };
 
 mod common;
 
-use common::{Echo, Log, Probe, REPLY, REQUEST, Seen, closed, config, echo, masked, unmasked};
-
-/// A loop and its clients in memory.
-struct Bench<H: Handler, T: Transport = Duplex> {
-    inner: EventLoop<H, T>,
-    now: Duration,
-    goes_on: bool,
-}
-
-impl<H: Handler, T: Transport> Bench<H, T> {
-    fn new(handler: H, config: Config) -> Self {
-        Self {
-            inner: EventLoop::new(config, handler, || Ok(())),
-            now: Duration::ZERO,
-            goes_on: true,
-        }
-    }
-
-    /// Lets time pass, turn by turn as the loop asks for it.
-    fn pass(&mut self, time: Duration) {
-        let until = self.now + time;
-        while let Some(next) = self.inner.next_timeout()
-            && next < until
-            && self.goes_on
-        {
-            self.now = next.max(self.now);
-            self.turn(&[]);
-        }
-        self.now = until;
-        self.turn(&[]);
-    }
-
-    /// Gives the loop a turn, and some connections theirs.
-    fn turn(&mut self, keys: &[usize]) {
-        self.inner.start_turn(self.now);
-        for key in keys {
-            self.inner.wake(*key, READY);
-        }
-        self.goes_on = self.inner.finish_turn();
-    }
-}
-
-const READY: Ready = Ready {
-    readable: true,
-    writable: true,
-    read_closed: false,
+use common::{
+    Echo, Log, Probe, REPLY, REQUEST, Seen,
+    bench::{Bench, is_gone, quiet, take},
+    closed, config, echo, masked, unmasked,
 };
-
-impl<H: Handler> Bench<H> {
-    /// Connects, and sends some of the request and what follows.
-    fn dial(&mut self, room: usize, bytes: &[u8]) -> Option<(Duplex, usize)> {
-        let (mut client, server) = memory::pair(room);
-        let key = self.inner.admit(server)?;
-        assert_eq!(client.write(&[IoSlice::new(bytes)]).unwrap(), bytes.len());
-        self.turn(&[key]);
-        Some((client, key))
-    }
-
-    fn connect(&mut self, room: usize) -> (Duplex, usize) {
-        let (mut client, key) = self.dial(room, REQUEST).unwrap();
-        assert_eq!(take(&mut client), REPLY);
-        (client, key)
-    }
-
-    fn send(&mut self, client: &mut Duplex, key: usize, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let Ok(len) = client.write(&[IoSlice::new(bytes)]) else {
-                return;
-            };
-            bytes = &bytes[len..];
-            self.turn(&[key]);
-        }
-    }
-}
-
-/// Takes what there is.
-fn take(client: &mut Duplex) -> Vec<u8> {
-    let mut all = Vec::new();
-    let mut buffer = [0; 4096];
-    while let Ok(len @ 1..) = client.read(&mut buffer) {
-        all.extend_from_slice(&buffer[..len]);
-    }
-    all
-}
-
-fn is_gone(client: &mut Duplex) -> bool {
-    matches!(client.read(&mut [0; 1]), Ok(0))
-}
-
-fn quiet() -> Config {
-    let mut config = config();
-    config.keepalive.ping_interval = None;
-    config
-}
 
 fn recorded(config: Config) -> (Bench<Probe>, Log) {
     let (probe, log) = Probe::<false>::new(echo);
@@ -348,7 +259,12 @@ fn pings_of_a_peer_that_does_not_read_leave_one_pong_behind() {
     assert!(all == expected, "{} bytes", all.len());
 }
 
-/// A transport whose peer has an address.
+const PROXY: SocketAddr = SocketAddr::new(
+    std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 99)),
+    9,
+);
+
+/// A transport whose peer has an address, and whether that is known.
 struct Addressed(Duplex, SocketAddr, bool);
 
 impl Transport for Addressed {
@@ -364,9 +280,16 @@ impl Transport for Addressed {
         self.0.shutdown()
     }
 
-    /// Known at once, or when the first bytes were read.
+    /// Behind a proxy that has told nothing yet, as over TCP: its own.
     fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        Ok(self.2.then_some(self.1))
+        match self.2 {
+            true => Ok(Some(self.1)),
+            false => Ok(Some(PROXY)),
+        }
+    }
+
+    fn is_peer_known(&self) -> bool {
+        self.2
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {
@@ -398,12 +321,21 @@ fn one_address_has_no_more_connections_than_it_may() {
             .over_max_connections_per_address,
         1
     );
-    // Behind a proxy the address comes with the request.
+    // Behind a proxy the address comes with the first bytes: the proxy's own
+    // connections are not counted.
+    for _ in 0..5 {
+        assert!(admit(&mut bench, 1, false).is_some());
+    }
     let late = admit(&mut bench, 1, false).unwrap();
     bench.inner.transport(late).unwrap().2 = true;
-    clients[4].write(&[IoSlice::new(REQUEST)]).unwrap();
+    // Long before the request is whole.
+    let client = clients.last_mut().unwrap();
+    client.write(&[IoSlice::new(&REQUEST[..9])]).unwrap();
     bench.turn(&[late]);
-    assert!(take(&mut clients[4]).starts_with(b"HTTP/1.1 503 "));
+    assert!(take(client).starts_with(b"HTTP/1.1 503 "));
+    let metrics = bench.inner.remote().metrics();
+    assert_eq!(metrics.over_max_connections_per_address, 2);
+    assert_eq!(metrics.refused_requests[&503], 1);
     // Who leaves makes room.
     clients[0].shutdown().unwrap();
     bench.turn(&[a]);

@@ -247,12 +247,9 @@ fn failure_is_told_with_its_cause_and_the_data() {
     for (answer, expected) in [
         (
             Response::new(404),
-            "2 failed: the server answered with status 404",
+            "2 failed: the server refused: 404 Not Found",
         ),
-        (
-            Response::new(200),
-            "2 failed: the server answered with status 200",
-        ),
+        (Response::new(200), "2 failed: the server refused: 200 OK"),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         client

@@ -424,6 +424,24 @@ fn close_without_a_code_is_1005() {
 }
 
 #[test]
+fn close_whose_reason_is_broken_still_tells_its_code() {
+    //= RFC6455-7.1.5-1, RFC6455-8.1-1
+    let (probe, log) = Probe::<false>::new(echo);
+    let mut server = Running::start(probe, config());
+    for reason in [&b"gr\xc3"[..], b"gr\xfc\xdfe"] {
+        let mut stream = server.connect();
+        let body = [b"\x0f\xa1", reason].concat();
+        stream.write_all(&masked(0x88, &body)).unwrap();
+        assert_eq!(rest(stream), b"\x88\x17\x03\xefclose_reason_not_utf8");
+    }
+    server.stop();
+    let ends = log.all().into_iter();
+    let ends = ends.filter(|seen| matches!(seen, Seen::Close(..)));
+    let expected = closed(4001, "", "close_reason_not_utf8");
+    assert_eq!(ends.collect::<Vec<_>>(), [expected.clone(), expected]);
+}
+
+#[test]
 fn unread_input_after_a_close_does_not_reset_the_answer() {
     //= RFC6455-7.1.1-1, RFC6455-5.5.1-12
     let mut config = config();

@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use ws_mio::{Accepting, Config, Handler, Message, Peer, Server};
+use ws_mio::{Accepting, Config, Handler, Message, OnPanic, Peer, Server};
 
 mod common;
 
@@ -133,10 +133,12 @@ impl Handler for Fragile {
 }
 
 #[test]
-fn panic_of_one_loop_stops_all_and_is_passed_on() {
+fn panic_that_propagates_from_one_loop_stops_all_and_is_passed_on() {
     for victim in 0..2 {
         let (tell, told) = mpsc::channel();
-        let server = Server::bind("127.0.0.1:0", config_of(2, Accepting::Deal)).unwrap();
+        let mut config = config_of(2, Accepting::Deal);
+        config.on_panic = OnPanic::Propagate;
+        let server = Server::bind("127.0.0.1:0", config).unwrap();
         let address = server.local_addr().unwrap();
         let tell = std::sync::Mutex::new(tell);
         let thread = thread::spawn(move || {

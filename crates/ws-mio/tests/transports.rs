@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use mio::event::Source;
+use mio::{Interest, Poll, Registry, Token, event::Source};
 use ws_mio::{
     Backpressure, ClientRequest, CloseCode, Connect, EventLoop, Message, Prepared, Ready,
     Transport, Uri,
@@ -682,4 +682,102 @@ fn close_of_a_client_that_waits_for_the_server_is_not_held_back() {
     // The client's answer is read at once: who waits for the server to end the
     // stream would hold it back for as long as the system does.
     assert_eq!(last.get(), 0);
+}
+
+/// A source that can be registered, and not again.
+struct Once;
+
+impl Source for Once {
+    fn register(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn reregister(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+
+    fn deregister(&mut self, _: &Registry) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A transport of which the source cannot be registered again; it may hold back
+/// what was written, and say so when it is flushed.
+struct Unwatchable {
+    inner: Duplex,
+    source: Once,
+    holds_back: bool,
+}
+
+impl Transport for Unwatchable {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Transport::read(&mut self.inner, buffer)
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Transport::write(&mut self.inner, slices)
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        self.inner.shutdown()
+    }
+
+    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+        Ok(None)
+    }
+
+    fn source(&mut self) -> Option<&mut dyn Source> {
+        Some(&mut self.source)
+    }
+
+    fn flush(&mut self) -> io::Result<bool> {
+        Ok(!self.holds_back)
+    }
+}
+
+#[test]
+fn connection_that_cannot_be_registered_again_ends_and_the_loop_goes_on() {
+    let bad_request = b"GET / HTTP/1.1\r\n\r\n";
+    let closing = [REQUEST, CLOSE].concat();
+    for (sent, room, holds_back) in [
+        // While its request comes, is refused, while it is open, and is over.
+        (&REQUEST[..9], 1000, true),
+        (bad_request, 20, false),
+        (bad_request, 1000, true),
+        (REQUEST, 1000, false),
+        (&closing, 1000, true),
+    ] {
+        let poll = Poll::new().unwrap();
+        let (probe, log) = Probe::<false>::new(|peer, seen| {
+            if *seen == Seen::Open {
+                peer.send_binary(&[0; 2000]);
+            }
+        });
+        let mut inner = EventLoop::new(config(), probe, || Ok(()))
+            .with_registry(poll.registry().try_clone().unwrap());
+        let (mut client, server) = memory::pair(room);
+        client.write(&[IoSlice::new(sent)]).unwrap();
+        let transport = Unwatchable {
+            inner: server,
+            source: Once,
+            holds_back,
+        };
+        let key = inner.admit(transport).unwrap();
+        inner.start_turn(Duration::ZERO);
+        inner.wake(
+            key,
+            Ready {
+                readable: true,
+                ..Ready::default()
+            },
+        );
+        assert!(inner.finish_turn());
+        assert_eq!(inner.lend().connections(), 0);
+        drop(inner);
+        let seen = log.all();
+        assert_eq!(
+            seen.contains(&Seen::Open),
+            seen.iter().any(|seen| matches!(seen, Seen::Close(..)))
+        );
+    }
 }

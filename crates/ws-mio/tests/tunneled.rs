@@ -191,7 +191,7 @@ fn proxy_that_refuses_is_told_by_cause() {
             "http://p",
             &[b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"]
         ),
-        "refused: the proxy answered with status 407 \"Proxy Authentication Required\""
+        "refused: the proxy answered 407 Proxy Authentication Required"
     );
     assert_eq!(
         refused("socks5://p", &[b"\x05\0", b"\x05\x05\0\x01\0\0\0\0\0\0"]),
@@ -306,7 +306,7 @@ fn what_the_server_says_with_the_proxys_last_word_is_kept() {
     turn(&mut inner);
     assert_eq!(
         next(&told),
-        "not by the proxy: the server answered with status 400"
+        "not by the proxy: the server refused: 400 Bad Request"
     );
 }
 

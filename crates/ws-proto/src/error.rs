@@ -64,8 +64,11 @@ pub enum ProtocolError {
         code: u16,
     },
     /// The reason in a Close frame is not UTF-8 (sections 5.5.1 and 8.1).
-    #[error("the reason in the Close frame is not UTF-8")]
-    CloseReasonNotUtf8,
+    #[error("the reason in the Close frame with code {code} is not UTF-8")]
+    CloseReasonNotUtf8 {
+        /// The code in front of the reason, which is a valid one.
+        code: CloseCode,
+    },
     /// A text message is not UTF-8 (section 8.1).
     #[error("a text message is not UTF-8")]
     TextNotUtf8,
@@ -145,7 +148,7 @@ impl ProtocolError {
             | Self::LengthTopBitSet
             | Self::ClosePayloadShort
             | Self::CloseCodeInvalid { .. } => CloseCode::PROTOCOL_ERROR,
-            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 | Self::DeflateData => {
+            Self::CloseReasonNotUtf8 { .. } | Self::TextNotUtf8 | Self::DeflateData => {
                 CloseCode::INVALID_PAYLOAD
             }
             Self::FrameTooBig { .. }
@@ -156,6 +159,17 @@ impl ProtocolError {
             Self::InflateBudget { .. } => CloseCode::TRY_AGAIN_LATER,
             Self::ConnectionLost => return None,
         })
+    }
+
+    /// Returns the code of the peer's Close if that is what was wrong: the
+    /// reason behind the code is not UTF-8. It says why the peer closes all the
+    /// same (section 7.1.5).
+    #[must_use]
+    pub const fn received_close_code(&self) -> Option<CloseCode> {
+        match self {
+            Self::CloseReasonNotUtf8 { code } => Some(*code),
+            _ => None,
+        }
     }
 
     /// Returns a short, stable name of the rule in `snake_case`, for metrics,
@@ -175,7 +189,7 @@ impl ProtocolError {
             Self::LengthTopBitSet => "length_msb_set",
             Self::ClosePayloadShort => "close_payload_short",
             Self::CloseCodeInvalid { .. } => "close_code_invalid",
-            Self::CloseReasonNotUtf8 => "close_reason_not_utf8",
+            Self::CloseReasonNotUtf8 { .. } => "close_reason_not_utf8",
             Self::TextNotUtf8 => "text_not_utf8",
             Self::FrameTooBig { .. } => "frame_too_big",
             Self::MessageTooBig { .. } | Self::CompressedTooBig { .. } => "message_too_big",

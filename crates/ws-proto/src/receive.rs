@@ -721,7 +721,7 @@ fn close_frame(body: &[u8]) -> Result<Option<CloseFrame<'_>>, ProtocolError> {
     let code = u16::from_be_bytes(*code);
     let code = CloseCode::new(code).ok_or(ProtocolError::CloseCodeInvalid { code })?;
     //= RFC6455-7.1.5-1, RFC6455-7.1.6-1, RFC6455-8.1-1
-    let reason = validate(reason).map_err(|_| ProtocolError::CloseReasonNotUtf8)?;
+    let reason = validate(reason).map_err(|_| ProtocolError::CloseReasonNotUtf8 { code })?;
     Ok(Some(CloseFrame { code, reason }))
 }
 

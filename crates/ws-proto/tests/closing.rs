@@ -132,9 +132,13 @@ fn close_body_of_one_byte_or_with_a_bad_reason_is_refused() {
     let outcome = receive(accepting, b"\x88\x01\x03");
     assert_eq!(outcome.error, Some(ProtocolError::ClosePayloadShort));
     assert!(outcome.replies.starts_with(b"\x88\x15\x03\xea"));
+    // Latin-1, and cut inside of a character; the code in front of it is kept.
     for reason in [&b"\xff"[..], b"\xc3", b"ok\xe2\x82", b"\xed\xa0\x80"] {
-        let outcome = receive(strict, &masked(0x88, &[b"\x03\xe8", reason].concat()));
-        assert_eq!(outcome.error, Some(ProtocolError::CloseReasonNotUtf8));
+        let outcome = receive(strict, &masked(0x88, &[b"\x0f\xa1", reason].concat()));
+        let code = CloseCode::new(4001).unwrap();
+        let error = ProtocolError::CloseReasonNotUtf8 { code };
+        assert_eq!(outcome.error, Some(error));
+        assert_eq!(error.received_close_code(), Some(code));
         assert!(outcome.replies.starts_with(b"\x88\x17\x03\xef"));
     }
     let reason = "é".repeat(61) + "!";
@@ -366,7 +370,9 @@ fn reasons_of_errors_fit_into_a_close() {
         ProtocolError::LengthTopBitSet,
         ProtocolError::ClosePayloadShort,
         ProtocolError::CloseCodeInvalid { code: 1005 },
-        ProtocolError::CloseReasonNotUtf8,
+        ProtocolError::CloseReasonNotUtf8 {
+            code: CloseCode::NORMAL,
+        },
         ProtocolError::TextNotUtf8,
         ProtocolError::FrameTooBig { len: 2, limit: 1 },
         ProtocolError::MessageTooBig { len: 2, limit: 1 },
@@ -380,6 +386,8 @@ fn reasons_of_errors_fit_into_a_close() {
         let (_, _, tx) = connection.parts();
         let mut sent = Vec::new();
         tx.fail(&error).unwrap().append_to(&mut sent, 0);
+        let told = matches!(error, ProtocolError::CloseReasonNotUtf8 { .. });
+        assert_eq!(error.received_close_code().is_some(), told);
         let code = error.close_code().unwrap().get();
         assert_eq!(sent[2..4], code.to_be_bytes());
         assert_eq!(&sent[4..], error.kind().as_bytes());

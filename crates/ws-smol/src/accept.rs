@@ -22,7 +22,7 @@ use crate::{
     Config, ControlledNetwork, Error, Gate, Peer, WebSocket,
     engine::{Agreed, Engine},
     error::Timeout,
-    handshaking::{Deadline, Pace, close, read, within, write_all},
+    handshaking::{Deadline, Pace, Turn, close, read, within, write_all},
     peer::{decide_flag, warn_if_exposed},
     signals::Side,
 };
@@ -338,10 +338,11 @@ impl Acceptor {
         let mut reader = self.handshake.head_reader();
         let mut decide = Some(decide);
         let mut pace = Pace::new(self.config.min_head_rate);
+        let mut turn = Turn::new();
         loop {
             let (deadline, timeout) = pace.next_deadline(deadline);
             let held = reader.heap_bytes();
-            let reading = read(stream, |input| {
+            let reading = read(stream, &mut turn, |input| {
                 pace.note(input.len());
                 if input.is_empty() {
                     return Some(Answer::lost());

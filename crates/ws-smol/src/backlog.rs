@@ -15,7 +15,8 @@ pub(crate) struct Backlog {
     /// Bytes of memory that are held, with what it costs to hold them.
     held: usize,
     limit: usize,
-    /// Data is thrown away from now on.
+    /// Data is thrown away from now on: some was, and what comes behind it
+    /// would follow on something else.
     discarding: bool,
 }
 
@@ -53,9 +54,18 @@ impl Backlog {
         self.limit.saturating_sub(self.held).max(512)
     }
 
-    /// Throws away what comes from now on, once the backlog is full.
+    /// Throws away what comes from now on, if the backlog is full.
     pub(crate) const fn discard_rest(&mut self) {
-        self.discarding = self.held >= self.limit;
+        self.discarding |= self.held >= self.limit;
+    }
+
+    /// Throws away what is here and what comes, as nobody receives it.
+    pub(crate) fn discard_all(&mut self) {
+        (self.pieces, self.held, self.discarding) = (None, 0, true);
+    }
+
+    pub(crate) const fn is_discarding(&self) -> bool {
+        self.discarding
     }
 
     pub(crate) fn push(&mut self, chunk: Chunk<'_>) {

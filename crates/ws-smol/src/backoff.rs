@@ -46,10 +46,6 @@ impl Backoff {
     pub fn reset(&mut self) {
         self.ceiling = self.min.saturating_mul(2).min(self.max);
     }
-
-    pub(crate) const fn longest(&self) -> Duration {
-        self.max
-    }
 }
 
 impl Default for Backoff {

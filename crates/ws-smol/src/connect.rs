@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use async_net::TcpStream;
 use futures_io::{AsyncRead, AsyncWrite};
 use tracing::{Instrument as _, Span, debug, info_span};
-use ws_handshake::{ClientHandshake, ClientProgress, ClientRequest, Uri};
+use ws_handshake::{ClientHandshake, ClientProgress, ClientRequest, HandshakeError, Uri};
 use ws_proto::{ClientMasking, KeepaliveConfig, Limits, Masking};
 
 #[cfg(feature = "proxy")]
@@ -15,7 +15,7 @@ use crate::{
     engine::{Agreed, Engine},
     error::Timeout,
     eyeballs::{STAGGER, connect_first},
-    handshaking::{Deadline, read, within, write_all},
+    handshaking::{Deadline, Turn, read, within, write_all},
     peer::{decide_flag, warn_if_exposed},
     timer::{now, sleep},
 };
@@ -462,10 +462,10 @@ impl Connector {
             Ok(()) => answer(&mut stream, handshake).await?,
             // Who does not want to hear all of it may have said why.
             Err(error) if is_cut_off(&error) => match answer(&mut stream, handshake).await {
-                Err(refused @ Error::Refused(_)) => return Err(refused),
-                #[cfg(feature = "tls")]
-                Err(cause @ Error::Tls(_)) => return Err(cause),
-                _ => return Err(error.into()),
+                Ok(_) | Err(Error::Io(_) | Error::Handshake(HandshakeError::ConnectionLost)) => {
+                    return Err(error.into());
+                }
+                Err(cause) => return Err(cause),
             },
             Err(error) => return Err(error.into()),
         };
@@ -518,8 +518,9 @@ async fn answer<S: AsyncRead + Unpin>(
     stream: &mut S,
     handshake: &mut ClientHandshake,
 ) -> Result<(ws_handshake::Agreed, Vec<u8>), Error> {
+    let mut turn = Turn::new();
     loop {
-        let (progress, leftover) = read(stream, |input| {
+        let (progress, leftover) = read(stream, &mut turn, |input| {
             if input.is_empty() {
                 let refused = |response| ClientProgress::Refused {
                     response,
@@ -534,7 +535,12 @@ async fn answer<S: AsyncRead + Unpin>(
             };
             (progress, leftover)
         })
-        .await?;
+        .await
+        // What refuses and then resets has refused.
+        .map_err(|error| match handshake.eof() {
+            Ok(response) => Error::Refused(Box::new(response)),
+            Err(_) => error.into(),
+        })?;
         match progress? {
             ClientProgress::Incomplete => {}
             ClientProgress::Agreed { agreed, .. } => return Ok((agreed, leftover)),
@@ -556,9 +562,10 @@ fn is_cut_off(error: &io::Error) -> bool {
 }
 
 /// Connects to the first address of a host that can be.
-async fn connect_tcp(host: &str, port: u16) -> io::Result<(TcpStream, SocketAddr)> {
+async fn connect_tcp(host: &str, port: u16) -> Result<(TcpStream, SocketAddr), Error> {
     //= RFC6455-4.1-10
-    let addresses = async_net::resolve((host, port)).await?;
+    let addresses = async_net::resolve((host, port)).await;
+    let addresses = addresses.map_err(Error::Lookup)?;
     let wait = || sleep(now() + STAGGER);
     let (stream, address) = connect_first(addresses, TcpStream::connect, wait).await?;
     stream.set_nodelay(true)?;

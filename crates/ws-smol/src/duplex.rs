@@ -123,9 +123,12 @@ impl AsyncRead for Duplex {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        // It is dropped once nothing is locked: that may drop a task, and its
+        // end of the connection.
+        let mut replaced = None;
         self.incoming.change(|state| {
             if state.bytes.is_empty() && !state.is_closed && !buffer.is_empty() {
-                state.reader = Some(cx.waker().clone());
+                replaced = state.reader.replace(cx.waker().clone());
                 return (Poll::Pending, None);
             }
             let read = state.bytes.read(buffer);
@@ -148,13 +151,14 @@ impl AsyncWrite for Duplex {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let mut replaced = None;
         self.outgoing.change(|state| {
             if state.is_closed || state.is_abandoned {
                 return (Poll::Ready(Err(ErrorKind::BrokenPipe.into())), None);
             }
             let len = state.append(slices);
             if len == 0 && slices.iter().any(|slice| !slice.is_empty()) {
-                state.writer = Some(cx.waker().clone());
+                replaced = state.writer.replace(cx.waker().clone());
                 return (Poll::Pending, None);
             }
             (Poll::Ready(Ok(len)), state.reader.take())

@@ -13,29 +13,42 @@ use ws_proto::{OutboxFull, ProtocolError, SendError};
 #[cfg(feature = "tls")]
 use ws_tls::{TlsConfigError, TlsError};
 
-use crate::{MemoryBudget, NotAdmitted};
+use crate::{CloseStatus, MemoryBudget, NotAdmitted};
 
 /// Why an operation failed.
 ///
-/// A connection that is closed by a closing handshake is no error: receiving
-/// ends with `None`.
+/// A normal end is no error: receiving ends with `None` if the peer closed with
+/// code 1000 or 1001, with no code, or in answer to our Close. Any other code is
+/// [`ClosedByPeer`](Self::ClosedByPeer).
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The transport failed.
-    #[error("the transport failed")]
+    /// The transport failed, or could not be connected.
+    #[error("the transport failed: {0}")]
     Io(#[source] io::Error),
+    /// The addresses of the server, or of the proxy, could not be found.
+    #[error("the host could not be looked up: {0}")]
+    Lookup(#[source] io::Error),
     /// The peer broke a rule of RFC 6455, or a limit.
     ///
     /// It was told by a Close frame, and the transport is closed.
-    #[error("the peer broke the protocol")]
+    #[error("the peer broke the protocol: {0}")]
     Protocol(#[from] ProtocolError),
+    /// The peer closed the connection, and its code says that something is
+    /// wrong: another than 1000 and 1001. Whatever came before was received.
+    #[error("the peer closed the connection with {0}")]
+    ClosedByPeer(CloseStatus),
+    /// The transport ended before the peer sent a Close: the peer is gone, or
+    /// something on the way is. That is code 1006 in
+    /// [`CloseStatus`].
+    #[error("the connection ended without a Close frame from the peer")]
+    ConnectionLost,
     /// What was asked to be sent cannot be sent; nothing was changed.
-    #[error("this cannot be sent")]
+    #[error("this cannot be sent: {0}")]
     Send(#[source] SendError),
     /// [`queue`](crate::WebSocket::queue) would pass
     /// [`Config::max_outbox`](crate::Config::max_outbox); nothing was changed.
-    #[error("max_outbox is reached")]
+    #[error("max_outbox is reached: {0}")]
     OutboxFull(#[from] OutboxFull),
     /// Nothing can be sent any more: a Close was sent or received, or the
     /// connection has failed before.
@@ -57,14 +70,14 @@ pub enum Error {
         limit: usize,
     },
     /// The [`Gate`](crate::Gate) does not let the connection in.
-    #[error("not admitted")]
+    #[error("not admitted: {0}")]
     NotAdmitted(#[from] NotAdmitted),
     /// The opening handshake broke a rule.
-    #[error("the opening handshake failed")]
+    #[error("the opening handshake failed: {0}")]
     Handshake(#[from] HandshakeError),
     /// The server answered the handshake with another status than 101: a
     /// redirect, a refusal or a page.
-    #[error("the server answered with status {} instead of 101", .0.status)]
+    #[error("the server refused: {0}")]
     Refused(Box<HttpResponse>),
     /// The server's own hook answered the request with a response, and so
     /// there is no connection. See [`Decision`](crate::Decision).
@@ -74,19 +87,19 @@ pub enum Error {
         status: u16,
     },
     /// The URL is not one of a WebSocket.
-    #[error("the URL cannot be connected to")]
+    #[error("the URL cannot be connected to: {0}")]
     Uri(#[from] UriError),
     /// A request cannot be made of what was given.
-    #[error("the request cannot be made")]
+    #[error("the request cannot be made: {0}")]
     Request(#[from] ClientRequestError),
     /// A header that a hook wanted to add cannot be sent.
-    #[error("a header of the response cannot be sent")]
+    #[error("a header of the response cannot be sent: {0}")]
     Header(#[from] HeaderError),
     /// A hook chose a subprotocol that the client did not list.
-    #[error("the subprotocol cannot be chosen")]
+    #[error("the subprotocol cannot be chosen: {0}")]
     Subprotocol(#[from] SubprotocolError),
     /// A redirect leads where the client does not go.
-    #[error("the redirect is not followed")]
+    #[error("the redirect is not followed: {0}")]
     Redirect(#[from] RedirectError),
     /// There were more redirects than
     /// [`Connector::redirects`](crate::Connector::redirects) allows.
@@ -97,25 +110,25 @@ pub enum Error {
     },
     /// TLS could not be agreed on, or broke off. It names the cause.
     #[cfg(feature = "tls")]
-    #[error("TLS failed")]
+    #[error("TLS failed: {0}")]
     Tls(#[source] TlsError),
     /// The platform's certificates, which stand for servers by default, cannot
     /// be used.
     #[cfg(feature = "tls")]
-    #[error("TLS cannot be configured")]
+    #[error("TLS cannot be configured: {0}")]
     TlsConfig(#[from] TlsConfigError),
     /// The proxy does not open the way to the server.
     #[cfg(feature = "proxy")]
-    #[error("there is no way through the proxy")]
+    #[error("there is no way through the proxy: {0}")]
     Proxy(#[from] TunnelError),
     /// The environment names a proxy by what is no URL of one. The server is
     /// not connected to directly instead.
     #[cfg(feature = "proxy")]
-    #[error("the environment names no usable proxy")]
+    #[error("the environment names no usable proxy: {0}")]
     ProxyUrl(#[from] ProxyUrlError),
     /// A trusted proxy did not tell, by the PROXY protocol, who its client is.
     #[cfg(feature = "proxy")]
-    #[error("the proxy does not say who the client is")]
+    #[error("the proxy does not say who the client is: {0}")]
     ProxyHeader(#[from] ProxyHeaderError),
     /// The URL is `wss://`, and the crate was built without the feature `tls`.
     #[error("a wss:// URL needs the feature `tls`, which this build of ws-smol does not have")]
@@ -138,23 +151,31 @@ impl Error {
     /// Tells whether a client that tries the same again may be luckier.
     ///
     /// So it is if the server could not be reached or did not answer in time,
-    /// if the connection broke off or was dropped for want of memory, and for
-    /// the statuses 408, 425, 429 and those from 500. It is not for other statuses, such as 401 or 404, for
-    /// certificates that are not accepted, nor for what is wrong with the
-    /// request or with the server's answer.
+    /// if the connection broke off or was dropped for want of memory, for the
+    /// Close codes 1011 to 1014, for the statuses 408, 425, 429 and those from
+    /// 500, and for any status with `Retry-After`. It is not for other codes,
+    /// such as 1008 or an application's, for other statuses, such as 401 or
+    /// 404, for certificates that are not accepted, nor for what is wrong with
+    /// the request or with the server's answer, such as that it is TLS.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Io(_) | Self::Timeout(_) | Self::Closed | Self::OverMemory { .. } => true,
+            Self::Io(_)
+            | Self::Lookup(_)
+            | Self::Timeout(_)
+            | Self::Closed
+            | Self::ConnectionLost
+            | Self::OverMemory { .. } => true,
+            Self::ClosedByPeer(status) => matches!(status.code, 1011..=1014),
             Self::Handshake(error) => matches!(error, HandshakeError::ConnectionLost),
-            Self::Refused(response) => is_temporary(response.status),
+            Self::Refused(response) => is_temporary(response),
             #[cfg(feature = "tls")]
             Self::Tls(error) => {
                 matches!(error, TlsError::EndedInHandshake | TlsError::Truncated)
             }
             #[cfg(feature = "proxy")]
             Self::Proxy(error) => match error {
-                TunnelError::Refused { status, .. } => is_temporary(*status),
+                TunnelError::Refused(response) => is_temporary(response),
                 TunnelError::Socks(reply) => !matches!(
                     reply,
                     SocksReply::NotAllowed
@@ -168,9 +189,10 @@ impl Error {
     }
 }
 
-/// Tells whether a status is about this time and not about this request.
-const fn is_temporary(status: u16) -> bool {
-    matches!(status, 408 | 425 | 429 | 500..)
+/// Tells whether a refusal is about this time and not about this request.
+fn is_temporary(response: &HttpResponse) -> bool {
+    matches!(response.status, 408 | 425 | 429 | 500..)
+        || response.headers.get("Retry-After").is_some()
 }
 
 /// The cause, if that is a layer above the transport.
@@ -238,6 +260,7 @@ pub enum Timeout {
 #[derive(Debug)]
 pub(crate) enum Failure {
     Io(io::Error),
+    Lost,
     Protocol(ProtocolError),
     Timeout(Timeout),
     ControlFlood,
@@ -252,6 +275,7 @@ impl Failure {
                 let kind = io::Error::from(error.kind());
                 mem::replace(error, kind).into()
             }
+            Self::Lost => Error::ConnectionLost,
             Self::Protocol(error) => Error::Protocol(*error),
             Self::Timeout(timeout) => Error::Timeout(*timeout),
             Self::ControlFlood => Error::ControlFlood,
@@ -279,6 +303,36 @@ mod tests {
         assert!(error.to_string().contains("close_timeout"));
         let error = Error::from(ProtocolError::TextNotUtf8);
         assert!(error.source().is_some());
+    }
+
+    #[test]
+    fn errors_name_their_cause() {
+        for (error, cause) in [
+            (
+                Error::Io(io::ErrorKind::ConnectionRefused.into()),
+                "connection refused",
+            ),
+            (
+                Error::Lookup(io::Error::other("Name or service not known")),
+                "not known",
+            ),
+            (Error::from(ProtocolError::TextNotUtf8), "UTF-8"),
+            (
+                Error::from(HandshakeError::MissingAccept),
+                "Sec-WebSocket-Accept",
+            ),
+            (Error::from(UriError::Fragment), "fragment"),
+            (Error::from(RedirectError::Insecure), "wss://"),
+            (Error::from(HandshakeError::TlsReply), "wss://"),
+            #[cfg(feature = "tls")]
+            (Error::Tls(TlsError::EndedInHandshake), "handshake"),
+            #[cfg(feature = "proxy")]
+            (Error::from(TunnelError::NoMethod), "authentication"),
+            #[cfg(feature = "proxy")]
+            (Error::from(ProxyUrlError::Socks4), "SOCKS4"),
+        ] {
+            assert!(error.to_string().contains(cause), "{error} lacks {cause}");
+        }
     }
 
     #[test]

@@ -243,8 +243,13 @@ impl Gate {
             if state.open == 0 {
                 return Poll::Ready(true);
             }
-            state.leaving.retain(|waker| !waker.will_wake(cx.waker()));
-            state.leaving.push(cx.waker().clone());
+            if !state
+                .leaving
+                .iter()
+                .any(|known| known.will_wake(cx.waker()))
+            {
+                state.leaving.push(cx.waker().clone());
+            }
             let draining = state.draining;
             drop(state);
             match draining {
@@ -370,14 +375,20 @@ impl Ear {
     /// that changes: a drain that is asked for again may be sooner.
     fn listen(&self, cx: &Context<'_>) -> Option<Draining> {
         let mut state = self.gate.lock();
-        state.waiting.insert(self.number, cx.waker().clone());
-        state.draining
+        let before = state.waiting.insert(self.number, cx.waker().clone());
+        let draining = state.draining;
+        // To drop a waker may drop a task, and with that another pass.
+        drop(state);
+        drop(before);
+        draining
     }
 }
 
 impl Drop for Ear {
     fn drop(&mut self) {
-        self.gate.lock().waiting.remove(&self.number);
+        let waker = self.gate.lock().waiting.remove(&self.number);
+        // The lock is free again.
+        drop(waker);
     }
 }
 

@@ -3,8 +3,9 @@
 use std::{
     future::{Future, poll_fn},
     io::{self, ErrorKind},
+    mem,
     pin::{Pin, pin},
-    task::Poll,
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
@@ -33,7 +34,9 @@ impl Deadline {
     }
 }
 
-/// Runs a future up to a deadline.
+/// Runs a future up to a deadline. The future has one poll in any case; before
+/// every other the clock is asked, so that one which is always ready to go on
+/// does not outlive the deadline.
 pub(crate) async fn within<T>(
     deadline: Deadline,
     timeout: Timeout,
@@ -44,7 +47,11 @@ pub(crate) async fn within<T>(
     };
     let mut future = pin!(future);
     let mut end = pin!(sleep(at));
+    let mut is_begun = false;
     poll_fn(|cx| {
+        if mem::replace(&mut is_begun, true) && now() >= at {
+            return Poll::Ready(Err(Error::Timeout(timeout)));
+        }
         if let Poll::Ready(result) = future.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
@@ -52,6 +59,50 @@ pub(crate) async fn within<T>(
         end.map(|()| Err(Error::Timeout(timeout)))
     })
     .await
+}
+
+/// How many bytes a handshake reads before other tasks have their turn. A read
+/// counts as at least [`READ_COST`] bytes.
+pub(crate) const TURN_LEN: usize = 64 * 1024;
+
+/// What a read costs at least, in bytes.
+pub(crate) const READ_COST: usize = 1024;
+
+/// What is left of the turn of one handshake.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    left: usize,
+}
+
+impl Turn {
+    pub(crate) const fn new() -> Self {
+        Self { left: TURN_LEN }
+    }
+
+    /// Starts where another turn may have ended: with a pause.
+    const fn over() -> Self {
+        Self { left: 0 }
+    }
+
+    /// Notes that so many bytes were read.
+    pub(crate) fn note(&mut self, len: usize) {
+        self.left = self.left.saturating_sub(len.max(READ_COST));
+    }
+
+    /// Notes that others have their turn now, as the task waits.
+    pub(crate) const fn end(&mut self) {
+        self.left = TURN_LEN;
+    }
+
+    /// Lets the others have their turn once this one is over.
+    pub(crate) fn poll_goes_on(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.left > 0 {
+            return Poll::Ready(());
+        }
+        self.end();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
 }
 
 /// How fast a request comes.
@@ -96,21 +147,35 @@ impl Pace {
     }
 }
 
-/// Reads once and hands what was read to `take`; nothing at the end.
+/// Reads once, within a turn, and hands what was read to `take`; nothing at the
+/// end.
 pub(crate) async fn read<S: AsyncRead + Unpin, T>(
     stream: &mut S,
+    turn: &mut Turn,
     mut take: impl FnMut(&[u8]) -> T,
 ) -> io::Result<T> {
     poll_fn(|cx| {
+        ready!(turn.poll_goes_on(cx));
         // The thread's buffer is held for one poll only.
         let mut input = Input::new(Vec::new());
         let buffer = &mut input.buffer()[..READ_LEN];
         loop {
             return match Pin::new(&mut *stream).poll_read(cx, buffer) {
-                Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => continue,
-                Poll::Ready(Ok(n)) => Poll::Ready(Ok(take(&buffer[..n.min(READ_LEN)]))),
+                Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {
+                    turn.note(0);
+                    ready!(turn.poll_goes_on(cx));
+                    continue;
+                }
+                Poll::Ready(Ok(n)) => {
+                    let len = n.min(READ_LEN);
+                    turn.note(len);
+                    Poll::Ready(Ok(take(&buffer[..len])))
+                }
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                Poll::Pending => Poll::Pending,
+                Poll::Pending => {
+                    turn.end();
+                    Poll::Pending
+                }
             };
         }
     })
@@ -142,7 +207,8 @@ pub(crate) async fn write_all<S: AsyncWrite + Unpin>(
 /// written last is not torn away by a reset.
 pub(crate) async fn close<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
     poll_fn(|cx| Pin::new(&mut *stream).poll_close(cx)).await?;
-    while read(stream, |bytes| !bytes.is_empty()).await? {}
+    let mut turn = Turn::over();
+    while read(stream, &mut turn, |bytes| !bytes.is_empty()).await? {}
     Ok(())
 }
 

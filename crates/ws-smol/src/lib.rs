@@ -35,6 +35,15 @@
 //! behind; [`Acceptor`] and [`Connector`] decide more than the functions do;
 //! [`Config`] holds the limits, all of which are finite.
 //!
+//! # Panics
+//!
+//! Tasks are the application's. A panic in one, also in the handler of
+//! [`receive_with`](WebSocket::receive_with), drops its connection without a Close;
+//! the peer sees the stream end. Whether others go on is up to the executor: that of
+//! smol has the panic go on to whoever waits for the task, and to the thread that runs
+//! it if nobody does. To end such a connection with 1011, catch the panic with
+//! [`std::panic::catch_unwind`] where a message is handled, and close.
+//!
 //! # Receiving and sending
 //!
 //! Four ways to receive: [`receive`](WebSocket::receive) gives a message of
@@ -217,7 +226,7 @@ pub use outbound::{Outbound, Uncompressed};
 pub use peer::Peer;
 #[cfg(feature = "proxy")]
 pub use proxy::{Proxied, ProxyProtocol, tunnel};
-pub use reconnect::Reconnect;
+pub use reconnect::{Connect, Reconnect};
 pub use replies::Replies;
 pub use split::{ReadHalf, ReuniteError, WriteHalf};
 #[cfg(feature = "tls")]

@@ -47,10 +47,12 @@ impl Signals {
     /// Notes the task that waits on one side. What happens from now on wakes
     /// it; what happened before is told by [`take_event`](Self::take_event).
     pub(crate) fn register(&self, side: Side, task: &Waker) {
-        let place = &mut self.lock()[side as usize];
-        match place {
-            Some(known) if known.will_wake(task) => {}
-            _ => *place = Some(task.clone()),
+        let mut tasks = self.lock();
+        if !matches!(&tasks[side as usize], Some(known) if known.will_wake(task)) {
+            let before = tasks[side as usize].replace(task.clone());
+            // To drop a waker may drop a task, and run anything.
+            drop(tasks);
+            drop(before);
         }
     }
 

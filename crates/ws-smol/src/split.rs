@@ -4,8 +4,11 @@ use std::{
     fmt,
     future::poll_fn,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake as _},
     time::Duration,
 };
 
@@ -19,13 +22,16 @@ use crate::{
     engine::{Engine, Found, Want},
     message::Piece,
     outgoing::Outgoing,
-    signals::Side,
+    signals::{Side, Signals},
 };
 
 /// The half of a [`WebSocket`] that receives.
 ///
 /// It answers Pings and the peer's Close itself, whatever the other half does.
 /// Its methods are those of [`WebSocket`], with the same cancel safety.
+///
+/// Once it is dropped, the messages that the peer sends are discarded, so that
+/// the other half never waits for somebody to receive them.
 pub struct ReadHalf<S> {
     shared: Arc<Shared<S>>,
     lent: Option<Piece>,
@@ -48,11 +54,17 @@ pub struct WriteHalf<S> {
 /// waits in [`Signals`](crate::signals::Signals), where each half has a place.
 struct Shared<S> {
     engine: Mutex<Engine<S>>,
+    /// Beside the engine, as a half may be dropped while that is locked: by a
+    /// waker that is called meanwhile.
+    signals: Arc<Signals>,
+    is_reader_gone: AtomicBool,
 }
 
 pub(crate) fn split<S>(engine: Engine<S>) -> (ReadHalf<S>, WriteHalf<S>) {
     let shared = Arc::new(Shared {
+        signals: engine.signals(),
         engine: Mutex::new(engine),
+        is_reader_gone: AtomicBool::new(false),
     });
     let write = WriteHalf {
         shared: Arc::clone(&shared),
@@ -121,23 +133,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ReadHalf<S> {
         if !Arc::ptr_eq(&self.shared, &write.shared) {
             return Err(ReuniteError { read: self, write });
         }
-        drop(write);
-        let lent = self.lent;
-        // INVARIANT: there are two halves, and the other is gone.
-        match Arc::try_unwrap(self.shared) {
-            Ok(shared) => Ok(WebSocket::from_engine(
-                shared
-                    .engine
-                    .into_inner()
-                    .unwrap_or_else(PoisonError::into_inner),
-            )),
-            Err(shared) => Err(ReuniteError {
-                write: WriteHalf {
-                    shared: Arc::clone(&shared),
-                },
-                read: Self { shared, lent },
-            }),
-        }
+        drop(self);
+        let Some(shared) = Arc::into_inner(write.shared) else {
+            // INVARIANT: there are two halves, and this was the other.
+            unreachable!("a connection has two halves");
+        };
+        let engine = shared.engine.into_inner();
+        let engine = engine.unwrap_or_else(PoisonError::into_inner);
+        Ok(WebSocket::from_engine(engine))
     }
 
     async fn find(&mut self, want: Want) -> Result<Option<Chunk<'_>>, Error> {
@@ -347,7 +350,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WriteHalf<S> {
         cx: &Context<'_>,
         operation: impl FnMut(&mut Engine<S>) -> Poll<T>,
     ) -> Poll<T> {
-        self.shared.lock().poll(cx, Side::Write, operation)
+        let mut engine = self.shared.lock();
+        if self.shared.is_reader_gone.load(Ordering::Acquire) {
+            engine.discard_input();
+        }
+        engine.poll(cx, Side::Write, operation)
+    }
+}
+
+impl<S> Drop for ReadHalf<S> {
+    fn drop(&mut self) {
+        self.shared.is_reader_gone.store(true, Ordering::Release);
+        // The other half may wait for what is discarded from now on.
+        self.shared.signals.wake_by_ref();
     }
 }
 

@@ -40,6 +40,16 @@ use crate::{
 /// [`Config::max_read_ahead`]. Nothing happens while no operation runs; there
 /// is no background task.
 ///
+/// # How much is done in one poll
+///
+/// Once 1 MiB of a connection was read or inflated without a wait, its task lets
+/// others have their turn: the operation is pending once, and has its task woken
+/// at once. A read counts as at least 8 KiB, so there are at most 128 of them. An
+/// opening handshake, a proxy's header or reply, and a TLS handshake let others
+/// have their turn after 64 KiB, and a read counts as at least 1 KiB. The time
+/// limits are looked at in each turn, so that a peer which always has more to say
+/// does not outlive them.
+///
 /// # Cancel safety
 ///
 /// All state is in here and none in a future: any future of this type may be
@@ -87,7 +97,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         &mut self.engine
     }
 
-    /// Receives the next message, or `None` once the connection is closed.
+    /// Receives the next message, or `None` once the connection has ended as it
+    /// should: the peer closed it with code 1000 or 1001, or with no code, or
+    /// answered our Close. Any other end is an error, once.
     ///
     /// A message that came in several pieces was joined in the buffer that is
     /// handed out; one that came whole is copied once. While it waits, what
@@ -95,9 +107,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Protocol`] if the peer broke a rule or a limit, or the
-    /// transport ended without a Close; [`Error::Io`] if the transport failed;
-    /// [`Error::Timeout`] by [`Config::keepalive`] or while closing. Messages
+    /// [`Error::ClosedByPeer`] if the peer closed with another code;
+    /// [`Error::ConnectionLost`] if the transport ended without a Close;
+    /// [`Error::Protocol`] if the peer broke a rule or a limit; [`Error::Io`]
+    /// if the transport failed; [`Error::Timeout`] by [`Config::keepalive`] or
+    /// while closing. Messages
     /// that were complete before are received first, and after the error there
     /// is only `None`. So that the peer gets to know, an error of its own is
     /// returned after it was told and has closed, or
@@ -151,7 +165,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// Receives all messages that are there, and waits until there is one:
     /// hands each to `handler`, and then writes all the replies at once.
-    /// `false` once the connection is closed.
+    /// `false` once the connection has ended as it should, as
+    /// [`receive`](Self::receive) says.
     ///
     /// This is the fastest way to answer messages. None is copied but those
     /// that came in several frames, and one that goes back as it came is
@@ -171,8 +186,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// As [`receive`](Self::receive), and what `handler` returns; the
-    /// connection goes on after that.
+    /// As [`receive`](Self::receive), and what `handler` returns. After that
+    /// the connection goes on: the message that the handler was given is gone,
+    /// and those behind it come with the next call.
     ///
     /// # Cancel safety
     ///
@@ -197,7 +213,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] once a Close was sent or received, [`Error::Send`]
+    /// [`Error::Closed`] once a Close was sent or received, or
+    /// [`Error::ClosedByPeer`] if that is no normal end; [`Error::Send`]
     /// between the fragments of another message, and what ended the
     /// connection if something did.
     ///
@@ -304,6 +321,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Queues our Close: from now on nothing else can be sent, and the peer
     /// has [`Config::close_timeout`] to answer. [`receive`](Self::receive)
     /// still gives what it sends until then, and [`close`](Self::close) waits.
+    /// What [`flush`](Self::flush) reads meanwhile is kept as with `close`.
     ///
     /// # Errors
     ///
@@ -350,8 +368,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// the transport, all within [`Config::close_timeout`].
     ///
     /// Messages that come meanwhile are kept for [`receive`](Self::receive) as
-    /// far as [`Config::max_read_ahead`] reaches; those beyond it are
-    /// discarded. If a Close was sent or received before, this waits for the
+    /// far as [`Config::max_read_ahead`] reaches; the one that goes beyond it
+    /// is discarded, and so are all behind that. If a Close was sent or received before, this waits for the
     /// rest alone.
     ///
     /// The server ends the transport first, and the client waits for that, so
@@ -360,7 +378,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     ///
     /// [`Error::Timeout`] if the peer did not answer, and what else ended the
-    /// connection instead; [`Error::Send`] for a reason over 123 bytes. In all
+    /// connection instead; a Close of the peer's is no error, whatever its code
+    /// ([`close_status`](Self::close_status) tells it). [`Error::Send`] for a reason over 123 bytes. In all
     /// cases but the last the transport is gone.
     ///
     /// # Cancel safety
@@ -413,6 +432,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 impl<S> WebSocket<S> {
     /// Returns how the connection was closed: what the peer's Close said, or
     /// code 1006 if it failed without one. `None` as long as neither is so.
+    ///
+    /// A Close whose reason is not UTF-8 fails the connection with
+    /// [`Error::Protocol`], and its code is told here without the reason.
     #[must_use]
     pub fn close_status(&self) -> Option<CloseStatus> {
         self.engine.close_status()

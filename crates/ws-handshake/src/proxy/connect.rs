@@ -1,5 +1,6 @@
 //! The method CONNECT (RFC 9110 section 9.3.6).
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -10,7 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::tunnel::{TunnelError, TunnelProgress};
 use super::url::{Proxy, without_brackets};
-use crate::client::Reply;
+use crate::body::{Body, Collected};
+use crate::client::{HttpResponse, Interim, Reply, TLS_ALERT};
 use crate::error::{HandshakeError, Offered};
 use crate::head::{HeadLimits, HeadReader};
 use crate::uri::split_authority;
@@ -20,8 +22,9 @@ pub(super) struct Connect {
     request: Vec<u8>,
     sent: usize,
     reader: HeadReader,
-    /// Bytes of interim replies, which together are no longer than one head.
-    interim: usize,
+    interim: Interim,
+    /// The proxy's no, of whose page the end is not there.
+    refusal: Option<Box<(Body, HttpResponse)>>,
 }
 
 impl Connect {
@@ -29,18 +32,23 @@ impl Connect {
         let authority = authority(host, port)?;
         let mut request =
             format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n").into_bytes();
-        if let Some(known) = proxy.its_credentials() {
+        request.extend_from_slice(proxy.user_agent().as_bytes());
+        if let Some(known) = proxy.its_credentials()
+            && !proxy.fields().contains("Proxy-Authorization")
+        {
             let credentials = STANDARD.encode(format!("{}:{}", known.user, known.password));
             request.extend_from_slice(b"Proxy-Authorization: Basic ");
             request.extend_from_slice(credentials.as_bytes());
             request.extend_from_slice(b"\r\n");
         }
+        request.extend_from_slice(proxy.fields().as_bytes());
         request.extend_from_slice(b"\r\n");
         Ok(Self {
             request,
             sent: 0,
             reader: HeadReader::reply(LIMITS),
-            interim: 0,
+            interim: Interim::default(),
+            refusal: None,
         })
     }
 
@@ -54,19 +62,18 @@ impl Connect {
 
     pub(super) fn receive(&mut self, input: &[u8]) -> Result<TunnelProgress, TunnelError> {
         let mut consumed = 0;
-        loop {
-            let head = self.reader.receive(&input[consumed..]);
+        while self.refusal.is_none() {
+            let rest = &input[consumed..];
+            if self.reader.is_idle() && rest.first() == Some(&TLS_ALERT) {
+                return Err(TunnelError::BadReply(HandshakeError::TlsReply));
+            }
+            let head = self.reader.receive(rest);
             let Some(head) = head.map_err(TunnelError::BadReply)? else {
                 return Ok(TunnelProgress::Incomplete);
             };
             consumed += head.consumed();
             let reply = Reply::parse(head.as_bytes(), LIMITS.max_headers);
             let reply = reply.map_err(TunnelError::BadReply)?;
-            if self.interim > LIMITS.max_head {
-                return Err(TunnelError::BadReply(HandshakeError::HeadTooLarge {
-                    limit: LIMITS.max_head,
-                }));
-            }
             match reply.status {
                 _ if reply.version.major != 1 => {
                     return Err(TunnelError::BadReply(HandshakeError::BadHttpVersion {
@@ -74,20 +81,39 @@ impl Connect {
                     }));
                 }
                 // It says that something is to come.
-                100..200 if reply.status != 101 => self.interim += head.as_bytes().len(),
+                100..200 if reply.status != 101 => {
+                    let counted = self.interim.count(head.as_bytes().len(), LIMITS);
+                    counted.map_err(TunnelError::BadReply)?;
+                }
                 // Whatever it announces, such an answer has no body.
                 200..300 if self.to_send().is_empty() => {
                     return Ok(TunnelProgress::Open { consumed });
                 }
                 200..300 => return Err(TunnelError::TooEarly),
-                status => {
-                    return Err(TunnelError::Refused {
-                        status,
-                        reason: Offered::new(reply.reason.as_bytes()),
-                    });
-                }
+                _ => self.refusal = Some(Box::new(reply.refuse(MAX_PAGE))),
             }
         }
+        self.receive_page(&input[consumed..])
+    }
+
+    /// Takes the page that tells why there is no way.
+    fn receive_page(&mut self, input: &[u8]) -> Result<TunnelProgress, TunnelError> {
+        let Some((body, response)) = self.refusal.as_deref_mut() else {
+            return Ok(TunnelProgress::Incomplete);
+        };
+        let (_, collected) = body.receive(input, &mut response.body);
+        if collected == Collected::Partly {
+            return Ok(TunnelProgress::Incomplete);
+        }
+        response.truncated = collected == Collected::Truncated;
+        Err(TunnelError::Refused(Box::new(core::mem::take(response))))
+    }
+
+    /// The proxy's no, as far as it has come.
+    pub(super) fn take_refusal(&mut self) -> Option<HttpResponse> {
+        let (body, mut response) = *self.refusal.take()?;
+        response.truncated = !body.ends_at_eof();
+        Some(response)
     }
 }
 
@@ -108,6 +134,9 @@ fn authority(host: &str, port: u16) -> Result<String, TunnelError> {
     }
     Ok(authority)
 }
+
+/// How much is kept of the page that comes with a refusal.
+const MAX_PAGE: usize = 4096;
 
 /// No name is longer.
 pub(super) const MAX_HOST: usize = 255;

@@ -18,9 +18,9 @@ impl Proxy {
     ///   asked for in lower case first and then in upper case. An empty one counts as not set.
     /// - `HTTP_PROXY` in upper case does not count where `REQUEST_METHOD` is set: in a CGI program the client can set it,
     ///   with a header named `Proxy`.
-    /// - `no_proxy` is a list, with commas, of who is reached directly: names, which stand for what is below them as well,
-    ///   with or without a leading dot; addresses; networks such as `10.0.0.0/8`; each with a port or without. `*` is
-    ///   everybody.
+    /// - `no_proxy` is a list, with commas or blanks, of who is reached directly: names, which stand for what is below them
+    ///   as well, with a leading `.` or `*.` or without; addresses; networks such as `10.0.0.0/8`; each with a port or
+    ///   without. `*` is everybody.
     ///
     /// ```
     /// use ws_handshake::{Uri, proxy::Proxy};
@@ -48,7 +48,7 @@ impl Proxy {
             return Ok(None);
         };
         let exceptions = either("no_proxy", "NO_PROXY").unwrap_or_default();
-        if is_excepted(&exceptions, uri.host_for_connect(), uri.port()) {
+        if is_excepted(&exceptions, without_brackets(uri.host()), uri.port()) {
             return Ok(None);
         }
         Self::parse(&url).map(Some)
@@ -85,6 +85,7 @@ fn matches_host(entry: &str, host: &str) -> bool {
                 .parse::<IpAddr>()
                 .is_ok_and(|known| known.to_canonical() == address);
     }
+    let entry = entry.strip_prefix('*').unwrap_or(entry);
     let domain = entry.strip_prefix('.').unwrap_or(entry);
     let domain = domain.strip_suffix('.').unwrap_or(domain);
     let Some(start) = host.len().checked_sub(domain.len()) else {
@@ -158,6 +159,16 @@ mod tests {
             ("example.com", "a.b.Example.com", true),
             (".example.com", "example.com", true),
             (".example.com", "a.example.com", true),
+            ("*.example.com", "a.b.example.com", true),
+            ("*.example.com", "example.com", true),
+            ("*.example.com:80", "a.example.com", true),
+            ("*.example.com:81", "a.example.com", false),
+            ("*.example.com", "badexample.com", false),
+            ("*.com", "example.com", true),
+            ("**", "h", false),
+            ("x,*", "127.0.0.1", true),
+            ("10.0.0.0/8:80", "10.1.2.3", true),
+            ("10.0.0.0/8:81", "10.1.2.3", false),
             ("example.com", "badexample.com", false),
             ("a.example.com", "example.com", false),
             ("example.com", "example.com.", true),
@@ -171,6 +182,7 @@ mod tests {
             ("::1", "::1", true),
             ("[::1]:80", "::1", true),
             ("[::1]:81", "::1", false),
+            ("fe80::/10", "fe80::1", true),
             ("2001:db8::/32", "2001:db8::5", true),
             ("10.0.0.0/8", "::ffff:10.0.0.1", true),
             ("", "h", false),

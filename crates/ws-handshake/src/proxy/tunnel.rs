@@ -1,20 +1,24 @@
 //! The way through a proxy, as far as it is open.
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use super::connect::Connect;
 use super::socks::{Socks, SocksReply};
 use super::url::{Proxy, ProxyScheme};
+use crate::client::HttpResponse;
 use crate::error::{HandshakeError, Offered};
 
 /// Opens a way through a proxy to a server: what is to be sent, and what comes back.
 ///
 /// 1. Connect to the proxy.
 /// 2. Send what [`to_send`](Self::to_send) shows, and tell [`sent`](Self::sent) how much of it was.
-/// 3. Read, and hand over all that comes to [`receive`](Self::receive). Then there may be more to send.
+/// 3. Read, and hand over all that comes to [`receive`](Self::receive), and the end of the transport to
+///    [`eof`](Self::eof). Then there may be more to send.
 /// 4. On [`TunnelProgress::Open`] the connection is one to the server, and starts with the rest of the input.
 ///
-/// At most the head of a reply is kept, [`HeadLimits`](crate::HeadLimits) by default. Time is the caller's to bound.
+/// The head of a reply has at most 8 KiB, and 4 KiB of the page that comes with a refusal are kept. Time is the caller's to
+/// bound.
 pub struct Tunnel(Dialogue);
 
 enum Dialogue {
@@ -67,15 +71,30 @@ impl Tunnel {
         let progress = match &mut self.0 {
             Dialogue::Http(connect) => connect.receive(input),
             Dialogue::Socks(socks) => socks.receive(input),
-            Dialogue::Over(error) => Err(*error),
+            Dialogue::Over(error) => Err(error.clone()),
         };
         match &progress {
-            Err(error) => self.0 = Dialogue::Over(*error),
+            Err(error) => self.0 = Dialogue::Over(error.clone()),
             // The bytes of the server are none of ours.
             Ok(TunnelProgress::Open { .. }) => self.0 = Dialogue::Over(TunnelError::Lost),
             Ok(TunnelProgress::Incomplete) => {}
         }
         progress
+    }
+
+    /// Tells that the transport has ended, or that its end is not waited for, and returns why there is no way through: a
+    /// refusal whose page was still coming, and else [`TunnelError::Lost`].
+    pub fn eof(&mut self) -> TunnelError {
+        let error = match &mut self.0 {
+            Dialogue::Http(connect) => match connect.take_refusal() {
+                Some(response) => TunnelError::Refused(Box::new(response)),
+                None => TunnelError::Lost,
+            },
+            Dialogue::Socks(_) => TunnelError::Lost,
+            Dialogue::Over(error) => error.clone(),
+        };
+        self.0 = Dialogue::Over(error.clone());
+        error
     }
 }
 
@@ -104,8 +123,8 @@ pub enum TunnelProgress {
 
 /// Why there is no way through a proxy.
 ///
-/// The type is small, `Copy` and owns no heap. It never holds a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// It never holds a password of ours.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TunnelError {
     /// The server is neither a name nor an address, or too long for the proxy to be told.
@@ -115,14 +134,9 @@ pub enum TunnelError {
         offered: Offered,
     },
     /// The proxy answered CONNECT with something else than 2xx: 407 asks for a user name and password, 403 forbids this
-    /// server, 502 and 504 could not reach it.
-    #[error("the proxy answered with status {status} \"{reason}\"")]
-    Refused {
-        /// The three digits of the status code.
-        status: u16,
-        /// The start of the words beside it.
-        reason: Offered,
-    },
+    /// server, 502 and 504 could not reach it, and a redirect leads to the page of a captive portal.
+    #[error("the proxy answered {0}")]
+    Refused(Box<HttpResponse>),
     /// The proxy's answer to CONNECT breaks the rules of HTTP, or a limit.
     #[error("bad answer of the proxy: {0}")]
     BadReply(HandshakeError),
@@ -161,7 +175,7 @@ impl TunnelError {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::BadTarget { .. } => "bad_target",
-            Self::Refused { .. } => "refused",
+            Self::Refused(_) => "refused",
             Self::BadReply(error) => error.kind(),
             Self::NotSocks5 { .. } => "not_socks5",
             Self::NoMethod => "no_method",

@@ -7,6 +7,8 @@ use core::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
+use crate::client::USER_AGENT;
+use crate::headers::{FieldBlock, HeaderError};
 use crate::uri::split_authority;
 
 /// A proxy through which a client reaches its servers.
@@ -16,10 +18,13 @@ use crate::uri::split_authority;
 /// | URL | spoken | port |
 /// |---|---|---|
 /// | `http://host:port`, or `host:port` alone | HTTP CONNECT (RFC 9110 section 9.3.6) | 80 |
-/// | `socks5://host:port`, `socks5h://host:port` | SOCKS5 (RFC 1928) | 1080 |
+/// | `socks5://host:port`, `socks5h://host:port`, `socks://host:port` | SOCKS5 (RFC 1928) | 1080 |
 ///
-/// A user name and password stand before the host, percent-encoded: `http://user:p%40ss@host`. With either scheme of
-/// SOCKS the names of servers are resolved by the proxy. What `Debug` shows has no password in it.
+/// A user name and password stand before the host, percent-encoded: `http://user:p%40ss@host`. With every scheme of SOCKS
+/// the names of servers are resolved by the proxy. What `Debug` shows has no password and no header in it.
+///
+/// The proxy itself is spoken to in plaintext. A stream to it that is under TLS, for a proxy of `https://`, is for the
+/// caller to make; what is said on it is that of `http://`.
 ///
 /// ```
 /// use ws_handshake::proxy::{Proxy, ProxyScheme};
@@ -36,6 +41,8 @@ pub struct Proxy {
     host: String,
     port: u16,
     credentials: Option<Credentials>,
+    user_agent: FieldBlock,
+    fields: FieldBlock,
 }
 
 /// How a proxy is spoken to.
@@ -62,8 +69,9 @@ impl Proxy {
     ///
     /// One [`ProxyUrlError`] a rule; none of them shows what it found, as it may be a password.
     pub fn parse(url: &str) -> Result<Self, ProxyUrlError> {
+        let url = url.trim_matches(|char: char| char <= ' ');
         let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-        let scheme = ProxyScheme::parse(scheme).ok_or(ProxyUrlError::BadScheme)?;
+        let scheme = ProxyScheme::parse(scheme)?;
         let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         if !matches!(tail, "" | "/") {
             return Err(ProxyUrlError::Path);
@@ -81,11 +89,15 @@ impl Proxy {
                 .filter(|&port| port != 0)
                 .ok_or(ProxyUrlError::BadPort)?,
         };
+        let mut user_agent = FieldBlock::default();
+        user_agent.push_own("User-Agent", USER_AGENT.as_bytes());
         let proxy = Self {
             scheme,
             host: host.to_ascii_lowercase(),
             port,
             credentials: None,
+            user_agent,
+            fields: FieldBlock::default(),
         };
         let Some(user_info) = user_info else {
             return Ok(proxy);
@@ -118,6 +130,32 @@ impl Proxy {
             password: password.to_owned(),
         });
         Ok(self)
+    }
+
+    /// Adds a header to the CONNECT request, such as `Proxy-Authorization` for a scheme other than Basic, which then takes
+    /// the place of user name and password. `User-Agent` replaces the one that is sent by default, `ws-handshake/` and the
+    /// version. SOCKS has no headers.
+    ///
+    /// # Errors
+    ///
+    /// [`HeaderError`] if the name is not a token, the value has a control character, or the header is `Host`,
+    /// `Connection`, `Upgrade`, `Content-Length`, `Transfer-Encoding` or `Sec-WebSocket-*`.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, HeaderError> {
+        if name.eq_ignore_ascii_case("User-Agent") {
+            let mut field = FieldBlock::default();
+            field.push(name, value.as_ref())?;
+            self.user_agent = field;
+        } else {
+            self.fields.push(name, value.as_ref())?;
+        }
+        Ok(self)
+    }
+
+    /// Leaves `User-Agent` out of the CONNECT request.
+    #[must_use]
+    pub fn without_user_agent(mut self) -> Self {
+        self.user_agent = FieldBlock::default();
+        self
     }
 
     /// How the proxy is spoken to.
@@ -153,6 +191,15 @@ impl Proxy {
     pub(super) const fn its_credentials(&self) -> Option<&Credentials> {
         self.credentials.as_ref()
     }
+
+    pub(super) const fn user_agent(&self) -> &FieldBlock {
+        &self.user_agent
+    }
+
+    /// The headers that were added.
+    pub(super) const fn fields(&self) -> &FieldBlock {
+        &self.fields
+    }
 }
 
 impl FromStr for Proxy {
@@ -176,12 +223,14 @@ impl fmt::Debug for Proxy {
 }
 
 impl ProxyScheme {
-    fn parse(scheme: &str) -> Option<Self> {
-        match scheme {
-            _ if scheme.eq_ignore_ascii_case("http") => Some(Self::Http),
-            _ if scheme.eq_ignore_ascii_case("socks5") => Some(Self::Socks5),
-            _ if scheme.eq_ignore_ascii_case("socks5h") => Some(Self::Socks5),
-            _ => None,
+    fn parse(scheme: &str) -> Result<Self, ProxyUrlError> {
+        match scheme.to_ascii_lowercase().as_str() {
+            "http" => Ok(Self::Http),
+            // Desktops name their SOCKS proxies so, and browsers speak version 5 with them.
+            "socks5" | "socks5h" | "socks" => Ok(Self::Socks5),
+            "socks4" | "socks4a" => Err(ProxyUrlError::Socks4),
+            "https" => Err(ProxyUrlError::Https),
+            _ => Err(ProxyUrlError::BadScheme),
         }
     }
 
@@ -197,9 +246,20 @@ impl ProxyScheme {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProxyUrlError {
-    /// The scheme is none of `http`, `socks5` and `socks5h`.
-    #[error("scheme of a proxy is not http://, socks5:// or socks5h://")]
+    /// The scheme is none of `http`, `socks5`, `socks5h` and `socks`.
+    #[error("the scheme of a proxy is http://, socks5://, socks5h:// or socks://")]
     BadScheme,
+    /// The scheme is `https`: a proxy that is to be spoken to under TLS.
+    #[error(
+        "TLS to a proxy (https://) is not spoken: write http:// if it takes CONNECT in plaintext, or give a stream to \
+         it that is under TLS already"
+    )]
+    Https,
+    /// The scheme is `socks4` or `socks4a`, an older version.
+    #[error(
+        "SOCKS4 (socks4://, socks4a://) is not spoken: write socks5:// if the proxy speaks version 5"
+    )]
+    Socks4,
     /// The host is empty or has characters that a URL does not allow (RFC 3986 section 3.2.2).
     #[error("malformed host or port of a proxy")]
     BadAuthority,
@@ -221,6 +281,8 @@ impl ProxyUrlError {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::BadScheme => "bad_scheme",
+            Self::Https => "https_proxy",
+            Self::Socks4 => "socks4_proxy",
             Self::BadAuthority => "bad_authority",
             Self::BadPort => "bad_port",
             Self::Path => "path",
@@ -267,6 +329,11 @@ mod tests {
         assert_eq!((proxy.host(), proxy.host_for_connect()), ("[::1]", "::1"));
         assert_eq!(proxy.port(), 1080);
         assert!(!proxy.has_credentials());
+        let proxy = Proxy::parse(" socks://127.0.0.1/\n").expect("a proxy");
+        assert_eq!((proxy.scheme(), proxy.port()), (ProxyScheme::Socks5, 1080));
+        let proxy = Proxy::parse("http://DOMAIN\\user:p@proxy:8080").expect("a proxy");
+        let credentials = proxy.its_credentials().expect("credentials");
+        assert_eq!(&*credentials.user, "DOMAIN\\user");
         assert_eq!(
             Proxy::parse("proxy:8080"),
             Proxy::parse("http://proxy:8080")
@@ -280,13 +347,15 @@ mod tests {
     #[test]
     fn what_is_no_proxy_is_refused_by_rule() {
         for (url, expected) in [
-            ("https://proxy", "bad_scheme"),
-            ("socks4://proxy", "bad_scheme"),
+            ("ftp://proxy", "bad_scheme"),
+            ("https://proxy", "https_proxy"),
+            ("SOCKS4://proxy", "socks4_proxy"),
+            ("socks4a://proxy", "socks4_proxy"),
             ("http://", "bad_authority"),
             ("", "bad_authority"),
             ("http://a b", "bad_authority"),
             ("http://a\r\nX: y", "bad_authority"),
-            ("http://a\0", "bad_authority"),
+            ("http://a\0b", "bad_authority"),
             ("http://u@", "bad_authority"),
             ("http://h:0", "bad_port"),
             ("http://h:65536", "bad_port"),

@@ -36,6 +36,54 @@ fn another_status_is_an_http_answer_and_no_connection() {
 }
 
 #[test]
+fn a_refusal_is_told_with_the_first_line_of_its_page() {
+    for (reply, told) in [
+        (
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 26\r\n\r\nNo User-Agent, no service\n",
+            "403 Forbidden; its page begins \"No User-Agent, no service\"",
+        ),
+        (
+            "HTTP/1.1 401\r\nWWW-Authenticate: Bearer realm=\"x\"\r\nContent-Length: 0\r\n\r\n",
+            "401; it asks for Bearer realm=\"x\"",
+        ),
+        (
+            "HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n",
+            "302 Found; it leads to /login",
+        ),
+        (
+            "HTTP/1.1 403 x\u{9b}\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nxx",
+            "403 x\\u{9b}",
+        ),
+    ] {
+        assert_eq!(answered(reply).to_string(), told);
+    }
+}
+
+#[test]
+fn retry_after_is_seconds_or_a_date() {
+    //= RFC9110-10.2.3-1
+    let after = |value: &str| {
+        let reply = format!("HTTP/1.1 429 x\r\nRetry-After: {value}\r\nContent-Length: 0\r\n\r\n");
+        answered(reply)
+            .retry_after(784_111_700)
+            .map(|wait| wait.as_secs())
+    };
+    assert_eq!(after("120"), Some(120));
+    assert_eq!(after("259200"), Some(259_200));
+    assert_eq!(after("0"), Some(0));
+    assert_eq!(after("99999999999999999999"), Some(u64::MAX));
+    assert_eq!(after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(77));
+    assert_eq!(after("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
+    for none in ["", "-1", "1.5", "soon", "+1"] {
+        assert_eq!(after(none), None, "{none}");
+    }
+    assert_eq!(
+        answered("HTTP/1.1 429 x\r\nContent-Length: 0\r\n\r\n").retry_after(0),
+        None
+    );
+}
+
+#[test]
 fn a_426_shows_the_versions_that_the_server_speaks() {
     //= RFC6455-4.4-3
     //= RFC6455-11.3.5-1

@@ -364,6 +364,37 @@ fn interim_replies_are_passed_over() {
 }
 
 #[test]
+fn interim_replies_have_an_end() {
+    //= RFC9110-15.2-1
+    let after = |interim: &str, count: usize| {
+        let input = interim.repeat(count) + REPLY;
+        let whole = start(plain()).receive(input.as_bytes()).map(drop);
+        let mut bytewise = start(plain());
+        let mut pieces = input
+            .as_bytes()
+            .chunks(1)
+            .map(|byte| bytewise.receive(byte));
+        assert_eq!(pieces.find_map(Result::err), whole.err());
+        whole.map_err(|error| error.kind())
+    };
+    let short = "HTTP/1.1 100 Continue\r\n\r\n";
+    assert_eq!(after(short, 16), Ok(()));
+    assert_eq!(after(short, 17), Err("too_many_interim"));
+    let long = format!("HTTP/1.1 103 x\r\nLink: {}\r\n\r\n", "x".repeat(5000));
+    assert_eq!(after(&long, 1), Ok(()));
+    assert_eq!(after(&long, 15), Err("head_too_large"));
+}
+
+#[test]
+fn a_reply_in_tls_is_known_by_its_first_byte() {
+    for alert in [&b"\x15\x03\x01\0\x02\x02\x46"[..], b"\x15"] {
+        let error = start(plain()).receive(alert).expect_err("no HTTP");
+        assert_eq!(error.kind(), "tls_reply");
+        assert!(error.to_string().contains("wss://"), "{error}");
+    }
+}
+
+#[test]
 fn an_interim_reply_of_another_http_is_not_passed_over() {
     for version in ["0.9", "2.0"] {
         let input = format!("HTTP/{version} 103 Early Hints\r\n\r\n{REPLY}");

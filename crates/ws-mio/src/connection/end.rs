@@ -45,6 +45,43 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         Fate::End { linger: true }
     }
 
+    /// Ends a connection in a callback of which the application panicked: with
+    /// 1011, behind the frames of this turn that are whole.
+    #[cold]
+    pub(crate) fn end_after_panic(&mut self) -> Fate {
+        let (link, transport) = (&mut *self.link, &mut self.slot.transport);
+        link.outgoing.forget_in_place(self.cork);
+        link.receiver.refuse();
+        let code = CloseCode::INTERNAL_ERROR;
+        if let Ok(close) = link
+            .outgoing
+            .sender
+            .close(Some(CloseFrame { code, reason: "" }))
+        {
+            link.outgoing.send(close, self.cork, transport);
+        }
+        link.outgoing.flush_last(self.cork, transport);
+        let flushed = transport.flush();
+        link.outgoing.note_flushed(flushed);
+        let is_over = link.outgoing.is_over();
+        if !self.is_told {
+            self.closed(Cause::Panicked);
+        }
+        match is_over {
+            true => Fate::Drop,
+            false => Fate::End { linger: true },
+        }
+    }
+
+    /// Drops a connection that cannot even be ended.
+    #[cold]
+    pub(crate) fn drop_after_panic(&mut self) -> Fate {
+        self.cork.clear();
+        self.link.outgoing.forget_in_place(self.cork);
+        self.link.outgoing.aborted = true;
+        Fate::Drop
+    }
+
     #[cold]
     pub(super) fn end_of_input(&mut self) -> Fate {
         //= RFC6455-7.1.4-1, RFC6455-7.2.1-2
@@ -78,6 +115,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         if let Some(counters) = self.counters {
             counters.count_closed(&cause);
         }
+        self.is_told = true;
         call!(self, |handler, peer| handler
             .on_close(peer, Closed::abnormal(cause)));
     }

@@ -4,8 +4,8 @@ use std::{io, mem, ops::Range};
 
 use ws_proto::{Chunk, Event, Message};
 
-use super::Turn;
-use crate::{Handler, Peer, Transport, pool::Gather, scratch::Scratch};
+use super::{Came, Turn};
+use crate::{Handler, Peer, Transport, pool::Gather, scratch::Scratch, share::Share};
 
 impl<H: Handler, T: Transport> Turn<'_, H, T> {
     /// Goes on with a large message in a buffer of its own, which is the one
@@ -47,9 +47,9 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     }
 
     /// Reads the rest of a frame, or a part of it, to where it belongs.
-    pub(super) fn gather(&mut self, scratch: &mut Scratch) -> io::Result<usize> {
+    pub(super) fn gather(&mut self, scratch: &mut Scratch, share: &mut Share) -> io::Result<Came> {
         let Some(mut gather) = self.link.gather.take() else {
-            return Ok(0);
+            return Ok(Came::Nothing);
         };
         let remaining = self.link.receiver.frame_remaining();
         let room = gather.room();
@@ -57,8 +57,11 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             Ok(remaining) if remaining < room.len() => &mut room[..remaining],
             _ => room,
         };
-        let read = self.read(room);
-        let len = *read.as_ref().unwrap_or(&0);
+        let read = self.read(room, share);
+        let len = match read {
+            Ok(Came::Bytes(len)) => len,
+            _ => 0,
+        };
         // The rest of a binary frame's payload: nothing can be wrong with it.
         let received = self.link.receiver.receive(&mut &mut room[..len]);
         let last = matches!(received, Ok(Some(Event::Data(Chunk { last: true, .. }))));

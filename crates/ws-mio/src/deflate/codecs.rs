@@ -7,8 +7,8 @@ use ws_proto::{DeflateConfig, Deflater, InflateConfig, Inflater};
 use super::{Deflating, Inflating, Terms};
 use crate::{
     ClientConfig, Config,
-    connection::SHARE,
     metrics::Counters,
+    share::SHARE,
     wheel::{TICK, Tick},
 };
 

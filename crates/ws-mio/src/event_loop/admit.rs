@@ -33,13 +33,18 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
         let until = self.tick_after(self.config.handshake_timeout);
         let key = self.slots.next_key();
-        if let Some(address) = address
+        if transport.is_peer_known()
+            && let Some(address) = address
             && !self.seats.take(key, address.ip())
         {
             self.counters.over_max_connections_per_address.add(1);
             debug!(peer, "over max_connections_per_address");
             return None;
         }
+        let Some(data) = self.guard(None, |_| H::Data::default()) else {
+            self.seats.leave(key as u32);
+            return None;
+        };
         let watched = self.registry.as_ref().zip(transport.source());
         if let Some((registry, source)) = watched
             && let Err(error) = registry.register(source, Token(key), Interest::READABLE)
@@ -49,7 +54,6 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             return None;
         }
         self.generation = self.generation.wrapping_add(1);
-        let data = H::Data::default();
         let slot = Slot::new(transport, self.generation, self.now, until, data);
         self.slots.insert(slot);
         self.arm(key, until);

@@ -135,8 +135,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     pub(super) fn not_connected(&mut self, data: H::Data, error: OpenError) -> Option<PeerId> {
         debug!(%error, "not connected");
         self.counters.connects_failed.add(1);
-        let orders = &mut Orders::new(&mut self.orders);
-        self.handler.on_connect_failed(data, error, orders);
+        self.guard(None, |inner| {
+            let orders = &mut Orders::new(&mut inner.orders);
+            inner.handler.on_connect_failed(data, error, orders);
+        });
         None
     }
 }
@@ -150,7 +152,7 @@ pub(super) fn dial<T: Transport, D>(
     #[cfg(feature = "tls")]
     let server = match &connect.tls {
         Some(tls) => {
-            let host = connect.request.uri().host_for_connect();
+            let host = connect.request.uri().host();
             Some((tls, server_name(host).map_err(OpenError::Tls)?))
         }
         None => None,
@@ -179,7 +181,7 @@ fn through<T: Transport, D>(
         return Ok((transport, address));
     };
     let uri = connect.request.uri();
-    transport.tunnel(proxy, uri.host_for_connect(), uri.port())?;
+    transport.tunnel(proxy, uri.host(), uri.port())?;
     Ok((transport, crate::proxy::unknown(uri.port())))
 }
 

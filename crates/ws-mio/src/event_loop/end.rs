@@ -2,11 +2,15 @@
 
 use std::io;
 
-use super::EventLoop;
+use super::{
+    EventLoop,
+    panics::{catch, report},
+};
 use crate::{
     Cause, Handler, Transport,
     arena::NOWHERE,
     connection::{Phase, Turn},
+    share::{SHARE, Share},
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
@@ -27,7 +31,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 let until = self.close_deadline();
                 self.slots[key].phase = Phase::Flushing { until, linger };
                 self.arm(key, until);
-                self.register_writable(key);
+                // Whether it is there or not, there is nothing more to do.
+                let _ = self.register_writable(key);
             }
             return;
         }
@@ -45,8 +50,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             }
             return self.remove(key);
         }
-        if !slot.transport.flush().unwrap_or(true) {
-            self.register_writable(key);
+        if !slot.transport.flush().unwrap_or(true) && !self.register_writable(key) {
+            return;
         }
         // A drain may take long. All of ours has left, so it is not waited for.
         let soon = self.tick_after(self.config.close_timeout);
@@ -63,15 +68,16 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         // The end itself may have found no room. If it never does, the
         // deadline ends it all.
         let _ = slot.transport.flush();
-        // Bounded within a turn by the count, and in all by the deadline.
-        for _ in 0..4 {
-            match Transport::read(&mut slot.transport, buffer) {
+        // Bounded within a turn by the share, and in all by the deadline.
+        let mut share = Share::new(SHARE);
+        while !share.is_spent() {
+            match Transport::read(&mut slot.transport, share.window(buffer)) {
                 Ok(0) => return self.remove(key),
-                Ok(_) => {}
+                Ok(len) => share.spend(len),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock if fault!("spin") => break,
                     io::ErrorKind::WouldBlock => return,
-                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::Interrupted => share.spend_interrupted(),
                     _ => return self.remove(key),
                 },
             }
@@ -91,7 +97,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 state => &mut self.links[state as usize],
             };
             link.outgoing.aborted = true;
-            Turn {
+            let mut turn = Turn {
                 handler: &mut self.handler,
                 id,
                 slot,
@@ -105,8 +111,11 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 high_water: self.config.high_water,
                 max_control_rate: self.config.time_limits.max_control_rate,
                 now: self.now,
+                is_told: false,
+            };
+            if let Err(payload) = catch(|| turn.closed(cause)) {
+                report(turn.handler, &self.config, turn.counters, Some(id), payload);
             }
-            .closed(cause);
             self.store(key);
         }
         self.remove(key);
@@ -114,7 +123,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
     /// Drops a connection and what was kept for it.
     pub(super) fn remove(&mut self, key: usize) {
-        drop(self.take_out(key));
+        if let Some(data) = self.take_out(key) {
+            self.drop_data(data);
+        }
     }
 
     /// Drops a connection but for the application's data.

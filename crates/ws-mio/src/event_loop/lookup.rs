@@ -462,7 +462,7 @@ mod tests {
         bench.inner.connect_by_name(Connect::new(request, 8));
         // The loop does not look for answers before the time is over.
         bench.now = bench.inner.next_timeout().unwrap();
-        bench.inner.set_time(bench.now);
+        bench.inner.begin_turn(bench.now);
         assert!(bench.inner.finish_turn());
         assert_eq!(bench.failures(), ["8 Timeout"]);
         assert_eq!(bench.inner.next_timeout(), None);

@@ -32,7 +32,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 Task::Close(id, code, reason) => {
                     self.with_peer(id, |_, peer| peer.close(code, &reason));
                 }
-                Task::Run(task) => task(&mut Loop::new(self)),
+                Task::Run(task) => drop(self.guard(None, |inner| task(&mut Loop::new(inner)))),
             }
         }
         self.catch_up(self.log.end());

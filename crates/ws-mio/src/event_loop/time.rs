@@ -34,7 +34,11 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// now, if something is left to do. `None` is never.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
-        if !self.again.is_empty() || !self.shaking.is_empty() || self.has_orders() {
+        if !self.again.is_empty()
+            || !self.due.is_empty()
+            || !self.shaking.is_empty()
+            || self.has_orders()
+        {
             return Some(self.now);
         }
         let next = [

@@ -6,7 +6,10 @@ use tracing::debug;
 use ws_handshake::Response;
 use ws_proto::Keepalive;
 
-use super::{EventLoop, new_link};
+use super::{
+    EventLoop, new_link,
+    panics::{catch, report},
+};
 use crate::{
     Handler, Peer, Ready, Transport,
     arena::NOWHERE,
@@ -14,6 +17,7 @@ use crate::{
     connection::Phase,
     opening::{Request, decide},
     seats::Seats,
+    share::{HANDSHAKE_SHARE, Share},
     wheel::Tick,
 };
 
@@ -66,38 +70,54 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             state => self.take_request(state),
         };
         let now = self.tick();
+        let mut share = Share::new(HANDSHAKE_SHARE);
         loop {
-            let buffer = self.scratch.as_mut_slice();
+            if share.is_spent() {
+                self.go_on(key);
+                break;
+            }
+            let buffer = share.window(self.scratch.as_mut_slice());
             let len = match Transport::read(&mut self.slots[key].transport, buffer) {
                 Ok(0) => return self.abandon(key),
                 Ok(len) => len.min(buffer.len()),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => break,
-                    io::ErrorKind::Interrupted => continue,
+                    io::ErrorKind::Interrupted => {
+                        share.spend_interrupted();
+                        continue;
+                    }
                     _ => return self.fail_to_upgrade(key, &error),
                 },
             };
+            share.spend(len);
             let transport = &self.slots[key].transport;
+            if !has_seat(&mut self.seats, key, transport) {
+                return self.refuse_for_address(key);
+            }
             let is_full = len == buffer.len() || !transport.short_is_all();
             let decision = match request.receive(&buffer[..len], now) {
                 Ok(None) if is_full || self.slots[key].read_closed => continue,
                 Ok(None) => break,
-                Ok(Some(_)) if !has_seat(&mut self.seats, key, transport) => {
-                    Err(Response::new(503))
-                }
                 Ok(Some(head)) => {
                     let (config, handler) = (&self.config, &mut self.handler);
-                    decide(&head, transport, config, handler, &mut self.cork)
-                        .map(|admitted| (admitted, head.consumed()))
+                    let cork = &mut self.cork;
+                    match catch(|| decide(&head, transport, config, handler, cork)) {
+                        Ok(decision) => decision.map(|admitted| (admitted, head.consumed())),
+                        Err(payload) => {
+                            report(handler, config, Some(&self.counters), None, payload);
+                            Err(Response::new(500))
+                        }
+                    }
                 }
                 Err(error) => Err(error.rejection()),
             };
             return match decision {
                 Ok((admitted, consumed)) => {
                     let slot = &mut self.slots[key];
-                    slot.data = admitted.data;
+                    let default = mem::replace(&mut slot.data, admitted.data);
                     slot.role = Role::server(admitted.accept_unmasked_frame);
                     slot.terms = admitted.terms;
+                    self.drop_data(default);
                     self.open(key, consumed..len, is_full, |handler, peer| {
                         handler.on_open(peer);
                     });
@@ -116,10 +136,23 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
         match self.slots[key].transport.flush() {
             Ok(true) => {}
-            Ok(false) => self.register_writable(key),
+            Ok(false) if !self.register_writable(key) => return,
+            Ok(false) => {}
             Err(_) => return self.abandon(key),
         }
+        // A proxy may have told the address, and nothing else have come.
+        if !has_seat(&mut self.seats, key, &self.slots[key].transport) {
+            return self.refuse_for_address(key);
+        }
         self.shed();
+    }
+
+    /// Refuses a connection from an address that has as many as it may.
+    #[cold]
+    fn refuse_for_address(&mut self, key: usize) {
+        debug!("over max_connections_per_address");
+        self.counters.over_max_connections_per_address.add(1);
+        self.refuse_late(key, &Response::new(503));
     }
 
     /// Drops a transport that failed before its request was whole. If that was
@@ -137,7 +170,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     }
 
     /// Drops a transport that ended before its request was whole.
-    fn abandon(&mut self, key: usize) {
+    pub(super) fn abandon(&mut self, key: usize) {
         self.counters.abandoned.add(1);
         self.remove(key);
     }
@@ -192,8 +225,12 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     }
 }
 
-/// Counts a connection whose address was not known when it was accepted.
+/// Counts a connection, once its client's address is known: behind a proxy that
+/// is not so when it is accepted.
 fn has_seat(seats: &mut Seats, key: usize, transport: &dyn Transport) -> bool {
+    if !seats.is_counting() || !transport.is_peer_known() {
+        return true;
+    }
     match transport.peer_addr() {
         Ok(Some(address)) => seats.take(key, address.ip()),
         _ => true,

@@ -79,6 +79,18 @@ impl Outgoing {
         });
     }
 
+    /// Drops the messages that were to be written from a read buffer that is
+    /// gone, and what is corked behind the first of them.
+    #[cold]
+    pub(crate) fn forget_in_place(&mut self, cork: &mut Vec<u8>) {
+        self.lent = None;
+        self.answering = false;
+        if let Some(first) = self.in_place.first() {
+            cork.truncate(first.cork_end);
+            self.in_place.clear();
+        }
+    }
+
     /// Writes the messages that are to be written from `buffer`, with what is
     /// corked before, between and after them.
     #[inline]

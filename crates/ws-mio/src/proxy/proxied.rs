@@ -160,6 +160,7 @@ impl<T: Transport> Proxied<T> {
         let Some(Preface::Header(bytes)) = &mut self.preface else {
             return Ok(());
         };
+        // Bounded by the length of a header.
         loop {
             let start = bytes.len();
             bytes.resize(start + CHUNK, 0);
@@ -224,6 +225,11 @@ impl<T: Transport> Transport for Proxied<T> {
             Some(client) => Ok(Some(**client)),
             None => self.inner.peer_addr(),
         }
+    }
+
+    /// Not before the proxy has told.
+    fn is_peer_known(&self) -> bool {
+        !matches!(self.preface, Some(Preface::Header(_))) && self.inner.is_peer_known()
     }
 
     #[inline]

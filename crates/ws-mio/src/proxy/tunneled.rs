@@ -8,7 +8,7 @@ use std::{
 use ws_handshake::proxy::{Proxy, Tunnel, TunnelError, TunnelProgress};
 
 use super::{leftover::Leftover, unknown};
-use crate::{Transport, transport::handed_on};
+use crate::{Transport, share::INTERRUPTED, transport::handed_on};
 
 /// A transport to a proxy, through which a way to a server is opened, by HTTP
 /// CONNECT or SOCKS5, before the first byte of the connection; or one without a
@@ -91,21 +91,29 @@ impl<T: Transport> Tunneled<T> {
         let Some(Way::Opening(tunnel)) = &mut self.way else {
             return Ok(true);
         };
-        // Bounded by what a tunnel takes in before it is open.
+        let mut taken = 0;
         loop {
+            if taken >= INTERRUPTED {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
             if !send(tunnel, &mut self.inner)? {
                 return Ok(false);
             }
             let mut chunk = [0; CHUNK];
             let len = match self.inner.read(&mut chunk) {
-                Ok(0) => return Err(io::Error::other(TunnelError::Lost)),
+                Ok(0) => return Err(io::Error::other(tunnel.eof())),
                 Ok(len) => len.min(CHUNK),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(false),
                     io::ErrorKind::Interrupted => continue,
-                    _ => return Err(error),
+                    // What refuses and then resets has refused.
+                    _ => match tunnel.eof() {
+                        TunnelError::Lost => return Err(error),
+                        refused => return Err(io::Error::other(refused)),
+                    },
                 },
             };
+            taken += len;
             let input = &chunk[..len];
             if let TunnelProgress::Open { consumed } =
                 tunnel.receive(input).map_err(io::Error::other)?
@@ -164,6 +172,10 @@ impl<T: Transport> Transport for Tunneled<T> {
             Some(port) => Ok(Some(unknown(port))),
             None => self.inner.peer_addr(),
         }
+    }
+
+    fn is_peer_known(&self) -> bool {
+        self.port.is_some() || self.inner.is_peer_known()
     }
 
     #[inline]

@@ -2,11 +2,12 @@
 
 use std::io;
 
-use super::{READS, Socket, SocketState};
+use super::{Socket, SocketState};
 use crate::{
     Cause, Handler, Timeout, Transport,
     connection::Phase,
     scratch::Scratch,
+    share::{SHARE, Share},
     wheel::{Tick, tick_at},
 };
 
@@ -45,14 +46,16 @@ impl<D: Default, T: Transport> Socket<D, T> {
     pub(super) fn linger(&mut self, scratch: &mut Scratch) -> SocketState {
         // The end itself may have found no room.
         let _ = self.slot.transport.flush();
-        // Bounded here by the count, and in all by the deadline.
-        for _ in 0..READS {
-            match Transport::read(&mut self.slot.transport, scratch.as_mut_slice()) {
+        // Bounded here by the share, and in all by the deadline.
+        let mut share = Share::new(SHARE);
+        while !share.is_spent() {
+            let buffer = share.window(scratch.as_mut_slice());
+            match Transport::read(&mut self.slot.transport, buffer) {
                 Ok(0) => return self.over(),
-                Ok(_) => {}
+                Ok(len) => share.spend(len),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return SocketState::Ending,
-                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::Interrupted => share.spend_interrupted(),
                     _ => return self.over(),
                 },
             }

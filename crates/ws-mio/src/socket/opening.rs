@@ -6,7 +6,7 @@ use tracing::debug;
 use ws_handshake::{Agreed, HandshakeError, Response};
 use ws_proto::Keepalive;
 
-use super::{READS, Socket, SocketState};
+use super::{Socket, SocketState};
 use crate::{
     Config, Handler, OpenError, Ready, Transport,
     call::{Answer, Call},
@@ -15,6 +15,7 @@ use crate::{
     deflate::Terms,
     opening::{Admitted, Request, decide},
     scratch::Scratch,
+    share::{HANDSHAKE_SHARE, Share},
     wheel::Tick,
 };
 
@@ -116,16 +117,22 @@ impl Reception {
         out: &mut Vec<u8>,
     ) -> Result<Step<H::Data>, OpenError> {
         transport.flush()?;
-        for _ in 0..READS {
+        let mut share = Share::new(HANDSHAKE_SHARE);
+        while !share.is_spent() {
+            let buffer = share.window(buffer);
             let len = match Transport::read(transport, buffer) {
                 Ok(0) => return Err(HandshakeError::ConnectionLost.into()),
                 Ok(len) => len.min(buffer.len()),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(Step::Waiting),
-                    io::ErrorKind::Interrupted => continue,
+                    io::ErrorKind::Interrupted => {
+                        share.spend_interrupted();
+                        continue;
+                    }
                     _ => return Err(error.into()),
                 },
             };
+            share.spend(len);
             let decision = match self.request.receive(&buffer[..len], now) {
                 Ok(None) => continue,
                 Ok(Some(head)) => decide(&head, transport, &self.config, handler, out)

@@ -6,7 +6,7 @@ use tracing::debug;
 use ws_tls::{Plaintext, Records, Session, TlsError, rustls};
 
 use super::buffers::{Buffers, with_buffers};
-use crate::Transport;
+use crate::{Transport, share::INTERRUPTED};
 
 /// What a TLS connection owns beside its transport. While it is idle, nothing
 /// is on the heap but what rustls keeps.
@@ -25,6 +25,11 @@ pub(super) struct Stream {
     is_drained: bool,
     /// Something has come.
     is_begun: bool,
+    /// How many bytes have come in a row without any payload.
+    fruitless: usize,
+    /// How many bytes more have come than payload was handed out, since that was
+    /// last told.
+    owed: usize,
     end: End,
 }
 
@@ -77,6 +82,8 @@ impl Stream {
             is_connected: false,
             is_drained: false,
             is_begun: false,
+            fruitless: 0,
+            owed: 0,
             end: End::NotYet,
         }
     }
@@ -100,6 +107,10 @@ impl Stream {
         buffer: &mut [u8],
     ) -> io::Result<usize> {
         self.is_drained = false;
+        if self.owed >= INTERRUPTED {
+            self.owed = 0;
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         if !self.plain.is_empty() {
             return Ok(self.plain.take(buffer));
         }
@@ -110,14 +121,16 @@ impl Stream {
             if let Some(error) = self.session.failure() {
                 return Err(error.clone().into());
             }
-            let mut fruitless = 0;
-            while fruitless < FRUITLESS {
+            loop {
                 let mut len = 0;
                 let mut plain = std::mem::take(&mut self.plain);
                 let came = self.fetch(below, buffers, buffer.len(), |payload| {
                     len += plain.give(payload, &mut buffer[len..]);
                 });
                 self.plain = plain;
+                if let Ok(Came::Some { len: came, .. }) = came {
+                    self.owe(came, len)?;
+                }
                 let is_ended = self.session.is_ended();
                 match came {
                     // What came before it is handed out first.
@@ -127,12 +140,29 @@ impl Stream {
                         self.is_drained = is_all && !is_ended && self.plain.is_empty();
                         return Ok(len);
                     }
-                    Ok(Came::Some { len, .. }) if !is_ended => fruitless += len,
+                    Ok(Came::Some { .. }) if !is_ended => {
+                        if self.owed >= INTERRUPTED {
+                            self.owed = 0;
+                            return Err(io::ErrorKind::Interrupted.into());
+                        }
+                    }
                     Ok(_) => return Ok(0),
                 }
             }
-            Err(too_much())
         })
+    }
+
+    /// Counts what came from below and the payload that was handed out of it.
+    fn owe(&mut self, came: usize, payload: usize) -> io::Result<()> {
+        self.owed += came.saturating_sub(payload);
+        self.fruitless = match payload {
+            0 => self.fruitless + came,
+            _ => 0,
+        };
+        match self.fruitless < FRUITLESS {
+            true => Ok(()),
+            false => Err(too_much()),
+        }
     }
 
     /// Reads from below once, hands the payload out, and answers what TLS
@@ -336,10 +366,10 @@ impl Stream {
             })?;
         }
         self.flush_held(below)?;
-        let mut fruitless = 0;
         while self.session.is_handshaking() {
-            if fruitless >= FRUITLESS {
-                return Err(too_much());
+            if self.owed >= INTERRUPTED {
+                self.owed = 0;
+                return Err(io::ErrorKind::Interrupted.into());
             }
             let mut plain = std::mem::take(&mut self.plain);
             let came = with_buffers(|buffers| {
@@ -349,7 +379,7 @@ impl Stream {
             });
             self.plain = plain;
             match came {
-                Ok(Came::Some { len, .. }) => fruitless += len,
+                Ok(Came::Some { len, .. }) => self.owe(len, 0)?,
                 Ok(Came::End) => return Err(TlsError::EndedInHandshake.into()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),

@@ -174,6 +174,10 @@ impl<T: Transport> Transport for Tls<T> {
         self.below.peer_addr()
     }
 
+    fn is_peer_known(&self) -> bool {
+        self.below.is_peer_known()
+    }
+
     fn source(&mut self) -> Option<&mut dyn Source> {
         self.below.source()
     }

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
 
+pub(crate) mod bench;
 pub(crate) mod counted;
 
 use std::{

@@ -1,7 +1,7 @@
 //! What should come of a wire, worked out the slow way: from all of it, one
 //! byte at a time, with `std`.
 
-use ws_proto::{Inbound, Limits, ProtocolError};
+use ws_proto::{CloseCode, Inbound, Limits, ProtocolError};
 
 use super::text::known_bad_after;
 
@@ -209,7 +209,11 @@ fn control_event(opcode: u8, payload: Vec<u8>) -> Result<Got, ProtocolError> {
             }
             match String::from_utf8(reason.to_vec()) {
                 Ok(reason) => Ok(Got::Close(Some((code, reason)))),
-                Err(_) => Err(ProtocolError::CloseReasonNotUtf8),
+                Err(_) => {
+                    // INVARIANT: the code was looked at above.
+                    let code = CloseCode::new(code).unwrap();
+                    Err(ProtocolError::CloseReasonNotUtf8 { code })
+                }
             }
         }
         (_, [_]) => unreachable!("refused from its header"),

@@ -1,6 +1,6 @@
 //! Masked and unmasked frames, and who accepts which.
 
-use ws_proto::{Limits, ProtocolError, ServerMasking};
+use ws_proto::{CloseCode, Limits, ProtocolError, ServerMasking};
 
 use super::{assert_failed, assert_received, close_1002};
 use crate::common::{accepting, binary, client, ping, pong, receive, seeded_client, strict, text};
@@ -159,7 +159,9 @@ fn every_other_rule_holds_for_unmasked_frames_too() {
         ),
         (
             b"\x88\x04\x03\xe8\xc3\x28",
-            ProtocolError::CloseReasonNotUtf8,
+            ProtocolError::CloseReasonNotUtf8 {
+                code: CloseCode::NORMAL,
+            },
         ),
     ];
     for (wire, error) in wires {

@@ -1,7 +1,7 @@
 //! The end: the closing handshake, failures, and the end of the transport.
 
 use std::{
-    io,
+    io, mem,
     task::{Poll, ready},
     time::{Duration, Instant},
 };
@@ -10,8 +10,9 @@ use futures_io::{AsyncRead, AsyncWrite};
 use tracing::debug;
 use ws_proto::{CloseCode, CloseFrame, Masking, ProtocolError};
 
-use super::{Engine, Found, TURNS, read::Target};
+use super::{Engine, Found, read::Target};
 use crate::{
+    CloseStatus,
     error::{Error, Failure},
     outgoing::Outgoing,
 };
@@ -58,7 +59,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Waits until the connection is closed. Data that comes meanwhile is kept
     /// for the application as far as there is room.
     pub(crate) fn poll_closed(&mut self) -> Poll<Result<(), Error>> {
-        for _ in 0..TURNS {
+        loop {
             if self.phase == Phase::Ended {
                 return Poll::Ready(match &mut self.failure {
                     Some(failure) => Err(failure.tell()),
@@ -69,26 +70,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 ready!(self.poll_end());
                 continue;
             }
-            self.backlog.discard_rest();
             if self.poll_read_ahead().is_pending() {
                 let _ = self.poll_drain();
                 ready!(self.poll_time());
             }
         }
-        self.waker.wake_by_ref();
-        let _ = self.poll_drain();
-        Poll::Pending
     }
 
-    /// Returns what the reader is told once the connection has ended.
+    /// Returns what the reader is told once the connection has ended: once why
+    /// it did, unless that is normal.
     pub(super) fn take_outcome(&mut self) -> Result<Option<Found>, Error> {
-        match &mut self.failure {
-            Some(failure) if !self.is_failure_told => {
-                self.is_failure_told = true;
-                Err(failure.tell())
-            }
-            _ => Ok(None),
+        if mem::replace(&mut self.is_end_told, true) {
+            return Ok(None);
         }
+        let failure = self.failure.as_mut().map(|failure| failure.tell());
+        match failure.or_else(|| self.closed_by_peer()) {
+            Some(error) => Err(error),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns what the peer's Close said, unless that is a normal end.
+    pub(super) fn closed_by_peer(&self) -> Option<Error> {
+        let status = self.close_status.as_deref()?;
+        (!status.is_normal()).then(|| Error::ClosedByPeer(status.clone()))
     }
 
     /// Starts the end, after the peer's Close.
@@ -104,6 +109,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         //= RFC6455-7.1.7-1, RFC6455-7.1.7-3, RFC6455-10.7-2
         if let Some(close) = self.sender.fail(&error) {
             self.output.push(&close, 0);
+        }
+        if let Some(code) = error.received_close_code() {
+            let status = Box::new(CloseStatus::broken(code));
+            self.close_status.get_or_insert(status);
         }
         self.failure
             .get_or_insert_with(|| Box::new(Failure::Protocol(error)));
@@ -148,7 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         self.input.clear();
         let failure = match (self.write_error.take(), error, self.receiver.end()) {
             (Some(error), ..) | (None, Some(error), _) => Failure::Io(error),
-            (None, None, Err(error)) => Failure::Protocol(error),
+            (None, None, Err(_)) => Failure::Lost,
             (None, None, Ok(())) => return self.finish(),
         };
         self.abandon(failure);
@@ -222,14 +231,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
 
     /// Reads and discards up to the end of the transport.
     fn poll_discard(&mut self) -> Poll<()> {
-        for _ in 0..TURNS {
+        loop {
             match ready!(self.poll_read(Target::Next(usize::MAX))) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
                 Ok(_) => {}
             }
         }
-        self.waker.wake_by_ref();
-        Poll::Pending
     }
 
     /// Drops the transport, and all memory with it.

@@ -58,12 +58,13 @@ pub(crate) struct Engine<S> {
     output: Output,
     /// Something was written since the application received last.
     is_writing: bool,
-    /// It had its share, and others have their turn before it goes on.
-    owes_turn: bool,
+    /// How many bytes may be read or inflated before other tasks have their
+    /// turn.
+    left: usize,
     phase: Phase,
     failure: Option<Box<Failure>>,
-    /// The reader was told of the failure.
-    is_failure_told: bool,
+    /// The reader was told why the connection has ended.
+    is_end_told: bool,
     /// Why writing is over, while reading may go on.
     write_error: Option<io::Error>,
     /// What the peer's Close said.
@@ -114,10 +115,10 @@ impl<S> Engine<S> {
             backlog: Backlog::with_limit(config.max_read_ahead),
             output: Output::with_limit(config.max_outbox),
             is_writing: false,
-            owes_turn: false,
+            left: TURN_LEN,
             phase: Phase::Open,
             failure: None,
-            is_failure_told: false,
+            is_end_told: false,
             write_error: None,
             close_status: None,
             deadline: None,
@@ -171,6 +172,16 @@ impl<S> Engine<S> {
         }
     }
 
+    pub(crate) fn signals(&self) -> Arc<Signals> {
+        Arc::clone(&self.signals)
+    }
+
+    /// Discards what was read and is not received, and what comes from now on.
+    pub(crate) fn discard_input(&mut self) {
+        self.joiner.take();
+        self.backlog.discard_all();
+    }
+
     /// Lends the transport as long as there is one.
     pub(crate) const fn stream(&self) -> Option<&S> {
         self.stream.as_ref()
@@ -189,6 +200,8 @@ impl<S> Engine<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Runs an operation for a task, so that the task is woken if it has to
     /// wait, and the other side if something has changed for it.
+    ///
+    /// A task that never had to wait for [`TURN_LEN`] bytes waits once.
     pub(crate) fn poll<T>(
         &mut self,
         cx: &Context<'_>,
@@ -207,6 +220,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             }
         }
         self.waiting[side as usize] = result.is_pending();
+        if result.is_pending() {
+            self.left = TURN_LEN;
+        }
         self.wake_other(side);
         let (held, budget) = (self.held(), &self.config.memory);
         Share::count(&mut self.share, held, budget, &self.waker);
@@ -258,7 +274,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         }
         match self.phase {
             Phase::Open => Ok(()),
-            _ => Err(Error::Closed),
+            _ => Err(self.closed_by_peer().unwrap_or(Error::Closed)),
         }
     }
 }
@@ -282,8 +298,12 @@ impl<S> fmt::Debug for Engine<S> {
     }
 }
 
-/// How often one poll may turn before other tasks are let run.
-const TURNS: usize = 32;
+/// How many bytes of one connection are read or inflated before its task lets
+/// others have their turn. A read counts as at least [`READ_COST`] bytes.
+const TURN_LEN: usize = 1024 * 1024;
+
+/// What a read costs at least, in bytes.
+const READ_COST: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use std::{
 use futures_io::{AsyncRead, AsyncWrite};
 use ws_proto::{Chunk, Event, Masking, Message as MessageRef, MessageKind, ProtocolError, Sender};
 
-use super::{Engine, Phase, TURNS, time::Life};
+use super::{Engine, Phase, READ_COST, time::Life};
 use crate::{
     CloseStatus,
     backlog::Backlog,
@@ -80,7 +80,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Receives what is wanted next; `None` once the connection is closed.
     pub(crate) fn poll_receive(&mut self, want: Want) -> Poll<Result<Option<Found>, Error>> {
         self.is_writing = false;
-        for _ in 0..TURNS {
+        loop {
             if let Some(found) = self.take_backlog(want) {
                 self.end_if_due();
                 return Poll::Ready(Ok(Some(found)));
@@ -115,15 +115,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 ready!(self.poll_time());
             }
         }
-        self.waker.wake_by_ref();
-        let _ = self.poll_drain();
-        Poll::Pending
     }
 
     /// Reads and parses while the application only writes; ready if there was
     /// something to do.
     pub(crate) fn poll_read_ahead(&mut self) -> Poll<()> {
-        if !matches!(self.phase, Phase::Open) || self.has_reader() || self.backlog.is_full() {
+        if !matches!(self.phase, Phase::Open) || self.has_reader() || self.is_ahead() {
             return Poll::Pending;
         }
         match self.parse(None) {
@@ -137,11 +134,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             self.begin_end();
             return Poll::Ready(());
         }
-        if self.backlog.is_full() {
+        if self.is_ahead() {
             self.input.park();
             return Poll::Pending;
         }
+        let has_rest = self.compression.is_inflating() || !self.input.unparsed().is_empty();
+        if has_rest && self.left > 0 {
+            // There was no room for all of it, and now it is discarded.
+            return Poll::Ready(());
+        }
         self.poll_fill(self.backlog.room())
+    }
+
+    /// Tells whether nothing more is read ahead. Once we close, what there is
+    /// no room for is discarded instead: the peer's Close stands behind it.
+    fn is_ahead(&mut self) -> bool {
+        if self.is_closing() {
+            self.backlog.discard_rest();
+        }
+        self.backlog.is_full()
     }
 
     /// Takes what was read ahead.
@@ -165,7 +176,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
 
     /// Parses what was read, up to what is wanted. `None` wants nothing: data
     /// goes to the backlog.
-    fn parse(&mut self, want: Option<Want>) -> Result<Option<Found>, ProtocolError> {
+    pub(super) fn parse(&mut self, want: Option<Want>) -> Result<Option<Found>, ProtocolError> {
+        // What comes behind what was discarded is discarded too.
+        let want = want.filter(|_| !self.backlog.is_discarding());
         self.spill();
         loop {
             let found = self.inflate(want)?;
@@ -186,7 +199,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         let Some(mut pool) = self.compression.lend_inflate() else {
             return Ok(None);
         };
-        while let Some(chunk) = self.inflate_chunk(&mut pool)? {
+        while self.left > 0
+            && let Some(chunk) = self.inflate_chunk(&mut pool)?
+        {
             let found = keep(chunk, want, &mut self.joiner, &mut self.backlog);
             if found.is_some() || (want.is_none() && self.backlog.is_full()) {
                 return Ok(found);
@@ -203,6 +218,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         self.life.has_data = true;
         let inflated = self.compression.inflate(&mut self.input, pool);
         self.life.has_finished |= matches!(&inflated, Ok(Some(chunk)) if chunk.last);
+        if let Ok(Some(chunk)) = &inflated {
+            self.left = self.left.saturating_sub(chunk.data.len());
+        }
         if inflated.is_err() {
             self.receiver.refuse();
         }
@@ -296,6 +314,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             self.turn_away("control_flood", Failure::ControlFlood);
             return Poll::Ready(None);
         }
+        if self.is_time_up() && self.poll_time().is_ready() {
+            return Poll::Ready(None);
+        }
         Poll::Ready(match ready!(self.poll_read(target)) {
             Ok(0) => {
                 self.lose(None);
@@ -314,6 +335,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
 
     /// Reads behind the input, all of which is parsed.
     pub(super) fn poll_read(&mut self, target: Target) -> Poll<io::Result<usize>> {
+        if self.left == 0 {
+            // Others have their turn.
+            self.waker.wake_by_ref();
+            self.input.park();
+            return Poll::Pending;
+        }
         if !self.signals.take_readable() {
             self.input.park();
             return Poll::Pending;
@@ -338,7 +365,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                     self.signals.set_readable();
                     self.has_progress = true;
                     // A count beyond the buffer is the transport's mistake.
-                    return Poll::Ready(result.map(|n| n.min(len)));
+                    let result = result.map(|n| n.min(len));
+                    let read = result.as_ref().map_or(0, |len| *len);
+                    self.left = self.left.saturating_sub(read.max(READ_COST));
+                    return Poll::Ready(result);
                 }
                 Poll::Pending => {
                     self.input.park();
@@ -402,7 +432,8 @@ pub(super) fn answer(
                 life.handle_control();
             }
             if let Event::Close(frame) = *event {
-                let status = Box::new(CloseStatus::received(frame));
+                let is_reply = sender.is_close_sent();
+                let status = Box::new(CloseStatus::received(frame, is_reply));
                 close_status.get_or_insert(status);
             }
             //= RFC6455-5.5.2-2, RFC6455-5.5.2-3, RFC6455-5.5.1-7

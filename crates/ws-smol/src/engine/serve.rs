@@ -39,11 +39,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
     ) -> Poll<Result<bool, Error>> {
         self.is_writing = false;
-        if self.owes_turn {
-            self.owes_turn = false;
-            self.waker.wake_by_ref();
-            return Poll::Pending;
-        }
         with_staging(|cork| {
             let mut handled = 0;
             let result = self.poll_serve(cork, &mut |message, replies| {
@@ -63,7 +58,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         cork: &mut Vec<u8>,
         handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
     ) -> Poll<Result<bool, Error>> {
-        let mut share = SHARE;
         loop {
             if self.phase != Phase::Open && !self.has_backlog() {
                 ready!(self.poll_end());
@@ -73,8 +67,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 ready!(self.poll_time());
                 continue;
             }
-            let handed_out = self.hand_out(cork, &mut share, handler);
+            let handed_out = self.hand_out(cork, handler);
             self.flush_cork(cork);
+            self.note_close();
             match handed_out {
                 Ok(()) => {}
                 Err(Stop::Handler(error)) => return Poll::Ready(Err(error)),
@@ -83,9 +78,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                     continue;
                 }
             }
-            if self.sender.is_close_sent() && self.deadline.is_none() {
-                self.deadline = Some(self.close_deadline());
-            }
             if self.receiver.is_closed() {
                 self.begin_end();
                 continue;
@@ -93,15 +85,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             if self.output.is_full() || self.phase != Phase::Open {
                 continue;
             }
-            if share == 0 {
-                // Others have their turn before this connection has another.
-                self.owes_turn = true;
-                let _ = self.poll_drain();
-                return Poll::Ready(Ok(true));
-            }
             match self.poll_fill_or_gather(cork, handler) {
-                Poll::Ready(Ok(len)) => share = share.saturating_sub(len),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    self.note_close();
+                    return Poll::Ready(Err(error));
+                }
                 Poll::Pending => {
                     // All that was there is read: now what waits goes out.
                     let _ = self.poll_drain();
@@ -111,11 +100,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         }
     }
 
+    /// Gives the peer its time to answer a Close that a handler has sent.
+    fn note_close(&mut self) {
+        if self.sender.is_close_sent() && self.deadline.is_none() {
+            self.deadline = Some(self.close_deadline());
+        }
+    }
+
     /// Hands out what was read, as long as the peer reads the replies.
     fn hand_out(
         &mut self,
         cork: &mut Vec<u8>,
-        share: &mut usize,
         handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
     ) -> Result<(), Stop> {
         while let Some(found) = self.take_backlog(Want::Message) {
@@ -126,7 +121,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 return Ok(());
             }
         }
-        self.hand_out_inflated(cork, share, handler)?;
+        if self.backlog.is_discarding() {
+            self.parse(None)?;
+            return Ok(());
+        }
+        self.hand_out_inflated(cork, handler)?;
         while !self.input.unparsed().is_empty()
             && !self.output.is_full()
             && !self.compression.is_inflating()
@@ -144,7 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                     let left = left + piece.data.len();
                     self.compression.open(&piece);
                     self.input.set_left(left);
-                    self.hand_out_inflated(cork, share, handler)?;
+                    self.hand_out_inflated(cork, handler)?;
                     continue;
                 }
                 Some(Event::Data(Chunk {
@@ -161,9 +160,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 Some(Event::Data(chunk)) => {
                     self.life.has_data = true;
                     self.life.has_finished |= chunk.last;
-                    if let Some(piece) = self.joiner.push(&chunk) {
-                        self.hand_over(piece.data.as_ref(), cork, handler)?;
+                    let message = self.joiner.push(&chunk);
+                    // What is left is noted before the handler, which may fail.
+                    self.input.set_left(left);
+                    if let Some(message) = message {
+                        self.hand_over(message.data.as_ref(), cork, handler)?;
                     }
+                    continue;
                 }
                 Some(event) => {
                     // What is in the cork comes first.
@@ -189,16 +192,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     fn hand_out_inflated(
         &mut self,
         cork: &mut Vec<u8>,
-        share: &mut usize,
         handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
     ) -> Result<(), Stop> {
         let Some(mut pool) = self.compression.lend_inflate() else {
             return Ok(());
         };
-        while *share > 0
+        while self.left > 0
             && let Some(chunk) = self.inflate_chunk(&mut pool)?
         {
-            *share = share.saturating_sub(chunk.data.len());
             if chunk.first && chunk.last {
                 self.hand_over(chunk.data, cork, handler)?;
             } else if let Some(piece) = self.joiner.push(&chunk) {
@@ -271,20 +272,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     }
 
     /// Reads once: what is to be parsed next, or the rest of a long message to
-    /// where it belongs. Returns how many bytes that were.
+    /// where it belongs.
     fn poll_fill_or_gather(
         &mut self,
         cork: &mut Vec<u8>,
         handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
-    ) -> Poll<Result<usize, Error>> {
+    ) -> Poll<Result<(), Error>> {
         let missing = self.receiver.frame_remaining();
         if !self.input.is_gathering() || missing == 0 {
             self.spill();
-            ready!(self.poll_fill(usize::MAX));
-            return Poll::Ready(Ok(self.input.unparsed().len()));
+            return self.poll_fill(usize::MAX).map(Ok);
         }
         let Some(len) = ready!(self.poll_gain(Target::Message(missing))) else {
-            return Poll::Ready(Ok(0));
+            return Poll::Ready(Ok(()));
         };
         // The rest of a binary frame's payload: nothing can be wrong with it.
         let received = self.receiver.receive(&mut self.input.gained(len));
@@ -295,7 +295,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         if is_last && let Some(span) = self.input.end_message() {
             self.hand_out_gathered(span, cork, handler)?;
         }
-        Poll::Ready(Ok(len))
+        Poll::Ready(Ok(()))
     }
 
     /// Hands out a message that was read to where it belongs.
@@ -361,9 +361,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         self.input.put_memory(memory);
     }
 }
-
-/// How much is read of one connection before others have their turn, in bytes.
-const SHARE: usize = 1024 * 1024;
 
 /// The first bytes of a message that is worth a buffer of its own.
 const GATHER_MIN: usize = 8 * 1024;

@@ -52,6 +52,10 @@ impl Life {
         }
     }
 
+    fn last_input_at(&self) -> Instant {
+        self.started + self.last_input
+    }
+
     pub(super) const fn round_trip_time(&self) -> Option<Duration> {
         self.round_trip_time
     }
@@ -171,6 +175,15 @@ enum Overdue {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
+    /// Tells whether time may ask for something: as far as is known without a
+    /// look at the clock, which is when the peer was heard of last.
+    pub(super) fn is_time_up(&self) -> bool {
+        match &self.timer {
+            Some(timer) => timer.goes_off() <= self.life.last_input_at(),
+            None => true,
+        }
+    }
+
     /// Does what time asks for; pending until it asks for more.
     pub(super) fn poll_time(&mut self) -> Poll<()> {
         // A peer that is not read from cannot finish anything.

@@ -10,7 +10,7 @@ use std::{
 use futures_io::{AsyncRead, AsyncWrite};
 use ws_proto::{OutFrame, OutboxFull};
 
-use super::{Engine, Phase, TURNS, time::Since};
+use super::{Engine, Phase, time::Since};
 use crate::{compression::LentDeflate, error::Error, input::with_staging, outgoing::Outgoing};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
@@ -103,10 +103,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         // peer's Pings and its Close are looked for here. Who receives in
         // between is spared the system call.
         if mem::replace(&mut self.is_writing, true) {
-            let mut turns = 0;
-            while turns < TURNS && self.poll_read_ahead().is_ready() {
-                turns += 1;
+            if self.left == 0 {
+                // Others have their turn.
+                self.waker.wake_by_ref();
+                return Poll::Pending;
             }
+            while self.poll_read_ahead().is_ready() {}
             let _ = self.poll_drain();
             let _ = self.poll_time();
             self.end_if_due();
@@ -120,14 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         if !matches!(self.phase, Phase::Open) {
             return self.poll_end();
         }
-        let mut turns = 0;
-        while self.poll_read_ahead().is_ready() {
-            turns += 1;
-            if turns == TURNS {
-                self.waker.wake_by_ref();
-                return Poll::Pending;
-            }
-        }
+        while self.poll_read_ahead().is_ready() {}
         if !matches!(self.phase, Phase::Open) {
             return self.poll_end();
         }

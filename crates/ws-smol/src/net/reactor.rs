@@ -85,12 +85,14 @@ impl Direction {
         }
     }
 
-    /// Notes who waits.
-    pub(super) fn wait(&mut self, cx: &Context<'_>) {
+    /// Notes who waits. Returns who waited before, to be dropped once the
+    /// sockets are not borrowed: that may drop a task, and its socket.
+    #[must_use = "it is dropped where the sockets are not borrowed"]
+    pub(super) fn wait(&mut self, cx: &Context<'_>) -> Option<Waker> {
         self.is_waiting = true;
         match &self.waker {
-            Some(known) if known.will_wake(cx.waker()) => {}
-            _ => self.waker = Some(cx.waker().clone()),
+            Some(known) if known.will_wake(cx.waker()) => None,
+            _ => self.waker.replace(cx.waker().clone()),
         }
     }
 
@@ -103,9 +105,12 @@ impl Direction {
         }
     }
 
-    /// Puts back who was woken, unless somebody waits already.
-    fn put_back(&mut self, waker: Waker) {
-        self.waker.get_or_insert(waker);
+    /// Puts back who was woken, or returns it if somebody waits already.
+    fn put_back(&mut self, waker: Waker) -> Option<Waker> {
+        match &self.waker {
+            Some(_) => Some(waker),
+            None => self.waker.replace(waker),
+        }
     }
 }
 
@@ -168,7 +173,9 @@ impl Reactor {
 
     /// Forgets a socket, which is about to be closed.
     pub(super) fn remove(&self, key: usize) {
-        self.sockets.borrow_mut().try_remove(key);
+        let socket = self.sockets.borrow_mut().try_remove(key);
+        // The sockets are not borrowed any more: a waker may drop a task.
+        drop(socket);
     }
 
     pub(super) fn socket(&self, key: usize) -> RefMut<'_, Socket> {
@@ -215,7 +222,8 @@ impl Reactor {
     fn wake(&self, key: usize, side: Side) {
         if let Some(waker) = self.with(key, side, Direction::set_ready).flatten() {
             waker.wake_by_ref();
-            self.with(key, side, |direction| direction.put_back(waker));
+            let unused = self.with(key, side, |direction| direction.put_back(waker));
+            drop(unused);
         }
     }
 

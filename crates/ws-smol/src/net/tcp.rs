@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::poll_fn,
     io::{self, ErrorKind, IoSlice, Read as _, Write as _},
+    mem,
     net::{Shutdown, SocketAddr},
     pin::Pin,
     rc::Rc,
@@ -147,7 +148,7 @@ impl TcpStream {
             stream,
             registration: Registration { reactor, key },
         } = self;
-        let socket = &mut *reactor.socket(*key);
+        let mut socket = reactor.socket(*key);
         while socket.write.is_ready {
             match write(stream) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -164,9 +165,11 @@ impl TcpStream {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        socket.write.wait(cx);
-        if !socket.wants_write {
-            socket.wants_write = true;
+        let before = socket.write.wait(cx);
+        let is_new = !mem::replace(&mut socket.wants_write, true);
+        drop(socket);
+        drop(before);
+        if is_new {
             reactor.want_write(stream, *key)?;
         }
         Poll::Pending
@@ -233,7 +236,7 @@ impl Registration {
         mut read: impl FnMut() -> io::Result<T>,
         is_all: impl Fn(&T) -> bool,
     ) -> Poll<io::Result<T>> {
-        let socket = &mut *self.reactor.socket(self.key);
+        let mut socket = self.reactor.socket(self.key);
         while socket.read.is_ready {
             match read() {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -250,7 +253,9 @@ impl Registration {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        socket.read.wait(cx);
+        let before = socket.read.wait(cx);
+        drop(socket);
+        drop(before);
         Poll::Pending
     }
 }

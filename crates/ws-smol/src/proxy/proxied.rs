@@ -14,7 +14,7 @@ use ws_handshake::proxy::{ProxyHeader, ProxyHeaderError, TrustedProxies};
 use crate::{
     Error, Peer,
     error::Timeout,
-    handshaking::{Deadline, read, within},
+    handshaking::{Deadline, Turn, read, within},
 };
 
 /// Reads what proxies tell of their clients by the PROXY protocol, version 1 or
@@ -149,8 +149,9 @@ impl<S> Proxied<S> {
 impl<S: AsyncRead + Unpin> Proxied<S> {
     async fn receive(&mut self) -> Result<ProxyHeader, Error> {
         let mut input = Vec::new();
+        let mut turn = Turn::new();
         loop {
-            let parsed = read(&mut self.inner, |bytes| {
+            let parsed = read(&mut self.inner, &mut turn, |bytes| {
                 if bytes.is_empty() {
                     return Err(ProxyHeaderError::Lost);
                 }

@@ -13,7 +13,7 @@ use ws_handshake::{
 
 use crate::{
     Error,
-    handshaking::{read, write_all},
+    handshaking::{Turn, read, write_all},
 };
 
 /// Opens a way through a proxy, on a stream that is connected to it. From then
@@ -38,15 +38,22 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut tunnel = Tunnel::new(proxy, host, port)?;
+    let mut turn = Turn::new();
     loop {
         let len = tunnel.to_send().len();
         write_all(&mut stream, tunnel.to_send()).await?;
         tunnel.sent(len);
-        let progress = read(&mut stream, |input| match input.len() {
-            0 => Err(TunnelError::Lost),
+        let progress = read(&mut stream, &mut turn, |input| match input.len() {
+            0 => Err(tunnel.eof()),
             len => Ok((tunnel.receive(input)?, len)),
-        });
-        match progress.await?? {
+        })
+        .await
+        // What refuses and then resets has refused.
+        .map_err(|error| match tunnel.eof() {
+            TunnelError::Lost => Error::from(error),
+            refused => refused.into(),
+        })?;
+        match progress? {
             (TunnelProgress::Incomplete, _) => {}
             (TunnelProgress::Open { consumed }, len) if consumed == len => return Ok(stream),
             (TunnelProgress::Open { .. }, _) => {

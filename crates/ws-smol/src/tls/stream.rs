@@ -8,6 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use crate::handshaking::Turn;
 use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 use ws_tls::{Plaintext, Records, Session, TlsError, rustls::CommonState};
 
@@ -63,30 +64,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
                 self.hold(&mut buffers.out);
                 said.map_err(io::Error::from)?;
             }
+            let mut turn = Turn::new();
             loop {
                 let written = self.poll_written(cx)?;
                 if !self.session.is_handshaking() {
                     return written.map(Ok);
                 }
+                ready!(turn.poll_goes_on(cx));
                 let mut plain = mem::take(&mut self.plain);
                 let fetched = self.poll_fetch(cx, buffers, READ_MIN, |payload| {
                     plain.give(payload, &mut []);
                 });
                 self.plain = plain;
-                ready!(fetched)?;
+                turn.note(ready!(fetched)?);
             }
         })
     }
 
     /// Reads once, hands the payload out, and answers what TLS itself is to
-    /// answer. `room` is how much payload is wanted.
+    /// answer. `room` is how much payload is wanted. Returns how many bytes of
+    /// ciphertext were read.
     fn poll_fetch(
         &mut self,
         cx: &mut Context<'_>,
         buffers: &mut Buffers,
         room: usize,
         payload: impl FnMut(&[u8]),
-    ) -> Poll<io::Result<()>> {
+    ) -> Poll<io::Result<usize>> {
         let kept = self.session.kept();
         if kept > KEPT_MAX {
             return Poll::Ready(Err(ErrorKind::InvalidData.into()));
@@ -122,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         match written {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             // The rest leaves with what is written next.
-            _ => Poll::Ready(Ok(())),
+            _ => Poll::Ready(Ok(len)),
         }
     }
 
@@ -215,7 +219,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
             return Poll::Ready(Err(error.clone().into()));
         }
         with_buffers(|buffers| {
-            for _ in 0..FRUITLESS {
+            let mut turn = Turn::new();
+            loop {
+                // Records without payload: others have their turn.
+                ready!(turn.poll_goes_on(cx));
                 if this.session.is_ended() {
                     return Poll::Ready(Ok(0));
                 }
@@ -228,14 +235,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
                 match fetched {
                     // What came before an error is handed out first.
                     _ if len > 0 => return Poll::Ready(Ok(len)),
-                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Ok(read)) => turn.note(read),
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                     Poll::Pending => return Poll::Pending,
                 }
             }
-            // Records without payload: others have their turn.
-            cx.waker().wake_by_ref();
-            Poll::Pending
         })
     }
 }
@@ -326,5 +330,3 @@ const READ_MIN: usize = RECORD + 512;
 const READ_MAX: usize = FLIGHT + 2 * 1024;
 /// More than the longest message of a handshake.
 const KEPT_MAX: usize = 128 * 1024;
-/// How many reads in a row may bring no payload.
-const FRUITLESS: u32 = 64;

@@ -88,8 +88,16 @@ impl Ready {
     fn set_task(&self, task: &Waker) {
         let mut place = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         if !place.will_wake(task) {
-            place.clone_from(task);
+            let before = mem::replace(&mut *place, task.clone());
+            // To drop a waker may drop a task, and run anything.
+            drop(place);
+            drop(before);
         }
+    }
+
+    fn task(&self) -> Waker {
+        let place = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        place.clone()
     }
 }
 
@@ -100,8 +108,7 @@ impl Wake for Ready {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.is_ready.store(true, Ordering::Release);
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        task.wake_by_ref();
+        self.task().wake();
     }
 }
 

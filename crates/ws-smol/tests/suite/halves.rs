@@ -190,3 +190,61 @@ fn halves_are_stream_and_sink_and_one_again() {
         assert_eq!(far.receive().await.unwrap(), Some(Message::from("d")));
     });
 }
+
+#[test]
+fn writer_whose_reader_is_gone_is_not_stuck_behind_what_nobody_receives() {
+    run(async {
+        let mut config = config();
+        config.max_read_ahead = 10_000;
+        let (near, far) = pipe(1000);
+        let mut near = client(near, &config);
+        let (mut read, mut write) = server(far, &config).split();
+        // Some is read ahead before, and a message is begun.
+        near.queue(&[1; 8000][..]).unwrap();
+        assert!(once(near.flush()).await.is_none());
+        assert!(once(write.send(&[0; 3000][..])).await.is_none());
+        assert!(once(read.receive()).await.is_none());
+        drop(read);
+        let peer = async {
+            for _ in 0..100 {
+                near.send(&[2; 8000][..]).await.unwrap();
+            }
+            while near.receive().await.unwrap().is_some() {}
+        };
+        let writer = async {
+            for _ in 0..100 {
+                write.send(&[3; 8000][..]).await.unwrap();
+            }
+            write.close(CloseCode::NORMAL, "").await.unwrap();
+        };
+        zip(peer, writer).await;
+        assert_eq!(near.close_status().unwrap().code, 1000);
+    });
+}
+
+#[test]
+fn writer_that_waits_learns_that_its_reader_is_gone() {
+    run(async {
+        let mut config = config();
+        config.max_read_ahead = 1000;
+        let (near, far) = pipe(1000);
+        let mut near = client(near, &config);
+        let (read, mut write) = server(far, &config).split();
+        let peer = async {
+            near.send(&[2; 100_000][..]).await.unwrap();
+            while near.receive().await.unwrap().is_some() {}
+        };
+        let writer = async {
+            write.send(&[3; 100_000][..]).await.unwrap();
+            write.close(CloseCode::NORMAL, "").await.unwrap();
+        };
+        let reader = async {
+            // Both wait for each other by now.
+            for _ in 0..20 {
+                smol::future::yield_now().await;
+            }
+            drop(read);
+        };
+        zip(peer, zip(writer, reader)).await;
+    });
+}

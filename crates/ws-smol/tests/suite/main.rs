@@ -27,3 +27,4 @@ mod support;
 mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
+mod work;

@@ -149,7 +149,7 @@ fn http_proxy_that_wants_a_password_is_a_refusal() {
         assert!(
             matches!(
                 error,
-                Error::Proxy(TunnelError::Refused { status: 407, .. })
+                Error::Proxy(TunnelError::Refused(ref response)) if response.status == 407
             ),
             "{error:?}"
         );

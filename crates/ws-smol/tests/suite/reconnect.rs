@@ -1,6 +1,6 @@
 //! Coming back, over loopback TCP.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use smol::{
     future::zip,
@@ -103,22 +103,50 @@ fn attempts_in_a_row_can_be_counted() {
 }
 
 #[test]
-fn server_is_left_alone_as_long_as_it_asks_for() {
+fn connection_is_made_anew_by_a_function_of_the_users() {
     run(async {
-        let (listener, reconnect) = listen().await;
-        let longest = Duration::from_millis(100);
-        let mut reconnect = reconnect.backoff(Backoff::new(SHORT, longest));
+        let (listener, _) = listen().await;
+        let address = listener.local_addr().unwrap();
+        let connector = Connector::new();
+        let connect = async move |request: ClientRequest| {
+            let stream = TcpStream::connect(address).await?;
+            connector.handshake(stream, address, request).await
+        };
+        let request = ClientRequest::new(Uri::parse("ws://elsewhere.example/").unwrap());
+        let mut reconnect = Reconnect::new(connect, request).backoff(Backoff::new(SHORT, SHORT));
         let server = async {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let answer = b"HTTP/1.1 503 x\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n";
-            stream.write_all(answer).await.unwrap();
+            drop(listener.accept().await.unwrap());
+            drop(accept_one(&listener).await);
             drop(accept_one(&listener).await);
         };
         let client = async {
-            let started = Instant::now();
             drop(reconnect.connect().await.unwrap());
-            // An hour is more than the longest wait.
-            assert!(started.elapsed() >= longest);
+            drop(reconnect.connect().await.unwrap());
+        };
+        zip(server, client).await;
+    });
+}
+
+#[test]
+fn port_that_speaks_tls_is_not_tried_again() {
+    run(async {
+        let (listener, mut reconnect) = listen().await;
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream
+                .write_all(b"\x15\x03\x01\0\x02\x02\x46")
+                .await
+                .unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let page = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n\
+                <html><title>400 The plain HTTP request was sent to HTTPS port</title>";
+            stream.write_all(page.as_bytes()).await.unwrap();
+        };
+        let client = async {
+            let error = reconnect.connect().await.unwrap_err();
+            assert!(error.to_string().contains("wss://"), "{error}");
+            let error = reconnect.connect().await.unwrap_err();
+            assert!(error.to_string().contains("sent to HTTPS port"), "{error}");
         };
         zip(server, client).await;
     });

@@ -284,3 +284,81 @@ fn broken_peer_is_told_after_what_was_right_was_answered() {
         zip(serving, peer).await;
     });
 }
+
+#[test]
+fn error_of_a_handler_leaves_the_next_frame_where_it_begins() {
+    // What lies in the fragments looks like frames.
+    let fragments = [
+        masked(0x02, b"\x81\x82\0\0\0\0no"),
+        masked(0x80, b"\x88\x80\0\0\0\0"),
+    ];
+    let wire = [
+        masked(0x81, b"whole"),
+        fragments.concat(),
+        masked(0x89, b"?"),
+        masked(0x01, b"first "),
+        masked(0x80, b"message"),
+        masked(0x82, &[5; 5000]),
+        masked(0x02, &[6; 9000]),
+        masked(0x80, &[7; 9000]),
+        masked(0x81, b"second message"),
+    ]
+    .concat();
+    let expected: [&[u8]; 6] = [
+        b"whole",
+        b"\x81\x82\0\0\0\0no\x88\x80\0\0\0\0",
+        b"first message",
+        &[5; 5000],
+        &[&[6; 9000][..], &[7; 9000]].concat(),
+        b"second message",
+    ];
+    // Read in one piece, and in pieces that cut every frame.
+    for piece in [wire.len(), 7000, 100, 3] {
+        run(async {
+            let (mut near, far) = pipe(1 << 16);
+            let mut far = server(far, &config());
+            let mut seen: Vec<Vec<u8>> = Vec::new();
+            let writing = async {
+                for piece in wire.chunks(piece) {
+                    put(&mut near, piece).await;
+                    yield_now().await;
+                }
+                put(&mut near, &masked(0x88, b"\x03\xe8")).await;
+            };
+            let serving = async {
+                loop {
+                    let fail = |message: MessageRef<'_>, replies: &mut Replies<'_>| {
+                        seen.push(message.as_bytes().to_vec());
+                        replies.queue("seen")?;
+                        Err(Error::Closed)
+                    };
+                    match far.receive_with(fail).await {
+                        Err(Error::Closed) | Ok(true) => {}
+                        Err(error) => panic!("{error:?}"),
+                        Ok(false) => break,
+                    }
+                }
+            };
+            zip(writing, serving).await;
+            assert_eq!(seen, expected, "pieces of {piece} bytes");
+        });
+    }
+}
+
+#[test]
+fn handler_that_closes_and_fails_still_has_a_deadline() {
+    run(async {
+        let mut config = config();
+        config.close_timeout = std::time::Duration::from_millis(5);
+        let (mut near, far) = pipe(1000);
+        let mut far = server(far, &config);
+        put(&mut near, &masked(0x81, b"enough")).await;
+        let close = |_: MessageRef<'_>, replies: &mut Replies<'_>| {
+            replies.queue_close(CloseCode::GOING_AWAY, "bye")?;
+            Err(Error::Closed)
+        };
+        assert!(matches!(far.receive_with(close).await, Err(Error::Closed)));
+        let error = far.receive().await.unwrap_err();
+        assert!(matches!(error, Error::Timeout(_)), "{error:?}");
+    });
+}
