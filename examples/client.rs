@@ -14,14 +14,15 @@ use std::{
     path::PathBuf,
     pin::Pin,
     process::ExitCode,
+    thread,
 };
 
 use examples::TlsFiles;
 use lexopt::{Arg, Parser, ValueExt as _};
 use smol::{
-    Unblock, fs, future,
-    io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader},
-    stream::{Stream as _, StreamExt as _},
+    channel, fs, future,
+    io::{AsyncRead, AsyncWrite},
+    stream::Stream as _,
 };
 use ws_proto::OpCode;
 use ws_smol::{
@@ -34,8 +35,8 @@ A WebSocket client.
 
 Usage: client [OPTIONS] URL
 
-Lines that are typed are sent as text; messages that come are printed. Ctrl-D
-closes the connection.
+Lines that are typed are sent as text; messages that come are printed, on a
+terminal behind a <. Ctrl-D closes the connection.
 
   --send FILE              send FILE as one binary message, write the reply's
                            bytes to the standard output, and close
@@ -96,9 +97,15 @@ impl Options {
                 Arg::Long("cert") => files.cert = Some(PathBuf::from(arguments.value()?)),
                 Arg::Long("key") => files.key = Some(PathBuf::from(arguments.value()?)),
                 Arg::Long("set-mask-to-zero") => set_mask_to_zero = true,
-                Arg::Long("proxy") => proxy = Some(arguments.value()?.parse()?),
+                Arg::Long("proxy") => {
+                    // It may hold a password, and is not shown.
+                    let url: Result<Proxy, _> = arguments.value()?.string()?.parse();
+                    proxy = Some(url.map_err(|error| format!("--proxy: {error}"))?);
+                }
                 Arg::Long("proxy-from-env") => is_proxy_from_env = true,
-                Arg::Long("max-message") => limits.max_message = arguments.value()?.parse()?,
+                Arg::Long("max-message") => {
+                    limits.max_message = examples::value(&mut arguments, "--max-message")?;
+                }
                 argument => return Err(examples::unexpected(argument, HELP).into()),
             }
         }
@@ -197,12 +204,16 @@ where
     if websocket.deflate().is_some() {
         eprintln!("what is worth it is compressed");
     }
-    let mut lines = BufReader::new(Unblock::new(io::stdin())).lines();
+    let lines = typed_lines()?;
     loop {
-        let typed = async { Next::Typed(lines.next().await) };
+        let typed = async { Next::Typed(lines.recv().await.ok()) };
         let received = async { Next::Received(receive(&mut websocket).await) };
         match future::or(received, typed).await {
-            Next::Typed(Some(line)) => websocket.send(&*line?).await?,
+            Next::Typed(Some(line)) => match websocket.send(&*line?).await {
+                // The server has closed; what it said before is still to come.
+                Err(ws_smol::Error::Closed) => break,
+                sent => sent?,
+            },
             Next::Typed(None) => break,
             Next::Received(Ok(Some(message))) => print(message.as_ref())?,
             Next::Received(Ok(None)) => {
@@ -212,13 +223,30 @@ where
             Next::Received(Err(error)) => return Err(error.into()),
         }
     }
-    // The server may have more to say until it closes too.
-    websocket.queue_close(CloseCode::NORMAL, "")?;
+    // The server may have more to say until it closes too, or has closed already.
+    match websocket.queue_close(CloseCode::NORMAL, "") {
+        Ok(()) | Err(ws_smol::Error::Closed) => {}
+        Err(error) => return Err(error.into()),
+    }
     while let Some(message) = receive(&mut websocket).await? {
         print(message.as_ref())?;
     }
     eprintln!("{}", farewell(&websocket));
     Ok(())
+}
+
+/// Reads what is typed on a thread of its own, a line at a time: what reads ahead would see the end
+/// of the input only when it is typed twice.
+fn typed_lines() -> io::Result<channel::Receiver<io::Result<String>>> {
+    let (sender, receiver) = channel::bounded(1);
+    thread::Builder::new().spawn(move || {
+        for line in io::stdin().lines() {
+            if sender.send_blocking(line).is_err() {
+                break;
+            }
+        }
+    })?;
+    Ok(receiver)
 }
 
 enum Next {
@@ -249,7 +277,10 @@ where
 fn print(message: MessageRef<'_>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match message {
-        MessageRef::Text(text) if out.is_terminal() => writeln!(out, "{}", printable(text))?,
+        MessageRef::Text(text) if out.is_terminal() => {
+            // Lines that were typed stand beside it.
+            writeln!(out, "< {}", printable(text).replace('\n', "\n  "))?;
+        }
         MessageRef::Text(text) => writeln!(out, "{text}")?,
         MessageRef::Binary(bytes) => {
             let start = &bytes[..bytes.len().min(32)];

@@ -138,27 +138,34 @@ impl Options {
                 Arg::Long("tls-key") => files.key = Some(PathBuf::from(arguments.value()?)),
                 Arg::Long("client-ca") => files.ca = Some(PathBuf::from(arguments.value()?)),
                 Arg::Long("adapter") => {
-                    options.adapter = arguments.value()?.parse_with(Adapter::parse)?;
+                    options.adapter =
+                        examples::value_with(&mut arguments, "--adapter", Adapter::parse)?;
                 }
-                Arg::Long("mode") => options.mode = arguments.value()?.parse_with(Mode::parse)?,
-                Arg::Long("threads") => options.threads = arguments.value()?.parse()?,
+                Arg::Long("mode") => {
+                    options.mode = examples::value_with(&mut arguments, "--mode", Mode::parse)?;
+                }
+                Arg::Long("threads") => {
+                    options.threads = examples::value(&mut arguments, "--threads")?
+                }
                 Arg::Long("max-message") => {
-                    options.limits.max_message = arguments.value()?.parse()?;
+                    options.limits.max_message = examples::value(&mut arguments, "--max-message")?;
                 }
                 Arg::Long("deflate") => {
                     options.deflate = Some(examples::deflate_policy(&mut arguments)?);
                 }
                 Arg::Long("drain") => {
-                    options.drain = Duration::from_secs(arguments.value()?.parse()?);
+                    options.drain =
+                        Duration::from_secs(examples::value(&mut arguments, "--drain")?);
                 }
                 Arg::Long("accept-unmasked-frame") => options.accept_unmasked_frame = true.into(),
                 Arg::Long("accept-unmasked-frame-in") => {
-                    let network = arguments.value()?.parse()?;
+                    let network = examples::network(&mut arguments, "--accept-unmasked-frame-in")?;
                     options.accept_unmasked_frame = options.accept_unmasked_frame.network(network);
                 }
                 Arg::Long("proxy-protocol") => {
                     let proxies = options.proxies.take().unwrap_or_default();
-                    options.proxies = Some(proxies.network(arguments.value()?.parse()?));
+                    let network = examples::network(&mut arguments, "--proxy-protocol")?;
+                    options.proxies = Some(proxies.network(network));
                 }
                 Arg::Short('v') | Arg::Long("verbose") => options.is_verbose = true,
                 argument => return Err(examples::unexpected(argument, HELP).into()),
@@ -220,6 +227,7 @@ mod on_mio {
     #[cfg(unix)]
     use super::Remove;
     use super::{Mode, Options, REPLIES, announce};
+    use examples::cannot_listen;
 
     pub(super) fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
         // Any page may connect: an echo has no users that it could act for.
@@ -247,13 +255,15 @@ mod on_mio {
         let (listen, tls) = (options.listen.as_str(), options.tls.as_ref());
         #[cfg(unix)]
         if let Some(path) = listen.strip_prefix("unix:") {
-            let listener = mio::net::UnixListener::bind(path)?;
+            let listener = mio::net::UnixListener::bind(path);
+            let listener = listener.map_err(cannot_listen("--listen", listen))?;
             let _remove = Remove(path);
             return over(listener, tls, listen, config, after);
         }
         let scheme = if tls.is_some() { "wss" } else { "ws" };
         if let Some(proxies) = options.proxies {
-            let listener = std::net::TcpListener::bind(listen)?;
+            let listener = std::net::TcpListener::bind(listen);
+            let listener = listener.map_err(cannot_listen("--listen", listen))?;
             listener.set_nonblocking(true)?;
             let address = format!("{scheme}://{}", listener.local_addr()?);
             let listener = ProxyProtocol::new(mio::net::TcpListener::from_std(listener), proxies);
@@ -261,12 +271,14 @@ mod on_mio {
         }
         match tls {
             None => {
-                let server = Server::bind(listen, config)?;
+                let server = Server::bind(listen, config);
+                let server = server.map_err(cannot_listen("--listen", listen))?;
                 let address = format!("{scheme}://{}", server.local_addr()?);
                 run(server, &address, after)
             }
             Some(tls) => {
-                let server = Server::bind_tls(listen, tls, config)?;
+                let server = Server::bind_tls(listen, tls, config);
+                let server = server.map_err(cannot_listen("--listen", listen))?;
                 let address = format!("{scheme}://{}", server.local_addr()?);
                 run(server, &address, after)
             }
@@ -362,6 +374,7 @@ mod on_smol {
     #[cfg(unix)]
     use super::Remove;
     use super::{Options, REPLIES, announce};
+    use examples::cannot_listen;
 
     pub(super) fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
         // Nothing is ever sent on it: it ends with a signal.
@@ -391,7 +404,8 @@ mod on_smol {
         smol::block_on(executor.run(async {
             #[cfg(unix)]
             if let Some(path) = options.listen.strip_prefix("unix:") {
-                let listener = smol::net::unix::UnixListener::bind(path)?;
+                let listener = smol::net::unix::UnixListener::bind(path);
+                let listener = listener.map_err(cannot_listen("--listen", &options.listen))?;
                 let _remove = Remove(path);
                 announce(&options.listen)?;
                 let accept = async || {
@@ -401,7 +415,8 @@ mod on_smol {
                 server.serve(accept, &executor).await;
                 return server.end(options.drain).await;
             }
-            let listener = TcpListener::bind(&options.listen).await?;
+            let listener = TcpListener::bind(&options.listen).await;
+            let listener = listener.map_err(cannot_listen("--listen", &options.listen))?;
             announce(format_args!("{scheme}://{}", listener.local_addr()?))?;
             let accept = async || {
                 let (stream, peer) = listener.accept().await?;

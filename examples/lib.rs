@@ -3,10 +3,12 @@
 
 use std::{
     error::Error,
+    fmt::Display,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{self, ExitCode},
+    str::FromStr,
 };
 
 use lexopt::{Arg, Parser, ValueExt as _};
@@ -35,18 +37,71 @@ pub fn finish(result: Result<(), Box<dyn Error + Send + Sync>>) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
-    eprint!("error: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        eprint!(": {error}");
-        cause = error.source();
-    }
-    eprintln!();
+    eprintln!("error: {}", with_causes(&*error));
     if error.is::<lexopt::Error>() {
         eprintln!("--help shows what there is");
         return ExitCode::from(2);
     }
     ExitCode::FAILURE
+}
+
+/// Tells an error, and of its causes those that it does not tell itself.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let told = error.to_string();
+        if !text.contains(&told) {
+            text = format!("{text}: {told}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Takes the value of an option.
+///
+/// # Errors
+///
+/// One that names the option and the value, if it is not what the option takes.
+pub fn value<T>(arguments: &mut Parser, option: &str) -> Result<T, lexopt::Error>
+where
+    T: FromStr<Err: Display>,
+{
+    value_with(arguments, option, str::parse)
+}
+
+/// Takes the value of an option, and reads it in its own way.
+///
+/// # Errors
+///
+/// As those of [`value`].
+pub fn value_with<T, E: Display>(
+    arguments: &mut Parser,
+    option: &str,
+    read: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, lexopt::Error> {
+    let value = arguments.value()?.string()?;
+    read(&value).map_err(|error| format!("{option} {value:?}: {error}").into())
+}
+
+/// Takes the value of an option that is a network.
+///
+/// # Errors
+///
+/// As those of [`value`].
+pub fn network<T: FromStr>(arguments: &mut Parser, option: &str) -> Result<T, lexopt::Error> {
+    value_with(arguments, option, |text| {
+        text.parse().map_err(|_| {
+            "a network is an address and the bits of its prefix, such as 10.0.0.0/8 (0 to 32) or \
+             fd00::/8 (0 to 128)"
+        })
+    })
+}
+
+/// Makes the error of an address that cannot be listened on.
+pub fn cannot_listen<E: Display>(option: &str, address: &str) -> impl FnOnce(E) -> String {
+    move |error| format!("{option} {address:?}: {error}")
 }
 
 /// Prints the help and exits where that was asked for; makes an error of any

@@ -55,8 +55,10 @@ fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
     // Any page may connect: an echo has no users that it could act for.
     let mut config = Config::new(OriginPolicy::Any);
     config.threads = options.threads;
-    let server = Server::bind(options.listen, config)?;
-    let pages = TcpListener::bind(options.metrics)?;
+    let server = Server::bind(&*options.listen, config)
+        .map_err(examples::cannot_listen("--listen", &options.listen))?;
+    let pages = TcpListener::bind(&*options.metrics)
+        .map_err(examples::cannot_listen("--metrics", &options.metrics))?;
     println!("listening on ws://{}", server.local_addr()?);
     println!("counters at http://{}/metrics", pages.local_addr()?);
 
@@ -119,7 +121,9 @@ impl Options {
             match argument {
                 Arg::Long("listen") => options.listen = arguments.value()?.string()?,
                 Arg::Long("metrics") => options.metrics = arguments.value()?.string()?,
-                Arg::Long("threads") => options.threads = arguments.value()?.parse()?,
+                Arg::Long("threads") => {
+                    options.threads = examples::value(&mut arguments, "--threads")?
+                }
                 argument => return Err(examples::unexpected(argument, HELP)),
             }
         }

@@ -81,7 +81,8 @@ fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
     // messages, or a long one.
     config.max_backpressure += config.read_buffer;
     config.max_backpressure += usize::try_from(config.limits.max_message)?;
-    let server = Server::bind(options.listen, config)?;
+    let server = Server::bind(&*options.listen, config)
+        .map_err(examples::cannot_listen("--listen", &options.listen))?;
     let remote = server.remote();
     examples::on_stop(move || {
         if let Err(error) = remote.stop() {

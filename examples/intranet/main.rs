@@ -25,7 +25,7 @@ use std::{
     time::Duration,
 };
 
-use lexopt::{Arg, Parser, ValueExt as _};
+use lexopt::{Arg, Parser};
 use ws_proto::{CloseCode, Limits, ProtocolError};
 
 use crate::{conversation::Run, progress::Progress, server::Ending, wire::grouped};
@@ -69,8 +69,8 @@ impl Options {
         let mut arguments = Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
-                Arg::Long("size") => options.size = arguments.value()?.parse()?,
-                Arg::Long("runs") => options.runs = arguments.value()?.parse()?,
+                Arg::Long("size") => options.size = examples::value(&mut arguments, "--size")?,
+                Arg::Long("runs") => options.runs = examples::value(&mut arguments, "--runs")?,
                 argument => return Err(examples::unexpected(argument, HELP)),
             }
         }

@@ -170,6 +170,125 @@ fn typed_lines_come_back() {
 }
 
 #[test]
+fn client_whose_server_has_closed_ends_well_when_its_input_ends() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut key = String::new();
+        for line in BufReader::new(&stream).lines() {
+            let line = line.unwrap();
+            if let Some(value) = line.strip_prefix("Sec-WebSocket-Key: ") {
+                key = value.to_owned();
+            }
+            if line.is_empty() {
+                break;
+            }
+        }
+        let accept = ws_handshake::accept_key(key.as_bytes());
+        let reply = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Accept: {}\r\n\r\n\u{1}",
+            std::str::from_utf8(&accept).unwrap()
+        );
+        let mut bytes = reply.into_bytes();
+        bytes.pop();
+        bytes.extend_from_slice(b"\x81\x03bye\x88\x02\x03\xe8");
+        (&stream).write_all(&bytes).unwrap();
+        let _ = (&stream).read_to_end(&mut Vec::new());
+    });
+    // The input goes on after the Close, as far as the client takes it.
+    let output = client([&url], "one\n".repeat(1000).as_bytes());
+    server.join().unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaints}");
+    assert_eq!(output.stdout, b"bye\n");
+    assert!(complaints.contains("closed with code 1000"), "{complaints}");
+}
+
+#[test]
+fn errors_of_arguments_name_option_and_value_once() {
+    for (program, arguments, told) in [
+        (
+            CLIENT,
+            &["--max-message", "many", "ws://h/"][..],
+            "error: --max-message \"many\": invalid digit found in string\n",
+        ),
+        (
+            CLIENT,
+            &["--proxy", "socks4://user:secret@h", "ws://h/"],
+            "error: --proxy: SOCKS4 ",
+        ),
+        (CLIENT, &["localhost:9001"], "not with \"localhost\"\n"),
+        (
+            ECHO,
+            &["--adapter", "x"],
+            "error: --adapter \"x\": there are mio and smol\n",
+        ),
+        (
+            ECHO,
+            &["--accept-unmasked-frame-in", "10.0.0.0/99"],
+            "error: --accept-unmasked-frame-in \"10.0.0.0/99\": a network is an address",
+        ),
+        (
+            ECHO,
+            &["--listen", "nowhere"],
+            "error: --listen \"nowhere\": ",
+        ),
+        (
+            ECHO,
+            &["--adapter", "smol", "--listen", "127.0.0.1:x"],
+            "error: --listen \"127.0.0.1:x\": ",
+        ),
+    ] {
+        let output = Command::new(program).args(arguments).output().unwrap();
+        assert!(!output.status.success(), "{arguments:?}");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(complaint.contains(told), "{arguments:?}: {complaint}");
+        assert!(!complaint.contains("secret"), "{complaint}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn one_ctrl_d_closes_and_what_came_looks_different_on_a_terminal() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    let echo = echo(&[]);
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    let open = || {
+        let mut options = std::fs::OpenOptions::new();
+        options.read(true).write(true);
+        options.open(name.to_str().unwrap()).unwrap()
+    };
+    let mut child = Command::new(CLIENT)
+        .arg(echo.url())
+        .stdin(open())
+        .stdout(open())
+        .stderr(open())
+        .spawn()
+        .unwrap();
+    let mut terminal = std::fs::File::from(terminal);
+    let mut shown = String::new();
+    let mut wait_for = |terminal: &mut std::fs::File, text: &str| {
+        while !shown.contains(text) {
+            let mut bytes = [0; 100];
+            let len = terminal.read(&mut bytes).unwrap();
+            shown.push_str(&String::from_utf8_lossy(&bytes[..len]));
+        }
+    };
+    wait_for(&mut terminal, "connected");
+    terminal.write_all(b"hello\n").unwrap();
+    wait_for(&mut terminal, "< hello");
+    terminal.write_all(b"\x04").unwrap();
+    wait_for(&mut terminal, "closed with code 1000");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn files_come_back_byte_for_byte() {
     let bytes: Vec<u8> = (0..300_000_u32)
         .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)

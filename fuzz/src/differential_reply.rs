@@ -91,6 +91,7 @@ const fn is_stricter(error: &HandshakeError) -> bool {
             // Limits of ours.
             | HandshakeError::HeadTooLarge { .. }
             | HandshakeError::TooManyHeaders { .. }
+            | HandshakeError::TooManyInterim { .. }
     )
 }
 
