@@ -367,7 +367,7 @@ mod on_smol {
         net::TcpListener,
     };
     use ws_smol::{
-        Acceptor, CloseCode, Decision, Gate, OriginPolicy, Pass, Peer, ProxyProtocol, Request,
+        Acceptor, CloseCode, Decision, Gate, OriginPolicy, Pass, PeerAddr, ProxyProtocol, Request,
         TlsAcceptor, WebSocket,
     };
 
@@ -410,7 +410,7 @@ mod on_smol {
                 announce(&options.listen)?;
                 let accept = async || {
                     let (stream, _) = listener.accept().await?;
-                    Ok((stream, Peer::Local))
+                    Ok((stream, PeerAddr::Local))
                 };
                 server.serve(accept, &executor).await;
                 return server.end(options.drain).await;
@@ -423,7 +423,7 @@ mod on_smol {
                 // A small frame is not to wait for the acknowledgement of the
                 // last; of a client that is gone already, nothing is to wait.
                 let _ = stream.set_nodelay(true);
-                Ok((stream, Peer::from(peer)))
+                Ok((stream, PeerAddr::from(peer)))
             };
             server.serve(accept, &executor).await;
             server.end(options.drain).await
@@ -447,7 +447,7 @@ mod on_smol {
         /// Echoes on every stream that `accept` returns, until it is stopped.
         async fn serve<'a, S>(
             self: &Rc<Self>,
-            accept: impl AsyncFn() -> io::Result<(S, Peer)>,
+            accept: impl AsyncFn() -> io::Result<(S, PeerAddr)>,
             executor: &LocalExecutor<'a>,
         ) where
             S: AsyncRead + AsyncWrite + Unpin + 'a,
@@ -479,7 +479,7 @@ mod on_smol {
             Ok(())
         }
 
-        async fn echo<S>(&self, stream: S, peer: Peer, pass: Pass) -> Result<(), ws_smol::Error>
+        async fn echo<S>(&self, stream: S, peer: PeerAddr, pass: Pass) -> Result<(), ws_smol::Error>
         where
             S: AsyncRead + AsyncWrite + Unpin,
         {
@@ -530,12 +530,8 @@ mod on_smol {
         }
     }
 
-    fn decide(request: &Request<'_>, peer: &Peer) -> Decision {
-        let address = match peer {
-            Peer::Address(address) => Some(*address),
-            _ => None,
-        };
-        match examples::answer(request, address) {
+    fn decide(request: &Request<'_>, peer: &PeerAddr) -> Decision {
+        match examples::answer(request, *peer) {
             Some(response) => Decision::respond(response),
             None => Decision::accept(),
         }

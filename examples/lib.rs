@@ -5,7 +5,6 @@ use std::{
     error::Error,
     fmt::Display,
     fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::{self, ExitCode},
     str::FromStr,
@@ -13,6 +12,7 @@ use std::{
 
 use lexopt::{Arg, Parser, ValueExt as _};
 use ws_handshake::{DeflateOffer, DeflateParams, DeflatePolicy, Request, Response};
+use ws_mio::PeerAddr;
 use ws_tls::{ClientTls, ServerTls};
 
 /// Runs an example that takes no arguments but `--help`.
@@ -281,7 +281,7 @@ pub fn log_to_stderr(is_verbose: bool) {
 /// Browsers get a page that connects back, and `/address` tells where the
 /// client is.
 #[must_use]
-pub fn answer(request: &Request<'_>, peer: Option<SocketAddr>) -> Option<Response> {
+pub fn answer(request: &Request<'_>, peer: PeerAddr) -> Option<Response> {
     if request.is_upgrade() || request.header("Sec-WebSocket-Key").is_some() {
         return None;
     }
@@ -290,10 +290,7 @@ pub fn answer(request: &Request<'_>, peer: Option<SocketAddr>) -> Option<Respons
     }
     Some(match (request.method(), request.path()) {
         ("GET", "/favicon.ico") => Response::new(404),
-        ("GET", "/address") => {
-            let address = peer.map_or_else(|| "none".to_owned(), |peer| peer.to_string());
-            Response::new(200).body(address)
-        }
+        ("GET", "/address") => Response::new(200).body(peer.to_string()),
         ("GET", _) => page().unwrap_or_else(|_| Response::new(500)),
         _ => Response::new(405),
     })
@@ -318,7 +315,7 @@ mod tests {
 
     fn answer_to(request: &str) -> Option<(u16, String)> {
         let request = Request::parse(request.as_bytes(), &HeadLimits::default()).unwrap();
-        let response = answer(&request, None)?;
+        let response = answer(&request, PeerAddr::Unknown)?;
         let mut bytes = Vec::new();
         response.write_to(&mut bytes);
         Some((response.status(), String::from_utf8(bytes).unwrap()))

@@ -11,7 +11,6 @@ use std::{
     collections::VecDeque,
     error::Error,
     io::{self, IoSlice},
-    net::SocketAddr,
     process::ExitCode,
     rc::Rc,
     time::Duration,
@@ -20,7 +19,7 @@ use std::{
 use mio::event::Source;
 use ws_mio::{
     ClientConfig, ClientRequest, CloseCode, Config, EventLoop, Handler, Message, OriginPolicy,
-    Peer, Ready, Socket, SocketState, Transport, Uri,
+    Peer, PeerAddr, Ready, Socket, SocketState, Transport, Uri,
     memory::{self, Duplex},
 };
 
@@ -80,7 +79,7 @@ impl Transport for Line {
         self.inner.shutdown()
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+    fn peer_addr(&self) -> PeerAddr {
         self.inner.peer_addr()
     }
 
@@ -131,7 +130,7 @@ fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
 
     let request = ClientRequest::new(Uri::parse("ws://localhost/")?);
     let near = Line::new(near, &time, &received);
-    let mut client = Socket::client(near, None, request, &ClientConfig::default());
+    let mut client = Socket::client(near, request, &ClientConfig::default());
     let mut greeter = Greeter {
         time: Rc::clone(&time),
     };

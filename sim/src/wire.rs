@@ -11,7 +11,7 @@ use std::{
 
 use allocation_counter::opt_out;
 use mio::event::Source;
-use ws_mio::{Ready, Transport};
+use ws_mio::{PeerAddr, Ready, Transport};
 
 use crate::{plan::Faults, random::Random};
 
@@ -460,8 +460,8 @@ impl Transport for Wire {
         Ok(())
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        Ok(Some(self.0.borrow().address()))
+    fn peer_addr(&self) -> PeerAddr {
+        PeerAddr::Socket(self.0.borrow().address())
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {

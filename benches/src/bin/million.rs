@@ -14,7 +14,6 @@
 use std::cell::RefCell;
 use std::error::Error;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::process::{self, ExitCode};
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use bench_rig::{
     Arguments, Masks, OPCODE_BINARY, Usage, append_frame, finish, resident_bytes, upgrade_request,
 };
 use mio::event::Source;
-use ws_mio::{Config, EventLoop, Handler, Message, OriginPolicy, Peer, Ready, Transport};
+use ws_mio::{Config, EventLoop, Handler, Message, OriginPolicy, Peer, PeerAddr, Ready, Transport};
 
 /// How many connections are served in a turn, as many as a poll tells of at once.
 const TURN: usize = 1024;
@@ -187,8 +186,8 @@ impl Transport for Handle {
         Ok(())
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        Ok(None)
+    fn peer_addr(&self) -> PeerAddr {
+        PeerAddr::Local
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {

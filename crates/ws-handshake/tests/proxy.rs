@@ -517,27 +517,39 @@ fn a_proxy_is_trusted_for_its_address() {
         "11.1.2.3",
     ];
     let network = "10.0.0.0/8".parse().expect("a network");
-    for (trusted, of_peers, of_this_machine) in [
-        (TrustedProxies::new(), [false; 5], false),
+    for (trusted, of_peers) in [
+        (TrustedProxies::new(), [false; 5]),
         (
             TrustedProxies::new().loopback(),
             [true, true, true, false, false],
-            true,
         ),
         (
             TrustedProxies::new().network(network),
             [false, false, false, true, false],
-            false,
         ),
         (
             TrustedProxies::new().loopback().network(network),
             [true, true, true, true, false],
-            true,
         ),
     ] {
-        let told = peers.map(|peer| trusted.contains(Some(peer.parse().expect("an address"))));
+        let told = peers.map(|peer| trusted.contains(peer.parse().expect("an address")));
         assert_eq!(told, of_peers);
-        assert_eq!(trusted.contains(None), of_this_machine);
+    }
+}
+
+#[test]
+fn a_proxy_speaks_for_itself_by_local_alone() {
+    let parse = |header: &[u8]| ProxyHeader::parse(header).expect("valid").expect("whole").0;
+    for family in [0, 0x11, 0x31, 0xff] {
+        assert_eq!(parse(&v2(0x20, family, &[0; 216])), ProxyHeader::Local);
+    }
+    for unnamed in [
+        b"PROXY UNKNOWN\r\n".to_vec(),
+        b"PROXY UNKNOWN 127.0.0.1 127.0.0.1 1 2\r\n".to_vec(),
+        v2(0x21, 0, &[]),
+        v2(0x21, 0, &[127, 0, 0, 1]),
+    ] {
+        assert_eq!(parse(&unnamed), ProxyHeader::Unknown);
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Call {
     handshake: ClientHandshake,
     /// The URI is `wss`.
     is_secure: bool,
+    /// The application's choice for this connection, if it made one.
+    pub(crate) set_mask_to_zero: Option<bool>,
     pub(crate) is_connected: bool,
     /// Where else it may go, until it is connected.
     pub(crate) route: Option<Box<Route>>,
@@ -112,9 +114,10 @@ impl From<io::Error> for OpenError {
 }
 
 impl Call {
-    pub(crate) fn new(request: ClientRequest) -> Self {
+    pub(crate) fn new(request: ClientRequest, set_mask_to_zero: Option<bool>) -> Self {
         Self {
             is_secure: request.uri().is_secure(),
+            set_mask_to_zero,
             handshake: Terms::offer(request).start_random(),
             is_connected: false,
             route: None,

@@ -76,6 +76,11 @@ pub struct Config {
     /// What becomes of the loop when a callback panics; by default it goes on
     /// without the connection that the callback was called for.
     pub on_panic: OnPanic,
+    /// How long a turn of a loop may take before a warning is logged and
+    /// [`Metrics::slow_turns`](crate::Metrics::slow_turns) grows; 1 s by default. All
+    /// callbacks of a loop run in its turns, and while one runs nobody else is
+    /// served.
+    pub slow_turn: Duration,
     /// How many loops serve, each on a thread of its own; 1 by default. See
     /// [`Server::run_with`](crate::Server::run_with).
     pub threads: usize,
@@ -144,6 +149,7 @@ impl Config {
             max_backpressure: 1024 * 1024,
             slow_consumer: SlowConsumer::default(),
             on_panic: OnPanic::default(),
+            slow_turn: Duration::from_secs(1),
             threads: 1,
             accepting: Accepting::default(),
             max_connections: 1_000_000,

@@ -82,6 +82,13 @@ impl<'a, H: Handler, T: Transport> Loop<'a, H, T> {
         self.inner.connections()
     }
 
+    /// Tells whether a [drain](crate::Remote::drain) was asked for, its
+    /// [`lame_duck`](crate::Drain::lame_duck) included.
+    #[must_use]
+    pub const fn is_draining(&self) -> bool {
+        self.inner.is_draining()
+    }
+
     /// Returns which of the server's loops this is, from 0.
     #[must_use]
     pub fn index(&self) -> usize {

@@ -33,12 +33,13 @@ use self::{
     upgrade::Knocking,
 };
 use crate::{
-    Cause, Config, Handler, Loop, Peer, PeerId, Ready, Remote, Transport,
+    Cause, Config, Drain, Handler, Loop, Peer, PeerId, Ready, Remote, Transport,
     arena::{Arena, NOWHERE},
     audience::Audience,
     call::Call,
     connect::Role,
     connection::{Fate, Link, Phase, Slot, Turn, high_water},
+    decider::Decided,
     deflate::Codecs,
     metrics::Counters,
     order::{OrderQueue, Publication},
@@ -129,7 +130,7 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     /// What those need that agreed on compression.
     codecs: Codecs,
     /// Requests that came in part.
-    requests: Slab<Knocking>,
+    requests: Slab<Knocking<H::Data>>,
     /// Opening handshakes of our own.
     calls: Slab<Call>,
     scratch: Scratch,
@@ -160,6 +161,8 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     seats: Seats,
     /// How many bytes are held for connections.
     held: usize,
+    /// Requests on which another thread has decided; `None` until one waited.
+    decided: Option<Arc<Decided>>,
     /// Names of servers that are being looked up; `None` until there was one.
     lookups: Option<Box<Lookups<H::Data>>>,
     wheel: Wheel,
@@ -168,6 +171,8 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     generation: u32,
     stop_by: Option<Tick>,
     draining: Option<Draining>,
+    /// When a drain begins that was asked for.
+    lame_duck: Option<(Tick, Drain)>,
     /// Spans of connections, where somebody listens to them.
     spans: HashMap<PeerId, Span>,
 }
@@ -285,12 +290,14 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             timers: HashMap::new(),
             seats,
             held: 0,
+            decided: None,
             lookups: None,
             wheel: Wheel::new(),
             now: Duration::ZERO,
             generation: 0,
             stop_by: None,
             draining: None,
+            lame_duck: None,
             spans: HashMap::new(),
         }
     }
@@ -312,7 +319,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// that to the loop, see [`with_registry`](Self::with_registry). Keys of
     /// connections that are gone are given again.
     pub fn admit(&mut self, transport: T) -> Option<usize> {
-        let peer = transport.peer_addr().ok().flatten();
+        let peer = transport.peer_addr();
         self.admit_from(transport, peer)
     }
 
@@ -347,6 +354,20 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.carry_out();
         self.count();
         !(self.is_stopping() && self.slots.is_empty())
+    }
+
+    /// Notes how long a turn took, for [`Metrics::longest_turn`](crate::Metrics)
+    /// and [`Config::slow_turn`](crate::Config::slow_turn): a
+    /// [`Server`](crate::Server) does it after each.
+    pub fn note_turn(&mut self, took: Duration) {
+        self.counters.note_turn(took);
+        if took >= self.config.slow_turn {
+            self.counters.slow_turns.add(1);
+            warn!(
+                ?took,
+                "a slow turn of the loop: does a callback block, or compute for long?"
+            );
+        }
     }
 
     /// Returns what reaches the loop from other threads.

@@ -1,13 +1,16 @@
 //! What an application does with connections.
 
-use std::{any::Any, net::SocketAddr, time::Duration};
+use std::{any::Any, time::Duration};
 
 use ws_handshake::{Acceptance, Agreed, HandshakeError, Request, Response};
 use ws_proto::{Chunk, Message};
 #[cfg(feature = "tls")]
 use ws_tls::Session;
 
-use crate::{Closed, Config, OpenError, Orders, Peer, PeerId, Transport, deflate::Terms};
+use crate::{
+    Closed, Config, Decider, Later, OpenError, Orders, Peer, PeerAddr, PeerId, Transport, decider,
+    deflate::Terms,
+};
 
 /// The application's side of a [`Server`](crate::Server): one value for all
 /// connections of a loop, called as things happen.
@@ -173,8 +176,9 @@ pub trait Handler {
 #[derive(Debug)]
 pub struct Incoming<'r> {
     request: &'r Request<'r>,
-    peer: Option<SocketAddr>,
+    peer: PeerAddr,
     config: &'r Config,
+    is_draining: bool,
     #[cfg(feature = "tls")]
     tls: Option<&'r Session>,
 }
@@ -182,9 +186,10 @@ pub struct Incoming<'r> {
 impl<'r> Incoming<'r> {
     pub(crate) fn new(
         request: &'r Request<'r>,
-        peer: Option<SocketAddr>,
+        peer: PeerAddr,
         transport: &'r dyn Transport,
         config: &'r Config,
+        is_draining: bool,
     ) -> Self {
         #[cfg(not(feature = "tls"))]
         let _ = transport;
@@ -192,6 +197,7 @@ impl<'r> Incoming<'r> {
             request,
             peer,
             config,
+            is_draining,
             #[cfg(feature = "tls")]
             tls: transport.tls_session(),
         }
@@ -203,8 +209,7 @@ impl<'r> Incoming<'r> {
         self.request
     }
 
-    /// Returns the address of the peer; `None` if it has left already, or has
-    /// none.
+    /// Returns where the peer is; [`PeerAddr::Unknown`] if it has left already.
     ///
     /// Behind a reverse proxy it is that of the proxy, unless the proxy speaks
     /// the PROXY protocol to a `ProxyProtocol` listener (feature `proxy`).
@@ -213,8 +218,28 @@ impl<'r> Incoming<'r> {
     /// every client can send them. Who does must know that the proxy overwrites
     /// what the client has sent, and that nobody comes past the proxy.
     #[must_use]
-    pub const fn peer_address(&self) -> Option<SocketAddr> {
+    pub const fn peer_address(&self) -> PeerAddr {
         self.peer
+    }
+
+    /// Tells whether the server is about to end: in the
+    /// [`lame_duck`](crate::Drain::lame_duck) of a drain. A health check is to be
+    /// answered with 503 then, and all else is served as ever:
+    ///
+    /// ```
+    /// use ws_mio::{Decision, Incoming, Response};
+    ///
+    /// fn on_request(incoming: Incoming<'_>) -> Decision<'_, ()> {
+    ///     match (incoming.request().path(), incoming.is_draining()) {
+    ///         ("/healthz", false) => Response::new(200).into(),
+    ///         ("/healthz", true) => Response::new(503).into(),
+    ///         _ => incoming.decide(),
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub const fn is_draining(&self) -> bool {
+        self.is_draining
     }
 
     /// Lends what is known of the TLS connection, above all the certificate of
@@ -268,6 +293,59 @@ pub enum Decision<'r, D> {
     Accept(Accept<'r, D>),
     /// It is answered, and the transport is closed.
     Respond(Response),
+    /// It waits for a [`Decider`]: see [`later`](Self::later).
+    Later(Later<D>),
+}
+
+impl<D> Decision<'_, D> {
+    /// Has the request wait, and makes what decides on it, on any thread: where a
+    /// decision takes time, as when a token is looked up elsewhere. The loop
+    /// serves others meanwhile.
+    ///
+    /// A request that waits is a part of the opening handshake: it counts against
+    /// `max_connections`, its head against `max_memory`, and it is answered with
+    /// 503 after `handshake_timeout`, counted from when the connection came.
+    ///
+    /// ```
+    /// use std::thread;
+    /// use ws_mio::{Decision, Handler, Incoming, Message, Peer, Response};
+    ///
+    /// struct Chat;
+    ///
+    /// /// Asks a server for the name of a token's user. Takes long.
+    /// fn look_up(token: Option<Vec<u8>>) -> Option<String> {
+    ///     # token.map(|_| "Alice".to_owned())
+    /// }
+    ///
+    /// impl Handler for Chat {
+    ///     /// The name of the user.
+    ///     type Data = String;
+    ///
+    ///     fn on_request<'r>(&mut self, incoming: Incoming<'r>) -> Decision<'r, String> {
+    ///         let token = incoming.request().header("Authorization").map(<[u8]>::to_vec);
+    ///         let (decider, decision) = Decision::later();
+    ///         // A server has a few threads for this, and a queue of its own.
+    ///         thread::spawn(move || match look_up(token) {
+    ///             Some(name) => decider.accept(name),
+    ///             None => decider.respond(Response::new(401)),
+    ///         });
+    ///         decision
+    ///     }
+    ///
+    ///     fn on_message(&mut self, peer: &mut Peer<'_, String>, message: Message<'_>) {
+    ///         peer.send(message);
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// A [`Socket`](crate::Socket) has no loop of ours that could be woken: it
+    /// looks for the decision when it is called, so its owner calls
+    /// [`Socket::flush`](crate::Socket::flush) once it was made.
+    #[must_use]
+    pub fn later() -> (Decider<D>, Self) {
+        let (decider, later) = decider::pair();
+        (decider, Self::Later(later))
+    }
 }
 
 /// A connection to be: what the client is told, and what is kept for it.

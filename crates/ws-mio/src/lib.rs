@@ -181,6 +181,7 @@ mod config;
 mod connect;
 mod connection;
 mod context;
+mod decider;
 mod deflate;
 mod drain;
 mod event_loop;
@@ -217,6 +218,7 @@ pub use closed::{Cause, Closed, Timeout};
 pub use config::{Accepting, ClientConfig, Config, OnPanic, SlowConsumer};
 pub use connect::{Connect, Orders};
 pub use context::Loop;
+pub use decider::{Decider, Later};
 pub use drain::Drain;
 pub use event_loop::EventLoop;
 pub use handler::{Accept, Decision, Handler, Incoming};
@@ -243,7 +245,7 @@ pub use ws_handshake::{
 };
 pub use ws_proto::{
     self, Chunk, CloseCode, ControlledNetwork, KeepaliveConfig, Limits, Message, MessageKind,
-    Prepared, TimeLimits,
+    PeerAddr, Prepared, TimeLimits,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};

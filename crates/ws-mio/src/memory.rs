@@ -4,13 +4,12 @@ use std::{
     collections::VecDeque,
     io::{self, IoSlice, Read as _},
     mem,
-    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use mio::event::Source;
 
-use crate::{Ready, Transport};
+use crate::{PeerAddr, Ready, Transport};
 
 /// Makes two ends of a stream that holds at most `capacity` bytes in each
 /// direction.
@@ -143,8 +142,8 @@ impl Transport for Duplex {
         Ok(())
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        Ok(None)
+    fn peer_addr(&self) -> PeerAddr {
+        PeerAddr::Local
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {

@@ -6,6 +6,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use ws_proto::{FrameCounts, Masking, OpCode};
@@ -43,6 +44,8 @@ macro_rules! counters {
         pub(crate) struct Counters {
             $(pub(crate) $name: Counter,)+
             pub(crate) held_bytes: Counter,
+            /// In nanoseconds.
+            longest_turn: Counter,
             frames_received: [Counter; 11],
             frames_sent: [Counter; 11],
             closed: [Counter; CAUSES.len()],
@@ -80,6 +83,9 @@ macro_rules! counters {
             /// Bytes that the loops hold for their connections now, of
             /// [`Config::max_memory`](crate::Config::max_memory).
             pub held_bytes: u64,
+            /// How long the longest turn of a loop took, since it began. Callbacks
+            /// run in a turn, so one that blocks makes it long.
+            pub longest_turn: Duration,
             /// Frames received, by opcode: the value at
             /// [`OpCode::bits`](ws_proto::OpCode::bits).
             pub frames_received: [u64; 11],
@@ -96,6 +102,8 @@ macro_rules! counters {
             pub(crate) fn add(&mut self, counters: &Counters) {
                 $(self.$name += counters.$name.get();)+
                 self.held_bytes += counters.held_bytes.get();
+                let longest_turn = Duration::from_nanos(counters.longest_turn.get());
+                self.longest_turn = self.longest_turn.max(longest_turn);
                 for (sum, counter) in self.frames_received.iter_mut().zip(&counters.frames_received) {
                     *sum += counter.get();
                 }
@@ -147,6 +155,13 @@ macro_rules! counters {
                     # TYPE websocket_held_bytes gauge\n\
                     websocket_held_bytes {}\n",
                     self.held_bytes,
+                );
+                let _ = write!(
+                    out,
+                    "# HELP websocket_longest_turn_seconds How long the longest turn of a loop took.\n\
+                    # TYPE websocket_longest_turn_seconds gauge\n\
+                    websocket_longest_turn_seconds {}\n",
+                    self.longest_turn.as_secs_f64(),
                 );
                 for (way, frames) in
                     [("received", &self.frames_received), ("sent", &self.frames_sent)]
@@ -236,6 +251,8 @@ counters! {
     dropped,
     /// Panics of the application's callbacks.
     panics,
+    /// Turns of a loop that took as long as slow_turn, or longer.
+    slow_turns,
 }
 
 /// The names of [`Cause`]s.
@@ -259,6 +276,13 @@ const CAUSES: [&str; 16] = [
 ];
 
 impl Counters {
+    pub(crate) fn note_turn(&self, took: Duration) {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        if nanos > self.longest_turn.get() {
+            self.longest_turn.set(nanos);
+        }
+    }
+
     pub(crate) fn count_received(&self, counts: &FrameCounts) {
         for (counter, count) in self.frames_received.iter().zip(counts.by_opcode) {
             if count > 0 {

@@ -1,10 +1,10 @@
 //! A listener for loops that accept nothing.
 
-use std::{fmt, io, marker::PhantomData, net::SocketAddr};
+use std::{fmt, io, marker::PhantomData};
 
 use mio::{Interest, Registry, Token, event::Source};
 
-use crate::{Listener, Transport};
+use crate::{Listener, PeerAddr, Transport};
 
 /// A listener to which nobody connects, for loops of clients over transports
 /// other than TCP. Over TCP there is
@@ -20,7 +20,7 @@ use crate::{Listener, Transport};
 /// #     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> { self.0.read(buffer) }
 /// #     fn write(&mut self, slices: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> { self.0.write(slices) }
 /// #     fn shutdown(&mut self) -> std::io::Result<()> { self.0.shutdown() }
-/// #     fn peer_addr(&self) -> std::io::Result<Option<std::net::SocketAddr>> { self.0.peer_addr() }
+/// #     fn peer_addr(&self) -> ws_mio::PeerAddr { self.0.peer_addr() }
 /// #     fn source(&mut self) -> Option<&mut dyn mio::event::Source> { self.0.source() }
 /// # }
 /// # struct Print;
@@ -62,7 +62,7 @@ impl<T> fmt::Debug for NoListener<T> {
 impl<T: Transport> Listener for NoListener<T> {
     type Transport = T;
 
-    fn accept(&mut self) -> io::Result<(T, Option<SocketAddr>)> {
+    fn accept(&mut self) -> io::Result<(T, PeerAddr)> {
         Err(io::ErrorKind::WouldBlock.into())
     }
 }

@@ -1,13 +1,13 @@
 //! What a connection is opened with, in a loop of ours or of somebody else.
 
-use std::{net::SocketAddr, sync::Once};
+use std::sync::Once;
 
 use tracing::warn;
 use ws_handshake::{HandshakeError, Head, HeadReader, Response};
-use ws_proto::ControlledNetwork;
+use ws_proto::{ControlledNetwork, PeerAddr};
 
 use crate::{
-    Accept, Config, Decision, Handler, Incoming, Transport,
+    Accept, Config, Decision, Incoming, Later, Transport,
     deflate::Terms,
     wheel::{Tick, is_trickle, trickles_at},
 };
@@ -72,21 +72,52 @@ pub(crate) struct Admitted<D> {
     pub(crate) terms: Option<Terms>,
 }
 
-/// Asks the application, and writes the 101 to `out` if it accepts.
-pub(crate) fn decide<H: Handler>(
+/// What was decided on a request.
+pub(crate) enum Verdict<D> {
+    Admit(Admitted<D>),
+    Refuse(Response),
+    Wait(Later<D>),
+}
+
+/// A request that waits for a decision.
+#[derive(Debug)]
+pub(crate) struct Waiting<D> {
+    pub(crate) later: Later<D>,
+    /// Its head, and what has come behind it.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl<D> Waiting<D> {
+    /// Keeps the head and what came behind it in a read.
+    pub(crate) fn new(later: Later<D>, head: &Head<'_>, read: &[u8]) -> Self {
+        let bytes = [head.as_bytes(), &read[head.consumed()..]].concat();
+        Self { later, bytes }
+    }
+}
+
+/// Asks the application by `ask`, and writes the 101 to `out` if it accepts.
+pub(crate) fn decide<D>(
     head: &Head<'_>,
     transport: &dyn Transport,
     config: &Config,
-    handler: &mut H,
+    is_draining: bool,
     out: &mut Vec<u8>,
-) -> Result<Admitted<H::Data>, Response> {
-    let request = head
-        .request()
-        .map_err(|error: HandshakeError| error.rejection())?;
+    ask: impl for<'r> FnOnce(Incoming<'r>) -> Decision<'r, D>,
+) -> Verdict<D> {
+    let request = match head.request() {
+        Ok(request) => request,
+        Err(error) => return Verdict::Refuse(error.rejection()),
+    };
     let peer = transport.peer_addr();
-    let address = *peer.as_ref().unwrap_or(&None);
-    match handler.on_request(Incoming::new(&request, address, transport, config)) {
-        Decision::Respond(response) => Err(response),
+    match ask(Incoming::new(
+        &request,
+        peer,
+        transport,
+        config,
+        is_draining,
+    )) {
+        Decision::Respond(response) => Verdict::Refuse(response),
+        Decision::Later(later) => Verdict::Wait(later),
         Decision::Accept(Accept {
             acceptance,
             data,
@@ -95,17 +126,13 @@ pub(crate) fn decide<H: Handler>(
             let acceptance = Terms::admit(acceptance);
             acceptance.write_to(out);
             //= MSWS-1.5-1, MSWS-1.6-3, MSWS-3.2.3-1, MSWS-4-1
-            // A peer that is gone has no address, and is not taken for one
-            // that never leaves the machine.
-            let accept_unmasked_frame = accept_unmasked_frame.unwrap_or(true)
-                && peer.is_ok()
-                && config
-                    .accept_unmasked_frame
-                    .allows(address.map(|peer| peer.ip()), transport.is_tls());
-            if accept_unmasked_frame && !transport.is_tls() {
-                warn_of_flag("accept_unmasked_frame", address);
+            let network = &config.accept_unmasked_frame;
+            let is_tls = transport.is_tls();
+            let accept_unmasked_frame = network.decide(peer, is_tls, accept_unmasked_frame);
+            if accept_unmasked_frame && !is_tls {
+                warn_of_flag("accept_unmasked_frame", peer);
             }
-            Ok(Admitted {
+            Verdict::Admit(Admitted {
                 data,
                 accept_unmasked_frame,
                 terms: Terms::of_server(acceptance.deflate()),
@@ -114,31 +141,28 @@ pub(crate) fn decide<H: Handler>(
     }
 }
 
-/// Tells whether a client's frames may be masked with zero, over a transport to
-/// a server at an address; `None` if it never leaves the machine.
-pub(crate) fn may_mask_with_zero(
+/// Decides whether a client's frames are masked with zero, over a transport
+/// that is connected; `asked` is the application's choice for it.
+pub(crate) fn decide_zero_mask(
     network: &ControlledNetwork,
     transport: &dyn Transport,
-    address: Option<SocketAddr>,
+    asked: Option<bool>,
 ) -> bool {
     //= MSWS-3.1.3-1, MSWS-4-2
-    let is_tls = transport.is_tls();
-    let may = network.allows(address.map(|address| address.ip()), is_tls);
-    let may = may || fault!("zero-key-unasked");
-    if may && !is_tls {
-        warn_of_flag("set_mask_to_zero", address);
+    let (peer, is_tls) = (transport.peer_addr(), transport.is_tls());
+    let flag = network.decide(peer, is_tls, asked) || fault!("zero-key-unasked");
+    if flag && !is_tls {
+        warn_of_flag("set_mask_to_zero", peer);
     }
-    may
+    flag
 }
 
 /// Says once that a flag of [MS-WSPE] is used in plaintext with another
 /// machine.
-fn warn_of_flag(flag: &str, peer: Option<SocketAddr>) {
+fn warn_of_flag(flag: &str, peer: PeerAddr) {
     static ONCE: Once = Once::new();
     //= MSWS-1.6-2, MSWS-5.1-2, MSWS-5.2-1
-    if let Some(peer) = peer
-        && !peer.ip().to_canonical().is_loopback()
-    {
+    if !peer.is_this_machine() {
         ONCE.call_once(|| {
             warn!(
                 %peer,

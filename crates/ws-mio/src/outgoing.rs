@@ -155,7 +155,16 @@ impl Outgoing {
     /// than `high_water`, and nobody paused or ended the connection.
     #[inline]
     pub(crate) const fn goes_on(&self, high_water: usize) -> bool {
-        !self.paused && !self.is_over() && (self.outbox.is_empty() || !self.is_behind(high_water))
+        self.is_reading()
+            && !self.is_over()
+            && (self.outbox.is_empty() || !self.is_behind(high_water))
+    }
+
+    /// Tells whether the application wants more to be read. Once our Close was
+    /// sent it does, as the peer's stands behind what it has sent before.
+    #[inline]
+    const fn is_reading(&self) -> bool {
+        !self.paused || self.sender.is_close_sent()
     }
 
     const fn is_behind(&self, high_water: usize) -> bool {

@@ -8,7 +8,7 @@ use ws_proto::{
 };
 
 use crate::{
-    Backpressure, Connect, Refused, Transport,
+    Backpressure, Connect, PeerAddr, Refused, Transport,
     deflate::{Deflating, Terms, Wire},
     order::{Order, OrderQueue},
     outgoing::Outgoing,
@@ -66,11 +66,11 @@ impl<D> Peer<'_, D> {
         self.data
     }
 
-    /// Asks the transport for the peer's address; `None` if it is gone, or has
-    /// none.
+    /// Asks the transport where the peer is; [`PeerAddr::Unknown`] if it is
+    /// gone.
     #[must_use]
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.transport.peer_addr().ok().flatten()
+    pub fn address(&self) -> PeerAddr {
+        self.transport.peer_addr()
     }
 
     /// Returns the flag `accept-unmasked-frame` of [MS-WSPE] as it was chosen
@@ -258,7 +258,9 @@ impl<D> Peer<'_, D> {
 
     /// Delivers nothing more of the peer until [`resume`](Self::resume): no
     /// messages, no Pongs, no Close, and no end of the stream. What was read
-    /// already waits unparsed, at most a read buffer of it. Pings are still
+    /// already waits unparsed, at most a read buffer of it. Ends with
+    /// [`close`](Self::close), as the peer's Close stands behind what it has sent
+    /// before. Pings are still
     /// sent, but nobody is given up for not answering them.
     pub const fn pause(&mut self) {
         self.outgoing.paused = true;

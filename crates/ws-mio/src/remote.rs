@@ -13,7 +13,7 @@ use mio::net::TcpStream;
 use ws_proto::{CloseCode, Prepared};
 
 use crate::{
-    Connect, Drain, Handler, Loop, Metrics, Peer, PeerId, Transport,
+    Connect, Drain, Handler, Loop, Metrics, Peer, PeerAddr, PeerId, Transport,
     metrics::Counters,
     order::{Placed, Publication},
     publication_log::PublicationLog,
@@ -297,7 +297,7 @@ pub(crate) enum Task<H: Handler, T> {
     /// To stop, unless it was asked to.
     End,
     /// To serve a connection that another loop has accepted.
-    Admit(T, Option<SocketAddr>),
+    Admit(T, PeerAddr),
     Send(PeerId, Prepared),
     Close(PeerId, CloseCode, Box<str>),
     #[expect(clippy::type_complexity, reason = "it is said once")]

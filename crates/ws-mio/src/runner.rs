@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,7 +10,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use tracing::warn;
 
 use crate::{
-    Accepting, Config, EventLoop, Handler, Listener, Remote,
+    Accepting, Config, EventLoop, Handler, Listener, PeerAddr, Remote,
     remote::{Task, Wake},
 };
 
@@ -115,13 +114,16 @@ impl<H: Handler, L: Listener> Runner<H, L> {
             if !self.inner.finish_turn() {
                 return Ok(());
             }
+            self.stop_listening();
+            // One look at the clock for the turn that was and for the wait.
+            let end = self.started.elapsed();
+            self.inner.note_turn(end.saturating_sub(now));
+            now = end;
         }
     }
 
     /// Returns how long to wait for events; `None` for as long as it takes.
     ///
-    /// Counted from the start of the turn, which saves a look at the clock:
-    /// what falls due may be late by as long as that turn took.
     fn wait(&self, now: Duration) -> Option<Duration> {
         let next = [self.inner.next_timeout(), self.accept_at];
         let next = next.into_iter().flatten().min()?;
@@ -131,6 +133,11 @@ impl<H: Handler, L: Listener> Runner<H, L> {
     /// Does what came through the mailbox.
     fn obey(&mut self) {
         self.inner.obey();
+        self.stop_listening();
+    }
+
+    /// Gives the listener up once the loop stops.
+    fn stop_listening(&mut self) {
         if self.inner.is_stopping()
             && let Some(mut listener) = self.listener.take()
         {
@@ -163,7 +170,7 @@ impl<H: Handler, L: Listener> Runner<H, L> {
     }
 
     /// Hands a connection to the loop whose turn it is.
-    fn deal(&mut self, transport: L::Transport, peer: Option<SocketAddr>) {
+    fn deal(&mut self, transport: L::Transport, peer: PeerAddr) {
         let index = match self.accepting {
             Accepting::Deal => self.next_loop,
             Accepting::ReusePort => self.index,

@@ -16,12 +16,11 @@ use ws_proto::{KeepaliveConfig, Limits, Masking, TimeLimits};
 
 use self::opening::Opening;
 use crate::{
-    ClientConfig, Config, Handler, OpenError, Peer, PeerId, Ready, SlowConsumer, Transport,
-    call::Call,
+    ClientConfig, Config, Handler, OpenError, Peer, PeerAddr, PeerId, Ready, SlowConsumer,
+    Transport,
     connect::Role,
     connection::{Fate, Link, Phase, Slot, Turn, high_water},
     deflate::Codecs,
-    opening::may_mask_with_zero,
     pool::Pool,
     scratch::Scratch,
     wheel::{tick_at, tick_from},
@@ -122,7 +121,7 @@ pub struct Socket<D = (), T = TcpStream> {
     pool: Pool,
     /// Its own alone, and empty unless something is compressed.
     codecs: Codecs,
-    opening: Opening,
+    opening: Opening<D>,
     agreed: Option<Agreed>,
     /// Why the connection never came to be, until the answer has left.
     refused: Option<OpenError>,
@@ -179,31 +178,33 @@ impl<D: Default> Socket<D, TcpStream> {
         config: &ClientConfig,
     ) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
-        Ok(Self::client(stream, Some(address), request, config))
+        Ok(Self::client_at(stream, address.into(), request, config))
     }
 }
 
 impl<D: Default, T: Transport> Socket<D, T> {
     /// Starts the opening handshake over a stream that is connected, or is
-    /// being connected, to a server at `address`; `None` if it never leaves
-    /// the machine.
+    /// being connected, to a server.
+    ///
+    /// Whether [`ClientConfig::set_mask_to_zero`] is for this server is decided
+    /// when the connection opens, by what the stream says then of
+    /// [where it is](Transport::peer_addr).
     #[must_use]
-    pub fn client(
+    pub fn client(stream: T, request: ClientRequest, config: &ClientConfig) -> Self {
+        let server = stream.peer_addr();
+        Self::client_at(stream, server, request, config)
+    }
+
+    /// Starts as a client; `server` is what the span has of it.
+    fn client_at(
         stream: T,
-        address: Option<SocketAddr>,
+        server: PeerAddr,
         request: ClientRequest,
         config: &ClientConfig,
     ) -> Self {
-        let set_mask_to_zero = may_mask_with_zero(&config.set_mask_to_zero, &stream, address);
-        let span = info_span!("websocket", role = "client", peer = address.map(display));
-        let opening = Opening::client(Call::new(request));
-        Self::new(
-            stream,
-            Role::client(set_mask_to_zero),
-            opening,
-            span,
-            config,
-        )
+        let span = info_span!("websocket", role = "client", peer = %server);
+        let opening = Opening::client(request, config.set_mask_to_zero.clone());
+        Self::new(stream, Role::client(false), opening, span, config)
     }
 
     /// Waits for a client's opening handshake over a stream that was accepted.
@@ -214,14 +215,14 @@ impl<D: Default, T: Transport> Socket<D, T> {
         let span = info_span!(
             "websocket",
             role = "server",
-            peer = stream.peer_addr().ok().flatten().map(display)
+            peer = %stream.peer_addr()
         );
         let common = ClientConfig::like(&config);
         Self::new(stream, Role::Server, Opening::server(config), span, &common)
     }
 
     /// Starts in either role.
-    fn new(stream: T, role: Role, opening: Opening, span: Span, config: &ClientConfig) -> Self {
+    fn new(stream: T, role: Role, opening: Opening<D>, span: Span, config: &ClientConfig) -> Self {
         let until = tick_at(config.handshake_timeout);
         let mut slot = Slot::new(stream, 0, Duration::ZERO, until, D::default());
         slot.role = role;
@@ -319,7 +320,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
         self.agreed.as_ref()
     }
 
-    /// Lends the masking policy: the role, and the flag that was chosen.
+    /// Lends the masking policy: the role, and the flag that was chosen when the
+    /// connection opened; until then it is off.
     #[must_use]
     pub const fn masking(&self) -> &Masking {
         self.link.outgoing.sender.masking()

@@ -9,6 +9,7 @@ use mio::{
     event::Source,
     net::{TcpListener, TcpStream},
 };
+use ws_proto::PeerAddr;
 #[cfg(feature = "tls")]
 use ws_tls::{ClientTls, Session, rustls::pki_types::ServerName};
 
@@ -27,10 +28,10 @@ use ws_tls::{ClientTls, Session, rustls::pki_types::ServerName};
 /// what it reads:
 ///
 /// ```
-/// use std::{io, net::SocketAddr};
+/// use std::io;
 ///
 /// use mio::event::Source;
-/// use ws_mio::Transport;
+/// use ws_mio::{PeerAddr, Transport};
 ///
 /// struct Counted<T> {
 ///     inner: T,
@@ -52,7 +53,7 @@ use ws_tls::{ClientTls, Session, rustls::pki_types::ServerName};
 ///         self.inner.shutdown()
 ///     }
 ///
-///     fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+///     fn peer_addr(&self) -> PeerAddr {
 ///         self.inner.peer_addr()
 ///     }
 ///
@@ -106,23 +107,14 @@ pub trait Transport {
     /// Those of the system, which do not matter to a connection that is over.
     fn shutdown(&mut self) -> io::Result<()>;
 
-    /// Returns the address of the peer; `None` if it has none, as it is on
-    /// this machine for sure. The flags of [MS-WSPE] depend on it: see
+    /// Returns where the peer is. The flags of [MS-WSPE] depend on it, and are
+    /// decided when the connection opens: see
     /// [`ControlledNetwork`](ws_proto::ControlledNetwork).
     ///
-    /// # Errors
-    ///
-    /// Those of the system. A peer that is gone has no address either.
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>>;
-
-    /// Tells whether [`peer_addr`](Self::peer_addr) will stay as it is. Behind a
-    /// proxy it does not until the proxy has said where its client is: until then
-    /// the connection is not counted by its address, for
-    /// [`Config::max_connections_per_address`](crate::Config::max_connections_per_address).
-    #[inline]
-    fn is_peer_known(&self) -> bool {
-        true
-    }
+    /// [`PeerAddr::Local`] is for transports that never leave the machine.
+    /// Whatever is not certain is [`PeerAddr::Unknown`]: a peer that is gone, a
+    /// transport that is not connected yet, the far end of a tunnel.
+    fn peer_addr(&self) -> PeerAddr;
 
     /// Returns what a [`mio::Poll`] watches; `None` if there is nothing for it
     /// to watch, and readiness is told by other means: see
@@ -256,7 +248,7 @@ pub trait Listener: Source {
     ///
     /// `WouldBlock` if there is none for now. After any other the loop tries
     /// again, a little later.
-    fn accept(&mut self) -> io::Result<(Self::Transport, Option<SocketAddr>)>;
+    fn accept(&mut self) -> io::Result<(Self::Transport, PeerAddr)>;
 
     /// Gets ready, before it is waited for.
     ///
@@ -313,8 +305,8 @@ impl Transport for TcpStream {
         socket.send_vectored_with_flags(slices, MSG_MORE)
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        Self::peer_addr(self).map(Some)
+    fn peer_addr(&self) -> PeerAddr {
+        Self::peer_addr(self).map_or(PeerAddr::Unknown, PeerAddr::Socket)
     }
 
     fn connect(address: SocketAddr) -> io::Result<Self> {
@@ -339,8 +331,8 @@ impl Transport for TcpStream {
 impl Listener for TcpListener {
     type Transport = TcpStream;
 
-    fn accept(&mut self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
-        Self::accept(self).map(|(stream, peer)| (stream, Some(peer)))
+    fn accept(&mut self) -> io::Result<(TcpStream, PeerAddr)> {
+        Self::accept(self).map(|(stream, peer)| (stream, peer.into()))
     }
 
     fn prepare(&mut self) -> io::Result<()> {
@@ -355,14 +347,14 @@ mod unix {
     use mio::net::{UnixListener, UnixStream};
 
     use super::{
-        IoSlice, Listener, Read, SHORT_IS_ALL, Shutdown, SocketAddr, Source, Transport, Write, io,
+        IoSlice, Listener, PeerAddr, Read, SHORT_IS_ALL, Shutdown, Source, Transport, Write, io,
     };
 
     impl Transport for UnixStream {
         socket!(UnixStream);
 
-        fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-            Ok(None)
+        fn peer_addr(&self) -> PeerAddr {
+            PeerAddr::Local
         }
 
         fn begin(&mut self) -> io::Result<bool> {
@@ -373,8 +365,8 @@ mod unix {
     impl Listener for UnixListener {
         type Transport = UnixStream;
 
-        fn accept(&mut self) -> io::Result<(UnixStream, Option<SocketAddr>)> {
-            Self::accept(self).map(|(stream, _)| (stream, None))
+        fn accept(&mut self) -> io::Result<(UnixStream, PeerAddr)> {
+            Self::accept(self).map(|(stream, _)| (stream, PeerAddr::Local))
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr};
 use mio::event::Source;
 
 use crate::{
-    Listener, Transport,
+    Listener, PeerAddr, Transport,
     transport::{handed_on, source_below},
 };
 
@@ -26,7 +26,7 @@ use crate::{
 /// // A program that listens here makes TLS with feed.example.
 /// let stream = UnderTls::new(UnixStream::connect("/run/feed.socket")?);
 /// let request = ClientRequest::new(Uri::parse("wss://feed.example/")?);
-/// let socket: Socket<(), _> = Socket::client(stream, None, request, &ClientConfig::default());
+/// let socket: Socket<(), _> = Socket::client(stream, request, &ClientConfig::default());
 /// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -56,7 +56,7 @@ impl<T: Transport> Transport for UnderTls<T> {
         self.inner.read(buffer)
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+    fn peer_addr(&self) -> PeerAddr {
         self.inner.peer_addr()
     }
 
@@ -95,7 +95,7 @@ impl<T: Transport> Transport for UnderTls<T> {
 impl<L: Listener> Listener for UnderTls<L> {
     type Transport = UnderTls<L::Transport>;
 
-    fn accept(&mut self) -> io::Result<(Self::Transport, Option<SocketAddr>)> {
+    fn accept(&mut self) -> io::Result<(Self::Transport, PeerAddr)> {
         let (transport, peer) = self.inner.accept()?;
         Ok((UnderTls::new(transport), peer))
     }

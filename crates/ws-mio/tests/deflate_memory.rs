@@ -5,12 +5,11 @@
 use std::{
     cell::RefCell,
     io::{self, IoSlice},
-    net::SocketAddr,
     time::Duration,
 };
 
 use mio::event::Source;
-use ws_mio::{Config, DeflatePolicy, EventLoop, Ready, Transport, ws_proto};
+use ws_mio::{Config, DeflatePolicy, EventLoop, PeerAddr, Ready, Transport, ws_proto};
 use ws_proto::{DeflateWindow, Deflater};
 
 mod common;
@@ -53,8 +52,8 @@ impl Transport for Handle {
         Ok(())
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        Ok(None)
+    fn peer_addr(&self) -> PeerAddr {
+        PeerAddr::Local
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {

@@ -4,14 +4,13 @@
 use std::{
     cell::Cell,
     io::{self, IoSlice},
-    net::SocketAddr,
     rc::Rc,
     time::Duration,
 };
 
 use mio::event::Source;
 use ws_mio::{
-    Config, EventLoop, Handler, Ready, Transport,
+    Config, EventLoop, Handler, PeerAddr, Ready, Transport,
     memory::{self, Duplex},
 };
 
@@ -135,8 +134,8 @@ impl Transport for Doomed {
         Ok(())
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        Ok(None)
+    fn peer_addr(&self) -> PeerAddr {
+        PeerAddr::Local
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {

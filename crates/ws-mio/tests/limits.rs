@@ -8,7 +8,7 @@ use std::{
 
 use mio::event::Source;
 use ws_mio::{
-    Config, Drain, Message, Peer, Prepared, Transport,
+    Config, Drain, Message, Peer, PeerAddr, Prepared, Transport,
     memory::{self, Duplex},
 };
 
@@ -259,11 +259,6 @@ fn pings_of_a_peer_that_does_not_read_leave_one_pong_behind() {
     assert!(all == expected, "{} bytes", all.len());
 }
 
-const PROXY: SocketAddr = SocketAddr::new(
-    std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 99)),
-    9,
-);
-
 /// A transport whose peer has an address, and whether that is known.
 struct Addressed(Duplex, SocketAddr, bool);
 
@@ -280,16 +275,12 @@ impl Transport for Addressed {
         self.0.shutdown()
     }
 
-    /// Behind a proxy that has told nothing yet, as over TCP: its own.
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+    /// Known at once, or when the first bytes were read.
+    fn peer_addr(&self) -> PeerAddr {
         match self.2 {
-            true => Ok(Some(self.1)),
-            false => Ok(Some(PROXY)),
+            true => self.1.into(),
+            false => PeerAddr::Unknown,
         }
-    }
-
-    fn is_peer_known(&self) -> bool {
-        self.2
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {

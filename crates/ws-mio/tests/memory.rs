@@ -9,7 +9,9 @@ use std::{
 };
 
 use mio::event::Source;
-use ws_mio::{Chunk, EventLoop, Handler, Message, Peer, Ready, Remote, Server, Transport};
+use ws_mio::{
+    Chunk, EventLoop, Handler, Message, Peer, PeerAddr, Ready, Remote, Server, Transport,
+};
 
 mod common;
 
@@ -206,8 +208,8 @@ impl Transport for Handle {
         Ok(())
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        Ok(None)
+    fn peer_addr(&self) -> PeerAddr {
+        PeerAddr::Local
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {

@@ -10,8 +10,8 @@ use std::{
 
 use mio::net::TcpListener;
 use ws_mio::{
-    Config, ControlledNetwork, Decision, EventLoop, Handler, Incoming, Message, Peer, Proxied,
-    ProxyProtocol, Ready, Remote, Server, Transport as _, TrustedProxies, memory,
+    Config, ControlledNetwork, Decision, EventLoop, Handler, Incoming, Message, Peer, PeerAddr,
+    Proxied, ProxyProtocol, Ready, Remote, Server, Transport as _, TrustedProxies, memory,
 };
 
 mod common;
@@ -22,7 +22,7 @@ use common::{CLOSE, REPLY, REQUEST, config, dial, expect, head, masked, rest, un
 struct WhoIs;
 
 impl Handler for WhoIs {
-    type Data = Option<SocketAddr>;
+    type Data = PeerAddr;
 
     fn on_request<'r>(&mut self, incoming: Incoming<'r>) -> Decision<'r, Self::Data> {
         let address = incoming.peer_address();
@@ -34,9 +34,7 @@ impl Handler for WhoIs {
 
     fn on_open(&mut self, peer: &mut Peer<'_, Self::Data>) {
         assert_eq!(peer.address(), *peer.data());
-        let text = peer
-            .address()
-            .map_or_else(String::new, |peer| peer.to_string());
+        let text = peer.address().to_string();
         peer.send_text(&text);
     }
 
@@ -116,12 +114,39 @@ fn client_of_a_trusted_proxy_has_its_own_address() {
 #[test]
 fn proxy_that_speaks_for_itself_has_its_own_address() {
     let server = Running::start(trusting(), config());
-    for header in [LOCAL, b"PROXY UNKNOWN\r\n"] {
-        let mut stream = server.send(&[header, REQUEST]);
-        let own = stream.local_addr().unwrap().to_string();
+    let mut stream = server.send(&[LOCAL, REQUEST]);
+    let own = stream.local_addr().unwrap().to_string();
+    expect(&mut stream, REPLY);
+    expect(&mut stream, &unmasked(0x81, own.as_bytes()));
+}
+
+#[test]
+fn client_that_a_proxy_does_not_name_is_unknown_and_gets_no_flag() {
+    //= MSWS-1.6-3
+    let mut config = config();
+    config.accept_unmasked_frame = ControlledNetwork::new().loopback();
+    let server = Running::start(trusting(), config);
+    let unix = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xd8"[..], &[0; 216]].concat();
+    for header in [
+        &b"PROXY UNKNOWN\r\n"[..],
+        b"PROXY UNKNOWN 127.0.0.1 127.0.0.1 1 2\r\n",
+        b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0",
+        b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\x0c\x7f\0\0\x01\x7f\0\0\x01\x10\0\x01\xbb",
+        &unix,
+    ] {
+        let mut stream = server.send(&[header, REQUEST, b"\x81\x02Hi", CLOSE]);
         expect(&mut stream, REPLY);
-        expect(&mut stream, &unmasked(0x81, own.as_bytes()));
+        expect(&mut stream, &unmasked(0x81, b"unknown"));
+        let answer = rest(stream);
+        let what = header.escape_ascii();
+        assert_eq!(answer, b"\x88\x10\x03\xeaunmasked_frame", "{what}");
     }
+    // The proxy itself has its rights.
+    let mut stream = server.send(&[LOCAL, REQUEST, b"\x81\x02Hi", CLOSE]);
+    expect(&mut stream, REPLY);
+    let own = stream.local_addr().unwrap().to_string();
+    expect(&mut stream, &unmasked(0x81, own.as_bytes()));
+    assert_eq!(rest(stream), b"\x81\x02Hi\x88\x02\x03\xe8");
 }
 
 #[test]
@@ -259,5 +284,5 @@ fn after_its_header_a_connection_owns_the_address_of_the_client_alone() {
         assert!(server.short_is_all());
         proxied = Some(server);
     });
-    assert_eq!(used.bytes_current, size_of::<SocketAddr>() as i64);
+    assert_eq!(used.bytes_current, size_of::<PeerAddr>() as i64);
 }

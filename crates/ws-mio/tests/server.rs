@@ -195,7 +195,7 @@ fn handler_chooses_subprotocol_headers_and_data() {
         }
     });
     let probe = probe.deciding(|incoming: Incoming<'_>| {
-        assert!(incoming.peer_address().unwrap().ip().is_loopback());
+        assert!(incoming.peer_address().ip().unwrap().is_loopback());
         let acceptance = incoming.negotiate().unwrap();
         let acceptance = acceptance.subprotocol("v2.chat").unwrap();
         let acceptance = acceptance.header("Set-Cookie", "a=b").unwrap();

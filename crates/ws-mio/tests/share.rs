@@ -4,13 +4,14 @@
 use std::{
     cell::Cell,
     io::{self, IoSlice},
-    net::SocketAddr,
     rc::Rc,
     sync::Arc,
 };
 
 use mio::event::Source;
-use ws_mio::{ClientConfig, ClientRequest, Connect, Ready, Socket, SocketState, Transport, Uri};
+use ws_mio::{
+    ClientConfig, ClientRequest, Connect, PeerAddr, Ready, Socket, SocketState, Transport, Uri,
+};
 
 mod common;
 
@@ -70,8 +71,8 @@ impl Transport for Endless {
         Ok(())
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        Ok(None)
+    fn peer_addr(&self) -> PeerAddr {
+        PeerAddr::Local
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {
@@ -174,7 +175,7 @@ fn socket_reads_its_share() {
     for again in [&b"\r\n"[..], b"HTTP/1.1 100 Continue\r\n\r\n"] {
         let (endless, read) = Endless::new(b"", again);
         let request = ClientRequest::new(Uri::parse("ws://h/").unwrap());
-        let mut socket = Socket::client(endless, None, request, &ClientConfig::default());
+        let mut socket = Socket::client(endless, request, &ClientConfig::default());
         socket_turns(&mut socket, &read, HANDSHAKE);
     }
     let (endless, read) = Endless::new(b"", b"\r\n");

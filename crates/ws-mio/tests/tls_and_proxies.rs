@@ -11,8 +11,8 @@ use std::{
 
 use ws_mio::{
     Agreed, ClientRequest, ClientTls, CloseCode, Connect, Handler, Message, NoListener, OpenError,
-    Orders, Peer, Proxy, ProxyProtocol, Server, ServerTls, Tls, TlsListener, TrustedProxies,
-    Tunneled, Uri,
+    Orders, Peer, PeerAddr, Proxy, ProxyProtocol, Server, ServerTls, Tls, TlsListener,
+    TrustedProxies, Tunneled, Uri,
 };
 
 #[path = "../../ws-tls/tests/common/mod.rs"]
@@ -29,8 +29,8 @@ impl Handler for WhoIs {
     type Data = ();
 
     fn on_open(&mut self, peer: &mut Peer<'_, ()>) {
-        let address = peer.address().map(|peer| peer.to_string());
-        peer.send_text(&address.unwrap_or_default());
+        let address = peer.address().to_string();
+        peer.send_text(&address);
     }
 
     fn on_message(&mut self, _: &mut Peer<'_, ()>, _: Message<'_>) {}
@@ -43,7 +43,7 @@ impl Handler for Caller {
     type Data = ();
 
     fn on_connected(&mut self, peer: &mut Peer<'_, ()>, _: &Agreed) {
-        assert_eq!(peer.address().unwrap().to_string(), "0.0.0.0:443");
+        assert_eq!(peer.address(), PeerAddr::Unknown);
     }
 
     fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {

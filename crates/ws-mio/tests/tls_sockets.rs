@@ -288,7 +288,7 @@ fn socket_is_a_client_over_tls() {
     let mut config = ClientConfig::default();
     config.set_mask_to_zero = ControlledNetwork::new().loopback().require_tls();
     let request = request("wss", address);
-    let socket = Socket::<(), _>::client(stream, Some(address), request, &config);
+    let socket = Socket::<(), _>::client(stream, request, &config);
     assert!(drive(socket).unwrap());
 }
 
@@ -300,7 +300,7 @@ fn socket_without_tls_does_not_ask_for_wss() {
     let stream = mio::net::TcpStream::connect(address).unwrap();
     let request = request("wss", address);
     let config = ClientConfig::default();
-    let socket = Socket::<(), _>::client(stream, Some(address), request, &config);
+    let socket = Socket::<(), _>::client(stream, request, &config);
     assert!(matches!(drive(socket), Err(OpenError::NoTls)));
 }
 

@@ -4,7 +4,6 @@
 use std::{
     fmt::{self, Write as _},
     io::Write,
-    net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
@@ -18,11 +17,11 @@ use tracing_subscriber::{
     layer::{Context, Layer, SubscriberExt},
     registry::LookupSpan,
 };
-use ws_mio::{ClientConfig, ClientRequest, ControlledNetwork, Server, Socket, Uri};
+use ws_mio::{ClientConfig, ControlledNetwork, PeerAddr, Server};
 
 mod common;
 
-use common::{CLOSE, Echo, REQUEST, config, dial, head, rest};
+use common::{CLOSE, Echo, REQUEST, config, dial, head, located, rest};
 
 /// Writes down spans as they begin and end, and events with the span they are
 /// in.
@@ -126,20 +125,19 @@ fn flag_in_plaintext_with_another_machine_is_warned_of_once() {
     //= MSWS-1.6-2, MSWS-5.1-2, MSWS-5.2-1
     let collect = Collect::default();
     let subscriber = Registry::default().with(collect.clone());
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let local = listener.local_addr().unwrap();
-    let remote: SocketAddr = "192.0.2.1:80".parse().unwrap();
+    let remote = PeerAddr::Socket("192.0.2.1:80".parse().unwrap());
     tracing::subscriber::with_default(subscriber, || {
-        let open = |address, network: ControlledNetwork| {
-            let mut config = ClientConfig::default();
-            config.set_mask_to_zero = network;
-            let request = ClientRequest::new(Uri::parse("ws://example.com/").unwrap());
-            let stream = mio::net::TcpStream::connect(local).unwrap();
-            drop(Socket::<()>::client(stream, address, request, &config));
+        let open = |peer, network: ControlledNetwork| {
+            let mut client = ClientConfig::default();
+            client.set_mask_to_zero = network;
+            drop(located::open(peer, |stream| stream, &client, config()));
         };
-        open(Some(local), true.into());
-        open(None, true.into());
-        open(Some(remote), ControlledNetwork::new().loopback());
+        open(
+            PeerAddr::Socket("127.0.0.1:80".parse().unwrap()),
+            true.into(),
+        );
+        open(PeerAddr::Local, true.into());
+        open(remote, ControlledNetwork::new().loopback());
         assert!(
             !collect
                 .0
@@ -148,8 +146,8 @@ fn flag_in_plaintext_with_another_machine_is_warned_of_once() {
                 .iter()
                 .any(|line| line.starts_with("WARN"))
         );
-        open(Some(remote), true.into());
-        open(Some(remote), true.into());
+        open(remote, true.into());
+        open(remote, true.into());
     });
     let lines = collect.0.lock().unwrap();
     let warnings: Vec<&String> = lines
@@ -158,7 +156,7 @@ fn flag_in_plaintext_with_another_machine_is_warned_of_once() {
         .collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("set_mask_to_zero") && warnings[0].contains("192.0.2.1"));
-    // Five spans, all of them over.
+    // Five spans on each side, all of them over.
     assert_eq!(
         lines
             .iter()
@@ -166,7 +164,7 @@ fn flag_in_plaintext_with_another_machine_is_warned_of_once() {
             .count(),
         5
     );
-    assert_eq!(lines.iter().filter(|line| *line == "end").count(), 5);
+    assert_eq!(lines.iter().filter(|line| *line == "end").count(), 10);
 }
 
 #[cfg(feature = "tls")]

@@ -3,14 +3,13 @@
 use std::{
     cell::Cell,
     io::{self, IoSlice},
-    net::SocketAddr,
     rc::Rc,
     time::Duration,
 };
 
 use mio::{Interest, Poll, Registry, Token, event::Source};
 use ws_mio::{
-    Backpressure, ClientRequest, CloseCode, Connect, EventLoop, Message, Prepared, Ready,
+    Backpressure, ClientRequest, CloseCode, Connect, EventLoop, Message, PeerAddr, Prepared, Ready,
     Transport, Uri,
     memory::{self, Duplex},
 };
@@ -89,7 +88,7 @@ fn after_head(reply: &[u8]) -> &[u8] {
 fn loop_serves_a_connection_in_memory_through_all_of_its_life() {
     let (probe, log) = Probe::<false, ()>::new(|peer, seen| {
         if let Seen::Text(text) = seen {
-            assert_eq!(peer.address(), None);
+            assert_eq!(peer.address(), PeerAddr::Local);
             peer.send_text(text);
         }
     });
@@ -210,7 +209,7 @@ impl Transport for Moody {
         self.inner.shutdown()
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+    fn peer_addr(&self) -> PeerAddr {
         self.inner.peer_addr()
     }
 
@@ -367,8 +366,8 @@ impl Transport for Liar {
         Err(io::ErrorKind::Other.into())
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        Err(io::ErrorKind::NotConnected.into())
+    fn peer_addr(&self) -> PeerAddr {
+        PeerAddr::Unknown
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {
@@ -430,8 +429,8 @@ impl Transport for Layer {
         self.inner.shutdown()
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        Ok(None)
+    fn peer_addr(&self) -> PeerAddr {
+        PeerAddr::Local
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {
@@ -630,8 +629,8 @@ impl Transport for Last {
         self.inner.shutdown()
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        Ok(None)
+    fn peer_addr(&self) -> PeerAddr {
+        PeerAddr::Local
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {
@@ -722,8 +721,8 @@ impl Transport for Unwatchable {
         self.inner.shutdown()
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        Ok(None)
+    fn peer_addr(&self) -> PeerAddr {
+        PeerAddr::Local
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {

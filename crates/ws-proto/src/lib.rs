@@ -98,6 +98,7 @@ mod masking;
 mod message;
 mod opcode;
 mod outbox;
+mod peer_addr;
 mod prepared;
 mod receive;
 mod send;
@@ -123,6 +124,7 @@ pub use masking::{
 pub use message::{Assembler, Chunk, CompressedChunk, Message, MessageKind};
 pub use opcode::OpCode;
 pub use outbox::{Outbox, OutboxFull};
+pub use peer_addr::PeerAddr;
 pub use prepared::Prepared;
 pub use receive::{Event, FrameCounts, Receiver};
 pub use send::{OutFrame, Sender};

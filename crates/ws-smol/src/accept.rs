@@ -19,11 +19,11 @@ use ws_proto::{KeepaliveConfig, Limits, Masking, ServerMasking};
 #[cfg(feature = "tls")]
 use crate::TlsAcceptor;
 use crate::{
-    Config, ControlledNetwork, Error, Gate, Peer, WebSocket,
+    Config, ControlledNetwork, Error, Gate, PeerAddr, WebSocket,
     engine::{Agreed, Engine},
     error::Timeout,
     handshaking::{Deadline, Pace, Turn, close, read, within, write_all},
-    peer::{decide_flag, warn_if_exposed},
+    peer::warn_if_exposed,
     signals::Side,
 };
 
@@ -45,7 +45,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     Acceptor::new(OriginPolicy::SameHost)
-        .accept(stream, Peer::Unknown)
+        .accept(stream, PeerAddr::Unknown)
         .await
 }
 
@@ -178,7 +178,7 @@ impl Acceptor {
     /// opening handshake is refused with the HTTP status that says why.
     ///
     /// `peer` is the client's address, such as the listener told it, or
-    /// [`Peer::Unknown`].
+    /// [`PeerAddr::Unknown`].
     ///
     /// # Errors
     ///
@@ -192,7 +192,11 @@ impl Acceptor {
     /// # Cancel safety
     ///
     /// Dropping the future drops the stream.
-    pub async fn accept<S>(&self, stream: S, peer: impl Into<Peer>) -> Result<WebSocket<S>, Error>
+    pub async fn accept<S>(
+        &self,
+        stream: S,
+        peer: impl Into<PeerAddr>,
+    ) -> Result<WebSocket<S>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -234,12 +238,12 @@ impl Acceptor {
     pub async fn accept_with<S, F>(
         &self,
         stream: S,
-        peer: impl Into<Peer>,
+        peer: impl Into<PeerAddr>,
         decide: F,
     ) -> Result<WebSocket<S>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
-        F: FnOnce(&Request<'_>, &Peer) -> Decision,
+        F: FnOnce(&Request<'_>, &PeerAddr) -> Decision,
     {
         let deadline = self.begin()?;
         self.accept_until(deadline, stream, peer.into(), self.is_tls, decide)
@@ -276,15 +280,15 @@ impl Acceptor {
         &self,
         deadline: Deadline,
         stream: S,
-        peer: Peer,
+        peer: PeerAddr,
         is_tls: bool,
         decide: F,
     ) -> Result<WebSocket<S>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
-        F: FnOnce(&Request<'_>, &Peer) -> Decision,
+        F: FnOnce(&Request<'_>, &PeerAddr) -> Decision,
     {
-        let span = info_span!("websocket", role = "server", ?peer);
+        let span = info_span!("websocket", role = "server", %peer);
         // On the heap, as it is large and soon over: the future of a task is as
         // long as the longest that it ever waits for.
         let opening = self.handshake(deadline, stream, peer, is_tls, decide, span.clone());
@@ -295,14 +299,14 @@ impl Acceptor {
         &self,
         deadline: Deadline,
         mut stream: S,
-        peer: Peer,
+        peer: PeerAddr,
         is_tls: bool,
         decide: F,
         span: Span,
     ) -> Result<WebSocket<S>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
-        F: FnOnce(&Request<'_>, &Peer) -> Decision,
+        F: FnOnce(&Request<'_>, &PeerAddr) -> Decision,
     {
         let decide =
             |head: &Head<'_>, leftover: &[u8]| self.answer(head, leftover, &peer, is_tls, decide);
@@ -319,7 +323,7 @@ impl Acceptor {
             }
             Ok(accepted) => {
                 if accepted.masking.accept_unmasked_frame() {
-                    warn_if_exposed("accept_unmasked_frame", &peer, is_tls);
+                    warn_if_exposed("accept_unmasked_frame", peer, is_tls);
                 }
                 let opening = self.open(stream, &answer.head, accepted, span);
                 within(deadline, Timeout::Handshake, opening).await
@@ -404,9 +408,9 @@ impl Acceptor {
         &self,
         head: &Head<'_>,
         leftover: &[u8],
-        peer: &Peer,
+        peer: &PeerAddr,
         is_tls: bool,
-        decide: impl FnOnce(&Request<'_>, &Peer) -> Decision,
+        decide: impl FnOnce(&Request<'_>, &PeerAddr) -> Decision,
     ) -> Answer {
         let request = match head.request() {
             Ok(request) => request,
@@ -423,7 +427,7 @@ impl Acceptor {
             Ok(acceptance) => acceptance,
             Err(error) => return Answer::reject(error),
         };
-        let flag = decide_flag(&self.unmasked, peer, is_tls, accept.unmasked);
+        let flag = self.unmasked.decide(*peer, is_tls, accept.unmasked);
         let acceptance = match accept.apply(acceptance) {
             Ok(acceptance) => acceptance,
             Err(error) => return Answer::respond(&Response::new(500), error),

@@ -11,12 +11,12 @@ use ws_proto::{ClientMasking, KeepaliveConfig, Limits, Masking};
 #[cfg(feature = "proxy")]
 use crate::proxy::{Route, tunnel};
 use crate::{
-    Config, ControlledNetwork, Error, MaybeTls, Peer, WebSocket,
+    Config, ControlledNetwork, Error, MaybeTls, PeerAddr, WebSocket,
     engine::{Agreed, Engine},
     error::Timeout,
     eyeballs::{STAGGER, connect_first},
     handshaking::{Deadline, Turn, read, within, write_all},
-    peer::{decide_flag, warn_if_exposed},
+    peer::warn_if_exposed,
     timer::{now, sleep},
 };
 
@@ -58,7 +58,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     Connector::new()
-        .connect_over(stream, Peer::Unknown, request)
+        .connect_over(stream, PeerAddr::Unknown, request)
         .await
 }
 
@@ -170,7 +170,7 @@ impl Connector {
     /// Connects through a proxy, by HTTP CONNECT or SOCKS5. The proxy resolves
     /// the names of servers.
     ///
-    /// A server behind a proxy is [`Peer::Unknown`]: in no
+    /// A server behind a proxy is [`PeerAddr::Unknown`]: in no
     /// [`ControlledNetwork`], as the proxy is on the path.
     ///
     /// ```no_run
@@ -296,18 +296,18 @@ impl Connector {
     /// by what [`tls`](Self::tls) says, unless the stream is
     /// [under TLS](Self::under_tls) already.
     ///
-    /// `peer` is the server's address, or [`Peer::Unknown`]. Both handshakes
+    /// `peer` is the server's address, or [`PeerAddr::Unknown`]. Both handshakes
     /// together have [`handshake_timeout`](Self::handshake_timeout).
     ///
     /// ```no_run
     /// # #[cfg(unix)]
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_smol::{ClientRequest, Connector, Peer, Uri};
+    /// use ws_smol::{ClientRequest, Connector, PeerAddr, Uri};
     ///
     /// let stream = smol::net::unix::UnixStream::connect("/run/feed.socket").await?;
     /// // The certificate is verified for the host of the URL.
     /// let request = ClientRequest::new(Uri::parse("wss://feed.example/")?);
-    /// let websocket = Connector::new().connect_over(stream, Peer::Local, request).await?;
+    /// let websocket = Connector::new().connect_over(stream, PeerAddr::Local, request).await?;
     /// # drop(websocket);
     /// # Ok(())
     /// # }
@@ -325,7 +325,7 @@ impl Connector {
     pub async fn connect_over<S>(
         &self,
         stream: S,
-        peer: impl Into<Peer>,
+        peer: impl Into<PeerAddr>,
         request: ClientRequest,
     ) -> Result<WebSocket<MaybeTls<S>>, Error>
     where
@@ -345,7 +345,7 @@ impl Connector {
     async fn open_over<S>(
         &self,
         stream: S,
-        peer: Peer,
+        peer: PeerAddr,
         request: ClientRequest,
     ) -> Result<WebSocket<MaybeTls<S>>, Error>
     where
@@ -384,7 +384,7 @@ impl Connector {
     /// [under TLS](Self::under_tls). [`connect_over`](Self::connect_over) makes
     /// that of TLS too.
     ///
-    /// `peer` is the server's address, or [`Peer::Unknown`].
+    /// `peer` is the server's address, or [`PeerAddr::Unknown`].
     ///
     /// # Errors
     ///
@@ -400,7 +400,7 @@ impl Connector {
     pub async fn handshake<S>(
         &self,
         stream: S,
-        peer: impl Into<Peer>,
+        peer: impl Into<PeerAddr>,
         request: ClientRequest,
     ) -> Result<WebSocket<S>, Error>
     where
@@ -422,14 +422,14 @@ impl Connector {
         &self,
         deadline: Deadline,
         stream: S,
-        peer: Peer,
+        peer: PeerAddr,
         is_tls: bool,
         request: ClientRequest,
     ) -> Result<WebSocket<S>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let span = info_span!("websocket", role = "client", ?peer);
+        let span = info_span!("websocket", role = "client", %peer);
         let mut handshake = request.start_random();
         let opening = self.shake(stream, peer, is_tls, &mut handshake, span.clone());
         // On the heap, as it is large and soon over.
@@ -449,7 +449,7 @@ impl Connector {
     async fn shake<S>(
         &self,
         mut stream: S,
-        peer: Peer,
+        peer: PeerAddr,
         is_tls: bool,
         handshake: &mut ClientHandshake,
         span: Span,
@@ -473,9 +473,9 @@ impl Connector {
         if agreed.deflate.is_some() {
             return Err(Error::DeflateUnavailable);
         }
-        let flag = decide_flag(&self.zero_mask, &peer, is_tls, None);
+        let flag = self.zero_mask.decide(peer, is_tls, None);
         if flag {
-            warn_if_exposed("set_mask_to_zero", &peer, is_tls);
+            warn_if_exposed("set_mask_to_zero", peer, is_tls);
         }
         let masking = Masking::Client(client_masking(flag));
         let mut engine = Engine::new(stream, masking, leftover, Arc::clone(&self.config), span);
@@ -492,12 +492,12 @@ impl Connector {
     }
 
     /// Connects the transport.
-    async fn reach(&self, uri: &Uri) -> Result<(TcpStream, Peer), Error> {
+    async fn reach(&self, uri: &Uri) -> Result<(TcpStream, PeerAddr), Error> {
         #[cfg(feature = "proxy")]
         if let Some(proxy) = self.route.proxy(uri)? {
             let (stream, _) = connect_tcp(proxy.host_for_connect(), proxy.port()).await?;
             let stream = tunnel(stream, &proxy, uri.host(), uri.port()).await?;
-            return Ok((stream, Peer::Unknown));
+            return Ok((stream, PeerAddr::Unknown));
         }
         let (stream, address) = connect_tcp(uri.host_for_connect(), uri.port()).await?;
         Ok((stream, address.into()))

@@ -19,7 +19,7 @@ use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 ///
 /// ```
 /// use smol::future::zip;
-/// use ws_smol::{Acceptor, ClientRequest, Connector, Message, OriginPolicy, Peer, Uri, duplex};
+/// use ws_smol::{Acceptor, ClientRequest, Connector, Message, OriginPolicy, PeerAddr, Uri, duplex};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # smol::block_on(async {
@@ -27,8 +27,8 @@ use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 /// let (connector, acceptor) = (Connector::new(), Acceptor::new(OriginPolicy::SameHost));
 /// let request = ClientRequest::new(Uri::parse("ws://localhost/")?);
 /// let (client, server) = zip(
-///     connector.handshake(near, Peer::Local, request),
-///     acceptor.accept(far, Peer::Local),
+///     connector.handshake(near, PeerAddr::Local, request),
+///     acceptor.accept(far, PeerAddr::Local),
 /// )
 /// .await;
 /// let (mut client, mut server) = (client?, server?);

@@ -15,7 +15,7 @@ use thiserror::Error;
 use tracing::warn;
 
 use crate::{
-    Error, Peer,
+    Error, PeerAddr,
     timer::{Timer, sleep},
 };
 
@@ -116,6 +116,8 @@ struct State {
     passes: u64,
     ears: u64,
     draining: Option<Draining>,
+    /// A drain was said to come.
+    is_lame: bool,
     /// Who waits for the drain, by number.
     waiting: HashMap<u64, Waker>,
     /// Who waits for the last connection to go.
@@ -144,6 +146,7 @@ impl Gate {
             passes: 0,
             ears: 0,
             draining: None,
+            is_lame: false,
             waiting: HashMap::new(),
             leaving: Vec::new(),
         })))
@@ -180,7 +183,7 @@ impl Gate {
     /// # Errors
     ///
     /// [`NotAdmitted`]: drop the stream.
-    pub fn admit(&self, peer: impl Into<Peer>) -> Result<Pass, NotAdmitted> {
+    pub fn admit(&self, peer: impl Into<PeerAddr>) -> Result<Pass, NotAdmitted> {
         let place = peer.into().ip().map(place);
         let mut state = self.lock();
         if state.draining.is_some() {
@@ -228,6 +231,47 @@ impl Gate {
         let leaving = std::mem::take(&mut state.leaving);
         drop(state);
         waiting.into_values().chain(leaving).for_each(Waker::wake);
+    }
+
+    /// Has everything go on as ever for `lame_duck`, new connections included, and
+    /// then [drains](Self::drain): `over` and `until` count from there. Meanwhile
+    /// [`is_draining`](Self::is_draining) is true, so that a health check can be
+    /// answered with 503 and a load balancer sends nobody any more.
+    ///
+    /// ```
+    /// use ws_smol::{Decision, Gate, Request, Response};
+    ///
+    /// /// For `Acceptor::accept_with`.
+    /// fn decide(request: &Request<'_>, gate: &Gate) -> Decision {
+    ///     match (request.path(), gate.is_draining()) {
+    ///         ("/healthz", false) => Decision::respond(Response::new(200)),
+    ///         ("/healthz", true) => Decision::respond(Response::new(503)),
+    ///         _ => Decision::accept(),
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// If it is dropped before the time is over nothing is drained, and
+    /// `is_draining` stays true.
+    pub async fn drain_after(&self, lame_duck: Duration, over: Duration, until: Duration) {
+        self.lock().is_lame = true;
+        // What is beyond the clock never comes.
+        if let Some(at) = Instant::now().checked_add(lame_duck) {
+            sleep(at).await;
+            self.drain(over, until);
+        } else {
+            std::future::pending().await
+        }
+    }
+
+    /// Tells whether a drain was asked for, also one that is
+    /// [still to begin](Self::drain_after).
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        let state = self.lock();
+        state.is_lame || state.draining.is_some()
     }
 
     /// Waits until all connections are gone, or the drain's time is over;
@@ -322,13 +366,13 @@ impl State {
 impl Pass {
     /// Counts the connection by another address from now on, once a proxy has
     /// told whose it is. The proxy's own is [admitted](Gate::admit) as
-    /// [`Peer::Unknown`], which is not counted by address.
+    /// [`PeerAddr::Unknown`], which is not counted by address.
     ///
     /// # Errors
     ///
     /// [`NotAdmitted::MaxPerAddress`], and nothing is changed: drop the stream,
     /// or answer with 503 by [`Acceptor::accept_with`](crate::Acceptor::accept_with).
-    pub fn comes_from(&mut self, peer: impl Into<Peer>) -> Result<(), NotAdmitted> {
+    pub fn comes_from(&mut self, peer: impl Into<PeerAddr>) -> Result<(), NotAdmitted> {
         let place = peer.into().ip().map(place);
         if place == self.place {
             return Ok(());

@@ -79,13 +79,13 @@
 //! sides in one process there is [`duplex`].
 //!
 //! A Unix-domain socket is a stream that never leaves the machine, which is
-//! [`Peer::Local`]:
+//! [`PeerAddr::Local`]:
 //!
 //! ```
 //! # #[cfg(unix)]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use smol::net::unix::{UnixListener, UnixStream};
-//! use ws_smol::{Acceptor, ClientRequest, Connector, ControlledNetwork, OriginPolicy, Peer, Uri};
+//! use ws_smol::{Acceptor, ClientRequest, Connector, ControlledNetwork, OriginPolicy, PeerAddr, Uri};
 //!
 //! # smol::block_on(async {
 //! # let folder = std::env::temp_dir().join(format!("ws-smol-{}", std::process::id()));
@@ -96,7 +96,7 @@
 //!     let (stream, _) = listener.accept().await?;
 //!     let acceptor = Acceptor::new(OriginPolicy::SameHost)
 //!         .accept_unmasked_frame(ControlledNetwork::new().loopback());
-//!     let mut websocket = acceptor.accept(stream, Peer::Local).await?;
+//!     let mut websocket = acceptor.accept(stream, PeerAddr::Local).await?;
 //!     while let Some(message) = websocket.receive().await? {
 //!         websocket.send(&message).await?;
 //!     }
@@ -107,7 +107,7 @@
 //! // The URL says what is asked for; the path, where.
 //! let request = ClientRequest::new(Uri::parse("ws://localhost/")?);
 //! let stream = UnixStream::connect(&path).await?;
-//! let mut websocket = connector.handshake(stream, Peer::Local, request).await?;
+//! let mut websocket = connector.handshake(stream, PeerAddr::Local, request).await?;
 //! websocket.send("Hello").await?;
 //! assert!(websocket.receive().await?.is_some());
 //! websocket.close(ws_smol::CloseCode::NORMAL, "").await?;
@@ -223,7 +223,6 @@ pub use maybe_tls::MaybeTls;
 pub use memory::MemoryBudget;
 pub use message::Message;
 pub use outbound::{Outbound, Uncompressed};
-pub use peer::Peer;
 #[cfg(feature = "proxy")]
 pub use proxy::{Proxied, ProxyProtocol, tunnel};
 pub use reconnect::{Connect, Reconnect};
@@ -247,8 +246,8 @@ pub use ws_handshake::{DeflateOffer, DeflateParams, DeflatePolicy};
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};
 pub use ws_proto::{
     Chunk, ClientMasking, CloseCode, ControlledNetwork, FrameCounts, KeepaliveConfig, Limits,
-    Masking, Message as MessageRef, MessageKind, Prepared, ProtocolError, SendError, ServerMasking,
-    TimeLimits,
+    Masking, Message as MessageRef, MessageKind, PeerAddr, Prepared, ProtocolError, SendError,
+    ServerMasking, TimeLimits,
 };
 #[cfg(feature = "tls")]
 pub use ws_tls::{ClientTls, ServerTls, TlsConfigError, TlsError, rustls, server_name};

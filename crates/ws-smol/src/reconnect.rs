@@ -46,12 +46,12 @@ use crate::{
 /// # #[cfg(unix)]
 /// # async fn example() -> Result<(), ws_smol::Error> {
 /// use smol::net::unix::UnixStream;
-/// use ws_smol::{ClientRequest, Connector, Peer, Reconnect, Uri};
+/// use ws_smol::{ClientRequest, Connector, PeerAddr, Reconnect, Uri};
 ///
 /// let connector = Connector::new();
 /// let over_unix = async move |request: ClientRequest| {
 ///     let stream = UnixStream::connect("/run/feed.socket").await?;
-///     connector.handshake(stream, Peer::Local, request).await
+///     connector.handshake(stream, PeerAddr::Local, request).await
 /// };
 /// let request = ClientRequest::new(Uri::parse("ws://feed.example/")?);
 /// let mut reconnect = Reconnect::new(over_unix, request);

@@ -22,8 +22,8 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 use ws_smol::{
-    Acceptor, ClientRequest, CloseCode, Connector, Decision, Error, MaybeTls, OriginPolicy, Peer,
-    Uri, WebSocket,
+    Acceptor, ClientRequest, CloseCode, Connector, Decision, Error, MaybeTls, OriginPolicy,
+    PeerAddr, Uri, WebSocket,
 };
 
 /// Writes down spans as they begin and end, and events with the span they are
@@ -77,7 +77,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collect {
 }
 
 /// Connects over loopback TCP; the server takes the client for `peer`.
-async fn pair(acceptor: &Acceptor, peer: Peer) -> [WebSocket<MaybeTls<TcpStream>>; 2] {
+async fn pair(acceptor: &Acceptor, peer: PeerAddr) -> [WebSocket<MaybeTls<TcpStream>>; 2] {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let request = ClientRequest::new(Uri::parse(&url).unwrap());
@@ -107,7 +107,7 @@ fn connection_has_a_span_and_what_happens_to_it_is_told_within() {
     tracing::subscriber::with_default(subscriber, || {
         smol::block_on(async {
             let acceptor = Acceptor::new(OriginPolicy::Any);
-            close(pair(&acceptor, Peer::Local).await).await;
+            close(pair(&acceptor, PeerAddr::Local).await).await;
             Ok::<(), Error>(())
         })
         .unwrap();
@@ -128,11 +128,11 @@ fn flag_in_plaintext_with_another_machine_is_warned_of_once() {
     //= MSWS-1.6-2, MSWS-1.6-3, MSWS-5.2-1
     let collect = Collect::default();
     let subscriber = Registry::default().with(collect.clone());
-    let elsewhere = Peer::from(SocketAddr::from(([192, 0, 2, 1], 5)));
+    let elsewhere = PeerAddr::from(SocketAddr::from(([192, 0, 2, 1], 5)));
     tracing::subscriber::with_default(subscriber, || {
         smol::block_on(async {
             let acceptor = Acceptor::new(OriginPolicy::Any).accept_unmasked_frame(true);
-            close(pair(&acceptor, Peer::Local).await).await;
+            close(pair(&acceptor, PeerAddr::Local).await).await;
             assert_eq!(collect.count(|line| line.starts_with("WARN")), 0);
             for _ in 0..2 {
                 close(pair(&acceptor, elsewhere).await).await;

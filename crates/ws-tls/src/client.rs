@@ -4,14 +4,18 @@ use std::{fmt, sync::Arc};
 
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
 use crate::{
     ALPN, TlsConfigError,
-    pem::{Identity, add_roots, provider},
+    files::{Identity, add_roots, is_p521, provider, rejected},
+    pin::{PinVerifier, Pins},
 };
 
 /// What a client needs for TLS: whom it trusts, and who it is. Cheap to clone: clones share one configuration, and the
@@ -43,16 +47,17 @@ impl ClientTls {
         Self::builder().platform_roots().build()
     }
 
-    /// Trusts the certificates that are given as PEM, and nobody else.
+    /// Trusts the certificates of authorities that are given as PEM or DER, and nobody else.
     ///
     /// # Errors
     ///
     /// [`TlsConfigError`] if there is no certificate.
-    pub fn with_ca(pem: &[u8]) -> Result<Self, TlsConfigError> {
-        Self::builder().ca(pem).build()
+    pub fn with_ca(file: &[u8]) -> Result<Self, TlsConfigError> {
+        Self::builder().ca(file).build()
     }
 
-    /// Starts a configuration that says more: both kinds of roots, a certificate of its own, another provider.
+    /// Starts a configuration that says more: both kinds of roots, servers that are pinned, a certificate of its own,
+    /// another provider.
     pub fn builder<'a>() -> ClientTlsBuilder<'a> {
         ClientTlsBuilder::default()
     }
@@ -82,6 +87,8 @@ impl fmt::Debug for ClientTls {
 pub struct ClientTlsBuilder<'a> {
     platform_roots: bool,
     ca: Vec<&'a [u8]>,
+    pinned: Vec<&'a [u8]>,
+    pinned_keys: Vec<[u8; 32]>,
     identity: Option<Identity<'a>>,
     provider: Option<Arc<CryptoProvider>>,
     accept_any: bool,
@@ -94,18 +101,44 @@ impl<'a> ClientTlsBuilder<'a> {
         self
     }
 
-    /// Trusts the certificates that are given as PEM; may be said several times.
-    pub fn ca(mut self, pem: &'a [u8]) -> Self {
-        self.ca.push(pem);
+    /// Trusts the certificates of authorities that are given as PEM or DER; may be said several times.
+    pub fn ca(mut self, file: &'a [u8]) -> Self {
+        self.ca.push(file);
         self
     }
 
-    /// The client's own certificate chain and private key, both as PEM, for servers that ask for them.
-    pub fn identity(mut self, cert_pem: &'a [u8], key_pem: &'a [u8]) -> Self {
-        let identity = Identity {
-            chain: cert_pem,
-            key: key_pem,
-        };
+    /// Trusts the server that shows exactly this certificate, given as PEM or DER: for devices whose certificate nobody has
+    /// signed but themselves. May be said several times; of PEM each certificate counts.
+    ///
+    /// That the server has the certificate's key is checked in each handshake. The name, the time of validity, the issuer,
+    /// the purpose and revocation are not: the pin stands for all of them. Servers that are not pinned are judged by the
+    /// roots, and refused if there are none. [`TlsError::CaAsEndEntity`](crate::TlsError::CaAsEndEntity) and
+    /// [`UnknownIssuer`](crate::TlsError::UnknownIssuer) are what a device without a pin comes to.
+    ///
+    /// ```no_run
+    /// use ws_tls::ClientTls;
+    ///
+    /// // What `openssl s_client -connect device:443 </dev/null | openssl x509` printed, on a network that is trusted.
+    /// let device = std::fs::read("device.pem")?;
+    /// let tls = ClientTls::builder().pin_certificate(&device).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn pin_certificate(mut self, file: &'a [u8]) -> Self {
+        self.pinned.push(file);
+        self
+    }
+
+    /// Trusts a server that has this key, whatever else its certificate says, by the SHA-256 of its public key: see
+    /// [`key_sha256`](crate::key_sha256). It outlives a renewal of the certificate. What is checked, and what is not, is as
+    /// with [`pin_certificate`](Self::pin_certificate).
+    pub fn pin_key(mut self, sha256: [u8; 32]) -> Self {
+        self.pinned_keys.push(sha256);
+        self
+    }
+
+    /// The client's own certificate chain and private key, both as PEM or DER, for servers that ask for them.
+    pub fn identity(mut self, cert: &'a [u8], key: &'a [u8]) -> Self {
+        let identity = Identity { chain: cert, key };
         self.identity = Some(identity);
         self
     }
@@ -133,10 +166,17 @@ impl<'a> ClientTlsBuilder<'a> {
         if self.platform_roots {
             add_platform_roots(&mut roots)?;
         }
-        for pem in self.ca {
-            add_roots(&mut roots, pem)?;
+        for file in self.ca {
+            add_roots(&mut roots, file)?;
         }
-        if roots.is_empty() && !self.accept_any {
+        let mut pins = Pins::default();
+        for file in self.pinned {
+            pins.add_certificate(file)?;
+        }
+        for key in self.pinned_keys {
+            pins.add_key(key);
+        }
+        if roots.is_empty() && pins.is_empty() && !self.accept_any {
             return Err(TlsConfigError::NoRoots);
         }
         let provider = provider(self.provider);
@@ -148,14 +188,26 @@ impl<'a> ClientTlsBuilder<'a> {
             builder
                 .dangerous()
                 .with_custom_certificate_verifier(verifier)
+        } else if !pins.is_empty() {
+            let verifier = Arc::new(PinVerifier {
+                pins,
+                others: verifier_of(roots, &provider)?,
+                provider,
+            });
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(verifier)
         } else {
             builder.with_root_certificates(roots)
         };
         let mut config = match identity {
             None => builder.with_no_client_auth(),
-            Some((chain, key)) => builder
-                .with_client_auth_cert(chain, key)
-                .map_err(TlsConfigError::Rejected)?,
+            Some((chain, key)) => {
+                let is_p521 = is_p521(&key);
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| rejected(error, is_p521))?
+            }
         };
         config.alpn_protocols = vec![ALPN.to_vec()];
         Ok(ClientTls(Arc::new(config)))
@@ -167,9 +219,27 @@ impl fmt::Debug for ClientTlsBuilder<'_> {
         f.debug_struct("ClientTlsBuilder")
             .field("platform_roots", &self.platform_roots)
             .field("ca", &self.ca.len())
+            .field("pins", &(self.pinned.len() + self.pinned_keys.len()))
             .field("identity", &self.identity.is_some())
             .field("accept_any", &self.accept_any)
             .finish_non_exhaustive()
+    }
+}
+
+/// Makes what judges servers by roots; `None` if there are none.
+fn verifier_of(
+    roots: RootCertStore,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Arc<dyn ServerCertVerifier>>, TlsConfigError> {
+    if roots.is_empty() {
+        return Ok(None);
+    }
+    let builder = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone());
+    match builder.build() {
+        Ok(verifier) => Ok(Some(verifier)),
+        Err(error) => Err(TlsConfigError::Rejected(rustls::Error::General(
+            error.to_string(),
+        ))),
     }
 }
 

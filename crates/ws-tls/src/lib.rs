@@ -1,4 +1,4 @@
-//! TLS for WebSocket endpoints, without sockets: configurations of [rustls] made of PEM, errors by cause, and
+//! TLS for WebSocket endpoints, without sockets: configurations of [rustls] made of PEM or DER, errors by cause, and
 //! a [`Session`] that takes bytes and gives bytes.
 //!
 //! It opens no connection and knows nothing of WebSocket; it is the one crate here that knows the version of rustls, and
@@ -19,8 +19,9 @@
 
 mod client;
 mod error;
+mod files;
 mod name;
-mod pem;
+mod pin;
 mod plaintext;
 mod records;
 mod server;
@@ -28,7 +29,9 @@ mod session;
 
 pub use client::{ClientTls, ClientTlsBuilder};
 pub use error::{TlsConfigError, TlsError};
+pub use files::FileKind;
 pub use name::server_name;
+pub use pin::key_sha256;
 pub use plaintext::Plaintext;
 pub use records::Records;
 pub use rustls;

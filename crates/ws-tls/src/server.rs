@@ -5,12 +5,14 @@ use std::{fmt, sync::Arc};
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::{CryptoProvider, ring::Ticketer},
-    server::{NoClientAuth, WebPkiClientVerifier, danger::ClientCertVerifier},
+    server::{
+        NoClientAuth, NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier,
+    },
 };
 
 use crate::{
     ALPN, TlsConfigError,
-    pem::{Identity, add_roots, provider},
+    files::{Identity, add_roots, is_p521, provider, rejected},
 };
 
 /// What a server needs for TLS. Cheap to clone: clones share one configuration.
@@ -32,7 +34,7 @@ use crate::{
 pub struct ServerTls(Arc<ServerConfig>);
 
 impl ServerTls {
-    /// Makes the configuration of a certificate chain, its own certificate first, and of its private key, both as PEM.
+    /// Makes the configuration of a certificate chain, its own certificate first, and of its private key, both as PEM or DER.
     ///
     /// # Errors
     ///
@@ -76,19 +78,22 @@ pub struct ServerTlsBuilder<'a> {
 }
 
 impl<'a> ServerTlsBuilder<'a> {
-    /// The certificate chain, its own certificate first, and its private key, both as PEM. A server needs them.
-    pub fn identity(mut self, cert_pem: &'a [u8], key_pem: &'a [u8]) -> Self {
+    /// The certificate chain, its own certificate first, and its private key, both as PEM or DER. A server needs them.
+    pub fn identity(mut self, cert_chain: &'a [u8], key: &'a [u8]) -> Self {
         let identity = Identity {
-            chain: cert_pem,
-            key: key_pem,
+            chain: cert_chain,
+            key,
         };
         self.identity = Some(identity);
         self
     }
 
-    /// Refuses clients without a certificate that these roots stand for, as PEM: mutual TLS.
-    pub fn client_ca(mut self, pem: &'a [u8]) -> Self {
-        self.client_ca = Some(pem);
+    /// Refuses clients without a certificate that these roots stand for, as PEM or DER: mutual TLS.
+    ///
+    /// Sessions are not resumed then: each connection shows its certificate and has its time judged, so that a certificate
+    /// which has expired lets nobody in. It costs a signature on each side for each connection.
+    pub fn client_ca(mut self, file: &'a [u8]) -> Self {
+        self.client_ca = Some(file);
         self
     }
 
@@ -106,13 +111,14 @@ impl<'a> ServerTlsBuilder<'a> {
     /// [`TlsConfigError`]: there is no identity, or what was given is not what it should be.
     pub fn build(self) -> Result<ServerTls, TlsConfigError> {
         let (chain, key) = self.identity.ok_or(TlsConfigError::NoIdentity)?.parse()?;
-        let is_ring = self.provider.is_none();
+        let (is_ring, is_p521) = (self.provider.is_none(), is_p521(&key));
+        let asks_clients = self.client_ca.is_some();
         let provider = provider(self.provider);
         let verifier: Arc<dyn ClientCertVerifier> = match self.client_ca {
             None => Arc::new(NoClientAuth),
-            Some(pem) => {
+            Some(file) => {
                 let mut roots = RootCertStore::empty();
-                add_roots(&mut roots, pem)?;
+                add_roots(&mut roots, file)?;
                 let builder =
                     WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
                 builder.build().map_err(TlsConfigError::ClientCa)?
@@ -126,9 +132,13 @@ impl<'a> ServerTlsBuilder<'a> {
                     .with_client_cert_verifier(verifier)
                     .with_single_cert(chain, key)
             })
-            .map_err(TlsConfigError::Rejected)?;
+            .map_err(|error| rejected(error, is_p521))?;
         config.alpn_protocols = vec![ALPN.to_vec()];
-        if is_ring {
+        if asks_clients {
+            // In a session that is resumed nobody looks at the certificate.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        } else if is_ring {
             // What is resumed is kept by the clients, so their number does not matter.
             config.ticketer = Ticketer::new().map_err(TlsConfigError::Rejected)?;
         }

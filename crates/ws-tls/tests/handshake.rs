@@ -5,16 +5,17 @@
 mod common;
 
 use common::{Ca, Identity, self_signed};
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use ws_tls::{
     ClientTls, ServerTls, TlsConfigError, TlsError,
     rustls::{
-        self, CertificateError, ClientConnection, Connection, HandshakeKind, ServerConfig,
-        ServerConnection,
+        self, CertificateError, ClientConfig, ClientConnection, Connection, HandshakeKind,
+        ServerConfig, ServerConnection,
         crypto::ring,
-        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-        version::TLS12,
+        pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
+        time_provider::TimeProvider,
+        version::{TLS12, TLS13},
     },
     server_name,
 };
@@ -133,6 +134,58 @@ fn mutual_tls_needs_a_certificate_of_the_client() {
     );
 }
 
+/// The same time for every handshake.
+#[derive(Debug)]
+struct At(u64);
+
+impl TimeProvider for At {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(self.0)))
+    }
+}
+
+#[test]
+fn certificate_of_a_client_is_judged_again_in_every_connection() {
+    let ca = Ca::new("ours");
+    let identity = ca.issue(HOST);
+    let clients = ca.issue_between("client.example", 2000, 2001);
+    let pem = ca.pem();
+    let server = ServerTls::builder()
+        .identity(identity.cert.as_bytes(), identity.key.as_bytes())
+        .client_ca(pem.as_bytes())
+        .build()
+        .unwrap();
+    let server_at = |time| {
+        let mut config = ServerConfig::clone(server.config());
+        config.time_provider = Arc::new(At(time));
+        ServerTls::from_rustls(config.into())
+    };
+    for version in [&TLS12, &TLS13] {
+        let mut roots = rustls::RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
+            .unwrap();
+        let config = ClientConfig::builder_with_provider(ring::default_provider().into())
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(
+                vec![CertificateDer::from_pem_slice(clients.cert.as_bytes()).unwrap()],
+                PrivateKeyDer::from_pem_slice(clients.key.as_bytes()).unwrap(),
+            );
+        let client = ClientTls::from_rustls(config.unwrap().into());
+        // In the middle of the year 2000, twice.
+        for _ in 0..2 {
+            let [mut client, mut server] = connections(&client, &server_at(962_000_000), HOST);
+            assert_eq!(shake_hands(&mut client, &mut server), [Ok(()), Ok(())]);
+            assert_eq!(client.handshake_kind(), Some(HandshakeKind::Full));
+        }
+        // And in 2002.
+        let [_, server] = results(&client, &server_at(1_025_000_000), HOST);
+        assert!(matches!(server, Err(TlsError::Expired(_))), "{server:?}");
+    }
+}
+
 #[test]
 fn any_certificate_is_accepted_where_it_is_said_so() {
     let client = ClientTls::builder()
@@ -240,8 +293,12 @@ fn configurations_say_what_they_lack() {
     let (cert, key) = (cert.as_bytes(), key.as_bytes());
     let server = |cert, key| ServerTls::from_pem(cert, key).unwrap_err();
     assert!(matches!(server(b"", key), TlsConfigError::NoCertificate));
-    assert!(matches!(server(key, key), TlsConfigError::NoCertificate));
-    assert!(matches!(server(cert, cert), TlsConfigError::NoKey));
+    assert!(matches!(server(cert, b""), TlsConfigError::NoKey));
+    assert!(matches!(
+        server(key, key),
+        TlsConfigError::NotACertificate { .. }
+    ));
+    assert!(matches!(server(cert, cert), TlsConfigError::NotAKey { .. }));
     assert!(matches!(
         server(cert, other.key.as_bytes()),
         TlsConfigError::Rejected(_)
@@ -278,7 +335,7 @@ fn debug_output_holds_no_key() {
     let shown = format!("{builder:?} {:?}", builder.clone().build().unwrap());
     assert_eq!(
         shown,
-        "ClientTlsBuilder { platform_roots: false, ca: 1, identity: true, accept_any: false, .. } \
+        "ClientTlsBuilder { platform_roots: false, ca: 1, pins: 0, identity: true, accept_any: false, .. } \
          ClientTls { .. }"
     );
 }

@@ -21,9 +21,11 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProxyHeader {
-    /// The proxy speaks for itself (`LOCAL`), as for a health check, or does not know (`UNKNOWN`): the address is that of
-    /// the connection.
+    /// The proxy speaks for itself (`LOCAL` of version 2), as for a health check: the address is that of the connection.
     Local,
+    /// A client that the proxy does not name (`UNKNOWN` of version 1, with addresses or without; no family in version 2).
+    /// Where it is, is not known: it is not the proxy, and has none of the proxy's rights.
+    Unknown,
     /// A client and the address that it connected to.
     Inet {
         /// The client.
@@ -31,7 +33,7 @@ pub enum ProxyHeader {
         /// What it connected to.
         destination: SocketAddr,
     },
-    /// A client on the proxy's machine, over a Unix-domain socket.
+    /// A client over a Unix-domain socket of the proxy's, which names no address.
     Unix {
         /// The client's path; often empty.
         source: UnixPath,
@@ -69,7 +71,7 @@ impl ProxyHeader {
     pub const fn source(&self) -> Option<SocketAddr> {
         match self {
             Self::Inet { source, .. } => Some(*source),
-            Self::Local | Self::Unix { .. } => None,
+            Self::Local | Self::Unknown | Self::Unix { .. } => None,
         }
     }
 
@@ -78,7 +80,7 @@ impl ProxyHeader {
     pub const fn destination(&self) -> Option<SocketAddr> {
         match self {
             Self::Inet { destination, .. } => Some(*destination),
-            Self::Local | Self::Unix { .. } => None,
+            Self::Local | Self::Unknown | Self::Unix { .. } => None,
         }
     }
 }
@@ -196,7 +198,7 @@ fn parse_line(text: &str) -> Option<ProxyHeader> {
     let mut words = text.split(' ');
     let family = words.next()?;
     if family == "UNKNOWN" {
-        return Some(ProxyHeader::Local);
+        return Some(ProxyHeader::Unknown);
     }
     let (source, destination) = (words.next()?, words.next()?);
     let (source, destination): (IpAddr, IpAddr) = match family {
@@ -267,7 +269,7 @@ fn parse_v2(input: &[u8], max: usize) -> Result<Option<(ProxyHeader, usize)>, Pr
             source: UnixPath(array(rest, 0)),
             destination: UnixPath(array(rest, UNIX_PATH)),
         },
-        _ => ProxyHeader::Local,
+        _ => ProxyHeader::Unknown,
     };
     Ok(Some((header, end)))
 }

@@ -11,8 +11,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 /// use ws_handshake::proxy::TrustedProxies;
 ///
 /// let trusted = TrustedProxies::new().loopback().network("10.20.0.0/16".parse()?);
-/// assert!(trusted.contains(Some("10.20.30.40".parse()?)));
-/// assert!(!trusted.contains(Some("192.0.2.1".parse()?)));
+/// assert!(trusted.contains("10.20.30.40".parse()?));
+/// assert!(!trusted.contains("192.0.2.1".parse()?));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,8 @@ impl TrustedProxies {
         Self(Vec::new())
     }
 
-    /// Trusts this machine: `127.0.0.0/8`, `::1` and transports that never leave it, such as Unix-domain sockets.
+    /// Trusts this machine: `127.0.0.0/8` and `::1`, as which transports count that never leave it, such as Unix-domain
+    /// sockets.
     #[must_use]
     pub fn loopback(self) -> Self {
         self.network(Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into())
@@ -39,10 +40,11 @@ impl TrustedProxies {
         self
     }
 
-    /// Whether a peer is trusted: `None` is one without an address, on this machine.
+    /// Tells whether a peer at an address is trusted. An IPv4 address that is mapped into IPv6 counts as IPv4. Whose
+    /// address is not known is not to be trusted.
     #[must_use]
-    pub fn contains(&self, peer: Option<IpAddr>) -> bool {
-        let address = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.to_canonical());
+    pub fn contains(&self, peer: IpAddr) -> bool {
+        let address = peer.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 }

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     io::{self, IoSlice},
-    net::SocketAddr,
 };
 
 use mio::event::Source;
@@ -12,7 +11,7 @@ use ws_proto::{ClientMasking, CloseCode, CloseFrame, Message, ServerMasking};
 
 use super::*;
 use crate::Refused;
-use crate::{Backpressure, Transport};
+use crate::{Backpressure, PeerAddr, Transport};
 
 /// A transport that takes as much as the test lets through.
 #[derive(Debug, Default)]
@@ -43,8 +42,8 @@ impl Transport for Valve {
         Ok(())
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        Ok(None)
+    fn peer_addr(&self) -> PeerAddr {
+        PeerAddr::Local
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {

@@ -74,7 +74,7 @@ impl Link {
     /// Notes and returns how many bytes are held for the peer, with those that
     /// its transport holds.
     pub(crate) fn count_held(&mut self, below: usize) -> usize {
-        self.counted = self.held() + below;
+        self.counted = size_of::<Self>() + self.held() + below;
         self.counted
     }
 

@@ -12,13 +12,13 @@ use ws_tls::server_name;
 
 use super::EventLoop;
 use crate::{
-    Connect, Handler, OpenError, Orders, PeerId, Ready, Transport,
+    Connect, Handler, OpenError, Orders, PeerAddr, PeerId, Ready, Transport,
     arena::NOWHERE,
     call::{Answer, Call},
     connect::Role,
     connection::Slot,
     deflate::Terms,
-    opening::may_mask_with_zero,
+    opening::decide_zero_mask,
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
@@ -41,10 +41,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         transport: T,
         connect: Connect<H::Data>,
     ) -> Option<PeerId> {
-        let id = match transport.peer_addr() {
-            Ok(address) => self.call(transport, address, connect),
-            Err(error) => self.not_connected(connect.data, error.into()),
-        }?;
+        let server = transport.peer_addr();
+        let id = self.call(transport, server, connect)?;
         // There may be nothing that says that it can be written to.
         self.go_on(id.key());
         Some(id)
@@ -53,7 +51,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     pub(super) fn call(
         &mut self,
         mut transport: T,
-        address: Option<SocketAddr>,
+        server: PeerAddr,
         connect: Connect<H::Data>,
     ) -> Option<PeerId> {
         let Connect {
@@ -77,19 +75,16 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         {
             return self.not_connected(data, error.into());
         }
-        let set_mask_to_zero = set_mask_to_zero.unwrap_or(true)
-            && may_mask_with_zero(&self.config.set_mask_to_zero, &transport, address);
         let until = self.tick_after(self.config.handshake_timeout);
         self.generation = self.generation.wrapping_add(1);
         let mut slot = Slot::new(transport, self.generation, self.now, until, data);
-        slot.role = Role::client(set_mask_to_zero);
+        slot.role = Role::client(false);
         slot.wants_write = true;
-        slot.state = self.calls.insert(Call::new(request)) as u32;
+        slot.state = self.calls.insert(Call::new(request, set_mask_to_zero)) as u32;
         self.slots.insert(slot);
         self.counters.connects.add(1);
         self.arm(key, until);
-        let peer = address.map(tracing::field::display);
-        let span = info_span!("websocket", role = "client", peer);
+        let span = info_span!("websocket", role = "client", peer = %server);
         if !span.is_disabled() {
             self.spans.insert(self.id(key), span);
         }
@@ -115,8 +110,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
     fn open_client(&mut self, key: usize, agreed: &Agreed, rest: Range<usize>) {
         let slot = &mut self.slots[key];
-        self.calls.remove(slot.state as usize);
+        let asked = self.calls.remove(slot.state as usize).set_mask_to_zero;
         slot.state = NOWHERE;
+        let network = &self.config.set_mask_to_zero;
+        slot.role = Role::client(decide_zero_mask(network, &slot.transport, asked));
         slot.terms = Terms::of_client(agreed.deflate);
         // Whether the last read took all there was, the next one tells.
         self.open(key, rest, true, |handler, peer| {
@@ -148,7 +145,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 pub(super) fn dial<T: Transport, D>(
     address: SocketAddr,
     connect: &Connect<D>,
-) -> Result<(T, Option<SocketAddr>), OpenError> {
+) -> Result<(T, PeerAddr), OpenError> {
     #[cfg(feature = "tls")]
     let server = match &connect.tls {
         Some(tls) => {
@@ -157,7 +154,7 @@ pub(super) fn dial<T: Transport, D>(
         }
         None => None,
     };
-    let transport = T::connect(address)?;
+    let (transport, address) = (T::connect(address)?, PeerAddr::Socket(address));
     #[cfg(feature = "proxy")]
     let (transport, address) = through(transport, address, connect)?;
     #[cfg(feature = "tls")]
@@ -166,7 +163,7 @@ pub(super) fn dial<T: Transport, D>(
         None => transport,
     };
     let _ = connect;
-    Ok((transport, Some(address)))
+    Ok((transport, address))
 }
 
 /// Goes through a proxy if that is asked for. Where the server is then, is not
@@ -174,15 +171,15 @@ pub(super) fn dial<T: Transport, D>(
 #[cfg(feature = "proxy")]
 fn through<T: Transport, D>(
     mut transport: T,
-    address: SocketAddr,
+    address: PeerAddr,
     connect: &Connect<D>,
-) -> Result<(T, SocketAddr), OpenError> {
+) -> Result<(T, PeerAddr), OpenError> {
     let Some(proxy) = &connect.proxy else {
         return Ok((transport, address));
     };
     let uri = connect.request.uri();
     transport.tunnel(proxy, uri.host(), uri.port())?;
-    Ok((transport, crate::proxy::unknown(uri.port())))
+    Ok((transport, PeerAddr::Unknown))
 }
 
 #[cfg(feature = "tls")]

@@ -30,9 +30,39 @@ impl Draining {
 }
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
+    /// Starts to drain, or says that it will. What is asked for later can make
+    /// that sooner, and not later.
+    pub(super) fn begin_drain(&mut self, drain: Drain) {
+        if self.is_stopping() || drain.lame_duck.is_zero() {
+            return self.stop(Some(drain));
+        }
+        let at = self.tick_after(drain.lame_duck);
+        if self
+            .lame_duck
+            .as_ref()
+            .is_none_or(|(before, _)| at < *before)
+        {
+            self.lame_duck = Some((at, drain));
+        }
+    }
+
+    /// Starts the drain that was said to come.
+    pub(super) fn end_lame_duck(&mut self) {
+        let tick = self.tick();
+        if let Some((_, drain)) = self.lame_duck.take_if(|(at, _)| *at <= tick) {
+            self.stop(Some(drain));
+        }
+    }
+
+    /// Tells whether a drain has begun or will.
+    pub(crate) const fn is_draining(&self) -> bool {
+        self.lame_duck.is_some() || self.is_stopping()
+    }
+
     /// Serves nobody new, and tells those who are there; `None` is at once, and
     /// up to `close_timeout`. Asked again, it can be over sooner, not later.
     pub(super) fn stop(&mut self, drain: Option<Drain>) {
+        self.lame_duck = None;
         let close_timeout = self.config.close_timeout;
         let drain = drain.unwrap_or_else(|| Drain::new(Default::default(), close_timeout));
         let until = self.tick_after(drain.until.max(drain.over));

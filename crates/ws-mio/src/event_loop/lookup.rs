@@ -14,9 +14,7 @@ use tracing::debug;
 use super::{EventLoop, connect::dial};
 use crate::{
     Connect, Handler, OpenError, PeerId, Transport,
-    connect::Role,
     connection::Phase,
-    opening::may_mask_with_zero,
     resolver::{Answer, Resolver},
     wheel::Tick,
 };
@@ -195,7 +193,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         address: SocketAddr,
         connect: &Connect<()>,
     ) -> Result<(), OpenError> {
-        let (mut transport, server) = dial::<T, _>(address, connect)?;
+        let (mut transport, _) = dial::<T, _>(address, connect)?;
         let slot = &mut self.slots[key];
         if let Some(registry) = &self.registry {
             if let Some(source) = slot.transport.source() {
@@ -205,10 +203,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 registry.register(source, Token(key), Interest::READABLE | Interest::WRITABLE)?;
             }
         }
-        let set_mask_to_zero = connect.set_mask_to_zero.unwrap_or(true)
-            && may_mask_with_zero(&self.config.set_mask_to_zero, &transport, server);
         slot.transport = transport;
-        slot.role = Role::client(set_mask_to_zero);
         slot.read_closed = false;
         Ok(())
     }
@@ -248,6 +243,7 @@ mod tests {
     use ws_handshake::{ClientRequest, OriginPolicy, Uri};
 
     use super::*;
+    use crate::PeerAddr;
     use crate::{Config, Message, Orders, Peer, Ready};
 
     /// A transport that does what the port of its address says.
@@ -282,8 +278,8 @@ mod tests {
             Ok(())
         }
 
-        fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-            Ok(None)
+        fn peer_addr(&self) -> PeerAddr {
+            PeerAddr::Local
         }
 
         fn source(&mut self) -> Option<&mut dyn Source> {

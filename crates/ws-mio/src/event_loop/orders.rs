@@ -18,11 +18,13 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         // of the tasks.
         self.carry_out();
         self.take_answers();
+        self.take_decisions();
         for Placed { place, what: task } in tasks.drain(..) {
             self.catch_up(place);
             self.deliver();
             match task {
-                Task::Stop(drain) => self.stop(drain),
+                Task::Stop(Some(drain)) => self.begin_drain(drain),
+                Task::Stop(None) => self.stop(None),
                 Task::End if !self.is_stopping() => self.stop(None),
                 Task::End => {}
                 Task::Admit(transport, peer) => drop(self.admit_from(transport, peer)),

@@ -45,6 +45,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             self.wheel.next(),
             self.stop_by,
             self.next_drain(),
+            self.lame_duck.as_ref().map(|(at, _)| *at),
             self.codecs.next_sweep(),
             self.next_lookup_timeout(),
         ];
@@ -64,6 +65,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             self.time_out(key);
         }
         self.codecs.keep_time(tick);
+        self.end_lame_duck();
         self.drain();
         self.end_drain();
         if self.lookups.is_some() {
@@ -97,8 +99,15 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             if slot.role.is_client() {
                 return self.time_out_call(key);
             }
-            debug!("the request did not come in time");
-            return self.refuse_late(key, &Response::new(408));
+            let status = match self.is_waiting(key) {
+                true => 503,
+                false => 408,
+            };
+            debug!(
+                status,
+                "the request did not come, or was not decided on, in time"
+            );
+            return self.refuse_late(key, &Response::new(status));
         }
         if !fault!("slot-kept") {
             self.remove(key);

@@ -1,6 +1,6 @@
 //! Requests become connections, or are answered otherwise.
 
-use std::{io, mem, ops::Range};
+use std::{io, mem, ops::Range, sync::Arc};
 
 use tracing::debug;
 use ws_handshake::Response;
@@ -15,7 +15,8 @@ use crate::{
     arena::NOWHERE,
     connect::Role,
     connection::Phase,
-    opening::{Request, decide},
+    decider::Decided,
+    opening::{Admitted, Request, Verdict, Waiting, decide},
     seats::Seats,
     share::{HANDSHAKE_SHARE, Share},
     wheel::Tick,
@@ -23,25 +24,136 @@ use crate::{
 
 /// What is kept of a connection that is not open yet.
 #[derive(Debug)]
-pub(super) struct Knocking {
+pub(super) struct Knocking<D> {
     request: Request,
+    /// It is whole, and waits for a decision.
+    waiting: Option<Waiting<D>>,
     /// How many bytes the transport holds.
     below: usize,
 }
 
-impl Knocking {
+impl<D> Knocking<D> {
     /// Returns how many bytes are held for it.
-    pub(super) const fn held(&self) -> usize {
-        self.request.held() + self.below
+    pub(super) fn held(&self) -> usize {
+        let waiting = self.waiting.as_ref();
+        let waiting = waiting.map_or(0, |waiting| waiting.bytes.capacity());
+        size_of::<Self>() + self.request.held() + waiting + self.below
     }
 }
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Takes a request back to go on with it.
     pub(super) fn take_request(&mut self, state: u32) -> Request {
+        self.take_knocking(state).request
+    }
+
+    fn take_knocking(&mut self, state: u32) -> Knocking<H::Data> {
         let knocking = self.requests.remove(state as usize);
         self.held -= knocking.held();
-        knocking.request
+        knocking
+    }
+
+    fn keep_knocking(&mut self, key: usize, knocking: Knocking<H::Data>) {
+        self.held += knocking.held();
+        self.slots[key].state = self.requests.insert(knocking) as u32;
+    }
+
+    /// Tells whether a request is whole, and waits for a decision.
+    pub(super) fn is_waiting(&self, key: usize) -> bool {
+        let slot = &self.slots[key];
+        let is_request = matches!(slot.phase, Phase::Upgrading { .. })
+            && slot.state != NOWHERE
+            && !slot.role.is_client();
+        is_request && self.requests[slot.state as usize].waiting.is_some()
+    }
+
+    /// Has a request wait for a decision.
+    fn await_decision(&mut self, key: usize, waiting: Waiting<H::Data>) {
+        let wake = || self.mailbox().waker();
+        let decided = match &self.decided {
+            Some(decided) => Arc::clone(decided),
+            None => Decided::new(wake()),
+        };
+        waiting.later.tell(&decided, self.id(key));
+        self.decided = Some(decided);
+        let knocking = Knocking {
+            request: Request::new(self.config.handshake.head_reader()),
+            waiting: Some(waiting),
+            below: self.slots[key].transport.held(),
+        };
+        self.keep_knocking(key, knocking);
+        self.shed();
+    }
+
+    /// Goes on with requests that were decided on.
+    pub(super) fn take_decisions(&mut self) {
+        let Some(decided) = &self.decided else {
+            return;
+        };
+        for id in decided.take() {
+            if self.is_current(id) && self.is_waiting(id.key as usize) {
+                let _entered = self.enter(id.key as usize);
+                self.go_on_deciding(id.key as usize);
+            }
+        }
+    }
+
+    fn go_on_deciding(&mut self, key: usize) {
+        let state = mem::replace(&mut self.slots[key].state, NOWHERE);
+        let Some(waiting) = self.take_knocking(state).waiting else {
+            return;
+        };
+        let choice = match waiting.later.take() {
+            Some(Some(choice)) => choice,
+            Some(None) => return self.refuse(key, &Response::new(503)),
+            None => return self.await_decision(key, waiting),
+        };
+        let mut reader = self.config.handshake.head_reader();
+        let (transport, config) = (&self.slots[key].transport, &self.config);
+        let (cork, is_draining) = (&mut self.cork, self.lame_duck.is_some());
+        let response = match reader.receive(&waiting.bytes) {
+            Ok(Some(head)) => {
+                let verdict = catch(|| decide(&head, transport, config, is_draining, cork, choice));
+                match verdict {
+                    Ok(Verdict::Admit(admitted)) => {
+                        let rest = &waiting.bytes[head.consumed()..];
+                        self.scratch.as_mut_slice()[..rest.len()].copy_from_slice(rest);
+                        // What has come since, nobody says again.
+                        return self.admitted(key, admitted, 0..rest.len(), true);
+                    }
+                    Ok(Verdict::Wait(later)) => {
+                        let waiting = Waiting::new(later, &head, &waiting.bytes);
+                        return self.await_decision(key, waiting);
+                    }
+                    Ok(Verdict::Refuse(response)) => response,
+                    Err(payload) => {
+                        let counters = Some(&*self.counters);
+                        report(&mut self.handler, config, counters, None, payload);
+                        Response::new(500)
+                    }
+                }
+            }
+            // It was whole before.
+            Ok(None) => Response::new(400),
+            Err(error) => error.rejection(),
+        };
+        self.refuse(key, &response);
+    }
+
+    /// Opens a connection that was accepted.
+    fn admitted(
+        &mut self,
+        key: usize,
+        admitted: Admitted<H::Data>,
+        rest: Range<usize>,
+        is_full: bool,
+    ) {
+        let slot = &mut self.slots[key];
+        let default = mem::replace(&mut slot.data, admitted.data);
+        slot.role = Role::server(admitted.accept_unmasked_frame);
+        slot.terms = admitted.terms;
+        self.drop_data(default);
+        self.open(key, rest, is_full, |handler, peer| handler.on_open(peer));
     }
 
     /// Tells whether a request comes too slowly, and otherwise looks again
@@ -65,6 +177,12 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     pub(super) fn upgrade(&mut self, key: usize, ready: Ready) {
         let slot = &mut self.slots[key];
         slot.read_closed |= ready.read_closed;
+        if self.is_waiting(key) {
+            // Nothing is read before it is decided on.
+            let _ = self.slots[key].transport.flush();
+            return;
+        }
+        let slot = &mut self.slots[key];
         let mut request = match mem::replace(&mut slot.state, NOWHERE) {
             NOWHERE => Request::new(self.config.handshake.head_reader()),
             state => self.take_request(state),
@@ -95,44 +213,48 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 return self.refuse_for_address(key);
             }
             let is_full = len == buffer.len() || !transport.short_is_all();
-            let decision = match request.receive(&buffer[..len], now) {
+            let response = match request.receive(&buffer[..len], now) {
                 Ok(None) if is_full || self.slots[key].read_closed => continue,
                 Ok(None) => break,
                 Ok(Some(head)) => {
                     let (config, handler) = (&self.config, &mut self.handler);
-                    let cork = &mut self.cork;
-                    match catch(|| decide(&head, transport, config, handler, cork)) {
-                        Ok(decision) => decision.map(|admitted| (admitted, head.consumed())),
+                    let (cork, is_draining) = (&mut self.cork, self.lame_duck.is_some());
+                    let verdict = catch(|| {
+                        decide(&head, transport, config, is_draining, cork, |incoming| {
+                            handler.on_request(incoming)
+                        })
+                    });
+                    match verdict {
+                        Ok(Verdict::Admit(admitted)) => {
+                            let rest = head.consumed()..len;
+                            return self.admitted(key, admitted, rest, is_full);
+                        }
+                        Ok(Verdict::Wait(later)) => {
+                            let waiting = Waiting::new(later, &head, &buffer[..len]);
+                            return self.await_decision(key, waiting);
+                        }
+                        Ok(Verdict::Refuse(response)) => response,
                         Err(payload) => {
                             report(handler, config, Some(&self.counters), None, payload);
-                            Err(Response::new(500))
+                            Response::new(500)
                         }
                     }
                 }
-                Err(error) => Err(error.rejection()),
+                Err(error) => error.rejection(),
             };
-            return match decision {
-                Ok((admitted, consumed)) => {
-                    let slot = &mut self.slots[key];
-                    let default = mem::replace(&mut slot.data, admitted.data);
-                    slot.role = Role::server(admitted.accept_unmasked_frame);
-                    slot.terms = admitted.terms;
-                    self.drop_data(default);
-                    self.open(key, consumed..len, is_full, |handler, peer| {
-                        handler.on_open(peer);
-                    });
-                }
-                Err(response) => self.refuse(key, &response),
-            };
+            return self.refuse(key, &response);
         }
         let below = self.slots[key].transport.held();
         if let Some(soon) = request.trickles_at(now) {
             self.arm(key, soon);
         }
         if !request.is_empty() || below > 0 {
-            let knocking = Knocking { request, below };
-            self.held += knocking.held();
-            self.slots[key].state = self.requests.insert(knocking) as u32;
+            let knocking = Knocking {
+                request,
+                waiting: None,
+                below,
+            };
+            self.keep_knocking(key, knocking);
         }
         match self.slots[key].transport.flush() {
             Ok(true) => {}
@@ -228,11 +350,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 /// Counts a connection, once its client's address is known: behind a proxy that
 /// is not so when it is accepted.
 fn has_seat(seats: &mut Seats, key: usize, transport: &dyn Transport) -> bool {
-    if !seats.is_counting() || !transport.is_peer_known() {
+    if !seats.is_counting() {
         return true;
     }
-    match transport.peer_addr() {
-        Ok(Some(address)) => seats.take(key, address.ip()),
-        _ => true,
-    }
+    let address = transport.peer_addr().ip();
+    address.is_none_or(|address| seats.take(key, address))
 }

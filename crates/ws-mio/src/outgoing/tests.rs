@@ -1,6 +1,6 @@
 //! Writes that stop anywhere, and transports that do as they like.
 
-use std::{collections::VecDeque, net::SocketAddr};
+use std::collections::VecDeque;
 
 use mio::event::Source;
 use ws_proto::{
@@ -9,6 +9,7 @@ use ws_proto::{
 };
 
 use super::*;
+use crate::PeerAddr;
 
 /// A transport that does as it is told, write by write, and then takes
 /// everything.
@@ -68,8 +69,8 @@ impl Transport for Script {
         Ok(())
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        Ok(None)
+    fn peer_addr(&self) -> PeerAddr {
+        PeerAddr::Local
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {

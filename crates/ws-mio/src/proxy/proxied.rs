@@ -8,7 +8,7 @@ use ws_handshake::proxy::{ProxyHeader, ProxyHeaderError, TrustedProxies};
 
 use super::leftover::Leftover;
 use crate::{
-    Listener, Transport,
+    Listener, PeerAddr, Transport,
     transport::{handed_on, source_below},
 };
 
@@ -17,9 +17,12 @@ use crate::{
 /// the client, not that of the proxy.
 ///
 /// - A **trusted** peer must begin with a header; without one, or with one that
-///   is malformed, the connection is dropped. A header that names no client, as
-///   those of health checks, or one on the proxy's own machine, leaves the
-///   proxy's own address.
+///   is malformed, the connection is dropped. A client that the header does not
+///   name (`UNKNOWN`, no family, a Unix-domain socket) is
+///   [`PeerAddr::Unknown`]: it has none of the proxy's rights. Where the proxy
+///   speaks for itself (`LOCAL`), as for health checks, the address is its own;
+///   so is that of a client which it names by a loopback address, as that is on
+///   the proxy's machine.
 /// - **Anybody else** is a client that came directly: it is served with the
 ///   address that it has, and its bytes are passed on as they are, so that a
 ///   header from it is a bad request. Nobody can forge an address.
@@ -76,11 +79,11 @@ impl<L: Listener> ProxyProtocol<L> {
 impl<L: Listener> Listener for ProxyProtocol<L> {
     type Transport = Proxied<L::Transport>;
 
-    fn accept(&mut self) -> io::Result<(Self::Transport, Option<SocketAddr>)> {
+    fn accept(&mut self) -> io::Result<(Self::Transport, PeerAddr)> {
         let (transport, peer) = self.listener.accept()?;
-        let transport = match self.trusted.contains(peer.map(|peer| peer.ip())) {
-            true => Proxied::behind(transport),
-            false => Proxied::direct(transport),
+        let transport = match peer.listed_ip() {
+            Some(address) if self.trusted.contains(address) => Proxied::behind(transport),
+            _ => Proxied::direct(transport),
         };
         Ok((transport, peer))
     }
@@ -102,8 +105,8 @@ impl<L: Source> Source for ProxyProtocol<L> {
 #[derive(Debug)]
 pub struct Proxied<T> {
     inner: T,
-    /// The client, once the proxy has told.
-    client: Option<Box<SocketAddr>>,
+    /// Where the client is, once the proxy has spoken for one.
+    client: Option<Box<PeerAddr>>,
     /// `None` once nothing is to be read but what the transport has.
     preface: Option<Preface>,
 }
@@ -171,27 +174,16 @@ impl<T: Transport> Proxied<T> {
                 return Err(refuse(ProxyHeaderError::Lost));
             }
             if let Some((header, consumed)) = ProxyHeader::parse(bytes).map_err(refuse)? {
-                let proxy = self.inner.peer_addr();
-                self.client = client_of(&header, proxy.as_ref().ok()).map(Box::new);
-                debug!(
-                    client = self.client.as_ref().map(tracing::field::display),
-                    "behind a proxy"
-                );
+                if header != ProxyHeader::Local {
+                    let client = self.inner.peer_addr().client_behind(header.source());
+                    debug!(%client, "behind a proxy");
+                    self.client = Some(Box::new(client));
+                }
                 self.preface = Leftover::of(&bytes[consumed..]).map(Preface::Rest);
                 return Ok(());
             }
         }
     }
-}
-
-/// The client that a proxy at an address names, if it can be believed.
-fn client_of(header: &ProxyHeader, proxy: Option<&Option<SocketAddr>>) -> Option<SocketAddr> {
-    let is_loopback = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
-    // What is on the proxy's machine is on ours only if the proxy is.
-    let is_here = proxy.is_some_and(|proxy| proxy.as_ref().is_none_or(is_loopback));
-    header
-        .source()
-        .filter(|client| is_here || !is_loopback(client))
 }
 
 fn refuse(error: ProxyHeaderError) -> io::Error {
@@ -218,18 +210,14 @@ impl<T: Transport> Transport for Proxied<T> {
         }
     }
 
-    /// The client's address, if the proxy told it; until then, and otherwise,
-    /// that of the transport.
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        match &self.client {
-            Some(client) => Ok(Some(**client)),
-            None => self.inner.peer_addr(),
+    /// That of the client, if a proxy has spoken for one; [`PeerAddr::Unknown`]
+    /// until it has spoken, and otherwise that of the transport.
+    fn peer_addr(&self) -> PeerAddr {
+        match (&self.client, &self.preface) {
+            (Some(client), _) => **client,
+            (None, Some(Preface::Header(_))) => PeerAddr::Unknown,
+            (None, _) => self.inner.peer_addr(),
         }
-    }
-
-    /// Not before the proxy has told.
-    fn is_peer_known(&self) -> bool {
-        !matches!(self.preface, Some(Preface::Header(_))) && self.inner.is_peer_known()
     }
 
     #[inline]
@@ -239,34 +227,5 @@ impl<T: Transport> Transport for Proxied<T> {
 
     fn begin(&mut self) -> io::Result<bool> {
         self.inner.begin()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn header(addresses: &str) -> ProxyHeader {
-        let header = format!("PROXY {addresses} 1 2\r\n");
-        ProxyHeader::parse(header.as_bytes()).unwrap().unwrap().0
-    }
-
-    #[test]
-    fn client_on_the_proxys_machine_is_on_ours_only_if_the_proxy_is() {
-        let client = |addresses: &str, proxy: Option<&str>| {
-            let proxy = proxy.map(|proxy| proxy.parse().unwrap());
-            client_of(&header(addresses), Some(&proxy)).map(|client| client.ip().to_string())
-        };
-        let (near, far) = ("TCP4 127.0.0.1 127.0.0.1", "TCP4 192.0.2.7 192.0.2.8");
-        for proxy in [None, Some("127.0.0.1:9"), Some("[::1]:9")] {
-            assert_eq!(client(near, proxy).as_deref(), Some("127.0.0.1"));
-            assert_eq!(client(far, proxy).as_deref(), Some("192.0.2.7"));
-        }
-        let elsewhere = Some("10.0.0.1:9");
-        assert_eq!(client(far, elsewhere).as_deref(), Some("192.0.2.7"));
-        assert_eq!(client(near, elsewhere), None);
-        assert_eq!(client("TCP6 ::ffff:127.0.0.1 ::1", elsewhere), None);
-        // One that is gone has no address.
-        assert_eq!(client_of(&header(near), None), None);
     }
 }

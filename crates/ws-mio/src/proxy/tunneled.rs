@@ -7,8 +7,8 @@ use std::{
 
 use ws_handshake::proxy::{Proxy, Tunnel, TunnelError, TunnelProgress};
 
-use super::{leftover::Leftover, unknown};
-use crate::{Transport, share::INTERRUPTED, transport::handed_on};
+use super::leftover::Leftover;
+use crate::{PeerAddr, Transport, share::INTERRUPTED, transport::handed_on};
 
 /// A transport to a proxy, through which a way to a server is opened, by HTTP
 /// CONNECT or SOCKS5, before the first byte of the connection; or one without a
@@ -26,7 +26,7 @@ use crate::{Transport, share::INTERRUPTED, transport::handed_on};
 /// use std::net::ToSocketAddrs;
 ///
 /// use mio::net::TcpStream;
-/// use ws_mio::{ClientConfig, ClientRequest, Proxy, Socket, Transport, Tunneled, Uri};
+/// use ws_mio::{ClientConfig, ClientRequest, Proxy, Socket, Tunneled, Uri};
 ///
 /// let uri = Uri::parse("ws://feed.example/")?;
 /// let proxy: Proxy = "http://alice:secret@proxy.example:3128".parse()?;
@@ -34,16 +34,15 @@ use crate::{Transport, share::INTERRUPTED, transport::handed_on};
 /// let address = (proxy.host_for_connect(), proxy.port()).to_socket_addrs()?.next().unwrap();
 /// let stream = TcpStream::connect(address)?;
 /// let stream = Tunneled::new(stream, &proxy, uri.host_for_connect(), uri.port())?;
-/// let server = stream.peer_addr()?;
 /// let request = ClientRequest::new(uri);
-/// let socket: Socket<(), _> = Socket::client(stream, server, request, &ClientConfig::default());
+/// let socket: Socket<(), _> = Socket::client(stream, request, &ClientConfig::default());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct Tunneled<T> {
     inner: T,
-    /// The port to which the way leads; `None` for a transport without a proxy.
-    port: Option<u16>,
+    /// It goes through a proxy.
+    is_proxied: bool,
     /// `None` once the way is open.
     way: Option<Way>,
 }
@@ -67,7 +66,7 @@ impl<T: Transport> Tunneled<T> {
     /// [`TunnelError::BadTarget`] if the proxy cannot be asked for that server.
     pub fn new(transport: T, proxy: &Proxy, host: &str, port: u16) -> Result<Self, TunnelError> {
         let mut tunneled = Self::direct(transport);
-        tunneled.open(Tunnel::new(proxy, host, port)?, port);
+        tunneled.open(Tunnel::new(proxy, host, port)?);
         Ok(tunneled)
     }
 
@@ -76,13 +75,13 @@ impl<T: Transport> Tunneled<T> {
     pub const fn direct(transport: T) -> Self {
         Self {
             inner: transport,
-            port: None,
+            is_proxied: false,
             way: None,
         }
     }
 
-    fn open(&mut self, tunnel: Tunnel, port: u16) {
-        self.port = Some(port);
+    fn open(&mut self, tunnel: Tunnel) {
+        self.is_proxied = true;
         self.way = Some(Way::Opening(Box::new(tunnel)));
     }
 
@@ -164,18 +163,13 @@ impl<T: Transport> Transport for Tunneled<T> {
         read
     }
 
-    /// `0.0.0.0` behind a proxy, which is on no list but one for everybody:
-    /// what lies between the proxy and the server is not known, and allow-lists
-    /// are for the whole way.
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
-        match self.port {
-            Some(port) => Ok(Some(unknown(port))),
-            None => self.inner.peer_addr(),
+    /// [`PeerAddr::Unknown`] behind a proxy: what lies between the proxy and the
+    /// server is not known, and allow-lists are for the whole way.
+    fn peer_addr(&self) -> PeerAddr {
+        match self.is_proxied {
+            true => PeerAddr::Unknown,
+            false => self.inner.peer_addr(),
         }
-    }
-
-    fn is_peer_known(&self) -> bool {
-        self.port.is_some() || self.inner.is_peer_known()
     }
 
     #[inline]
@@ -185,7 +179,7 @@ impl<T: Transport> Transport for Tunneled<T> {
 
     fn tunnel(&mut self, proxy: &Proxy, host: &str, port: u16) -> io::Result<()> {
         let tunnel = Tunnel::new(proxy, host, port).map_err(io::Error::other)?;
-        self.open(tunnel, port);
+        self.open(tunnel);
         Ok(())
     }
 

@@ -3,8 +3,8 @@
 use std::{io, ops::Range, sync::Arc};
 
 use tracing::debug;
-use ws_handshake::{Agreed, HandshakeError, Response};
-use ws_proto::Keepalive;
+use ws_handshake::{Agreed, ClientRequest, HandshakeError, Response};
+use ws_proto::{ControlledNetwork, Keepalive};
 
 use super::{Socket, SocketState};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     connect::Role,
     connection::{Link, Phase},
     deflate::Terms,
-    opening::{Admitted, Request, decide},
+    opening::{Admitted, Request, Verdict, Waiting, decide, decide_zero_mask},
     scratch::Scratch,
     share::{HANDSHAKE_SHARE, Share},
     wheel::Tick,
@@ -21,16 +21,25 @@ use crate::{
 
 /// How far the opening handshake is.
 #[derive(Debug)]
-pub(super) enum Opening {
-    Client(Box<Call>),
-    Server(Box<Reception>),
+pub(super) enum Opening<D> {
+    Client(Box<Asking>),
+    Server(Box<Reception<D>>),
     Done,
+}
+
+/// A client's opening handshake.
+#[derive(Debug)]
+pub(super) struct Asking {
+    call: Call,
+    set_mask_to_zero: ControlledNetwork,
 }
 
 /// A server's opening handshake.
 #[derive(Debug)]
-pub(super) struct Reception {
+pub(super) struct Reception<D> {
     request: Request,
+    /// It is whole, and waits for a decision.
+    waiting: Option<Waiting<D>>,
     config: Arc<Config>,
 }
 
@@ -41,7 +50,11 @@ enum Step<D> {
     /// It had its share, and goes on without waiting.
     Again,
     /// The server has agreed, and `rest` was read behind its answer.
-    Agreed { agreed: Agreed, rest: Range<usize> },
+    Agreed {
+        agreed: Agreed,
+        role: Role,
+        rest: Range<usize>,
+    },
     /// A client was let in, and `rest` was read behind its request.
     Admitted {
         admitted: Admitted<D>,
@@ -49,21 +62,32 @@ enum Step<D> {
     },
 }
 
-impl Opening {
-    pub(super) fn client(call: Call) -> Self {
-        Self::Client(Box::new(call))
+impl<D> Opening<D> {
+    pub(super) fn client(request: ClientRequest, set_mask_to_zero: ControlledNetwork) -> Self {
+        let call = Call::new(request, None);
+        Self::Client(Box::new(Asking {
+            call,
+            set_mask_to_zero,
+        }))
     }
 
     pub(super) fn server(config: Arc<Config>) -> Self {
         let request = Request::new(config.handshake.head_reader());
-        Self::Server(Box::new(Reception { request, config }))
+        let waiting = None;
+        Self::Server(Box::new(Reception {
+            request,
+            waiting,
+            config,
+        }))
     }
 
     /// Tells whether a request comes too slowly.
     pub(super) fn is_trickling(&self, now: Tick) -> bool {
         match self {
             Self::Server(reception) => {
-                let Reception { request, config } = &**reception;
+                let Reception {
+                    request, config, ..
+                } = &**reception;
                 request.is_trickling(now, config.min_head_rate)
             }
             Self::Client(_) | Self::Done => false,
@@ -78,45 +102,69 @@ impl Opening {
         }
     }
 
+    /// Returns what is answered if the time is over.
+    fn late_status(&self) -> Option<u16> {
+        match self {
+            Self::Server(reception) if reception.waiting.is_some() => Some(503),
+            Self::Server(_) => Some(408),
+            Self::Client(_) | Self::Done => None,
+        }
+    }
+
     /// Goes on, with a buffer for what comes; an answer is written to `out`.
-    fn go_on<H: Handler>(
+    fn go_on<H: Handler<Data = D>>(
         &mut self,
         transport: &mut impl Transport,
         buffer: &mut [u8],
         now: Tick,
         handler: &mut H,
         out: &mut Vec<u8>,
-    ) -> Result<Step<H::Data>, OpenError> {
+    ) -> Result<Step<D>, OpenError> {
         match self {
-            Self::Client(call) => Ok(match call.go_on(transport, buffer)? {
-                Answer::Waiting => Step::Waiting,
-                Answer::Again => Step::Again,
-                Answer::Agreed {
-                    agreed,
-                    read,
-                    consumed,
-                } => Step::Agreed {
-                    agreed,
-                    rest: consumed..read,
-                },
-            }),
+            Self::Client(asking) => asking.go_on(transport, buffer),
             Self::Server(reception) => reception.go_on(transport, buffer, now, handler, out),
             Self::Done => Ok(Step::Waiting),
         }
     }
 }
 
-impl Reception {
+impl Asking {
+    /// Goes on until the server has answered.
+    fn go_on<D>(
+        &mut self,
+        transport: &mut dyn Transport,
+        buffer: &mut [u8],
+    ) -> Result<Step<D>, OpenError> {
+        Ok(match self.call.go_on(transport, buffer)? {
+            Answer::Waiting => Step::Waiting,
+            Answer::Again => Step::Again,
+            Answer::Agreed {
+                agreed,
+                read,
+                consumed,
+            } => Step::Agreed {
+                agreed,
+                role: Role::client(decide_zero_mask(&self.set_mask_to_zero, transport, None)),
+                rest: consumed..read,
+            },
+        })
+    }
+}
+
+impl<D> Reception<D> {
     /// Reads until the client's request is whole, and answers it.
-    fn go_on<H: Handler>(
+    fn go_on<H: Handler<Data = D>>(
         &mut self,
         transport: &mut impl Transport,
         buffer: &mut [u8],
         now: Tick,
         handler: &mut H,
         out: &mut Vec<u8>,
-    ) -> Result<Step<H::Data>, OpenError> {
+    ) -> Result<Step<D>, OpenError> {
         transport.flush()?;
+        if let Some(waiting) = self.waiting.take() {
+            return self.go_on_deciding(waiting, transport, buffer, out);
+        }
         let mut share = Share::new(HANDSHAKE_SHARE);
         while !share.is_spent() {
             let buffer = share.window(buffer);
@@ -133,25 +181,74 @@ impl Reception {
                 },
             };
             share.spend(len);
-            let decision = match self.request.receive(&buffer[..len], now) {
+            let response = match self.request.receive(&buffer[..len], now) {
                 Ok(None) => continue,
-                Ok(Some(head)) => decide(&head, transport, &self.config, handler, out)
-                    .map(|admitted| (admitted, head.consumed())),
-                Err(error) => Err(error.rejection()),
-            };
-            return match decision {
-                Ok((admitted, consumed)) => Ok(Step::Admitted {
-                    admitted,
-                    rest: consumed..len,
-                }),
-                Err(response) => {
-                    response.write_to(out);
-                    Err(OpenError::Answered(response.status()))
+                Ok(Some(head)) => {
+                    let config = &self.config;
+                    match decide(&head, transport, config, false, out, |incoming| {
+                        handler.on_request(incoming)
+                    }) {
+                        Verdict::Admit(admitted) => {
+                            let rest = head.consumed()..len;
+                            return Ok(Step::Admitted { admitted, rest });
+                        }
+                        Verdict::Wait(later) => {
+                            self.waiting = Some(Waiting::new(later, &head, &buffer[..len]));
+                            return Ok(Step::Waiting);
+                        }
+                        Verdict::Refuse(response) => response,
+                    }
                 }
+                Err(error) => error.rejection(),
             };
+            return Err(answer(&response, out));
         }
         Ok(Step::Again)
     }
+
+    /// Goes on with a request that waits for a decision.
+    fn go_on_deciding(
+        &mut self,
+        waiting: Waiting<D>,
+        transport: &impl Transport,
+        buffer: &mut [u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Step<D>, OpenError> {
+        let choice = match waiting.later.take() {
+            Some(Some(choice)) => choice,
+            Some(None) => return Err(answer(&Response::new(503), out)),
+            None => {
+                self.waiting = Some(waiting);
+                return Ok(Step::Waiting);
+            }
+        };
+        let mut reader = self.config.handshake.head_reader();
+        let response = match reader.receive(&waiting.bytes) {
+            Ok(Some(head)) => match decide(&head, transport, &self.config, false, out, choice) {
+                Verdict::Admit(admitted) => {
+                    let rest = &waiting.bytes[head.consumed()..];
+                    buffer[..rest.len()].copy_from_slice(rest);
+                    let rest = 0..rest.len();
+                    return Ok(Step::Admitted { admitted, rest });
+                }
+                Verdict::Wait(later) => {
+                    self.waiting = Some(Waiting::new(later, &head, &waiting.bytes));
+                    return Ok(Step::Waiting);
+                }
+                Verdict::Refuse(response) => response,
+            },
+            // It was whole before.
+            Ok(None) => Response::new(400),
+            Err(error) => error.rejection(),
+        };
+        Err(answer(&response, out))
+    }
+}
+
+/// Writes an answer that ends the connection.
+fn answer(response: &Response, out: &mut Vec<u8>) -> OpenError {
+    response.write_to(out);
+    OpenError::Answered(response.status())
 }
 
 impl<D: Default, T: Transport> Socket<D, T> {
@@ -178,8 +275,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
                 self.slot.goes_on = true;
                 return Ok(self.state());
             }
-            Ok(Step::Agreed { agreed, rest }) => {
-                self.agree(self.slot.role, Terms::of_client(agreed.deflate));
+            Ok(Step::Agreed { agreed, role, rest }) => {
+                self.agree(role, Terms::of_client(agreed.deflate));
                 self.agreed = Some(agreed);
                 rest
             }
@@ -217,8 +314,10 @@ impl<D: Default, T: Transport> Socket<D, T> {
 
     /// Ends a connection whose time for that is over.
     pub(super) fn refuse_late(&mut self, scratch: &mut Scratch) -> Result<SocketState, OpenError> {
-        if matches!(self.opening, Opening::Server(_)) && !self.slot.transport.is_handshaking() {
-            Response::new(408).write_to(&mut self.cork);
+        if let Some(status) = self.opening.late_status()
+            && !self.slot.transport.is_handshaking()
+        {
+            Response::new(status).write_to(&mut self.cork);
         }
         self.refuse(scratch, OpenError::Timeout)
     }

@@ -1,11 +1,11 @@
 //! Connections that speak TLS come.
 
-use std::{io, net::SocketAddr};
+use std::io;
 
 use mio::{event::Source, net::TcpListener};
 use ws_tls::ServerTls;
 
-use crate::{Listener, Tls, transport::source_below};
+use crate::{Listener, PeerAddr, Tls, transport::source_below};
 
 /// Any [`Listener`], whose connections speak TLS.
 ///
@@ -52,7 +52,7 @@ impl<L: Listener> TlsListener<L> {
 impl<L: Listener> Listener for TlsListener<L> {
     type Transport = Tls<L::Transport>;
 
-    fn accept(&mut self) -> io::Result<(Self::Transport, Option<SocketAddr>)> {
+    fn accept(&mut self) -> io::Result<(Self::Transport, PeerAddr)> {
         let (transport, peer) = self.below.accept()?;
         Ok((Tls::server(transport, &self.tls)?, peer))
     }

@@ -9,7 +9,7 @@ use mio::event::Source;
 use ws_tls::{ClientTls, ServerTls, Session, TlsError, rustls::pki_types::ServerName};
 
 use super::stream::Stream;
-use crate::Transport;
+use crate::{PeerAddr, Transport};
 
 /// TLS over any other [`Transport`], in either role; or that transport as it
 /// is, so that one loop serves `ws://` and `wss://`.
@@ -107,7 +107,7 @@ impl<T: Transport> Tls<T> {
     /// let stream = Tls::client(stream, &tls, server_name("feed.example")?)?;
     /// let request = ClientRequest::new(Uri::parse("wss://feed.example/")?);
     /// let config = ClientConfig::default();
-    /// let socket: Socket<(), _> = Socket::client(stream, Some(address), request, &config);
+    /// let socket: Socket<(), _> = Socket::client(stream, request, &config);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -170,12 +170,8 @@ impl<T: Transport> Transport for Tls<T> {
         }
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+    fn peer_addr(&self) -> PeerAddr {
         self.below.peer_addr()
-    }
-
-    fn is_peer_known(&self) -> bool {
-        self.below.is_peer_known()
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {

@@ -3,12 +3,11 @@
 use std::{
     cell::Cell,
     io::{self, IoSlice},
-    net::SocketAddr,
     rc::Rc,
 };
 
 use mio::event::Source;
-use ws_mio::{Transport, memory::Duplex};
+use ws_mio::{PeerAddr, Transport, memory::Duplex};
 
 /// How often something has read and written.
 pub(crate) type Calls = Rc<Cell<(u32, u32)>>;
@@ -44,7 +43,7 @@ impl Transport for Counted {
         self.inner.shutdown()
     }
 
-    fn peer_addr(&self) -> io::Result<Option<SocketAddr>> {
+    fn peer_addr(&self) -> PeerAddr {
         self.inner.peer_addr()
     }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod counted;
+pub(crate) mod located;
 
 use std::{
     io::{Read, Write},

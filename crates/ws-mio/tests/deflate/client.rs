@@ -97,7 +97,7 @@ fn client_refuses_what_it_did_not_offer() {
         let request = request().offers(offer);
         let (near, mut far) = memory::pair(10_000);
         let mut socket: Socket<(), Duplex> =
-            Socket::client(near, None, request, &ClientConfig::default());
+            Socket::client(near, request, &ClientConfig::default());
         let mut side = Side::<false>::echo();
         socket.ready(BOTH, &mut side).unwrap();
         let answer = reply_to(&far_head(&mut far), reply);
@@ -138,7 +138,7 @@ fn sockets_compress_both_ways() {
         let (near, far) = memory::pair(5000);
         let request = request().offer(DeflateOffer::default());
         let mut client: Socket<(), Duplex> =
-            Socket::client(near, None, request, &ClientConfig::default());
+            Socket::client(near, request, &ClientConfig::default());
         let mut server = Socket::accept(far, Arc::new(serving(policy)));
         let mut echo = Side::<false>::echo();
         let mut side = Side::<false>::new(|peer, what, _| {

@@ -283,12 +283,7 @@ fn big_messages_go_both_ways_through_small_buffers() {
         config.close_timeout = Duration::from_millis(100);
         config.set_mask_to_zero = flag.into();
         let stream = mio::net::TcpStream::from_std(stream);
-        sockets.add(Socket::client(
-            stream,
-            Some(address),
-            request(address),
-            &config,
-        ));
+        sockets.add(Socket::client(stream, request(address), &config));
         let (stream, _) = listener.accept().unwrap();
         narrow(&stream);
         stream.set_nonblocking(true).unwrap();

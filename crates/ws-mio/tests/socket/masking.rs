@@ -1,11 +1,8 @@
 //! The flag of a client.
 
-use std::{
-    io::{Read, Write},
-    net::TcpListener,
-};
+use std::io::{Read, Write};
 
-use ws_mio::{ClientConfig, ControlledNetwork, Handler, Message, Peer, ws_proto};
+use ws_mio::{ClientConfig, ControlledNetwork, Handler, Message, Peer, SocketState, ws_proto};
 
 use super::{Loop, connect, script, upgrade};
 use crate::common::{Echo, expect, pattern, unmasked};
@@ -97,8 +94,6 @@ impl Handler for Pinger {
 #[test]
 fn allow_list_decides_for_the_client_by_the_server() {
     //= MSWS-1.6-3, MSWS-3.1.3-1, MSWS-5.1-2
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
     for (network, flag) in [
         (ControlledNetwork::new().loopback(), true),
         (ControlledNetwork::new().loopback().require_tls(), false),
@@ -108,12 +103,20 @@ fn allow_list_decides_for_the_client_by_the_server() {
         ),
         (ControlledNetwork::new(), false),
     ] {
+        let (address, server) = script(upgrade);
         let mut config = ClientConfig::default();
         config.set_mask_to_zero = network;
-        let socket = connect(address, &config);
-        let ws_proto::Masking::Client(masking) = socket.masking() else {
+        let mut sockets = Loop::new();
+        sockets.add(connect(address, &config));
+        let mut handlers = [Echo];
+        sockets.run_until(&mut handlers, |sockets, _| {
+            sockets.sockets[0].state() != SocketState::Opening
+        });
+        let ws_proto::Masking::Client(masking) = sockets.sockets[0].masking() else {
             panic!("it is a client")
         };
         assert_eq!(masking.set_mask_to_zero(), flag);
+        drop(sockets);
+        server.join().unwrap();
     }
 }

@@ -12,7 +12,7 @@ use tracing::debug;
 use ws_handshake::proxy::{ProxyHeader, ProxyHeaderError, TrustedProxies};
 
 use crate::{
-    Error, Peer,
+    Error, PeerAddr,
     error::Timeout,
     handshaking::{Deadline, Turn, read, within},
 };
@@ -21,9 +21,12 @@ use crate::{
 /// 2, such as HAProxy with `send-proxy-v2`.
 ///
 /// - A **trusted** peer must begin with a header: without one, or with one that
-///   is malformed, there is no connection. A header that names no client, as
-///   those of health checks, leaves the proxy's own address; so does one that
-///   names a client on the proxy's own machine, as that machine is not ours.
+///   is malformed, there is no connection. A client that the header does not
+///   name (`UNKNOWN`, no family, a Unix-domain socket) is
+///   [`PeerAddr::Unknown`]: it has none of the proxy's rights. Where the proxy
+///   speaks for itself (`LOCAL`), as for health checks, the address is its own;
+///   so is that of a client which it names by a loopback address, as that is on
+///   the proxy's machine.
 /// - **Anybody else** is a client that came directly: its address is the one it
 ///   has, and its bytes are passed on as they are, so that a header from it is a
 ///   bad request. Nobody can forge an address.
@@ -91,8 +94,8 @@ impl ProxyProtocol {
     pub async fn receive<S>(
         &self,
         stream: S,
-        peer: impl Into<Peer>,
-    ) -> Result<(Proxied<S>, Peer), Error>
+        peer: impl Into<PeerAddr>,
+    ) -> Result<(Proxied<S>, PeerAddr), Error>
     where
         S: AsyncRead + Unpin,
     {
@@ -101,31 +104,22 @@ impl ProxyProtocol {
             inner: stream,
             leftover: None,
         };
-        if !self.is_trusted(&peer) {
+        if !self.is_trusted(peer) {
             return Ok((stream, peer));
         }
         let deadline = Deadline::after(Some(self.timeout));
         let header = within(deadline, Timeout::ProxyHeader, stream.receive()).await?;
-        let client = client_of(&header, peer);
-        debug!(proxy = ?peer, ?client, "proxied");
+        let client = match header {
+            ProxyHeader::Local => peer,
+            header => peer.client_behind(header.source()),
+        };
+        debug!(proxy = %peer, %client, "proxied");
         Ok((stream, client))
     }
 
-    fn is_trusted(&self, peer: &Peer) -> bool {
-        match peer {
-            Peer::Unknown => false,
-            Peer::Local => self.trusted.contains(None),
-            Peer::Address(address) => self.trusted.contains(Some(address.ip())),
-        }
-    }
-}
-
-/// Returns the client that a proxy names, or the proxy.
-fn client_of(header: &ProxyHeader, proxy: Peer) -> Peer {
-    match header.source().map(Peer::from) {
-        // What is on the proxy's machine is on ours only if the proxy is.
-        Some(client) if !client.is_loopback() || proxy.is_loopback() => client,
-        _ => proxy,
+    fn is_trusted(&self, peer: PeerAddr) -> bool {
+        let address = peer.listed_ip();
+        address.is_some_and(|address| self.trusted.contains(address))
     }
 }
 

@@ -9,7 +9,7 @@ use ws_tls::{ServerTls, Session};
 
 use super::{TlsStream, turns::Turns};
 use crate::{
-    Acceptor, Decision, Error, MaybeTls, Peer, WebSocket,
+    Acceptor, Decision, Error, MaybeTls, PeerAddr, WebSocket,
     error::Timeout,
     handshaking::{Deadline, close, within},
 };
@@ -94,7 +94,7 @@ impl TlsAcceptor {
     pub async fn accept<S>(
         &self,
         stream: S,
-        peer: impl Into<Peer>,
+        peer: impl Into<PeerAddr>,
     ) -> Result<WebSocket<MaybeTls<S>>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -117,17 +117,17 @@ impl TlsAcceptor {
     pub async fn accept_with<S, F>(
         &self,
         stream: S,
-        peer: impl Into<Peer>,
+        peer: impl Into<PeerAddr>,
         decide: F,
     ) -> Result<WebSocket<MaybeTls<S>>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
-        F: FnOnce(&Request<'_>, &Peer) -> Decision,
+        F: FnOnce(&Request<'_>, &PeerAddr) -> Decision,
     {
         let peer = peer.into();
         let deadline = self.acceptor.begin()?;
         let stream = Box::pin(self.encrypt(stream, deadline)).await;
-        let stream = stream.inspect_err(|error| debug!(?peer, %error, "no TLS"))?;
+        let stream = stream.inspect_err(|error| debug!(%peer, %error, "no TLS"))?;
         self.acceptor
             .accept_until(deadline, stream, peer, true, decide)
             .await

@@ -11,8 +11,8 @@ use smol::{
 use ws_smol::{
     Acceptor, Budget, ClientMasking, ClientRequest, CloseCode, Config, Connector, Decision,
     DeflateOffer, DeflateParams, DeflatePolicy, Error, InflateConfig, Message, MessageRef,
-    OriginPolicy, Peer, Prepared, ProtocolError, Replies, SendError, ServerMasking, Uncompressed,
-    Uri, WebSocket,
+    OriginPolicy, PeerAddr, Prepared, ProtocolError, Replies, SendError, ServerMasking,
+    Uncompressed, Uri, WebSocket,
 };
 
 use crate::support::{Chaotic, Pipe, Random, config, expect, masked, once, pipe, put, run};
@@ -219,8 +219,8 @@ fn handshake_agrees_as_both_want() {
         };
         let connector = Connector::new();
         let opened = zip(
-            connector.handshake(near, Peer::Unknown, offered(offers)),
-            acceptor.accept_with(far, Peer::Unknown, |_, _| decide(Decision::accept())),
+            connector.handshake(near, PeerAddr::Unknown, offered(offers)),
+            acceptor.accept_with(far, PeerAddr::Unknown, |_, _| decide(Decision::accept())),
         );
         let (near, far) = run(opened);
         let (mut near, mut far) = (near.unwrap(), far.unwrap());

@@ -9,7 +9,7 @@ use smol::{
     net::TcpListener,
 };
 use ws_smol::{
-    Acceptor, ClientRequest, CloseCode, Connector, Error, Gate, Message, OriginPolicy, Peer,
+    Acceptor, ClientRequest, CloseCode, Connector, Error, Gate, Message, OriginPolicy, PeerAddr,
     Reconnect, Uri, WebSocket,
 };
 #[cfg(feature = "tls")]
@@ -227,7 +227,7 @@ fn gate_that_is_asked_again_at_any_poll_still_tells() {
     for at in 0..4 {
         let cut = Cut::new(at);
         let gate = Gate::new(10, 10);
-        let pass = gate.admit(Peer::Local).unwrap();
+        let pass = gate.admit(PeerAddr::Local).unwrap();
         let waiting = async {
             while cut.run(pass.drained()).await.is_none() {}
             drop(pass);
@@ -351,8 +351,8 @@ fn opening_handshake_that_is_dropped_at_any_poll_drops_its_stream() {
             let request = ClientRequest::new(Uri::parse("ws://example.com/").unwrap());
             let connector = Connector::new();
             let acceptor = Acceptor::new(OriginPolicy::Any);
-            let asking = connector.handshake(near, Peer::Unknown, request);
-            let accepting = acceptor.accept(far, Peer::Unknown);
+            let asking = connector.handshake(near, PeerAddr::Unknown, request);
+            let accepting = acceptor.accept(far, PeerAddr::Unknown);
             // The other side is told, and does not wait.
             let (dropped, other) = match is_client {
                 true => run(zip(cut_off(cut, asking), accepting)),

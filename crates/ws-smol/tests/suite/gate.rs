@@ -3,6 +3,7 @@
 use std::{
     io::{Error as IoError, ErrorKind},
     net::SocketAddr,
+    pin::pin,
     time::{Duration, Instant},
 };
 
@@ -10,7 +11,9 @@ use smol::{
     LocalExecutor,
     future::{or, zip},
 };
-use ws_smol::{Acceptor, CloseCode, Config, Error, Gate, Message, NotAdmitted, OriginPolicy, Peer};
+use ws_smol::{
+    Acceptor, CloseCode, Config, Error, Gate, Message, NotAdmitted, OriginPolicy, PeerAddr,
+};
 
 use crate::support::{config, expect, expect_end, masked, once, pipe, put, read_all, run, server};
 
@@ -35,7 +38,7 @@ fn too_many_connections_are_not_admitted_until_others_go() {
         gate.admit(address(1)).unwrap_err(),
         NotAdmitted::MaxPerAddress(2)
     );
-    let _local = gate.admit(Peer::Local).unwrap();
+    let _local = gate.admit(PeerAddr::Local).unwrap();
     drop((first, second));
     assert_eq!(gate.open(), 1);
     let _again = [(); 2].map(|()| gate.admit(address(1)).unwrap());
@@ -55,7 +58,7 @@ fn network_of_one_customer_counts_as_one() {
 #[test]
 fn connection_through_a_proxy_counts_for_its_client() {
     let gate = Gate::new(10, 1);
-    let mut passes = [(); 3].map(|()| gate.admit(Peer::Unknown).unwrap());
+    let mut passes = [(); 3].map(|()| gate.admit(PeerAddr::Unknown).unwrap());
     let [first, second, third] = &mut passes;
     first.comes_from(address(1)).unwrap();
     first.comes_from(address(1)).unwrap();
@@ -107,10 +110,31 @@ fn drain_tells_each_in_its_turn_and_ends_with_the_last() {
 }
 
 #[test]
+fn drain_that_is_to_come_is_seen_while_all_goes_on() {
+    run(async {
+        let gate = Gate::new(1000, usize::MAX);
+        let first = gate.admit(address(1)).unwrap();
+        assert!(!gate.is_draining());
+        let start = Instant::now();
+        let mut drain = pin!(gate.drain_after(SHORT, Duration::ZERO, 10 * SHORT));
+        assert!(once(&mut drain).await.is_none());
+        assert!(gate.is_draining());
+        let second = gate.admit(address(2)).unwrap();
+        assert!(once(first.drained()).await.is_none());
+        drain.await;
+        assert!(start.elapsed() >= SHORT);
+        assert_eq!(gate.admit(address(3)).unwrap_err(), NotAdmitted::Draining);
+        first.drained().await;
+        second.drained().await;
+        assert!(gate.is_draining());
+    });
+}
+
+#[test]
 fn drain_gives_up_at_its_deadline() {
     run(async {
         let gate = Gate::new(1000, usize::MAX);
-        let stays = gate.admit(Peer::Unknown).unwrap();
+        let stays = gate.admit(PeerAddr::Unknown).unwrap();
         gate.drain(SHORT, 2 * SHORT);
         stays.drained().await;
         assert!(!gate.gone().await);
@@ -126,7 +150,7 @@ fn drain_gives_up_at_its_deadline() {
 fn drain_that_is_asked_for_again_is_sooner() {
     run(async {
         let gate = Gate::new(1000, usize::MAX);
-        let passes = [(); 10].map(|()| gate.admit(Peer::Unknown).unwrap());
+        let passes = [(); 10].map(|()| gate.admit(PeerAddr::Unknown).unwrap());
         gate.drain(Duration::from_secs(1000), Duration::from_secs(2000));
         let again = async { gate.drain(Duration::ZERO, SHORT) };
         let all = async {
@@ -158,7 +182,7 @@ fn drain_answers_requests_that_are_not_whole_and_later_ones_with_503() {
                 if is_late {
                     gate.drain(SHORT, 300 * SHORT);
                 }
-                let mut accepting = Box::pin(acceptor.accept(far, Peer::Local));
+                let mut accepting = Box::pin(acceptor.accept(far, PeerAddr::Local));
                 if !is_late {
                     assert!(once(&mut accepting).await.is_none());
                     gate.drain(300 * SHORT, 300 * SHORT);
@@ -182,7 +206,7 @@ fn who_does_not_read_the_503_is_dropped_with_the_end_of_the_drain() {
         let gate = Gate::new(10, 10);
         let acceptor = acceptor(&gate);
         let (near, far) = pipe(5);
-        let accepting = acceptor.accept(far, Peer::Local);
+        let accepting = acceptor.accept(far, PeerAddr::Local);
         gate.drain(Duration::ZERO, SHORT);
         assert!(accepting.await.is_err());
         assert!(near.is_dropped());
@@ -222,7 +246,7 @@ fn nothing_is_lost_on_the_way_out() {
         let gate = Gate::new(1000, usize::MAX);
         let (mut near, far) = pipe(10);
         let mut far = server(far, &config());
-        let pass = gate.admit(Peer::Unknown).unwrap();
+        let pass = gate.admit(PeerAddr::Unknown).unwrap();
         let serving = async {
             far.queue(&[7; 100][..]).unwrap();
             let talk = async { far.receive().await.unwrap() };

@@ -14,7 +14,7 @@ use smol::{
 };
 use ws_smol::{
     Acceptor, ClientRequest, Connector, ControlledNetwork, Decision, Error, HandshakeError,
-    Masking, Message, OriginPolicy, Peer, Response, Timeout, Uri, accept, client_on,
+    Masking, Message, OriginPolicy, PeerAddr, Response, Timeout, Uri, accept, client_on,
 };
 
 use crate::support::{Chaotic, config, masked, once, pipe, put, read_all, run};
@@ -84,7 +84,7 @@ fn client_and_server_agree_over_any_transport() {
         let server = async {
             let stream = Chaotic::new(far, seed + 1, 50);
             let mut websocket = acceptor
-                .accept_with(stream, Peer::Unknown, |request, _| {
+                .accept_with(stream, PeerAddr::Unknown, |request, _| {
                     assert_eq!(request.path(), "/chat");
                     assert_eq!(request.query(), Some("x=1"));
                     assert_eq!(request.header("x-token"), Some(&b"1234"[..]));
@@ -163,12 +163,15 @@ fn hook_answers_a_browser_with_a_page() {
         let (mut near, far) = pipe(10_000);
         put(&mut near, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         let acceptor = Acceptor::new(OriginPolicy::Any);
-        let hook = |request: &ws_smol::Request<'_>, _: &Peer| {
+        let hook = |request: &ws_smol::Request<'_>, _: &PeerAddr| {
             assert!(!request.is_upgrade());
             Decision::respond(Response::new(200).body("<h1>hello</h1>"))
         };
-        let (outcome, answer) =
-            zip(acceptor.accept_with(far, Peer::Local, hook), read_all(near)).await;
+        let (outcome, answer) = zip(
+            acceptor.accept_with(far, PeerAddr::Local, hook),
+            read_all(near),
+        )
+        .await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"));
         assert!(answer.ends_with("\r\n\r\n<h1>hello</h1>"));
         assert!(matches!(outcome, Err(Error::Answered { status: 200 })));
@@ -186,7 +189,7 @@ fn what_a_hook_cannot_add_is_a_500() {
             put(&mut near, format!("{REQUEST}\r\n").as_bytes()).await;
             let acceptor = Acceptor::new(OriginPolicy::Any);
             let (outcome, answer) = zip(
-                acceptor.accept_with(far, Peer::Local, |_, _| decision),
+                acceptor.accept_with(far, PeerAddr::Local, |_, _| decision),
                 read_all(near),
             )
             .await;
@@ -203,8 +206,8 @@ fn what_a_hook_cannot_add_is_a_500() {
 #[test]
 fn flag_is_decided_for_each_connection() {
     //= MSWS-3.2.3-1, MSWS-3.2.3-2, MSWS-1.6-3
-    let inside = Peer::from(SocketAddr::from(([10, 0, 0, 1], 5)));
-    let outside = Peer::from(SocketAddr::from(([192, 0, 2, 1], 5)));
+    let inside = PeerAddr::from(SocketAddr::from(([10, 0, 0, 1], 5)));
+    let outside = PeerAddr::from(SocketAddr::from(([192, 0, 2, 1], 5)));
     let network = ControlledNetwork::new().network("10.0.0.0/8".parse().unwrap());
     let acceptor = Acceptor::new(OriginPolicy::SameHost).accept_unmasked_frame(network);
     run(async {
@@ -213,11 +216,11 @@ fn flag_is_decided_for_each_connection() {
             (inside, Some(false), false),
             (outside, None, false),
             (outside, Some(true), false),
-            (Peer::Unknown, Some(true), false),
+            (PeerAddr::Unknown, Some(true), false),
         ] {
             let (mut near, far) = pipe(10_000);
             put(&mut near, format!("{REQUEST}\r\n").as_bytes()).await;
-            let hook = |request: &ws_smol::Request<'_>, _: &Peer| {
+            let hook = |request: &ws_smol::Request<'_>, _: &PeerAddr| {
                 assert_eq!(request.origin(), None);
                 match asked {
                     Some(flag) => Decision::accept().accept_unmasked_frame(flag),
@@ -237,18 +240,18 @@ fn flag_is_decided_for_each_connection() {
 fn wss_is_never_asked_for_on_a_stream_without_tls() {
     let (near, far) = pipe(10_000);
     let connector = Connector::new();
-    let outcome = run(connector.handshake(near, Peer::Local, request("wss://a/")));
+    let outcome = run(connector.handshake(near, PeerAddr::Local, request("wss://a/")));
     assert!(matches!(outcome, Err(Error::NoTls)), "{outcome:?}");
     assert_eq!(far.take_available(), b"");
 
     // Who says that it is there is believed.
     let connector = connector.under_tls();
     let (near, far) = pipe(10_000);
-    let asking = connector.handshake(near, Peer::Local, request("wss://a/"));
+    let asking = connector.handshake(near, PeerAddr::Local, request("wss://a/"));
     assert!(run(once(asking)).is_none());
     assert!(far.take_available().starts_with(b"GET / HTTP/1.1\r\n"));
     let (near, far) = pipe(10_000);
-    let asking = connector.connect_over(near, Peer::Local, request("wss://a/"));
+    let asking = connector.connect_over(near, PeerAddr::Local, request("wss://a/"));
     assert!(run(once(asking)).is_none());
     assert!(far.take_available().starts_with(b"GET / HTTP/1.1\r\n"));
 }
@@ -270,10 +273,10 @@ fn client_flag_stays_in_its_network() {
     let always = Connector::new().set_mask_to_zero(true);
     let within = Connector::new().set_mask_to_zero(network);
     for (connector, peer, flag) in [
-        (&plain, Peer::Local, false),
-        (&always, Peer::Unknown, true),
-        (&within, Peer::Local, true),
-        (&within, Peer::Unknown, false),
+        (&plain, PeerAddr::Local, false),
+        (&always, PeerAddr::Unknown, true),
+        (&within, PeerAddr::Local, true),
+        (&within, PeerAddr::Unknown, false),
     ] {
         let (near, far) = pipe(10_000);
         let client = connector.handshake(near, peer, request("ws://a/"));
@@ -365,7 +368,7 @@ fn refusal_whose_body_never_ends_is_a_refusal_all_the_same() {
         put(&mut far, b"HTTP/1.1 503 No\r\n\r\nstill writing").await;
         let connector = Connector::new().handshake_timeout(Duration::from_millis(5));
         let outcome = connector
-            .handshake(near, Peer::Local, request("ws://a/"))
+            .handshake(near, PeerAddr::Local, request("ws://a/"))
             .await;
         let Err(Error::Refused(response)) = outcome else {
             panic!("accepted");
@@ -420,13 +423,13 @@ fn handshake_has_a_deadline() {
         let (near, _far) = pipe(10_000);
         let connector = Connector::new().handshake_timeout(timeout);
         let outcome = connector
-            .handshake(near, Peer::Local, request("ws://a/"))
+            .handshake(near, PeerAddr::Local, request("ws://a/"))
             .await;
         assert!(matches!(outcome, Err(Error::Timeout(Timeout::Handshake))));
 
         let (near, far) = pipe(10_000);
         let acceptor = Acceptor::new(OriginPolicy::Any).handshake_timeout(timeout);
-        let (outcome, answer) = zip(acceptor.accept(far, Peer::Local), read_all(near)).await;
+        let (outcome, answer) = zip(acceptor.accept(far, PeerAddr::Local), read_all(near)).await;
         assert!(matches!(outcome, Err(Error::Timeout(Timeout::Handshake))));
         assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     });
@@ -470,7 +473,7 @@ fn client_that_stays_after_a_refusal_does_not_hide_it() {
         let mut config = config();
         config.close_timeout = Duration::from_millis(5);
         let acceptor = Acceptor::new(OriginPolicy::Any).config(config);
-        let outcome = acceptor.accept(far, Peer::Local).await;
+        let outcome = acceptor.accept(far, PeerAddr::Local).await;
         assert!(matches!(
             outcome,
             Err(Error::Handshake(HandshakeError::NotUpgrade))

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use smol::io::AsyncReadExt as _;
-use ws_smol::{Acceptor, Config, Error, OriginPolicy, Peer, TimeLimits, Timeout};
+use ws_smol::{Acceptor, Config, Error, OriginPolicy, PeerAddr, TimeLimits, Timeout};
 
 use crate::support::{config, expect, expect_end, masked, pipe, put, read_all, run, server};
 
@@ -158,7 +158,7 @@ fn request_that_trickles_is_answered_with_408_before_the_handshake_timeout() {
         };
         let start = Instant::now();
         let accepting = async {
-            let error = acceptor.accept(far, Peer::Unknown).await.unwrap_err();
+            let error = acceptor.accept(far, PeerAddr::Unknown).await.unwrap_err();
             assert!(matches!(error, Error::Timeout(Timeout::Head)), "{error}");
         };
         smol::future::zip(accepting, trickling).await;

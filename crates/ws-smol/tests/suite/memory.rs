@@ -7,7 +7,7 @@ use smol::{
     future::{or, zip},
 };
 use ws_smol::{
-    Acceptor, Config, Error, MemoryBudget, Message, MessageRef, OriginPolicy, Peer, WebSocket,
+    Acceptor, Config, Error, MemoryBudget, Message, MessageRef, OriginPolicy, PeerAddr, WebSocket,
 };
 
 use crate::support::{Pipe, config, expect, masked, once, pipe, put, run, server};
@@ -212,12 +212,15 @@ fn nobody_is_taken_on_when_memory_is_short() {
         let held = joining(&config, 55_000).await;
         let more = joining(&config, 25_000).await;
         let (near, far) = pipe(1000);
-        assert_over_memory(acceptor(&config).accept(far, Peer::Local).await, 100_000);
+        assert_over_memory(
+            acceptor(&config).accept(far, PeerAddr::Local).await,
+            100_000,
+        );
         assert!(near.is_dropped());
         drop((held, more));
         let (_near, far) = pipe(1000);
         let acceptor = acceptor(&config);
-        assert!(once(acceptor.accept(far, Peer::Local)).await.is_none());
+        assert!(once(acceptor.accept(far, PeerAddr::Local)).await.is_none());
     });
 }
 
@@ -232,7 +235,7 @@ fn requests_that_never_end_are_dropped_when_memory_is_short() {
         let mut tasks = Vec::new();
         for _ in 0..10 {
             let (near, far) = pipe(5000);
-            let accepting = acceptor.accept(far, Peer::Unknown);
+            let accepting = acceptor.accept(far, PeerAddr::Unknown);
             tasks.push(executor.spawn(async move { accepting.await.map(drop) }));
             clients.push(near);
         }

@@ -9,7 +9,7 @@ use smol::{
 };
 use ws_smol::{
     Acceptor, ClientRequest, CloseCode, Connector, ControlledNetwork, Error, HandshakeError,
-    Masking, MaybeTls, Message, OriginPolicy, Peer, Proxy, ProxyHeaderError, ProxyProtocol,
+    Masking, MaybeTls, Message, OriginPolicy, PeerAddr, Proxy, ProxyHeaderError, ProxyProtocol,
     SocksReply, Timeout, TrustedProxies, TunnelError, Uri, WebSocket,
 };
 
@@ -226,6 +226,20 @@ const REQUEST: &[u8] =
 
 const V1: &[u8] = b"PROXY TCP4 192.0.2.7 203.0.113.1 56324 443\r\n";
 
+/// A header of version 2 by which a proxy speaks for itself.
+const V2_LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+
+/// How a header of version 2 starts for a client over a Unix-domain socket.
+const V2_UNIX_START: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xd8";
+
+/// Headers that name no client.
+const UNNAMED: [&[u8]; 4] = [
+    b"PROXY UNKNOWN\r\n",
+    b"PROXY UNKNOWN 127.0.0.1 127.0.0.1 1 2\r\n",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\x0c\x7f\0\0\x01\x7f\0\0\x01\x10\0\x01\xbb",
+];
+
 /// A header of version 2 for a client at a loopback address.
 const V2_LOOPBACK: &[u8] =
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01\x7f\0\0\x01\x10\0\x01\xbb";
@@ -237,12 +251,12 @@ fn proxies() -> ProxyProtocol {
     ProxyProtocol::new(trusted)
 }
 
-fn address(text: &str) -> Peer {
+fn address(text: &str) -> PeerAddr {
     text.parse::<SocketAddr>().unwrap().into()
 }
 
 /// Accepts a connection that begins with a header; returns whom it was from.
-async fn accept(header: &[u8], peer: Peer) -> Result<Peer, Error> {
+async fn accept(header: &[u8], peer: PeerAddr) -> Result<PeerAddr, Error> {
     let (mut near, far) = pipe(1000);
     put(&mut near, header).await;
     put(&mut near, REQUEST).await;
@@ -263,10 +277,45 @@ async fn accept(header: &[u8], peer: Peer) -> Result<Peer, Error> {
 fn trusted_proxy_names_its_client() {
     run(async {
         let client = address("192.0.2.7:56324");
-        for proxy in [address("10.1.2.3:4"), address("127.0.0.1:4"), Peer::Local] {
+        for proxy in [
+            address("10.1.2.3:4"),
+            address("127.0.0.1:4"),
+            PeerAddr::Local,
+        ] {
             assert_eq!(accept(V1, proxy).await.unwrap(), client);
-            let unknown = b"PROXY UNKNOWN\r\n";
-            assert_eq!(accept(unknown, proxy).await.unwrap(), proxy);
+            // It speaks for itself.
+            assert_eq!(accept(V2_LOCAL, proxy).await.unwrap(), proxy);
+        }
+    });
+}
+
+#[test]
+fn client_that_a_proxy_does_not_name_is_unknown_and_gets_no_flag() {
+    //= MSWS-1.6-3
+    let acceptor =
+        Acceptor::new(OriginPolicy::Any).accept_unmasked_frame(ControlledNetwork::new().loopback());
+    run(async {
+        for (header, is_named) in UNNAMED
+            .iter()
+            .map(|header| (header.to_vec(), false))
+            .chain([
+                ([V2_UNIX_START, &[0; 216]].concat(), false),
+                (V2_LOCAL.to_vec(), true),
+            ])
+        {
+            for proxy in [address("127.0.0.1:4"), PeerAddr::Local] {
+                let (mut near, far) = pipe(1000);
+                put(&mut near, &header).await;
+                put(&mut near, REQUEST).await;
+                let (stream, client) = proxies().receive(far, proxy).await.unwrap();
+                let expected = if is_named { proxy } else { PeerAddr::Unknown };
+                assert_eq!(client, expected, "{}", header.escape_ascii());
+                let websocket = acceptor.accept(stream, client).await.unwrap();
+                let Masking::Server(masking) = websocket.masking() else {
+                    panic!("not a server");
+                };
+                assert_eq!(masking.accept_unmasked_frame(), is_named);
+            }
         }
     });
 }
@@ -278,14 +327,14 @@ fn loopback_of_another_machine_is_not_ours() {
         let far = address("10.1.2.3:4");
         assert_eq!(accept(V2_LOOPBACK, far).await.unwrap(), far);
         let client = address("127.0.0.1:4096");
-        assert_eq!(accept(V2_LOOPBACK, Peer::Local).await.unwrap(), client);
+        assert_eq!(accept(V2_LOOPBACK, PeerAddr::Local).await.unwrap(), client);
     });
 }
 
 #[test]
 fn nobody_else_can_forge_an_address() {
     run(async {
-        for peer in [address("192.0.2.1:4"), Peer::Unknown] {
+        for peer in [address("192.0.2.1:4"), PeerAddr::Unknown] {
             assert_eq!(accept(b"", peer).await.unwrap(), peer);
             assert!(matches!(
                 accept(V1, peer).await,
@@ -298,7 +347,7 @@ fn nobody_else_can_forge_an_address() {
 #[test]
 fn trusted_proxy_must_send_a_header_and_soon() {
     run(async {
-        let outcome = accept(b"", Peer::Local).await;
+        let outcome = accept(b"", PeerAddr::Local).await;
         assert!(matches!(
             outcome,
             Err(Error::ProxyHeader(ProxyHeaderError::NoHeader))
@@ -307,7 +356,7 @@ fn trusted_proxy_must_send_a_header_and_soon() {
             let (mut near, far) = pipe(1000);
             put(&mut near, &V1[..end]).await;
             drop(near);
-            let outcome = proxies().receive(far, Peer::Local).await;
+            let outcome = proxies().receive(far, PeerAddr::Local).await;
             assert!(matches!(
                 outcome,
                 Err(Error::ProxyHeader(ProxyHeaderError::Lost))
@@ -315,7 +364,7 @@ fn trusted_proxy_must_send_a_header_and_soon() {
         }
         let (_near, far) = pipe(1000);
         let proxies = proxies().timeout(Duration::from_millis(5));
-        let outcome = proxies.receive(far, Peer::Local).await;
+        let outcome = proxies.receive(far, PeerAddr::Local).await;
         assert!(matches!(outcome, Err(Error::Timeout(Timeout::ProxyHeader))));
     });
 }
@@ -334,7 +383,7 @@ fn header_and_request_come_byte_by_byte() {
             near.read_to_end(&mut rest).await.unwrap();
         };
         let receive = async {
-            let (stream, client) = proxies().receive(far, Peer::Local).await.unwrap();
+            let (stream, client) = proxies().receive(far, PeerAddr::Local).await.unwrap();
             let acceptor = Acceptor::new(OriginPolicy::Any);
             drop(acceptor.accept(stream, client).await.unwrap());
         };
@@ -346,7 +395,7 @@ fn header_and_request_come_byte_by_byte() {
 fn futures_can_be_sent_to_other_threads() {
     fn is_send(_: impl Future + Send) {}
     let (near, _far) = pipe(1);
-    is_send(proxies().receive(near, Peer::Local));
+    is_send(proxies().receive(near, PeerAddr::Local));
     is_send(go_through("socks5://a.example"));
 }
 

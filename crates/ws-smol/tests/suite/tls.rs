@@ -9,8 +9,8 @@ use smol::{
 };
 use ws_smol::{
     Acceptor, ClientRequest, ClientTls, CloseCode, Connector, ControlledNetwork, Error, Gate,
-    Masking, MaybeTls, Message, NotAdmitted, OriginPolicy, Peer, ServerTls, Timeout, TlsAcceptor,
-    TlsError, Uri, WebSocket, rustls,
+    Masking, MaybeTls, Message, NotAdmitted, OriginPolicy, PeerAddr, ServerTls, Timeout,
+    TlsAcceptor, TlsError, Uri, WebSocket, rustls,
 };
 
 use crate::{
@@ -141,8 +141,8 @@ fn tls_goes_over_a_stream_of_ones_own_in_both_roles() {
     run(async {
         let (near, far) = pipe(10_000);
         let (near, far) = (Chaotic::new(near, 1, 3_000), Chaotic::new(far, 2, 3_000));
-        let client = connector.connect_over(near, Peer::Local, request());
-        let (client, server) = zip(client, acceptor.accept(far, Peer::Local)).await;
+        let client = connector.connect_over(near, PeerAddr::Local, request());
+        let (client, server) = zip(client, acceptor.accept(far, PeerAddr::Local)).await;
         let (client, server) = (client.unwrap(), server.unwrap());
         assert!(client.stream().unwrap().is_tls() && server.stream().unwrap().is_tls());
         let (Masking::Client(masking), Masking::Server(accepting)) =
@@ -156,7 +156,7 @@ fn tls_goes_over_a_stream_of_ones_own_in_both_roles() {
         // The defaults trust whom the platform trusts, and not this one.
         let (near, far) = pipe(10_000);
         let client = ws_smol::client_on(near, request());
-        let (client, server) = zip(client, acceptor.accept(far, Peer::Local)).await;
+        let (client, server) = zip(client, acceptor.accept(far, PeerAddr::Local)).await;
         assert!(
             matches!(client, Err(Error::Tls(_) | Error::TlsConfig(_))),
             "{client:?}"
@@ -177,8 +177,8 @@ fn flag_that_demands_tls_stays_off_without() {
             (connector, acceptor) = (connector.under_tls(), acceptor.under_tls());
         }
         let request = ClientRequest::new(Uri::parse("ws://a/").unwrap());
-        let client = connector.handshake(near, Peer::Local, request);
-        let (client, server) = run(zip(client, acceptor.accept(far, Peer::Local)));
+        let client = connector.handshake(near, PeerAddr::Local, request);
+        let (client, server) = run(zip(client, acceptor.accept(far, PeerAddr::Local)));
         let (client, server) = (client.unwrap(), server.unwrap());
         let (Masking::Client(client), Masking::Server(server)) =
             (client.masking(), server.masking())
@@ -312,7 +312,7 @@ fn garbage_and_a_handshake_that_breaks_off_fail_the_server_alone() {
         ] {
             let (mut near, far) = pipe(100_000);
             near.write_all(garbage).await.unwrap();
-            let accept = acceptor.accept(far, Peer::Local);
+            let accept = acceptor.accept(far, PeerAddr::Local);
             let read = async {
                 let mut answer = Vec::new();
                 near.read_to_end(&mut answer).await.unwrap();
@@ -328,7 +328,7 @@ fn garbage_and_a_handshake_that_breaks_off_fail_the_server_alone() {
             let (mut near, far) = pipe(100_000);
             near.write_all(&hello[..end]).await.unwrap();
             drop(near);
-            let outcome = acceptor.accept(far, Peer::Local).await;
+            let outcome = acceptor.accept(far, PeerAddr::Local).await;
             assert!(
                 matches!(outcome, Err(Error::Tls(TlsError::EndedInHandshake))),
                 "{end}: {outcome:?}"
@@ -362,7 +362,7 @@ fn drain_breaks_off_a_tls_handshake() {
         let tls = server_tls(&Ca::new("ours").issue("localhost"));
         let acceptor = acceptor().gate(&gate).tls(tls);
         let (near, far) = pipe(10_000);
-        let mut accepting = Box::pin(acceptor.accept(far, Peer::Unknown));
+        let mut accepting = Box::pin(acceptor.accept(far, PeerAddr::Unknown));
         assert!(once(&mut accepting).await.is_none());
         gate.drain(Duration::from_secs(1000), Duration::from_secs(1000));
         let error = accepting.await.unwrap_err();
@@ -383,7 +383,7 @@ fn handshake_deadline_covers_tls() {
             .handshake_timeout(timeout)
             .tls(server_tls(&ca.issue("localhost")));
         let (_near, far) = pipe(1000);
-        let outcome = acceptor.accept(far, Peer::Local).await;
+        let outcome = acceptor.accept(far, PeerAddr::Local).await;
         assert!(matches!(outcome, Err(Error::Timeout(Timeout::Handshake))));
 
         let (_listener, request) = listen().await;
@@ -410,7 +410,7 @@ async fn through<T>(
     let connector = connector(&ca);
     let talk = async {
         let client = connector.connect(request);
-        let (client, server) = zip(client, acceptor.accept(far, Peer::Local)).await;
+        let (client, server) = zip(client, acceptor.accept(far, PeerAddr::Local)).await;
         talk(client.unwrap(), server.unwrap()).await
     };
     zip(forward, talk).await.1
@@ -585,7 +585,7 @@ fn futures_can_be_sent_to_other_threads() {
     fn is_send(_: impl Future + Send) {}
     let ca = Ca::new("ours");
     let acceptor = acceptor().tls(server_tls(&ca.issue("localhost")));
-    is_send(acceptor.accept(smol::io::Cursor::new(Vec::new()), Peer::Local));
+    is_send(acceptor.accept(smol::io::Cursor::new(Vec::new()), PeerAddr::Local));
     is_send(connector(&ca).connect(ClientRequest::new(Uri::parse("wss://a/").unwrap())));
 }
 

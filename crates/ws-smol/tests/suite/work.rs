@@ -16,7 +16,7 @@ use std::{
 
 use futures_io::{AsyncRead, AsyncWrite};
 use ws_smol::{
-    Acceptor, ClientRequest, CloseCode, Config, Connector, Error, Limits, OriginPolicy, Peer,
+    Acceptor, ClientRequest, CloseCode, Config, Connector, Error, Limits, OriginPolicy, PeerAddr,
     Timeout, Uri,
 };
 
@@ -144,7 +144,7 @@ fn handshake_of_a_server_reads_a_bounded_number_of_bytes_in_a_poll() {
             let flood = Flood::new(once, again).in_pieces(piece);
             let read = flood.counter();
             let acceptor = acceptor(&config());
-            let most = most_in_a_poll(acceptor.accept(flood, Peer::Unknown), &read);
+            let most = most_in_a_poll(acceptor.accept(flood, PeerAddr::Unknown), &read);
             assert!((1..=HANDSHAKE_MAX).contains(&most), "{most} bytes");
             if piece == 2 {
                 assert!(most <= 128, "{most} bytes, two at a time");
@@ -163,7 +163,10 @@ fn handshake_of_a_client_reads_a_bounded_number_of_bytes_in_a_poll() {
         let flood = Flood::new(once, again);
         let read = flood.counter();
         let connector = Connector::new().config(config());
-        let most = most_in_a_poll(connector.handshake(flood, Peer::Unknown, request()), &read);
+        let most = most_in_a_poll(
+            connector.handshake(flood, PeerAddr::Unknown, request()),
+            &read,
+        );
         assert!((1..=HANDSHAKE_MAX).contains(&most), "{most} bytes");
     }
 }
@@ -177,11 +180,13 @@ fn handshake_that_always_has_more_ends_at_its_time() {
         config.min_head_rate = 0;
         // A head of one byte a read, so that no limit of its length is met.
         let line = Flood::new(b"GET / HTTP/1.1\r\nA: ", b"b").in_pieces(1);
-        let error = acceptor(&config).accept(line, Peer::Unknown).await;
+        let error = acceptor(&config).accept(line, PeerAddr::Unknown).await;
         assert!(error.is_err());
         let interim = Flood::new(b"", b"HTTP/1.1 100 C\r\n\r\n");
         let connector = Connector::new().config(config.clone());
-        let error = connector.handshake(interim, Peer::Unknown, request()).await;
+        let error = connector
+            .handshake(interim, PeerAddr::Unknown, request())
+            .await;
         assert!(error.is_err());
     });
 }
@@ -194,7 +199,9 @@ fn clock_is_asked_whenever_a_turn_is_over() {
         let flood = Flood::new(b"", b"HTTP/1.1 100 C\r\n\r\n");
         let read = flood.counter();
         let connector = Connector::new().config(config.clone());
-        let outcome = connector.handshake(flood, Peer::Unknown, request()).await;
+        let outcome = connector
+            .handshake(flood, PeerAddr::Unknown, request())
+            .await;
         assert!(matches!(outcome, Err(Error::Timeout(Timeout::Handshake))));
         assert!(read.load(Ordering::Relaxed) <= HANDSHAKE_MAX);
     });
@@ -239,7 +246,7 @@ fn handshake_of_tls_reads_a_bounded_number_of_bytes_in_a_poll() {
         let flood = Flood::new(once, again);
         let read = flood.counter();
         let acceptor = acceptor(&config()).tls(tls.clone());
-        let most = most_in_a_poll(acceptor.accept(flood, Peer::Unknown), &read);
+        let most = most_in_a_poll(acceptor.accept(flood, PeerAddr::Unknown), &read);
         assert!((1..=HANDSHAKE_MAX).contains(&most), "{most} bytes");
     }
 }
@@ -355,7 +362,7 @@ fn accepted_stream_that_goes_on_is_served_in_turns() {
         let flood = Flood::new(HEAD, &masked(0x82, &[7; 1000]));
         let read = flood.counter();
         let mut far = acceptor(&config())
-            .accept(flood, Peer::Unknown)
+            .accept(flood, PeerAddr::Unknown)
             .await
             .unwrap();
         assert!(read.load(Ordering::Relaxed) <= HANDSHAKE_MAX);
