@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ws_handshake::{DeflateOffer, DeflatePolicy};
-use ws_mio::{Config, OriginPolicy, SlowConsumer};
+use ws_mio::{Config, OnPanic, OriginPolicy, SlowConsumer};
 
 use crate::{
     app::{Connection, State, TICK},
@@ -185,6 +185,8 @@ fn connections(random: &mut Random, most: usize) -> usize {
 
 fn config(random: &mut Random, longest: usize) -> Config {
     let mut config = Config::new(OriginPolicy::Any);
+    // What the application finds wrong is a finding, and not for the loop to catch.
+    config.on_panic = OnPanic::Propagate;
     config.read_buffer = random.choose(&[1024, 4096, 16 * 1024, 64 * 1024]);
     config.gather_buffers = random.choose(&[0, 64 * 1024, 256 * 1024]);
     config.high_water = random.choose(&[1, 1000, 16 * 1024, 64 * 1024]);
