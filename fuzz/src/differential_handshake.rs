@@ -78,7 +78,7 @@ pub fn others_read_the_same(input: &[u8]) {
     }
 }
 
-/// Where we are stricter than others who read the same, and why.
+/// Where we are stricter than others who read the same, and why: one row each.
 const fn is_stricter(error: &HandshakeError) -> bool {
     matches!(
         error,
@@ -88,15 +88,31 @@ const fn is_stricter(error: &HandshakeError) -> bool {
             // Limits of ours.
             | HandshakeError::HeadTooLarge { .. }
             | HandshakeError::TooManyHeaders { .. }
+            | HandshakeError::TooManyEmptyLines { .. }
     )
 }
 
-/// Where we take what others do not read, and why.
+/// Where we take what others do not read, and why: one row each.
 fn is_more_generous(request: &Request<'_>) -> bool {
     // httparse knows no HTTP/1.2, which is to be served as 1.1 (RFC 9110 section 2.5).
     request.version() > ws_handshake::Version::HTTP_11
         // `http` takes fewer characters in a target than browsers write (WHATWG URL).
         || request.target().contains(['"', '<', '>', '[', '\\', ']', '^', '`', '{', '|', '}'])
+}
+
+/// Where we pass over what the letter of section 4.2.1 refuses, as every browser's server does, and why: one row each.
+/// What is passed over has no effect on the answer.
+fn is_passed_over(headers: &HeaderMap, name: &HeaderName) -> bool {
+    match name.as_str() {
+        // Pages send access tokens as subprotocols, which are no tokens of HTTP; libraries send an empty list, or a name
+        // twice. A server that speaks no subprotocol names none, whatever is listed.
+        "sec-websocket-protocol" => true,
+        // libwebsockets 1.x sends an empty list, and devices a semicolon without a parameter.
+        "sec-websocket-extensions" => values(headers, name.as_str())
+            .iter()
+            .all(|value| value.iter().all(|byte| b" \t,;".contains(byte))),
+        _ => false,
+    }
 }
 
 /// A request as `http` has it.
@@ -180,7 +196,9 @@ fn judge(request: &http::Request<()>) -> Verdict {
     // A server that the URI of a request must name is none of its kind (RFC 9110 section 4.2.1).
     let is_host = one("host")
         .is_some_and(|host| !host.is_empty() && host.iter().all(u8::is_ascii_alphanumeric));
-    match headers.keys().all(is_plain)
+    match headers
+        .keys()
+        .all(|name| is_plain(name) || is_passed_over(headers, name))
         && is_host
         && request.uri().path() == "/"
         && request.uri().authority().is_none()

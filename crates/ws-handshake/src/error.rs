@@ -1,5 +1,6 @@
 //! What goes wrong in a handshake, by rule, and the HTTP status that says so.
 
+use alloc::format;
 use core::fmt::{self, Debug, Display, Write as _};
 
 use crate::request::Version;
@@ -26,6 +27,16 @@ pub enum HandshakeError {
         /// The value of `max_headers`.
         limit: usize,
     },
+    /// There are more than `limit` empty lines before a request (RFC 9112 section 2.2).
+    #[error("more than {limit} empty lines before the request")]
+    TooManyEmptyLines {
+        /// How many there may be.
+        limit: usize,
+    },
+    /// The peer starts a TLS handshake where plaintext is spoken: it has a `wss://` URL for a port that wants `ws://`. It
+    /// understands no answer in HTTP.
+    #[error("TLS spoken to a plaintext port")]
+    TlsClientHello,
     /// A line does not end in CR LF (RFC 9112 section 2.2).
     #[error("carriage return or line feed on its own in the message head")]
     BadLineEnding,
@@ -113,8 +124,8 @@ pub enum HandshakeError {
         /// The start of the value.
         offered: Offered,
     },
-    /// `Sec-WebSocket-Protocol` is not a list of distinct tokens, or in a reply not one token (RFC 6455 section 4.3).
-    #[error("malformed Sec-WebSocket-Protocol header: \"{offered}\"")]
+    /// `Sec-WebSocket-Protocol` in a reply is not one token (RFC 6455 section 4.3).
+    #[error("malformed Sec-WebSocket-Protocol header in the reply: \"{offered}\"")]
     BadSubprotocolHeader {
         /// The start of the element at fault.
         offered: Offered,
@@ -212,6 +223,8 @@ impl HandshakeError {
         match self {
             Self::HeadTooLarge { .. } => "head_too_large",
             Self::TooManyHeaders { .. } => "too_many_headers",
+            Self::TooManyEmptyLines { .. } => "too_many_empty_lines",
+            Self::TlsClientHello => "tls_client_hello",
             Self::BadLineEnding => "bad_line_ending",
             Self::IncompleteHead => "incomplete_head",
             Self::BadRequestLine { .. } => "bad_request_line",
@@ -280,11 +293,22 @@ impl HandshakeError {
 
     /// The reply with which a server refuses the handshake before it closes the connection.
     ///
-    /// Its body is the [`kind`](Self::kind) alone: nothing that the peer sent is reflected.
+    /// Its body is the [`kind`](Self::kind), with the limit if one was passed: nothing that the peer sent is reflected.
     #[must_use]
     pub fn rejection(&self) -> Response {
         //= RFC6455-10.7-4
-        let response = Response::new(self.status()).text(self.kind());
+        let kind = self.kind();
+        let response = Response::new(self.status());
+        let response = match self {
+            //= RFC6585-5-1
+            Self::HeadTooLarge { limit } => {
+                response.text(&format!("{kind}: max_head is {limit} bytes"))
+            }
+            Self::TooManyHeaders { limit } => {
+                response.text(&format!("{kind}: max_headers is {limit} lines"))
+            }
+            _ => response.text(kind),
+        };
         if matches!(self, Self::UnsupportedVersion { .. }) {
             //= RFC6455-4.2.2-8
             //= RFC6455-4.4-2
@@ -371,7 +395,6 @@ const OFFERED_BYTES: usize = 30;
 
 #[cfg(test)]
 mod tests {
-    use alloc::format;
     use alloc::string::ToString as _;
     use alloc::vec::Vec;
 

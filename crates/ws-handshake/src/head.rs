@@ -8,19 +8,23 @@ use crate::headers::{Escaped, position};
 use crate::request::Request;
 
 /// How large a message head may be.
+///
+/// The defaults have room for the cookies of single sign-on, for Kerberos tickets and for what proxies add.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
-    /// Bytes from the start line to the empty line, both included. 8192 by default.
+    /// Bytes from the start line to the empty line, both included. 32,768 by default.
+    ///
+    /// Empty lines before a request count too. The interim replies (1xx) before a reply have as many again.
     pub max_head: usize,
-    /// Field lines. 100 by default.
+    /// Field lines. 128 by default.
     pub max_headers: usize,
 }
 
 impl Default for HeadLimits {
     fn default() -> Self {
         Self {
-            max_head: 8192,
-            max_headers: 100,
+            max_head: 32 * 1024,
+            max_headers: 128,
         }
     }
 }
@@ -55,7 +59,7 @@ pub struct HeadReader {
 }
 
 impl HeadReader {
-    /// Makes a reader for the head of a request. Empty lines before the request line are skipped.
+    /// Makes a reader for the head of a request. Up to four empty lines before the request line are skipped.
     #[must_use]
     pub const fn request(limits: HeadLimits) -> Self {
         Self::new(limits, true)
@@ -84,9 +88,12 @@ impl HeadReader {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::BadLineEnding`] at the first line end that is not CR LF, and
-    /// [`HandshakeError::HeadTooLarge`] at the first byte beyond [`HeadLimits::max_head`], whichever comes first in the
-    /// order of the bytes. It does not depend on how the bytes are cut into reads.
+    /// Whichever comes first in the order of the bytes, however these are cut into reads:
+    ///
+    /// - [`HandshakeError::BadLineEnding`] at the first line end that is not CR LF;
+    /// - [`HandshakeError::HeadTooLarge`] at the first byte beyond [`HeadLimits::max_head`];
+    /// - [`HandshakeError::TooManyEmptyLines`] at the end of the fifth empty line before a request;
+    /// - [`HandshakeError::TlsClientHello`] at the second byte of a request, if the peer speaks TLS.
     pub fn receive<'a>(&'a mut self, input: &'a [u8]) -> Result<Option<Head<'a>>, HandshakeError> {
         if let Some(error) = self.failed {
             return Err(error);
@@ -126,7 +133,7 @@ impl HeadReader {
     /// Whether no byte of a head has come yet, so that the end of the transport is no loss.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
-        self.failed.is_none() && (self.scanner.is_done() || self.scanner.length == 0)
+        self.failed.is_none() && (self.scanner.is_done() || self.scanner.is_before_head())
     }
 
     /// Bytes of heap that the reader owns now.
@@ -214,9 +221,14 @@ impl fmt::Debug for Head<'_> {
 #[derive(Clone)]
 pub(crate) struct Scanner {
     state: State,
-    /// Bytes of the head so far, without the empty lines skipped before it.
+    /// Bytes so far, with what comes before the head.
     length: usize,
+    /// Bytes that came before the head.
+    before: usize,
     max_head: usize,
+    /// The first byte of a request.
+    first: u8,
+    is_request: bool,
     #[cfg(test)]
     visited: usize,
 }
@@ -254,7 +266,10 @@ impl Scanner {
                 State::Line
             },
             length: 0,
+            before: 0,
             max_head,
+            first: 0,
+            is_request,
             #[cfg(test)]
             visited: 0,
         }
@@ -264,7 +279,18 @@ impl Scanner {
         matches!(self.state, State::Done)
     }
 
+    /// Whether no byte of the head has come.
+    const fn is_before_head(&self) -> bool {
+        match self.state {
+            State::Leading | State::LeadingReturn => true,
+            _ => self.length == self.before,
+        }
+    }
+
     pub(crate) fn scan(&mut self, input: &[u8]) -> Result<Scanned, HandshakeError> {
+        if self.is_request && self.length < 2 {
+            self.refuse_tls(input)?;
+        }
         let mut at = self.skip_empty_lines(input)?;
         let start = at;
         while at < input.len() {
@@ -282,7 +308,20 @@ impl Scanner {
         Ok(Scanned { start, end: None })
     }
 
-    /// Skips CR LFs before a request line; they count for no limit and are not kept.
+    /// Finds the start of a TLS record, which no request starts with: the type `handshake` and the version's first byte
+    /// (RFC 8446 section 5.1).
+    fn refuse_tls(&mut self, input: &[u8]) -> Result<(), HandshakeError> {
+        let mut input = input.iter().copied();
+        if self.length == 0 {
+            self.first = input.next().unwrap_or_default();
+        }
+        if self.first == 0x16 && input.next() == Some(0x03) {
+            return Err(HandshakeError::TlsClientHello);
+        }
+        Ok(())
+    }
+
+    /// Skips CR LFs before a request line; they are not kept.
     fn skip_empty_lines(&mut self, input: &[u8]) -> Result<usize, HandshakeError> {
         //= RFC9112-2.2-1
         let mut at = 0;
@@ -300,6 +339,13 @@ impl Scanner {
             };
             at += 1;
             self.visit(1);
+            self.count(1)?;
+            self.before = self.length;
+            if self.before > 2 * MAX_EMPTY_LINES + 1 {
+                return Err(HandshakeError::TooManyEmptyLines {
+                    limit: MAX_EMPTY_LINES,
+                });
+            }
         }
         Ok(at)
     }
@@ -357,6 +403,9 @@ impl Scanner {
     #[expect(clippy::needless_pass_by_ref_mut, reason = "counts only in tests")]
     const fn visit(&mut self, _bytes: usize) {}
 }
+
+/// Empty lines before a request: one is what some clients write behind a body (RFC 9112 section 2.2).
+const MAX_EMPTY_LINES: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -419,10 +468,10 @@ mod tests {
         // A bare CR is known to be one when the next byte is seen.
         let bare = (0..head.len())
             .find(|&at| is_bare(at))
-            .map(|at| at + usize::from(head[at] == b'\r'));
+            .map(|at| start + at + usize::from(head[at] == b'\r'));
         match bare {
             Some(at) if at <= max_head => Err("bad_line_ending"),
-            _ if head.len() > max_head => Err("head_too_large"),
+            _ if start + head.len() > max_head => Err("head_too_large"),
             _ => Ok(end.map(|end| (start, start + end))),
         }
     }
@@ -442,7 +491,7 @@ mod tests {
                     for piece in input.chunks(size) {
                         match scanner.scan(piece) {
                             Ok(Scanned { end: Some(end), .. }) => {
-                                return Ok(Some((passed + end - scanner.length, passed + end)));
+                                return Ok(Some((scanner.before, passed + end)));
                             }
                             Ok(_) => passed += piece.len(),
                             Err(error) => return Err(error.kind()),

@@ -88,15 +88,23 @@ impl Acceptance<'_> {
     }
 }
 
-impl From<Response> for http::Response<Vec<u8>> {
-    /// Leaves `Content-Length` to the HTTP server that writes the reply; `Connection: close` is asked for.
-    fn from(response: Response) -> Self {
-        let (status, fields, body) = response.into_parts();
-        let mut response = Self::new(body);
+impl Response {
+    /// The reply as a value of the `http` crate, for an HTTP server that writes it itself.
+    ///
+    /// `Connection: close` is asked for. `Content-Length` is left to that server, but for the answer to a HEAD
+    /// ([`for_request`](Self::for_request)), whose body is empty here.
+    #[must_use]
+    pub fn to_http(&self) -> http::Response<Vec<u8>> {
+        let (body, length) = self.body_and_length();
+        let mut response = http::Response::new(body.to_vec());
+        let status = self.status();
         // INVARIANT: a `Response` has a status from 200 to 599.
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
         let headers = response.headers_mut();
-        append_all(headers, &fields);
+        append_all(headers, self.fields());
+        if let Some(length) = length {
+            headers.insert(http::header::CONTENT_LENGTH, length.into());
+        }
         if status == 405 && !headers.contains_key(http::header::ALLOW) {
             headers.insert(http::header::ALLOW, HeaderValue::from_static("GET"));
         }

@@ -30,7 +30,7 @@
 //! }
 //!
 //! // Pages of other sites must not speak for our users: see `OriginPolicy`.
-//! let config = ServerConfig::new(OriginPolicy::list(["https://example.com"])).subprotocols(["chat"]);
+//! let config = ServerConfig::new(OriginPolicy::list(["https://example.com"])?).subprotocols(["chat"]);
 //! let mut reader = config.head_reader();
 //! let mut out = Vec::new();
 //!
@@ -55,6 +55,7 @@
 //!     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
 //!     Sec-WebSocket-Protocol: chat\r\n\r\n"
 //! );
+//! # Ok::<(), ws_handshake::OriginError>(())
 //! ```
 //!
 //! # A client
@@ -108,6 +109,8 @@ mod fault;
 
 mod server;
 
+mod origin;
+
 mod client;
 
 mod redirect;
@@ -117,6 +120,8 @@ mod uri;
 mod request;
 
 mod target;
+
+mod credentials;
 
 mod response;
 
@@ -147,16 +152,18 @@ pub mod proxy;
 pub use client::{
     Agreed, ClientHandshake, ClientProgress, ClientRequest, ClientRequestError, HttpResponse,
 };
+pub use credentials::BasicCredentials;
 pub use deflate::{DeflateAnswer, DeflateOffer, DeflateParams, DeflatePolicy, agree, answer};
 pub use error::{HandshakeError, Offered};
 pub use extensions::{Extension, Extensions, Param, ParamValue};
 pub use head::{Head, HeadLimits, HeadReader};
 pub use headers::{HeaderError, Headers};
 pub use key::{Nonce, accept_key};
+pub use origin::{OriginError, OriginList, OriginPolicy};
 pub use redirect::RedirectError;
 pub use request::{Request, Version};
 pub use response::Response;
-pub use server::{Acceptance, OriginPolicy, ServerConfig, SubprotocolError};
+pub use server::{Acceptance, ServerConfig, SubprotocolError};
 pub use uri::{Uri, UriError};
 
 #[cfg(doctest)]

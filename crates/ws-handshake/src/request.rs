@@ -1,7 +1,6 @@
 //! A request: read from a head or taken over from an HTTP server, and what it asks for.
 
 use alloc::borrow::Cow;
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -259,14 +258,27 @@ impl<'a> Request<'a> {
         self.facts.origin.one().and_then(ascii)
     }
 
-    /// The subprotocols that the client can speak, the one it likes best first.
+    /// The subprotocols that the client can speak, the one it likes best first. One that it lists twice comes twice.
+    ///
+    /// What is no token cannot be the name of a subprotocol, so it cannot be agreed on, and is not among them: see
+    /// [`subprotocols_as_sent`](Self::subprotocols_as_sent).
     pub fn subprotocols(&self) -> impl Iterator<Item = &'a str> + '_ {
         //= RFC6455-4.2.1-9
         //= RFC6455-11.3.4-1
-        self.values(PROTOCOL, self.facts.protocol)
-            .flat_map(elements)
+        //= RFC6455-4.3-1
+        //= RFC6455-8.1-2
+        self.subprotocols_as_sent()
             .filter(|name| is_token(name))
             .filter_map(ascii)
+    }
+
+    /// All elements of `Sec-WebSocket-Protocol` but empty ones, also those that are no token.
+    ///
+    /// A page cannot send an `Authorization`, so some send an access token here, whose `=` or `/` no token may have. None
+    /// of these is ever echoed: let the page list a subprotocol too, as browsers fail a connection without an answer.
+    pub fn subprotocols_as_sent(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
+        self.values(PROTOCOL, self.facts.protocol)
+            .flat_map(elements)
     }
 
     /// The extensions that the client offers, the one it likes best first, up to the first that is malformed.
@@ -296,7 +308,8 @@ impl<'a> Request<'a> {
 
     /// Checks the request line and `Host` as RFC 9112 wants them in any request.
     ///
-    /// For a server that answers ordinary requests too; `negotiate` includes it.
+    /// For a server that answers ordinary requests too; `negotiate` includes it. HTTP/1.0 needs no `Host`, and the target
+    /// of OPTIONS may be `*`: so health checks ask.
     ///
     /// # Errors
     ///
@@ -313,7 +326,8 @@ impl<'a> Request<'a> {
     }
 
     pub(crate) fn check_target_and_host(&self) -> Result<(), HandshakeError> {
-        if self.target.is_none() {
+        let is_of_server = self.method == "OPTIONS" && self.raw_target == b"*";
+        if self.target.is_none() && !is_of_server {
             return Err(HandshakeError::BadTarget {
                 offered: Offered::new(self.raw_target),
             });
@@ -321,6 +335,7 @@ impl<'a> Request<'a> {
         //= RFC6455-4.2.1-3
         //= RFC9112-3.2-1
         match self.facts.host {
+            Once::None if self.version < Version::HTTP_11 => Ok(()),
             Once::None => Err(HandshakeError::MissingHost),
             Once::Many(_) => Err(HandshakeError::DuplicateHost),
             Once::One(host) if as_authority(host).is_none() => Err(HandshakeError::BadHost {
@@ -330,62 +345,12 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Checks that `Sec-WebSocket-Protocol`, where present, lists distinct tokens.
-    pub(crate) fn check_subprotocols(&self) -> Result<(), HandshakeError> {
-        //= RFC6455-4.3-1
-        let first = match self.facts.protocol {
-            Once::None => return Ok(()),
-            Once::One(value) | Once::Many(value) => value,
-        };
-        let bad = |name: &[u8]| HandshakeError::BadSubprotocolHeader {
-            offered: Offered::new(name),
-        };
-        let names = || {
-            self.values(PROTOCOL, self.facts.protocol)
-                .flat_map(elements)
-        };
-        let mut few: [&[u8]; 8] = [&[]; 8];
-        let mut count = 0;
-        for name in names() {
-            //= RFC6455-8.1-2
-            if !is_token(name) || few[..count.min(few.len())].contains(&name) {
-                return Err(bad(name));
-            }
-            if let Some(place) = few.get_mut(count) {
-                *place = name;
-            }
-            count += 1;
-        }
-        if count == 0 {
-            return Err(bad(first));
-        }
-        if count > few.len() {
-            // Comparing each with each would let one head cost millions of comparisons.
-            let mut seen = BTreeSet::new();
-            if let Some(repeated) = names().find(|name| !seen.insert(*name)) {
-                return Err(bad(repeated));
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks that `Sec-WebSocket-Extensions`, where present, is within its grammar.
+    /// Checks that `Sec-WebSocket-Extensions`, where present, is within its grammar. A list that names none is one of none:
+    /// libwebsockets 1.x and devices built on it send an empty one.
     pub(crate) fn check_extensions(&self) -> Result<(), HandshakeError> {
         //= RFC6455-9.1-1
-        let (Once::One(first) | Once::Many(first)) = self.facts.extensions else {
-            return Ok(());
-        };
-        let mut any = false;
-        for value in self.values(EXTENSIONS, self.facts.extensions) {
-            any |= Extensions::check(value)?;
-        }
-        if any {
-            Ok(())
-        } else {
-            Err(HandshakeError::BadExtensionsHeader {
-                offered: Offered::new(first),
-            })
-        }
+        self.values(EXTENSIONS, self.facts.extensions)
+            .try_for_each(|value| Extensions::check(value).map(drop))
     }
 
     /// All origins: more than one is unusual, but then each must be let in.

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::headers::{FieldBlock, HeaderError};
+use crate::request::Request;
 
 /// An HTTP reply that ends the exchange: no WebSocket follows it, and the connection is closed.
 ///
@@ -23,6 +24,7 @@ pub struct Response {
     status: u16,
     fields: FieldBlock,
     body: Vec<u8>,
+    without_body: bool,
 }
 
 impl Response {
@@ -42,6 +44,7 @@ impl Response {
             status,
             fields: FieldBlock::default(),
             body: Vec::new(),
+            without_body: false,
         }
     }
 
@@ -75,6 +78,24 @@ impl Response {
         self
     }
 
+    /// Makes it the answer to this request: one to HEAD tells the length of the body and comes without it.
+    ///
+    /// ```
+    /// use ws_handshake::{HeadLimits, Request, Response};
+    ///
+    /// let head = b"HEAD /healthz HTTP/1.0\r\n\r\n";
+    /// let request = Request::parse(head, &HeadLimits::default())?;
+    /// let mut out = Vec::new();
+    /// Response::new(200).body("healthy").for_request(&request).write_to(&mut out);
+    /// assert!(out.ends_with(b"\r\nContent-Length: 7\r\nConnection: close\r\n\r\n"));
+    /// # Ok::<(), ws_handshake::HandshakeError>(())
+    /// ```
+    #[must_use]
+    pub fn for_request(mut self, request: &Request<'_>) -> Self {
+        self.without_body = request.method() == "HEAD";
+        self
+    }
+
     /// The status code.
     #[must_use]
     pub const fn status(&self) -> u16 {
@@ -95,8 +116,7 @@ impl Response {
             //= RFC9110-15.5.6-1
             out.extend_from_slice(b"Allow: GET\r\n");
         }
-        // 204 and 304 have no body, whatever was set (RFC 9110 section 6.4.1).
-        if !matches!(self.status, 204 | 304) {
+        if self.may_have_body() {
             out.extend_from_slice(b"Content-Length: ");
             push_decimal(out, self.body.len());
             out.extend_from_slice(b"\r\n");
@@ -109,9 +129,14 @@ impl Response {
         } else {
             out.extend_from_slice(b"Connection: close\r\n\r\n");
         }
-        if !matches!(self.status, 204 | 304) {
+        if self.may_have_body() && !self.without_body {
             out.extend_from_slice(&self.body);
         }
+    }
+
+    /// Whether the status allows a body: 204 and 304 have none, whatever was set (RFC 9110 section 6.4.1).
+    const fn may_have_body(&self) -> bool {
+        !matches!(self.status, 204 | 304)
     }
 
     /// Sets a line of plain text as body.
@@ -130,8 +155,18 @@ impl Response {
     }
 
     #[cfg(feature = "http")]
-    pub(crate) fn into_parts(self) -> (u16, FieldBlock, Vec<u8>) {
-        (self.status, self.fields, self.body)
+    pub(crate) const fn fields(&self) -> &FieldBlock {
+        &self.fields
+    }
+
+    /// The body that is sent, and the length that is told where no body is.
+    #[cfg(feature = "http")]
+    pub(crate) fn body_and_length(&self) -> (&[u8], Option<usize>) {
+        match (self.may_have_body(), self.without_body) {
+            (false, _) => (&[], None),
+            (true, true) => (&[], Some(self.body.len())),
+            (true, false) => (&self.body, None),
+        }
     }
 }
 

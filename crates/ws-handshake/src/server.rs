@@ -8,6 +8,7 @@ use crate::error::{HandshakeError, Offered};
 use crate::head::{HeadLimits, HeadReader};
 use crate::headers::{FieldBlock, HeaderError, append};
 use crate::key::{accept_key, is_key};
+use crate::origin::OriginPolicy;
 use crate::request::{Once, Request};
 
 /// What a server lets in and agrees to, decided before the first connection.
@@ -30,7 +31,7 @@ impl ServerConfig {
             limits: HeadLimits::default(),
             subprotocols: Vec::new(),
             deflate: None,
-            origins: origins.folded(),
+            origins,
         }
     }
 
@@ -109,7 +110,6 @@ impl ServerConfig {
         }
         check_version(facts.ws_version)?;
         let key = check_key(facts.key)?;
-        request.check_subprotocols()?;
         request.check_extensions()?;
         self.origins.check(request)?;
 
@@ -131,91 +131,6 @@ impl ServerConfig {
             deflate,
             fields: FieldBlock::default(),
         })
-    }
-}
-
-/// Whose pages may open a WebSocket.
-///
-/// A browser lets any page on the internet open a WebSocket to any server, and sends along the cookies it has for that
-/// server. A server that takes the cookie for consent lets every page that its user visits act in the user's name:
-/// cross-site WebSocket hijacking (RFC 6455 section 10.2). Being on a loopback address or behind a firewall is no shield,
-/// since the browser is on the inside too. What the page cannot do is lie about `Origin`, so the server must look at it.
-///
-/// Clients that are no browsers send no `Origin`, or any they like; unless one is required they are let in without. This
-/// is a protection for users of browsers, not an authentication of clients.
-///
-/// Origins are compared as whole strings such as `https://example.com`, ASCII letters without regard to case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OriginPolicy {
-    /// Every page. Right where nothing depends on who the user is, or where the user is known by what a foreign page does
-    /// not have, such as a token in the first message.
-    Any,
-    /// Pages of the host that the request is addressed to, and clients without `Origin`.
-    ///
-    /// It compares host and port, since behind a TLS proxy the scheme cannot be seen. It needs `Host` to arrive as the
-    /// browser sent it.
-    SameHost,
-    /// Pages of the listed origins, and clients without `Origin`.
-    List(Vec<String>),
-    /// As [`SameHost`](Self::SameHost), but refuses clients without `Origin`.
-    RequireSameHost,
-    /// As [`List`](Self::List), but refuses clients without `Origin`.
-    RequireList(Vec<String>),
-}
-
-impl OriginPolicy {
-    /// Lists origins: `OriginPolicy::list(["https://example.com"])`.
-    #[must_use]
-    pub fn list<S: Into<String>>(origins: impl IntoIterator<Item = S>) -> Self {
-        Self::List(origins.into_iter().map(Into::into).collect())
-    }
-
-    /// The same policy, but refusing clients without `Origin`. [`Any`](Self::Any) stays what it is.
-    #[must_use]
-    pub fn require(self) -> Self {
-        match self {
-            Self::SameHost => Self::RequireSameHost,
-            Self::List(origins) => Self::RequireList(origins),
-            other => other,
-        }
-    }
-
-    /// Brings the list into the form it is compared in, once.
-    fn folded(mut self) -> Self {
-        if let Self::List(origins) | Self::RequireList(origins) = &mut self {
-            origins
-                .iter_mut()
-                .for_each(|origin| origin.make_ascii_lowercase());
-        }
-        self
-    }
-
-    fn check(&self, request: &Request<'_>) -> Result<(), HandshakeError> {
-        //= RFC6455-4.2.2-5
-        //= RFC6455-10.2-1
-        let is_let_in = |origin: &[u8]| match self {
-            Self::Any => true,
-            Self::SameHost | Self::RequireSameHost => request
-                .authority()
-                .is_some_and(|authority| is_same_host(origin, authority)),
-            Self::List(list) | Self::RequireList(list) => list
-                .iter()
-                .any(|listed| listed.as_bytes().eq_ignore_ascii_case(origin)),
-        };
-        let is_required = matches!(self, Self::RequireSameHost | Self::RequireList(_));
-        let mut origins = request.origins().peekable();
-        //= RFC6455-4.2.1-8
-        if is_required && origins.peek().is_none() {
-            return Err(HandshakeError::OriginMissing);
-        }
-        //= RFC6455-4.2.2-6
-        match origins.find(|origin| !is_let_in(origin)) {
-            Some(refused) => Err(HandshakeError::OriginRefused {
-                offered: Offered::new(refused),
-            }),
-            None => Ok(()),
-        }
     }
 }
 
@@ -390,28 +305,6 @@ fn check_key(key: Once<'_>) -> Result<&[u8], HandshakeError> {
         }),
         Once::One(key) => Ok(key),
     }
-}
-
-/// Whether an origin's host and port are those of an authority, the scheme's own port being the same as none.
-fn is_same_host(origin: &[u8], authority: &str) -> bool {
-    let Some((scheme, host)) = str::from_utf8(origin)
-        .ok()
-        .and_then(|origin| origin.split_once("://"))
-    else {
-        return false;
-    };
-    let own_port = match scheme {
-        _ if scheme.eq_ignore_ascii_case("http") => ":80",
-        _ if scheme.eq_ignore_ascii_case("https") => ":443",
-        _ => return false,
-    };
-    let bare = |name: &'_ str| {
-        name.strip_suffix(own_port)
-            .or_else(|| name.strip_suffix(':'))
-            .unwrap_or(name)
-            .len()
-    };
-    host[..bare(host)].eq_ignore_ascii_case(&authority[..bare(authority)])
 }
 
 /// About what a 101 takes without headers of the application's.

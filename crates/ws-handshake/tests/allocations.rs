@@ -15,7 +15,7 @@ const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\n\
 
 #[test]
 fn accepting_a_request_allocates_nothing_beyond_the_buffer_for_the_reply() {
-    let config = ServerConfig::new(OriginPolicy::list(["https://example.com"]))
+    let config = ServerConfig::new(OriginPolicy::list(["https://example.com"]).expect("an origin"))
         .subprotocols(["chat"])
         .deflate(DeflatePolicy::new().server_no_context_takeover(true));
     let mut out = Vec::with_capacity(512);
@@ -34,7 +34,8 @@ fn accepting_a_request_allocates_nothing_beyond_the_buffer_for_the_reply() {
 
 #[test]
 fn refusing_a_request_allocates_nothing_before_the_reply_is_made() {
-    let config = ServerConfig::new(OriginPolicy::list(["https://other.example"]));
+    let config =
+        ServerConfig::new(OriginPolicy::list(["https://other.example"]).expect("an origin"));
     let cost = measure(|| {
         let mut reader = config.head_reader();
         let head = reader.receive(REQUEST).expect("sound").expect("complete");

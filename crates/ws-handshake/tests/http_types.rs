@@ -98,15 +98,28 @@ fn http_2_is_another_handshake() {
 fn a_refusal_carries_what_its_status_demands() {
     //= RFC9110-15.5.6-1
     //= RFC9110-15.5.22-1
-    let reply: http::Response<Vec<u8>> = Response::new(405).into();
+    let reply = Response::new(405).to_http();
     assert_eq!(
         (reply.status().as_u16(), &reply.headers()["allow"]),
         (405, &http::HeaderValue::from_static("GET"))
     );
-    let reply: http::Response<Vec<u8>> = Response::new(426).body("x").into();
+    let reply = Response::new(426).body("x").to_http();
     assert_eq!(reply.headers()["upgrade"], "websocket");
     assert_eq!(reply.headers()["connection"], "Upgrade, close");
     assert_eq!(reply.body(), b"x");
+}
+
+#[test]
+fn an_answer_to_head_tells_the_length_of_what_it_leaves_out() {
+    let original = http::Request::head("/healthz").body(()).expect("sound");
+    let request = Request::from_http(&original).expect("sound");
+    let reply = Response::new(200).body("healthy");
+    assert_eq!(reply.to_http().headers().get("content-length"), None);
+    let reply = reply.for_request(&request).to_http();
+    assert_eq!(reply.headers()["content-length"], "7");
+    assert!(reply.body().is_empty());
+    let reply = Response::new(204).for_request(&request).to_http();
+    assert!(!reply.headers().contains_key("content-length"));
 }
 
 #[test]
@@ -153,10 +166,10 @@ fn a_405_keeps_the_methods_that_were_given_and_others_name_none() {
     let own = Response::new(405)
         .header("Allow", "GET, HEAD")
         .expect("fine");
-    let reply: http::Response<Vec<u8>> = own.into();
+    let reply = own.to_http();
     let allowed: Vec<_> = reply.headers().get_all("allow").iter().collect();
     assert_eq!(allowed, ["GET, HEAD"]);
-    let reply: http::Response<Vec<u8>> = Response::new(404).into();
+    let reply = Response::new(404).to_http();
     assert!(!reply.headers().contains_key("allow"));
 }
 

@@ -20,9 +20,10 @@ use ws_proto::{DeflateConfig, InflateConfig};
 /// use std::time::Duration;
 /// use ws_mio::{Config, OriginPolicy};
 ///
-/// let mut config = Config::new(OriginPolicy::list(["https://example.com"]));
+/// let mut config = Config::new(OriginPolicy::list(["https://example.com"])?);
 /// config.limits.max_message = 64 * 1024;
 /// config.handshake_timeout = Duration::from_secs(3);
+/// # Ok::<(), ws_mio::OriginError>(())
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -53,9 +54,10 @@ pub struct Config {
     /// How long a peer may take for its request; 10 s by default.
     pub handshake_timeout: Duration,
     /// How many bytes of its request a peer must send in a second, on average
-    /// from the first of them on; 100 by default. Who trickles is answered with
-    /// 408 well before `handshake_timeout`. A request that comes within the
-    /// first two seconds is never too slow.
+    /// from the first of them on; 10 by default, 0 for any rate. Who trickles
+    /// is answered with 408 before `handshake_timeout`. A request that comes
+    /// within half of `handshake_timeout`, or five seconds if that is less, is
+    /// never too slow.
     pub min_head_rate: u32,
     /// How long to wait for the peer's Close after ours, and for the peer to
     /// read what was written last; 5 s by default.
@@ -143,7 +145,7 @@ impl Config {
             set_mask_to_zero: ControlledNetwork::new(),
             keepalive: KeepaliveConfig::default(),
             handshake_timeout: Duration::from_secs(10),
-            min_head_rate: 100,
+            min_head_rate: 10,
             close_timeout: Duration::from_secs(5),
             high_water: 64 * 1024,
             max_backpressure: 1024 * 1024,

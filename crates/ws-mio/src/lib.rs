@@ -240,8 +240,8 @@ pub use under_tls::UnderTls;
 #[cfg(feature = "proxy")]
 pub use ws_handshake::proxy::{Proxy, TrustedProxies, TunnelError};
 pub use ws_handshake::{
-    self, Agreed, ClientRequest, DeflateOffer, DeflateParams, DeflatePolicy, OriginPolicy, Request,
-    Response, ServerConfig, Uri,
+    self, Agreed, ClientRequest, DeflateOffer, DeflateParams, DeflatePolicy, OriginError,
+    OriginPolicy, Request, Response, ServerConfig, Uri,
 };
 pub use ws_proto::{
     self, Chunk, CloseCode, ControlledNetwork, KeepaliveConfig, Limits, Message, MessageKind,

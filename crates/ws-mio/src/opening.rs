@@ -1,15 +1,15 @@
 //! What a connection is opened with, in a loop of ours or of somebody else.
 
-use std::sync::Once;
+use std::{sync::Once, time::Duration};
 
-use tracing::warn;
+use tracing::{info, warn};
 use ws_handshake::{HandshakeError, Head, HeadReader, Response};
 use ws_proto::{ControlledNetwork, PeerAddr};
 
 use crate::{
     Accept, Config, Decision, Incoming, Later, Transport,
     deflate::Terms,
-    wheel::{Tick, is_trickle, trickles_at},
+    wheel::{TICK, Tick, tick_at},
 };
 
 /// A client's request, as far as it has come.
@@ -20,14 +20,23 @@ pub(crate) struct Request {
     begun: Tick,
     /// How many bytes have come.
     len: usize,
+    /// How many must come in a second.
+    least: u32,
+    /// For how long it may come at any rate.
+    grace: Tick,
 }
 
+/// For how long a request may come at any rate, where there is time for that.
+const GRACE: Duration = Duration::from_secs(5);
+
 impl Request {
-    pub(crate) const fn new(reader: HeadReader) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
-            reader,
+            reader: config.handshake.head_reader(),
             begun: 0,
             len: 0,
+            least: config.min_head_rate,
+            grace: tick_at(GRACE.min(config.handshake_timeout / 2)),
         }
     }
 
@@ -54,14 +63,18 @@ impl Request {
         self.reader.heap_bytes()
     }
 
-    /// Tells whether it comes with fewer than `rate` bytes in a second.
-    pub(crate) fn is_trickling(&self, now: Tick, rate: u32) -> bool {
-        self.len > 0 && is_trickle(self.begun, now, self.len, rate)
+    /// Tells whether it comes with fewer bytes in a second than it must.
+    pub(crate) fn is_trickling(&self, now: Tick) -> bool {
+        let age = now.saturating_sub(self.begun);
+        let least = u64::from(age) * TICK.as_millis() as u64 * u64::from(self.least) / 1000;
+        self.len > 0 && age >= self.grace && (self.len as u64) < least
     }
 
     /// Returns when to ask that next; `None` if nothing has come.
     pub(crate) fn trickles_at(&self, now: Tick) -> Option<Tick> {
-        (self.len > 0).then(|| trickles_at(self.begun, now))
+        let grace = self.begun.saturating_add(self.grace);
+        let next = grace.max(now.saturating_add(self.grace / 2).max(now + 1));
+        (self.len > 0).then_some(next)
     }
 }
 
@@ -70,6 +83,16 @@ pub(crate) struct Admitted<D> {
     pub(crate) data: D,
     pub(crate) accept_unmasked_frame: bool,
     pub(crate) terms: Option<Terms>,
+}
+
+/// Answers a head that is none; `None` if the peer speaks TLS, and would not
+/// understand an answer.
+pub(crate) fn reject(error: HandshakeError) -> Option<Response> {
+    if error == HandshakeError::TlsClientHello {
+        info!("{error}");
+        return None;
+    }
+    Some(error.rejection())
 }
 
 /// What was decided on a request.
@@ -116,7 +139,7 @@ pub(crate) fn decide<D>(
         config,
         is_draining,
     )) {
-        Decision::Respond(response) => Verdict::Refuse(response),
+        Decision::Respond(response) => Verdict::Refuse(response.for_request(&request)),
         Decision::Later(later) => Verdict::Wait(later),
         Decision::Accept(Accept {
             acceptance,

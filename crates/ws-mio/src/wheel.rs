@@ -30,23 +30,6 @@ pub(crate) fn tick_from(now: Tick, wait: Duration) -> Tick {
     now.saturating_add(Tick::try_from(ticks).unwrap_or(Tick::MAX))
 }
 
-/// How long a request may take at any rate.
-const HEAD_GRACE: Tick = (Duration::from_secs(2).as_millis() / TICK.as_millis()) as Tick;
-
-/// Tells whether a request that began at a tick, and of which `len` bytes have
-/// come, comes with fewer than `rate` bytes in a second.
-pub(crate) fn is_trickle(begun: Tick, now: Tick, len: usize, rate: u32) -> bool {
-    let age = now.saturating_sub(begun);
-    let least = u64::from(age) * TICK.as_millis() as u64 * u64::from(rate) / 1000;
-    age >= HEAD_GRACE && (len as u64) < least
-}
-
-/// Returns when to ask that next.
-pub(crate) fn trickles_at(begun: Tick, now: Tick) -> Tick {
-    let grace = begun.saturating_add(HEAD_GRACE);
-    grace.max(now.saturating_add(HEAD_GRACE / 2))
-}
-
 const BUCKETS: usize = 1024;
 
 /// Wakes connections at, or a little after, a tick.

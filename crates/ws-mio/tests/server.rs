@@ -106,8 +106,7 @@ fn what_is_not_http_is_answered_with_400_and_closed() {
     let (probe, log) = Probe::<false>::new(|_, _| {});
     let mut server = Running::start(probe, config());
     for garbage in [
-        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"[..],
-        b"SSH-2.0-OpenSSH_9.6\n",
+        &b"SSH-2.0-OpenSSH_9.6\n"[..],
         b"GET / HTTP/1.1\nHost: localhost\n\n",
         b"\x81\x85\x37\xfa\x21\x3d\r\n\r\n",
     ] {
@@ -122,7 +121,7 @@ fn what_is_not_http_is_answered_with_400_and_closed() {
     }
     let mut stream = server.dial();
     // The answer comes while the request is still being sent.
-    stream.write_all(&[b'a'; 8193]).unwrap();
+    stream.write_all(&[b'a'; 32_769]).unwrap();
     let answer = rest(stream);
     assert!(
         answer.starts_with(b"HTTP/1.1 431 "),
@@ -173,10 +172,44 @@ fn handler_refuses_with_any_answer() {
 }
 
 #[test]
+fn health_checks_of_any_age_reach_the_handler_and_head_gets_no_body() {
+    let (probe, _log) = Probe::<false>::new(|_, _| {});
+    let probe = probe.deciding(|incoming| match incoming.request().path() {
+        "/" | "/healthz" => Response::new(200).body("healthy").into(),
+        _ => incoming.decide(),
+    });
+    let server = Running::start(probe, config());
+    let ask = |line: &str| {
+        let mut stream = server.dial();
+        write!(stream, "{line}\r\n\r\n").unwrap();
+        String::from_utf8(rest(stream)).unwrap()
+    };
+    for line in [
+        "OPTIONS / HTTP/1.0",
+        "GET /healthz HTTP/1.0",
+        "GET /healthz HTTP/1.1\r\nHost: h",
+    ] {
+        let answer = ask(line);
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n"));
+        assert!(answer.ends_with("\r\n\r\nhealthy"), "{answer}");
+    }
+    for line in ["HEAD /healthz HTTP/1.1\r\nHost: h", "HEAD / HTTP/1.0"] {
+        let answer = ask(line);
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n"));
+        assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+    }
+    // What the library refuses itself has no body either.
+    let answer = ask("HEAD /chat HTTP/1.1\r\nHost: h");
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+#[test]
 fn request_of_a_foreign_page_is_refused_with_403() {
     //= RFC6455-10.2-1
     let mut config = config();
-    config.handshake = ws_mio::ServerConfig::new(OriginPolicy::list(["https://example.com"]));
+    config.handshake =
+        ws_mio::ServerConfig::new(OriginPolicy::list(["https://example.com"]).expect("an origin"));
     let server = Running::start(Echo, config);
     let mut stream = server.dial();
     let at = REQUEST.len() - 2;

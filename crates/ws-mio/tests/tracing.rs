@@ -121,6 +121,27 @@ fn connection_has_a_span_and_what_happens_to_it_is_told_within() {
 }
 
 #[test]
+fn tls_on_a_plaintext_port_is_told_in_one_line() {
+    let collect = Collect::default();
+    let subscriber = Registry::default().with(collect.clone());
+    let server = Server::bind("127.0.0.1:0", config()).unwrap();
+    let (address, remote) = (server.local_addr().unwrap(), server.remote());
+    let client = std::thread::spawn(move || {
+        let mut stream = dial(address);
+        stream.write_all(b"\x16\x03").unwrap();
+        assert_eq!(rest(stream), b"");
+        remote.stop().unwrap();
+    });
+    tracing::subscriber::with_default(subscriber, || server.run(Echo).unwrap());
+    client.join().unwrap();
+    let lines = collect.0.lock().unwrap();
+    let mut events = lines.iter().filter(|line| line.contains(" in "));
+    let line = "INFO in websocket: message=TLS spoken to a plaintext port";
+    assert_eq!(events.next().map(String::as_str), Some(line));
+    assert_eq!(events.next(), None);
+}
+
+#[test]
 fn flag_in_plaintext_with_another_machine_is_warned_of_once() {
     //= MSWS-1.6-2, MSWS-5.1-2, MSWS-5.2-1
     let collect = Collect::default();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_io::{AsyncRead, AsyncWrite};
-use tracing::{Instrument as _, Span, debug, info_span};
+use tracing::{Instrument as _, Span, debug, info, info_span};
 use ws_handshake::{
     Acceptance, HandshakeError, Head, HeadLimits, OriginPolicy, Request, Response, ServerConfig,
 };
@@ -54,10 +54,11 @@ where
 /// ```
 /// use ws_smol::{Acceptor, ControlledNetwork, OriginPolicy};
 ///
-/// let acceptor = Acceptor::new(OriginPolicy::list(["https://example.com"]))
+/// let acceptor = Acceptor::new(OriginPolicy::list(["https://example.com"])?)
 ///     .subprotocols(["chat"])
 ///     .accept_unmasked_frame(ControlledNetwork::new().loopback());
 /// # let _ = acceptor;
+/// # Ok::<(), ws_smol::OriginError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Acceptor {
@@ -312,6 +313,11 @@ impl Acceptor {
             |head: &Head<'_>, leftover: &[u8]| self.answer(head, leftover, &peer, is_tls, decide);
         let answer = self.read_request(deadline, &mut stream, decide).await?;
         match answer.outcome {
+            Err(error @ Error::Handshake(HandshakeError::TlsClientHello)) => {
+                // No answer would be understood, so the stream is dropped.
+                info!("{error}");
+                Err(error)
+            }
             Err(error) => {
                 debug!(%error, "refused");
                 self.part(async {
@@ -341,7 +347,7 @@ impl Acceptor {
     ) -> Result<Answer, Error> {
         let mut reader = self.handshake.head_reader();
         let mut decide = Some(decide);
-        let mut pace = Pace::new(self.config.min_head_rate);
+        let mut pace = Pace::new(self.config.min_head_rate, self.config.handshake_timeout);
         let mut turn = Turn::new();
         loop {
             let (deadline, timeout) = pace.next_deadline(deadline);
@@ -420,12 +426,16 @@ impl Acceptor {
             Kind::Accept(accept) => accept,
             Kind::Respond(response) => {
                 let status = response.status();
+                let response = response.for_request(&request);
                 return Answer::respond(&response, Error::Answered { status });
             }
         };
         let acceptance = match self.handshake.negotiate(&request) {
             Ok(acceptance) => acceptance,
-            Err(error) => return Answer::reject(error),
+            Err(error) => {
+                let response = error.rejection().for_request(&request);
+                return Answer::respond(&response, error.into());
+            }
         };
         let flag = self.unmasked.decide(*peer, is_tls, accept.unmasked);
         let acceptance = match accept.apply(acceptance) {

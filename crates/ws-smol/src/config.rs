@@ -54,8 +54,10 @@ pub struct Config {
     /// ever.
     pub handshake_timeout: Option<Duration>,
     /// How many bytes of its request a client must send in a second, on average
-    /// from the first of them on; 100 by default. A request that comes within
-    /// the first two seconds is never too slow.
+    /// from the first of them on; 10 by default, 0 for any rate. Who trickles
+    /// is answered with 408 before `handshake_timeout`. A request that comes
+    /// within half of `handshake_timeout`, or five seconds if that is less, is
+    /// never too slow.
     pub min_head_rate: u32,
     /// How much all connections may hold together that share this budget; by
     /// default all of the process share one of 1 GiB. Those that hold most are
@@ -85,7 +87,7 @@ impl Default for Config {
             max_read_ahead: 16 * 1024 * 1024,
             close_timeout: Duration::from_secs(10),
             handshake_timeout: Some(Duration::from_secs(30)),
-            min_head_rate: 100,
+            min_head_rate: 10,
             memory: MemoryBudget::of_process(),
             #[cfg(feature = "deflate")]
             deflate: DeflateConfig::default(),

@@ -109,17 +109,21 @@ impl Turn {
 pub(crate) struct Pace {
     /// In bytes a second.
     least: u32,
+    /// For how long it may come at any rate.
+    grace: Duration,
     begun: Option<Instant>,
     len: usize,
 }
 
-/// How long a request may take at any rate.
-const GRACE: Duration = Duration::from_secs(2);
+/// For how long a request may come at any rate, where there is time for that.
+const GRACE: Duration = Duration::from_secs(5);
 
 impl Pace {
-    pub(crate) const fn new(least: u32) -> Self {
+    pub(crate) fn new(least: u32, handshake_timeout: Option<Duration>) -> Self {
+        let half = handshake_timeout.map(|timeout| timeout / 2);
         Self {
             least,
+            grace: half.map_or(GRACE, |half| half.min(GRACE)),
             begun: None,
             len: 0,
         }
@@ -136,7 +140,7 @@ impl Pace {
     pub(crate) fn next_deadline(&self, deadline: Deadline) -> (Deadline, Timeout) {
         let next = self.begun.filter(|_| self.least > 0).and_then(|begun| {
             let paid = Duration::from_secs_f64(self.len as f64 / f64::from(self.least));
-            begun.checked_add(paid.max(GRACE))
+            begun.checked_add(paid.max(self.grace))
         });
         match (next, deadline.0) {
             (Some(next), at) if at.is_none_or(|at| next < at) => {

@@ -237,8 +237,8 @@ pub use ws_handshake::proxy::{
     Proxy, ProxyHeaderError, ProxyUrlError, SocksReply, TrustedProxies, TunnelError,
 };
 pub use ws_handshake::{
-    ClientRequest, HandshakeError, HeadLimits, Headers, HttpResponse, OriginPolicy, RedirectError,
-    Request, Response, Uri,
+    ClientRequest, HandshakeError, HeadLimits, Headers, HttpResponse, OriginError, OriginPolicy,
+    RedirectError, Request, Response, Uri,
 };
 #[cfg(feature = "deflate")]
 pub use ws_handshake::{DeflateOffer, DeflateParams, DeflatePolicy};

@@ -9,6 +9,7 @@ use std::{
 
 use smol::{
     future::zip,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
 use tracing::{
@@ -121,6 +122,36 @@ fn connection_has_a_span_and_what_happens_to_it_is_told_within() {
     assert_eq!(told("DEBUG in websocket: message=open"), 2);
     assert_eq!(told("DEBUG in websocket: message=closed"), 2);
     assert_eq!(told("WARN"), 0);
+}
+
+#[test]
+fn tls_on_a_plaintext_port_is_told_in_one_line() {
+    let collect = Collect::default();
+    let subscriber = Registry::default().with(collect.clone());
+    tracing::subscriber::with_default(subscriber, || {
+        smol::block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let client = async {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                stream.write_all(b"\x16\x03").await.unwrap();
+                // It does not wait for the client to close.
+                assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
+            };
+            let server = async {
+                let (stream, _) = listener.accept().await.unwrap();
+                let acceptor = Acceptor::new(OriginPolicy::Any);
+                assert!(acceptor.accept(stream, PeerAddr::Local).await.is_err());
+            };
+            zip(client, server).await;
+        });
+    });
+    let told = collect.count(|line| line.starts_with("INFO in websocket:"));
+    assert_eq!(told, 1);
+    assert_eq!(
+        collect.count(|line| line.contains("TLS spoken to a plaintext port")),
+        1
+    );
 }
 
 #[test]

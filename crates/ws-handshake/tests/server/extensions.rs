@@ -62,8 +62,6 @@ fn extensions_outside_the_grammar_are_refused_even_if_none_is_wanted() {
     //= RFC6455-9.1-1
     //= RFC6455-4.3-1
     for value in [
-        "",
-        ",",
         "foo; =1",
         "foo bar",
         "a; b=\"c",
@@ -75,5 +73,24 @@ fn extensions_outside_the_grammar_are_refused_even_if_none_is_wanted() {
             "bad_extensions_header",
             400,
         );
+    }
+}
+
+#[test]
+fn a_list_that_names_no_extension_asks_for_none() {
+    //= RFC9110-5.6.1-1
+    let config = any().deflate(DeflatePolicy::new());
+    for value in ["", " ", ",", ";", " ;, ,", ",,,;"] {
+        let head = with(&format!("Sec-WebSocket-Extensions: {value}"));
+        assert_eq!(answer(&config, head).as_deref(), Ok(REPLY), "{value}");
+    }
+    for value in [
+        "permessage-deflate;",
+        ", permessage-deflate ; ,",
+        "\r\nSec-WebSocket-Extensions: permessage-deflate",
+    ] {
+        let reply = answer(&config, with(&format!("Sec-WebSocket-Extensions: {value}")));
+        let reply = reply.expect("accepted");
+        assert!(reply.contains("\r\nSec-WebSocket-Extensions: permessage-deflate\r\n"));
     }
 }

@@ -325,7 +325,7 @@ fn another_version_is_told_which_one_is_spoken() {
 #[test]
 fn a_header_with_a_name_as_long_as_one_that_matters_does_not_matter() {
     //= RFC6455-4.2.1-11
-    let config = ServerConfig::new(OriginPolicy::list(["https://app.example"]));
+    let config = ServerConfig::new(OriginPolicy::list(["https://app.example"]).expect("an origin"));
     for name in [
         "Xost",
         "Xrigin",

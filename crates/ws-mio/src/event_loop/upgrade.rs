@@ -16,7 +16,7 @@ use crate::{
     connect::Role,
     connection::Phase,
     decider::Decided,
-    opening::{Admitted, Request, Verdict, Waiting, decide},
+    opening::{Admitted, Request, Verdict, Waiting, decide, reject},
     seats::Seats,
     share::{HANDSHAKE_SHARE, Share},
     wheel::Tick,
@@ -77,7 +77,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         waiting.later.tell(&decided, self.id(key));
         self.decided = Some(decided);
         let knocking = Knocking {
-            request: Request::new(self.config.handshake.head_reader()),
+            request: Request::new(&self.config),
             waiting: Some(waiting),
             below: self.slots[key].transport.held(),
         };
@@ -165,8 +165,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             _ if slot.role.is_client() => None,
             state => Some(&self.requests[state as usize].request),
         };
-        let (tick, rate) = (self.tick(), self.config.min_head_rate);
-        if request.is_some_and(|request| request.is_trickling(tick, rate)) {
+        let tick = self.tick();
+        if request.is_some_and(|request| request.is_trickling(tick)) {
             return true;
         }
         let next = request.and_then(|request| request.trickles_at(tick));
@@ -184,7 +184,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
         let slot = &mut self.slots[key];
         let mut request = match mem::replace(&mut slot.state, NOWHERE) {
-            NOWHERE => Request::new(self.config.handshake.head_reader()),
+            NOWHERE => Request::new(&self.config),
             state => self.take_request(state),
         };
         let now = self.tick();
@@ -240,7 +240,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                         }
                     }
                 }
-                Err(error) => error.rejection(),
+                Err(error) => match reject(error) {
+                    Some(response) => response,
+                    None => return self.abandon(key),
+                },
             };
             return self.refuse(key, &response);
         }

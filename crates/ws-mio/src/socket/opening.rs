@@ -13,7 +13,7 @@ use crate::{
     connect::Role,
     connection::{Link, Phase},
     deflate::Terms,
-    opening::{Admitted, Request, Verdict, Waiting, decide, decide_zero_mask},
+    opening::{Admitted, Request, Verdict, Waiting, decide, decide_zero_mask, reject},
     scratch::Scratch,
     share::{HANDSHAKE_SHARE, Share},
     wheel::Tick,
@@ -72,7 +72,7 @@ impl<D> Opening<D> {
     }
 
     pub(super) fn server(config: Arc<Config>) -> Self {
-        let request = Request::new(config.handshake.head_reader());
+        let request = Request::new(&config);
         let waiting = None;
         Self::Server(Box::new(Reception {
             request,
@@ -84,12 +84,7 @@ impl<D> Opening<D> {
     /// Tells whether a request comes too slowly.
     pub(super) fn is_trickling(&self, now: Tick) -> bool {
         match self {
-            Self::Server(reception) => {
-                let Reception {
-                    request, config, ..
-                } = &**reception;
-                request.is_trickling(now, config.min_head_rate)
-            }
+            Self::Server(reception) => reception.request.is_trickling(now),
             Self::Client(_) | Self::Done => false,
         }
     }
@@ -199,7 +194,7 @@ impl<D> Reception<D> {
                         Verdict::Refuse(response) => response,
                     }
                 }
-                Err(error) => error.rejection(),
+                Err(error) => reject(error).ok_or(error)?,
             };
             return Err(answer(&response, out));
         }

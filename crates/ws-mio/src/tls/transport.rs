@@ -44,7 +44,7 @@ use crate::{PeerAddr, Transport};
 /// let network = || -> Result<_, Box<dyn std::error::Error>> {
 ///     Ok(ControlledNetwork::new().network("10.0.0.0/8".parse()?).require_tls())
 /// };
-/// let mut config = Config::new(OriginPolicy::list(["https://intranet.example"]));
+/// let mut config = Config::new(OriginPolicy::list(["https://intranet.example"])?);
 /// config.accept_unmasked_frame = network()?;
 /// config.set_mask_to_zero = network()?;
 ///

@@ -179,6 +179,70 @@ fn hook_answers_a_browser_with_a_page() {
 }
 
 #[test]
+fn health_checks_of_any_age_reach_the_hook_and_head_gets_no_body() {
+    run(async {
+        for (line, has_body) in [
+            ("OPTIONS / HTTP/1.0", true),
+            ("GET /healthz HTTP/1.0", true),
+            ("HEAD /healthz HTTP/1.0", false),
+            ("HEAD /healthz HTTP/1.1\r\nHost: h", false),
+        ] {
+            let (mut near, far) = pipe(10_000);
+            put(&mut near, format!("{line}\r\n\r\n").as_bytes()).await;
+            let acceptor = Acceptor::new(OriginPolicy::Any);
+            let hook = |_: &ws_smol::Request<'_>, _: &PeerAddr| {
+                Decision::respond(Response::new(200).body("healthy"))
+            };
+            let (outcome, answer) = zip(
+                acceptor.accept_with(far, PeerAddr::Local, hook),
+                read_all(near),
+            )
+            .await;
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n"));
+            assert_eq!(answer.ends_with("\r\n\r\nhealthy"), has_body, "{answer}");
+            assert_eq!(answer.ends_with("\r\n\r\n"), !has_body, "{answer}");
+            assert!(matches!(outcome, Err(Error::Answered { status: 200 })));
+        }
+        // What the library refuses itself has no body either.
+        let (mut near, far) = pipe(10_000);
+        put(&mut near, b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+        let (_, answer) = zip(accept(far), read_all(near)).await;
+        assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+    });
+}
+
+#[test]
+fn empty_lines_instead_of_a_request_are_refused() {
+    run(async {
+        let (mut near, far) = pipe(100_000);
+        put(&mut near, &b"\r\n".repeat(20_000)).await;
+        let (outcome, answer) = zip(accept(far), read_all(near)).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert!(answer.ends_with("too_many_empty_lines\n"), "{answer}");
+        assert!(matches!(
+            outcome,
+            Err(Error::Handshake(HandshakeError::TooManyEmptyLines { .. }))
+        ));
+    });
+}
+
+#[test]
+fn tls_on_a_plaintext_port_is_closed_at_its_first_bytes_without_an_answer() {
+    run(async {
+        let (mut near, far) = pipe(1000);
+        put(&mut near, b"\x16\x03\x01\x02\0").await;
+        // The client says nothing more, and does not close.
+        let outcome = accept(far).await;
+        assert!(matches!(
+            outcome,
+            Err(Error::Handshake(HandshakeError::TlsClientHello))
+        ));
+        assert_eq!(read_all(near).await, "");
+    });
+}
+
+#[test]
 fn what_a_hook_cannot_add_is_a_500() {
     run(async {
         for (decision, is_header) in [

@@ -20,7 +20,7 @@ fn limited(limit: impl FnOnce(&mut TimeLimits)) -> Config {
 fn limits_are_finite_by_default() {
     let config = Config::default();
     assert_eq!(config.time_limits, TimeLimits::default());
-    assert_eq!(config.min_head_rate, 100);
+    assert_eq!(config.min_head_rate, 10);
     assert!(config.handshake_timeout.is_some());
     assert_eq!(config.memory.limit(), 1 << 30);
 }
@@ -147,7 +147,10 @@ fn connection_that_is_too_old_is_closed_with_1001() {
 fn request_that_trickles_is_answered_with_408_before_the_handshake_timeout() {
     run(async {
         let (mut near, far) = pipe(1000);
-        let acceptor = Acceptor::new(OriginPolicy::Any).handshake_timeout(Duration::from_secs(50));
+        let mut config = config();
+        config.min_head_rate = 1000;
+        config.handshake_timeout = Some(10 * SHORT);
+        let acceptor = Acceptor::new(OriginPolicy::Any).config(config);
         let trickling = async {
             for byte in b"GET / HTTP/1.1\r\nX-Slow: 111111111111111" {
                 put(&mut near, &[*byte]).await;
@@ -162,6 +165,7 @@ fn request_that_trickles_is_answered_with_408_before_the_handshake_timeout() {
             assert!(matches!(error, Error::Timeout(Timeout::Head)), "{error}");
         };
         smol::future::zip(accepting, trickling).await;
-        assert!(start.elapsed() >= Duration::from_millis(1900));
+        // Half of the time, whatever comes.
+        assert!(start.elapsed() >= 4 * SHORT);
     });
 }

@@ -196,7 +196,8 @@ fn clock_is_asked_whenever_a_turn_is_over() {
     run(async {
         let mut config = config();
         config.handshake_timeout = Some(Duration::from_nanos(1));
-        let flood = Flood::new(b"", b"HTTP/1.1 100 C\r\n\r\n");
+        // A head of one byte a read, so that no limit of its length is met.
+        let flood = Flood::new(b"HTTP/1.1 101 C\r\nA: ", b"b").in_pieces(1);
         let read = flood.counter();
         let connector = Connector::new().config(config.clone());
         let outcome = connector

@@ -43,7 +43,8 @@ impl Server {
         let settings = vector.object("config")?;
         let origins = match settings.get("origins") {
             None => OriginPolicy::Any,
-            Some(_) => OriginPolicy::list(settings.texts("origins")?),
+            Some(_) => OriginPolicy::list(settings.texts("origins")?)
+                .map_err(|_| settings.wrong("origins", "origins of pages"))?,
         };
         let mut config = ServerConfig::new(origins)
             .limits(limits(settings)?)
