@@ -72,8 +72,11 @@
 //! `deflate` brings permessage-deflate (RFC 7692), with flate2 and zlib-rs. It
 //! works without `std`, on targets that have a standard library.
 //!
-//! `std` (default) brings masking keys from the thread's generator and faster
-//! validation of text. Without it the crate is `no_std` and needs `alloc`.
+//! `std` (default) brings masking keys from the thread's generator. Without it
+//! the crate is `no_std` and needs `alloc`, and a client brings a seed.
+//!
+//! `simd` (default) masks and validates text with the widest registers that the
+//! machine has.
 
 //= MSWS-2.1-1
 #![no_std]
@@ -93,6 +96,7 @@ mod deflate;
 mod error;
 mod header;
 mod keepalive;
+mod keys;
 mod limits;
 mod masking;
 mod message;
@@ -117,11 +121,10 @@ pub use deflate::{
 pub use error::{ProtocolError, SendError};
 pub use header::{Header, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN};
 pub use keepalive::{Due, Keepalive, KeepaliveConfig, Timer};
+pub use keys::{KeySource, MaskKey, NoEntropy, SeededKeys, ThreadEntropy};
 pub use limits::Limits;
-pub use masking::{
-    ClientMasking, Inbound, MaskKey, Masking, MaskingPolicy, ServerMasking, ThreadEntropy,
-};
-pub use message::{Assembler, Chunk, CompressedChunk, Message, MessageKind};
+pub use masking::{ClientMasking, Inbound, Masking, MaskingPolicy, ServerMasking};
+pub use message::{AsMessage, Assembler, Chunk, CompressedChunk, Message, MessageKind};
 pub use opcode::OpCode;
 pub use outbox::{Outbox, OutboxFull};
 pub use peer_addr::PeerAddr;

@@ -430,7 +430,7 @@ impl Connector {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let span = info_span!("websocket", role = "client", %peer);
-        let mut handshake = request.start_random();
+        let mut handshake = request.start_random()?;
         let opening = self.shake(stream, peer, is_tls, &mut handshake, span.clone());
         // On the heap, as it is large and soon over.
         let opening = within(deadline, Timeout::Handshake, opening).instrument(span);
@@ -579,7 +579,7 @@ impl Default for Connector {
 }
 
 #[cfg(not(target_family = "wasm"))]
-const fn client_masking(set_mask_to_zero: bool) -> ClientMasking {
+fn client_masking(set_mask_to_zero: bool) -> ClientMasking {
     //= MSWS-3.1.3-2
     ClientMasking::with_set_mask_to_zero(set_mask_to_zero)
 }

@@ -6,8 +6,8 @@ use thiserror::Error;
 #[cfg(feature = "proxy")]
 use ws_handshake::proxy::{ProxyHeaderError, ProxyUrlError, SocksReply, TunnelError};
 use ws_handshake::{
-    ClientRequestError, HandshakeError, HeaderError, HttpResponse, RedirectError, SubprotocolError,
-    UriError,
+    ClientRequestError, HandshakeError, HeaderError, HttpResponse, NoEntropy, RedirectError,
+    SubprotocolError, UriError,
 };
 use ws_proto::{OutboxFull, ProtocolError, SendError};
 #[cfg(feature = "tls")]
@@ -75,6 +75,9 @@ pub enum Error {
     /// The opening handshake broke a rule.
     #[error("the opening handshake failed: {0}")]
     Handshake(#[from] HandshakeError),
+    /// The system gave no random bytes for the opening handshake.
+    #[error("the opening handshake cannot begin")]
+    NoEntropy(#[from] NoEntropy),
     /// The server answered the handshake with another status than 101: a
     /// redirect, a refusal or a page.
     #[error("the server refused: {0}")]

@@ -222,7 +222,7 @@ pub use gate::{Gate, NotAdmitted, Pass};
 pub use maybe_tls::MaybeTls;
 pub use memory::MemoryBudget;
 pub use message::Message;
-pub use outbound::{Outbound, Uncompressed};
+pub use outbound::{AsOutbound, Outbound, Uncompressed};
 #[cfg(feature = "proxy")]
 pub use proxy::{Proxied, ProxyProtocol, tunnel};
 pub use reconnect::{Connect, Reconnect};
@@ -242,13 +242,13 @@ pub use ws_handshake::{
 };
 #[cfg(feature = "deflate")]
 pub use ws_handshake::{DeflateOffer, DeflateParams, DeflatePolicy};
+pub use ws_proto::{
+    AsMessage, Chunk, ClientMasking, CloseCode, ControlledNetwork, FrameCounts, KeepaliveConfig,
+    Limits, Masking, Message as MessageRef, MessageKind, PeerAddr, Prepared, ProtocolError,
+    SendError, ServerMasking, TimeLimits,
+};
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};
-pub use ws_proto::{
-    Chunk, ClientMasking, CloseCode, ControlledNetwork, FrameCounts, KeepaliveConfig, Limits,
-    Masking, Message as MessageRef, MessageKind, PeerAddr, Prepared, ProtocolError, SendError,
-    ServerMasking, TimeLimits,
-};
 #[cfg(feature = "tls")]
 pub use ws_tls::{ClientTls, ServerTls, TlsConfigError, TlsError, rustls, server_name};
 

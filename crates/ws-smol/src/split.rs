@@ -18,7 +18,7 @@ use futures_sink::Sink;
 use ws_proto::{Chunk, CloseCode, CloseFrame, Message as MessageRef, Prepared};
 
 use crate::{
-    CloseStatus, Error, Message, Outbound, WebSocket,
+    AsOutbound, CloseStatus, Error, Message, WebSocket,
     engine::{Engine, Found, Want},
     message::Piece,
     outgoing::Outgoing,
@@ -192,8 +192,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WriteHalf<S> {
     /// # Cancel safety
     ///
     /// As [`WebSocket::send`].
-    pub async fn send<'m>(&mut self, message: impl Into<Outbound<'m>>) -> Result<(), Error> {
-        self.send_outgoing(Outgoing::Message(message.into())).await
+    pub async fn send(&mut self, message: impl AsOutbound) -> Result<(), Error> {
+        self.send_outgoing(Outgoing::Message(message.as_outbound()))
+            .await
     }
 
     /// Sends the next fragment of a message. See
@@ -206,12 +207,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WriteHalf<S> {
     /// # Cancel safety
     ///
     /// As [`WebSocket::send`].
-    pub async fn send_fragment<'m>(
+    pub async fn send_fragment(
         &mut self,
-        fragment: impl Into<Outbound<'m>>,
+        fragment: impl AsOutbound,
         last: bool,
     ) -> Result<(), Error> {
-        let fragment = fragment.into();
+        let fragment = fragment.as_outbound();
         self.send_outgoing(Outgoing::Fragment(fragment, last)).await
     }
 
@@ -262,8 +263,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WriteHalf<S> {
     /// # Errors
     ///
     /// As [`WebSocket::queue`].
-    pub fn queue<'m>(&mut self, message: impl Into<Outbound<'m>>) -> Result<(), Error> {
-        let outgoing = Outgoing::Message(message.into());
+    pub fn queue(&mut self, message: impl AsOutbound) -> Result<(), Error> {
+        let outgoing = Outgoing::Message(message.as_outbound());
         self.shared.lock().queue(&outgoing)
     }
 
@@ -398,7 +399,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WriteHalf<S> {
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        let outgoing = Outgoing::Message(message.as_ref().into());
+        let outgoing = Outgoing::Message(message.as_outbound());
         self.shared.lock().queue_unbounded(&outgoing)
     }
 

@@ -21,7 +21,7 @@ use ws_proto::{
 };
 
 use crate::{
-    CloseStatus, Config, Error, Message, Outbound, Replies,
+    AsOutbound, CloseStatus, Config, Error, Message, Replies,
     engine::{Engine, Found, Want},
     outgoing::Outgoing,
     signals::Side,
@@ -224,8 +224,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// whole from then on, so that dropping the future later leaves it to be
     /// written by the next operation. Who must know which waits for
     /// [`room`](Self::room) and then [queues](Self::queue).
-    pub async fn send<'m>(&mut self, message: impl Into<Outbound<'m>>) -> Result<(), Error> {
-        self.send_outgoing(Outgoing::Message(message.into())).await
+    pub async fn send(&mut self, message: impl AsOutbound) -> Result<(), Error> {
+        self.send_outgoing(Outgoing::Message(message.as_outbound()))
+            .await
     }
 
     /// Sends the next fragment of a message; the first call begins the message
@@ -243,12 +244,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Cancel safety
     ///
     /// As [`send`](Self::send).
-    pub async fn send_fragment<'m>(
+    pub async fn send_fragment(
         &mut self,
-        fragment: impl Into<Outbound<'m>>,
+        fragment: impl AsOutbound,
         last: bool,
     ) -> Result<(), Error> {
-        let fragment = fragment.into();
+        let fragment = fragment.as_outbound();
         self.send_outgoing(Outgoing::Fragment(fragment, last)).await
     }
 
@@ -305,8 +306,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// As [`send`](Self::send), and [`Error::OutboxFull`] where more than
     /// [`Config::max_outbox`] bytes would wait; the length of the message
     /// counts before it is compressed.
-    pub fn queue<'m>(&mut self, message: impl Into<Outbound<'m>>) -> Result<(), Error> {
-        self.engine.queue(&Outgoing::Message(message.into()))
+    pub fn queue(&mut self, message: impl AsOutbound) -> Result<(), Error> {
+        self.engine.queue(&Outgoing::Message(message.as_outbound()))
     }
 
     /// Queues a message that was encoded before. See [`queue`](Self::queue).
@@ -323,11 +324,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// still gives what it sends until then, and [`close`](Self::close) waits.
     /// What [`flush`](Self::flush) reads meanwhile is kept as with `close`.
     ///
+    /// A reason over 123 bytes is cut, between characters; 1010 from a server,
+    /// which is for clients alone, goes out as 1011 (RFC 6455 section 7.4.1).
+    ///
     /// # Errors
     ///
-    /// [`Error::Closed`] if a Close was sent or received before,
-    /// [`Error::Send`] for a reason over 123 bytes or for code 1010 from a
-    /// server.
+    /// [`Error::Closed`] if a Close was sent or received before.
     pub fn queue_close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
         self.engine.start_close(Some(CloseFrame { code, reason }))
     }
@@ -369,7 +371,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// Messages that come meanwhile are kept for [`receive`](Self::receive) as
     /// far as [`Config::max_read_ahead`] reaches; the one that goes beyond it
-    /// is discarded, and so are all behind that. If a Close was sent or received before, this waits for the
+    /// is discarded, and so are all behind that. Any code and reason close, as
+    /// with [`queue_close`](Self::queue_close). If a Close was sent or received
+    /// before, this waits for the
     /// rest alone.
     ///
     /// The server ends the transport first, and the client waits for that, so
@@ -379,8 +383,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// [`Error::Timeout`] if the peer did not answer, and what else ended the
     /// connection instead; a Close of the peer's is no error, whatever its code
-    /// ([`close_status`](Self::close_status) tells it). [`Error::Send`] for a reason over 123 bytes. In all
-    /// cases but the last the transport is gone.
+    /// ([`close_status`](Self::close_status) tells it). The transport is gone in
+    /// all cases.
     ///
     /// # Cancel safety
     ///
@@ -513,7 +517,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WebSocket<S> {
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        let outgoing = Outgoing::Message(message.as_ref().into());
+        let outgoing = Outgoing::Message(message.as_outbound());
         self.engine.queue_unbounded(&outgoing)
     }
 

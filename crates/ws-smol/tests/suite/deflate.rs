@@ -357,7 +357,7 @@ fn what_is_equal_to_the_limit_passes() {
         let mut far = server(far, &limited, DeflateParams::default());
         run(async {
             near.queue("before").unwrap();
-            near.queue(&vec![1; len as usize]).unwrap();
+            near.queue(vec![1; len as usize]).unwrap();
             near.flush().await.unwrap();
             // What was whole before comes first.
             assert_eq!(far.receive().await.unwrap(), Some("before".into()));
@@ -549,7 +549,7 @@ fn everything_can_be_dropped_in_the_middle_of_a_compressed_message() {
                     certain.push(i);
                 }
                 if i % 3 == 0 {
-                    let _ = near.queue(&message(i));
+                    let _ = near.queue(message(i));
                 }
                 yield_now().await;
             }
