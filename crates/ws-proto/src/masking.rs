@@ -312,7 +312,7 @@ impl<K: KeySource> MaskingPolicy for ClientMasking<K> {
             Keys::Fresh(source) => source.draw().map(Some),
             //= MSWS-3.1.4-3
             #[cfg(not(target_family = "wasm"))]
-            Keys::Zero if fault!("zero-key-ignored") => Ok(Some(MaskKey([1; 4]))),
+            Keys::Zero if fault!("zero-key-ignored") => Ok(Some(MaskKey::new([1; 4]))),
             #[cfg(not(target_family = "wasm"))]
             Keys::Zero => Ok(Some(MaskKey::ZERO)),
         }
