@@ -37,7 +37,7 @@ fn serve(mut stream: BufReader<TcpStream>) -> Result<(), Box<dyn Error + Send + 
 
 fn talk(mut stream: BufReader<TcpStream>) -> Result<(), Box<dyn Error + Send + Sync>> {
     let uri = Uri::parse("ws://localhost/")?;
-    let mut handshake = ClientRequest::new(uri).start_random();
+    let mut handshake = ClientRequest::new(uri).start_random()?;
     stream.get_mut().write_all(handshake.request_bytes())?;
     let mut is_open = false;
     while !is_open {

@@ -114,6 +114,9 @@ struct Side {
     other: Option<PeerId>,
 }
 
+/// Why a peer is always found.
+const ONE_LOOP: &str = "both sides are in one loop";
+
 impl Handler for Proxy {
     type Data = Side;
 
@@ -130,10 +133,11 @@ impl Handler for Proxy {
         let id = server.id();
         match server.data().other {
             Some(client) if self.waiting.remove(&client) => {
-                server.with_peer(client, move |client| {
-                    client.data().other = Some(id);
+                let told = server.with_peer(client, move |client| {
+                    client.data_mut().other = Some(id);
                     client.resume();
                 });
+                told.expect(ONE_LOOP);
             }
             // It has left meanwhile.
             _ => drop(server.close(CloseCode::GOING_AWAY, "")),
@@ -143,10 +147,11 @@ impl Handler for Proxy {
     fn on_connect_failed(&mut self, side: Side, error: OpenError, orders: &mut Orders<'_, Side>) {
         tracing::warn!(%error, "no connection to the server");
         if let Some(client) = side.other {
-            orders.with_peer(client, |client| {
+            let told = orders.with_peer(client, |client| {
                 client.resume();
                 client.close(CloseCode::BAD_GATEWAY, "");
             });
+            told.expect(ONE_LOOP);
         }
     }
 
@@ -155,17 +160,22 @@ impl Handler for Proxy {
             return;
         };
         let (id, message) = (peer.id(), Prepared::new(message));
-        peer.with_peer(other, move |other| match other.send_prepared(&message) {
+        let told = peer.with_peer(other, move |other| match other.send_prepared(&message) {
             Backpressure::Sent => {}
-            Backpressure::Queued(_) => other.with_peer(id, |peer| peer.pause()),
+            Backpressure::Queued(_) => {
+                let told = other.with_peer(id, |peer| peer.pause());
+                told.expect(ONE_LOOP);
+            }
             // It is closing.
             Backpressure::Refused(_) => {}
         });
+        told.expect(ONE_LOOP);
     }
 
     fn on_drain(&mut self, peer: &mut Peer<'_, Side>) {
         if let Some(other) = peer.data().other {
-            peer.with_peer(other, |other| other.resume());
+            let told = peer.with_peer(other, |other| other.resume());
+            told.expect(ONE_LOOP);
         }
     }
 
@@ -174,10 +184,11 @@ impl Handler for Proxy {
         let code = CloseCode::new(closed.code).unwrap_or(CloseCode::GOING_AWAY);
         let reason = closed.reason.to_owned();
         if let Some(other) = peer.data().other {
-            peer.with_peer(other, move |other| {
+            let told = peer.with_peer(other, move |other| {
                 other.resume();
                 other.close(code, &reason);
             });
+            told.expect(ONE_LOOP);
         }
     }
 }

@@ -54,7 +54,7 @@ fn client(c: &mut Criterion) {
     reply.extend(b"\r\n\r\n");
     group.bench_function("request", |b| {
         b.iter(|| {
-            let nonce = Nonce::random();
+            let nonce = Nonce::random().unwrap();
             ClientRequest::new(black_box(uri.clone())).start(nonce)
         });
     });

@@ -100,7 +100,7 @@ fn append_unmasked(out: &mut Vec<u8>, text: &str) -> Result<(), Box<dyn Error + 
 
 /// Makes the opening handshake, and returns what was read after it.
 fn shake_hands(stream: &mut TcpStream, url: &str) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
-    let mut handshake = ClientRequest::new(Uri::parse(url)?).start_random();
+    let mut handshake = ClientRequest::new(Uri::parse(url)?).start_random()?;
     stream.write_all(handshake.request_bytes())?;
     loop {
         let input = read(stream)?;

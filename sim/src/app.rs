@@ -412,7 +412,7 @@ impl<const CHUNKS: bool> App<CHUNKS> {
             8 => {
                 let other = self.random.below(self.connections.len());
                 if let Some(id) = self.connections[other].id {
-                    peer.with_peer(id, |other| {
+                    let _ = peer.with_peer(id, |other| {
                         other.ping(b"hello");
                     });
                 }
@@ -442,7 +442,7 @@ impl<const CHUNKS: bool> App<CHUNKS> {
         let due = self.now + wait;
         let takes_back = self.random.chance(100);
         let timer = (!takes_back).then_some(wait);
-        peer.set_timer(timer);
+        peer.set_timer(0, timer);
         let turn = self.turn;
         let connection = self.of(number);
         if connection.timer_set_in != turn {
@@ -561,7 +561,7 @@ impl<const CHUNKS: bool> Handler for App<CHUNKS> {
         self.be_moody(peer, number);
     }
 
-    fn on_timer(&mut self, peer: &mut Peer<'_, Data>) {
+    fn on_timer(&mut self, peer: &mut Peer<'_, Data>, _: u64) {
         let number = self.called(peer, "a timer");
         let now = self.now;
         let turn = self.turn;
@@ -588,7 +588,7 @@ impl<const CHUNKS: bool> Handler for App<CHUNKS> {
         );
         if self.random.chance(100) {
             peer.subscribe("news");
-            peer.set_timer(Some(TICK));
+            peer.set_timer(0, Some(TICK));
             peer.resume();
             peer.abort();
             self.of(number).is_aborted = true;

@@ -105,7 +105,7 @@ impl std::error::Error for Violation {}
 pub fn simulate(seed: u64, size: Size) -> Result<Totals, Violation> {
     // What is made once in a thread belongs to no loop.
     message::prepare();
-    ws_proto::MaskingPolicy::next_key(&mut <ws_proto::ClientMasking>::new());
+    let _ = ws_proto::MaskingPolicy::next_key(&mut <ws_proto::ClientMasking>::new());
     let step = Cell::new(0);
     let random = Random::new(seed);
     let played = panic::catch_unwind(AssertUnwindSafe(|| match seed % 4 {

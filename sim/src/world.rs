@@ -322,7 +322,7 @@ impl<const CHUNKS: bool> World<CHUNKS> {
         let mut held = 0;
         let remote = inner.remote();
         let mut lent = inner.lend();
-        let app = lent.handler();
+        let app = lent.handler_mut();
         let Some(id) = app.of(number).id else {
             return;
         };
@@ -444,8 +444,8 @@ impl<const CHUNKS: bool> World<CHUNKS> {
         for number in 0..self.peers.len() as u32 {
             self.with_loop(|inner| {
                 let mut lent = inner.lend();
-                if let Some(id) = lent.handler().of(number).id {
-                    lent.with_peer(id, |app, peer| app.resume(peer, number));
+                if let Some(id) = lent.handler_mut().of(number).id {
+                    let _ = lent.with_peer(id, |app, peer| app.resume(peer, number));
                 }
             });
         }
@@ -461,7 +461,7 @@ impl<const CHUNKS: bool> World<CHUNKS> {
             return;
         };
         open.retain(|number| {
-            let state = inner.lend().handler().of(*number).state;
+            let state = inner.lend().handler_mut().of(*number).state;
             let peer = self.peers[*number as usize].as_ref();
             matches!(state, State::Unknown | State::Connecting)
                 && peer.is_some_and(|peer| !peer.stream.borrow().is_dropped)
@@ -540,7 +540,7 @@ impl<const CHUNKS: bool> World<CHUNKS> {
             return;
         };
         let mut lent = inner.lend();
-        let app = lent.handler();
+        let app = lent.handler_mut();
         for seen in self.seen.drain(..) {
             match seen {
                 Seen::Published {
@@ -678,7 +678,7 @@ impl<const CHUNKS: bool> World<CHUNKS> {
             return;
         };
         let mut lent = inner.lend();
-        let app = lent.handler();
+        let app = lent.handler_mut();
         let is_strict =
             refused == app.refused && dropped == 0 && !app.is_lenient && !plan.is_lossy();
         for number in self.live.iter().copied() {
@@ -813,7 +813,7 @@ impl<const CHUNKS: bool> World<CHUNKS> {
             return;
         };
         let mut lent = inner.lend();
-        let app = lent.handler();
+        let app = lent.handler_mut();
         for number in self.live.iter().copied() {
             let peer = self.peers[number as usize].as_ref().expect("a peer");
             let Some(talk) = peer.talk() else {
@@ -854,7 +854,7 @@ impl<const CHUNKS: bool> World<CHUNKS> {
     }
 
     fn with_app(&mut self, act: impl FnOnce(&mut App<CHUNKS>)) {
-        self.with_loop(|inner| act(inner.lend().handler()));
+        self.with_loop(|inner| act(inner.lend().handler_mut()));
     }
 }
 

@@ -14,6 +14,8 @@ use crate::head::{Head, HeadLimits, HeadReader};
 use crate::headers::{
     FieldBlock, HeaderError, Headers, append, elements, has_element, is_token, is_value,
 };
+#[cfg(feature = "std")]
+use crate::key::NoEntropy;
 use crate::key::{Nonce, accept_key};
 use crate::page::{Short, first_line};
 use crate::request::Version;
@@ -159,12 +161,15 @@ impl ClientRequest {
         &self.uri
     }
 
-    /// Starts the handshake with a nonce from the thread's cryptographically secure generator.
+    /// Starts the handshake with a nonce from the operating system.
+    ///
+    /// # Errors
+    ///
+    /// [`NoEntropy`] if it gives no random bytes.
     #[cfg(feature = "std")]
-    #[must_use]
-    pub fn start_random(self) -> ClientHandshake {
+    pub fn start_random(self) -> Result<ClientHandshake, NoEntropy> {
         //= RFC6455-4.1-24
-        self.start(Nonce::random())
+        Ok(self.start(Nonce::random()?))
     }
 
     /// Starts the handshake with a nonce, which must be fresh for this connection.

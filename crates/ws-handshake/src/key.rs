@@ -21,12 +21,17 @@ impl Nonce {
         Self(bytes)
     }
 
-    /// Draws 16 bytes from the thread's cryptographically secure generator.
+    /// Draws 16 bytes from the operating system, so a process that has forked draws others than its parent.
+    ///
+    /// # Errors
+    ///
+    /// [`NoEntropy`] if it gives none.
     #[cfg(feature = "std")]
-    #[must_use]
-    pub fn random() -> Self {
+    pub fn random() -> Result<Self, NoEntropy> {
         //= RFC6455-4.1-24
-        Self(rand::random())
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(|_| NoEntropy)?;
+        Ok(Self(bytes))
     }
 
     /// Reads back the value of a `Sec-WebSocket-Key` header, `None` if it is not 16 bytes in canonical base64.
@@ -52,6 +57,18 @@ impl Nonce {
         key
     }
 }
+
+/// The operating system gave no random bytes, so there is no nonce for a client's handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoEntropy;
+
+impl fmt::Display for NoEntropy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the operating system gave no random bytes for Sec-WebSocket-Key")
+    }
+}
+
+impl core::error::Error for NoEntropy {}
 
 impl fmt::Debug for Nonce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,6 +156,6 @@ mod tests {
     #[test]
     fn random_nonces_differ() {
         //= RFC6455-4.1-24
-        assert_ne!(Nonce::random(), Nonce::random());
+        assert_ne!(Nonce::random().unwrap(), Nonce::random().unwrap());
     }
 }

@@ -94,7 +94,7 @@
 //!
 //! # Features
 //!
-//! - `std` (default): [`Nonce`]s from the thread's random number generator.
+//! - `std` (default): [`Nonce`]s from the operating system.
 //! - `http`: conversions to and from the types of the `http` crate.
 //! - `proxy`: what is said to a proxy before the handshake: the module `proxy`.
 
@@ -155,7 +155,7 @@ pub use error::{HandshakeError, Offered};
 pub use extensions::{Extension, Extensions, Param, ParamValue};
 pub use head::{Head, HeadLimits, HeadReader};
 pub use headers::{HeaderError, Headers};
-pub use key::{Nonce, accept_key};
+pub use key::{NoEntropy, Nonce, accept_key};
 pub use origin::{OriginError, OriginList, OriginPolicy};
 pub use redirect::RedirectError;
 pub use request::{Request, Version};

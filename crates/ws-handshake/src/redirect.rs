@@ -84,7 +84,11 @@ mod tests {
 
     fn reply(status: u16, location: &str) -> HttpResponse {
         let head = format!("HTTP/1.1 {status} x\r\n{location}Content-Length: 0\r\n\r\n");
-        match request("ws://a/").start_random().receive(head.as_bytes()) {
+        match request("ws://a/")
+            .start_random()
+            .unwrap()
+            .receive(head.as_bytes())
+        {
             Ok(ClientProgress::Refused { response, .. }) => response,
             other => panic!("{other:?}"),
         }
@@ -95,7 +99,7 @@ mod tests {
     }
 
     fn sent(request: ClientRequest) -> String {
-        let bytes = Vec::from(request.start_random().request_bytes());
+        let bytes = Vec::from(request.start_random().unwrap().request_bytes());
         String::from_utf8(bytes).unwrap()
     }
 

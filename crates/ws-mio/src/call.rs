@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 
 use ws_handshake::{
-    Agreed, ClientHandshake, ClientProgress, ClientRequest, HandshakeError, HttpResponse,
+    Agreed, ClientHandshake, ClientProgress, ClientRequest, HandshakeError, HttpResponse, NoEntropy,
 };
 #[cfg(feature = "tls")]
 use ws_tls::TlsError;
@@ -21,7 +21,8 @@ use crate::{
 /// lets it.
 #[derive(Debug)]
 pub(crate) struct Call {
-    handshake: ClientHandshake,
+    /// `None` if the system gave no nonce.
+    handshake: Option<ClientHandshake>,
     /// The URI is `wss`.
     is_secure: bool,
     /// The application's choice for this connection, if it made one.
@@ -78,6 +79,9 @@ pub enum OpenError {
     /// The other side broke the rules of the opening handshake.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
+    /// The system gave no random bytes for the handshake; nothing was sent.
+    #[error(transparent)]
+    NoEntropy(NoEntropy),
     /// The server answered otherwise: a redirect, a refusal, a page.
     #[error("the server refused: {0}")]
     Refused(Box<HttpResponse>),
@@ -118,7 +122,7 @@ impl Call {
         Self {
             is_secure: request.uri().is_secure(),
             set_mask_to_zero,
-            handshake: Terms::offer(request).start_random(),
+            handshake: Terms::offer(request).start_random().ok(),
             is_connected: false,
             route: None,
             sent: 0,
@@ -134,6 +138,9 @@ impl Call {
         if self.is_secure && !transport.is_tls() {
             return Err(OpenError::NoTls);
         }
+        let Some(handshake) = &mut self.handshake else {
+            return Err(OpenError::NoEntropy(NoEntropy));
+        };
         if !self.is_connected {
             self.is_connected = match transport.begin() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
@@ -145,12 +152,12 @@ impl Call {
         if !self.is_connected {
             return Ok(Answer::Waiting);
         }
-        self.send(transport)?;
+        send(handshake.request_bytes(), &mut self.sent, transport)?;
         let mut share = Share::new(HANDSHAKE_SHARE);
         while !share.is_spent() {
             let buffer = share.window(buffer);
             let read = match transport.read(buffer) {
-                Ok(0) => return Err(OpenError::Refused(Box::new(self.handshake.eof()?))),
+                Ok(0) => return Err(OpenError::Refused(Box::new(handshake.eof()?))),
                 Ok(read) => read.min(buffer.len()),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(Answer::Waiting),
@@ -159,14 +166,14 @@ impl Call {
                         continue;
                     }
                     // What refuses and then resets has refused.
-                    _ => match self.handshake.eof() {
+                    _ => match handshake.eof() {
                         Ok(response) => return Err(OpenError::Refused(Box::new(response))),
                         Err(_) => return Err(error.into()),
                     },
                 },
             };
             share.spend(read);
-            match self.handshake.receive(&buffer[..read])? {
+            match handshake.receive(&buffer[..read])? {
                 ClientProgress::Incomplete => {}
                 ClientProgress::Agreed { agreed, consumed } => {
                     return Ok(Answer::Agreed {
@@ -182,21 +189,20 @@ impl Call {
         }
         Ok(Answer::Again)
     }
+}
 
-    /// Sends the request, as much as the transport takes.
-    fn send(&mut self, transport: &mut dyn Transport) -> io::Result<()> {
-        let request = self.handshake.request_bytes();
-        while self.sent < request.len() {
-            match transport.write(&[IoSlice::new(&request[self.sent..])]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(len) => self.sent = request.len().min(self.sent.saturating_add(len)),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => break,
-                    io::ErrorKind::Interrupted => {}
-                    _ => return Err(error),
-                },
-            }
+/// Sends the rest of the request, as much as the transport takes.
+fn send(request: &[u8], sent: &mut usize, transport: &mut dyn Transport) -> io::Result<()> {
+    while *sent < request.len() {
+        match transport.write(&[IoSlice::new(&request[*sent..])]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(len) => *sent = request.len().min(sent.saturating_add(len)),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => break,
+                io::ErrorKind::Interrupted => {}
+                _ => return Err(error),
+            },
         }
-        transport.flush().map(drop)
     }
+    transport.flush().map(drop)
 }

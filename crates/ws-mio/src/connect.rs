@@ -1,6 +1,6 @@
 //! Connections to servers, from a loop.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use ws_handshake::ClientRequest;
 use ws_proto::{ClientMasking, Masking, Prepared, ServerMasking};
@@ -8,7 +8,7 @@ use ws_proto::{ClientMasking, Masking, Prepared, ServerMasking};
 use ws_tls::ClientTls;
 
 use crate::{
-    Peer, PeerId,
+    NoPeer, Peer, PeerId,
     order::{Order, OrderQueue},
 };
 
@@ -144,8 +144,29 @@ impl<'a, D> Orders<'a, D> {
     }
 
     /// Does something with a peer of this loop, as [`Peer::with_peer`].
-    pub fn with_peer(&mut self, peer: PeerId, act: impl FnOnce(&mut Peer<'_, D>) + 'static) {
-        self.queue.push(Order::With(peer, Box::new(act)));
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn with_peer(
+        &mut self,
+        peer: PeerId,
+        act: impl FnOnce(&mut Peer<'_, D>) + 'static,
+    ) -> Result<(), NoPeer> {
+        self.queue.with_peer(peer, Box::new(act))
+    }
+
+    /// Asks for a call of
+    /// [`Handler::on_loop_timer`](crate::Handler::on_loop_timer) with the number
+    /// `timer` after `wait`; otherwise as
+    /// [`Peer::set_timer`].
+    pub fn set_timer(&mut self, timer: u64, wait: Option<Duration>) {
+        self.queue.push(Order::LoopTimer(timer, wait));
+    }
+
+    /// Sends a message to every peer of all loops.
+    pub fn broadcast(&mut self, message: &Prepared) {
+        self.queue.publish(None, message, None);
     }
 
     /// Sends a message to all subscribers of a topic.

@@ -1,11 +1,11 @@
 //! A loop, lent to a task that came to it.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use mio::net::TcpStream;
 use ws_proto::Prepared;
 
-use crate::{Connect, EventLoop, Handler, Peer, PeerId, Transport};
+use crate::{Connect, EventLoop, Handler, NoPeer, Peer, PeerId, Transport, order::Order};
 
 /// A loop of a server, lent to a closure that
 /// [`Remote::run`](crate::Remote::run) brought to it.
@@ -19,18 +19,31 @@ impl<'a, H: Handler, T: Transport> Loop<'a, H, T> {
     }
 
     /// Lends the loop's handler.
-    pub const fn handler(&mut self) -> &mut H {
+    #[must_use]
+    pub const fn handler(&self) -> &H {
         self.inner.handler()
     }
 
-    /// Does something with an open connection; `None` if it is not open any
-    /// more. What is sent leaves when `act` returns.
+    /// Lends the loop's handler, to change it.
+    #[must_use]
+    pub const fn handler_mut(&mut self) -> &mut H {
+        self.inner.handler_mut()
+    }
+
+    /// Does something with an open connection. What is sent leaves when `act`
+    /// returns.
+    ///
+    /// # Errors
+    ///
+    /// [`NoPeer`] if there is no such open connection in this loop; `act` is
+    /// not called.
     pub fn with_peer<R>(
         &mut self,
         peer: PeerId,
         act: impl FnOnce(&mut H, &mut Peer<'_, H::Data>) -> R,
-    ) -> Option<R> {
-        self.inner.with_peer(peer, act)
+    ) -> Result<R, NoPeer> {
+        self.inner.orders().check(peer)?;
+        self.inner.with_peer(peer, act).ok_or(NoPeer::NotOpen)
     }
 
     /// Sends a message to all subscribers of a topic, of all loops. It leaves
@@ -44,6 +57,12 @@ impl<'a, H: Handler, T: Transport> Loop<'a, H, T> {
     /// [`publish`](Self::publish).
     pub fn broadcast(&mut self, message: &Prepared) {
         self.publish_to(None, message);
+    }
+
+    /// Asks for a call of [`Handler::on_loop_timer`], as
+    /// [`Orders::set_timer`](crate::Orders::set_timer).
+    pub fn set_timer(&mut self, timer: u64, wait: Option<Duration>) {
+        self.inner.orders().push(Order::LoopTimer(timer, wait));
     }
 
     /// Connects to a server, as [`Peer::connect`], at once; returns the name
@@ -72,7 +91,41 @@ impl<'a, H: Handler, T: Transport> Loop<'a, H, T> {
 
     /// Returns the names of the open connections, in no order.
     pub fn peers(&self) -> impl Iterator<Item = PeerId> {
+        self.inner.peers().map(|(peer, _)| peer)
+    }
+
+    /// Returns the open connections with what the application keeps for each,
+    /// in no order.
+    pub fn peers_with_data(&self) -> impl Iterator<Item = (PeerId, &H::Data)> {
         self.inner.peers()
+    }
+
+    /// Lends what the application keeps for a connection; `None` if it is not
+    /// open, or none of this loop's.
+    #[must_use]
+    pub fn data(&self, peer: PeerId) -> Option<&H::Data> {
+        self.inner.data(peer)
+    }
+
+    /// Does something with every open connection, and the handler.
+    pub fn for_each(&mut self, mut act: impl FnMut(&mut H, &mut Peer<'_, H::Data>)) {
+        let peers: Vec<PeerId> = self.peers().collect();
+        for peer in peers {
+            // Closed by what was done for another.
+            let _ = self.with_peer(peer, &mut act);
+        }
+    }
+
+    /// Returns the subscribers of a topic that are connections of this loop,
+    /// in no order.
+    pub fn subscribers(&self, topic: &str) -> impl ExactSizeIterator<Item = PeerId> {
+        self.inner.subscribers(topic)
+    }
+
+    /// Returns the topics that a connection of this loop is subscribed to, in
+    /// no order.
+    pub fn topics(&self, peer: PeerId) -> impl Iterator<Item = &str> {
+        self.inner.topics_of(peer)
     }
 
     /// Returns how many connections there are: open ones, and those whose

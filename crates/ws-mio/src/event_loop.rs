@@ -33,7 +33,7 @@ use self::{
     upgrade::Knocking,
 };
 use crate::{
-    Cause, Config, Drain, Handler, Loop, Peer, PeerId, Ready, Remote, Transport,
+    Cause, Config, Drain, Handler, Loop, Orders, Peer, PeerId, Ready, Remote, Transport,
     arena::{Arena, NOWHERE},
     audience::Audience,
     call::Call,
@@ -48,7 +48,7 @@ use crate::{
     remote::{Mailbox, Tasks},
     scratch::Scratch,
     seats::Seats,
-    topics::Topics,
+    timers::Timers,
     wheel::{Tick, Wheel, tick_from},
 };
 
@@ -119,6 +119,8 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     counters: Arc<Counters>,
     /// Which of the server's loops this is.
     index: u16,
+    /// Its number among all loops of the process.
+    number: u32,
     config: Config,
     handler: H,
     slots: Arena<Slot<T, H::Data>>,
@@ -150,13 +152,12 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     log: Arc<PublicationLog>,
     /// The place in the log of the publication that is taken next.
     next_place: u64,
-    topics: Topics,
     /// Publications that were not delivered yet, at most [`MOST`](crate::audience::MOST).
     run: Vec<Publication>,
     /// Empty but for its memory, unless something is being delivered.
     audience: Audience,
-    /// When connections that asked for it are called.
-    timers: HashMap<u32, Tick>,
+    /// When the handler is called for what timer.
+    timers: Timers,
     /// Where connections come from, if that is counted.
     seats: Seats,
     /// How many bytes are held for connections.
@@ -256,14 +257,16 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let spares = Role::ALL.map(|role| [false, true].map(|flag| new_link(role, flag, &config)));
         let counters = Arc::clone(&remote.mailboxes()[usize::from(index)].counters);
         let codecs = Codecs::of_loop(&config, &counters);
-        let (log, loops) = (Arc::clone(remote.log()), remote.loops());
+        let log = Arc::clone(remote.log());
+        let orders = OrderQueue::new(Arc::clone(&log), index, remote.loop_numbers());
         let hall = Arc::clone(remote.hall());
         let seats = Seats::new(hall, config.max_connections_per_address);
         let read_buffer = config.read_buffer.max(1024);
         let pool = Pool::new(read_buffer, config.gather_buffers);
-        Self {
+        let mut this = Self {
             registry,
             counters,
+            number: remote.first_loop() + u32::from(index),
             remote,
             index,
             config,
@@ -281,13 +284,12 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             due: Vec::new(),
             shaking: VecDeque::new(),
             tasks: Vec::new(),
-            orders: OrderQueue::new(Arc::clone(&log), loops > 1),
+            orders,
             log,
             next_place: 0,
-            topics: Topics::default(),
             run: Vec::new(),
             audience: Audience::default(),
-            timers: HashMap::new(),
+            timers: Timers::default(),
             seats,
             held: 0,
             decided: None,
@@ -299,7 +301,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             draining: None,
             lame_duck: None,
             spans: HashMap::new(),
-        }
+        };
+        let orders = &mut Orders::new(&mut this.orders);
+        this.handler.on_start(orders);
+        this
     }
 
     /// Starts a turn: takes over the time, since any moment that the caller
@@ -621,7 +626,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
     fn id(&self, key: usize) -> PeerId {
         PeerId {
-            index: self.index,
+            of_loop: self.number,
             key: key as u32,
             generation: self.slots[key].generation,
         }
@@ -651,7 +656,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     fn is_current(&self, id: PeerId) -> bool {
         self.slots
             .get(id.key as usize)
-            .is_some_and(|slot| slot.generation == id.generation && self.index == id.index)
+            .is_some_and(|slot| slot.generation == id.generation && self.number == id.of_loop)
     }
 }
 

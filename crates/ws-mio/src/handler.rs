@@ -39,6 +39,12 @@ pub trait Handler {
     /// [`on_message`](Self::on_message). Nothing is then held of a message.
     const CHUNKS: bool = false;
 
+    /// The loop begins: the first call, before there are connections. Not
+    /// called for a [`Socket`](crate::Socket), which has no loop of ours.
+    fn on_start(&mut self, orders: &mut Orders<'_, Self::Data>) {
+        let _ = orders;
+    }
+
     /// A request came: decides whether it becomes a connection.
     ///
     /// By default a request that keeps the rules is accepted, and any other is
@@ -112,10 +118,13 @@ pub trait Handler {
     }
 
     /// A message came, whole; text is valid UTF-8. It is lent for the length
-    /// of the call. Not called if [`CHUNKS`](Self::CHUNKS) is set.
+    /// of the call. Not called if [`CHUNKS`](Self::CHUNKS) is set. By default
+    /// messages are ignored.
     ///
     /// Messages come in order, also after our own Close, until the peer's.
-    fn on_message(&mut self, peer: &mut Peer<'_, Self::Data>, message: Message<'_>);
+    fn on_message(&mut self, peer: &mut Peer<'_, Self::Data>, message: Message<'_>) {
+        let _ = (peer, message);
+    }
 
     /// A piece of a message came, if [`CHUNKS`](Self::CHUNKS) is set. Text is
     /// cut between characters; the last piece may be empty.
@@ -145,10 +154,43 @@ pub trait Handler {
         let _ = peer;
     }
 
-    /// The time has come that [`Peer::set_timer`] asked for. Not called after
-    /// [`on_close`](Self::on_close).
-    fn on_timer(&mut self, peer: &mut Peer<'_, Self::Data>) {
-        let _ = peer;
+    /// The time has come that
+    /// [`Peer::set_timer`] asked for, with the
+    /// number that it gave. Not called after [`on_close`](Self::on_close).
+    fn on_timer(&mut self, peer: &mut Peer<'_, Self::Data>, timer: u64) {
+        let _ = (peer, timer);
+    }
+
+    /// The time has come that [`Orders::set_timer`] or
+    /// [`Loop::set_timer`](crate::Loop::set_timer) asked for, with the number
+    /// that it gave. Not called for a [`Socket`](crate::Socket).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use ws_mio::{Handler, Message, Orders, Prepared};
+    ///
+    /// /// Tells everybody ten times a second how many tenths have passed.
+    /// struct Clock(u64);
+    ///
+    /// const TENTH: Option<Duration> = Some(Duration::from_millis(100));
+    ///
+    /// impl Handler for Clock {
+    ///     type Data = ();
+    ///
+    ///     fn on_start(&mut self, orders: &mut Orders<'_, ()>) {
+    ///         orders.set_timer(0, TENTH);
+    ///     }
+    ///
+    ///     fn on_loop_timer(&mut self, timer: u64, orders: &mut Orders<'_, ()>) {
+    ///         self.0 += 1;
+    ///         orders.broadcast(&Prepared::new(Message::Text(&self.0.to_string())));
+    ///         orders.set_timer(timer, TENTH);
+    ///     }
+    /// }
+    /// ```
+    fn on_loop_timer(&mut self, timer: u64, orders: &mut Orders<'_, Self::Data>) {
+        let _ = (timer, orders);
     }
 
     /// The connection is over: the last call for it, and called exactly once

@@ -29,7 +29,9 @@
 //!   message to many, encoded once.
 //! - [`Remote`] reaches the loops from any thread: it sends, publishes, closes,
 //!   stops, and runs closures with a [`Loop`].
-//! - [`Peer::set_timer`] asks for a call of [`Handler::on_timer`].
+//! - [`Peer::set_timer`] asks for a call of
+//!   [`Handler::on_timer`], and [`Orders::set_timer`] for one of
+//!   [`Handler::on_loop_timer`].
 //! - [`Peer::connect`], [`Loop::connect`] and [`Remote::connect`] make
 //!   connections to servers, in the same loop: for proxies and feeds.
 //!   [`Peer::connect_by_name`] looks the server's name up, off the loop.
@@ -186,6 +188,7 @@ mod deflate;
 mod drain;
 mod event_loop;
 mod handler;
+mod listeners;
 pub mod memory;
 mod metrics;
 mod no_listener;
@@ -206,6 +209,7 @@ mod seats;
 mod server;
 mod share;
 mod socket;
+mod timers;
 #[cfg(feature = "tls")]
 mod tls;
 mod topics;
@@ -222,10 +226,11 @@ pub use decider::{Decider, Later};
 pub use drain::Drain;
 pub use event_loop::EventLoop;
 pub use handler::{Accept, Decision, Handler, Incoming};
+pub use listeners::{Either, EitherListener, Listeners};
 pub use metrics::Metrics;
 pub use no_listener::NoListener;
 pub use outgoing::{Backpressure, Refused};
-pub use peer::{Peer, PeerId};
+pub use peer::{NoPeer, Peer, PeerHandle, PeerId};
 #[cfg(feature = "proxy")]
 pub use proxy::{Proxied, ProxyProtocol, Tunneled};
 pub use ready::Ready;
@@ -237,6 +242,7 @@ pub use tls::{Tls, TlsListener};
 pub use transport::{Listener, Transport};
 pub use under_tls::UnderTls;
 
+pub use mio;
 #[cfg(feature = "proxy")]
 pub use ws_handshake::proxy::{Proxy, TrustedProxies, TunnelError};
 pub use ws_handshake::{
@@ -244,8 +250,8 @@ pub use ws_handshake::{
     OriginPolicy, Request, Response, ServerConfig, Uri,
 };
 pub use ws_proto::{
-    self, Chunk, CloseCode, ControlledNetwork, KeepaliveConfig, Limits, Message, MessageKind,
-    PeerAddr, Prepared, TimeLimits,
+    self, AsMessage, Chunk, CloseCode, ControlledNetwork, KeepaliveConfig, Limits, Message,
+    MessageKind, PeerAddr, Prepared, TimeLimits,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};

@@ -1,18 +1,22 @@
 //! What a handler asks of the loop beyond its own peer.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 
 use ws_proto::Prepared;
 
-use crate::{Connect, Peer, PeerId, publication_log::PublicationLog};
+use crate::{Connect, NoPeer, Peer, PeerId, publication_log::PublicationLog, topics::Topics};
 
 /// What handlers have asked of a loop, until the end of the turn.
 #[derive(Debug)]
 pub(crate) struct OrderQueue<D> {
     orders: Vec<Placed<Order<D>>>,
+    /// Who is subscribed, as of the last turn.
+    pub(crate) topics: Topics,
     log: Arc<PublicationLog>,
-    /// Other loops have subscribers too.
-    has_other_loops: bool,
+    /// Which loop of `loops` this is.
+    index: u16,
+    /// The numbers of the server's loops among all of the process.
+    loops: Range<u32>,
     /// Something was published that the other loops have not been woken for.
     pub(crate) has_published: bool,
 }
@@ -34,11 +38,13 @@ impl<O> Placed<O> {
 }
 
 impl<D> OrderQueue<D> {
-    pub(crate) const fn new(log: Arc<PublicationLog>, has_other_loops: bool) -> Self {
+    pub(crate) fn new(log: Arc<PublicationLog>, index: u16, loops: Range<u32>) -> Self {
         Self {
             orders: Vec::new(),
+            topics: Topics::default(),
             log,
-            has_other_loops,
+            index,
+            loops,
             has_published: false,
         }
     }
@@ -59,11 +65,29 @@ impl<D> OrderQueue<D> {
             message: message.clone(),
             except,
         };
-        if self.has_other_loops {
+        if self.loops.len() > 1 {
             self.log.append(publication);
             self.has_published = true;
         } else {
             self.push(Order::Publish(publication));
+        }
+    }
+
+    /// Does something with a peer of this loop.
+    pub(crate) fn with_peer(&mut self, peer: PeerId, act: Act<D>) -> Result<(), NoPeer> {
+        self.check(peer)?;
+        self.push(Order::With(peer, act));
+        Ok(())
+    }
+
+    /// Judges whether an id is one of this loop.
+    pub(crate) fn check(&self, peer: PeerId) -> Result<(), NoPeer> {
+        if !self.loops.contains(&peer.of_loop) {
+            Err(NoPeer::OtherServer)
+        } else if peer.of_loop != self.loops.start + u32::from(self.index) {
+            Err(NoPeer::OtherLoop)
+        } else {
+            Ok(())
         }
     }
 
@@ -88,18 +112,22 @@ impl<D> OrderQueue<D> {
     }
 }
 
+pub(crate) type Act<D> = Box<dyn FnOnce(&mut Peer<'_, D>)>;
+
 /// Done after the turn in which it was asked for, in order.
 pub(crate) enum Order<D> {
     Subscribe(PeerId, Arc<str>),
     Unsubscribe(PeerId, Arc<str>),
     /// Of a loop that is alone; other publications are in the log.
     Publish(Publication),
-    /// A call of `on_timer` after this time; `None` takes it back.
-    Timer(PeerId, Option<Duration>),
+    /// A call of `on_timer` for this timer, after this time; `None` takes it
+    /// back.
+    Timer(PeerId, u64, Option<Duration>),
+    /// A call of `on_loop_timer`, likewise.
+    LoopTimer(u64, Option<Duration>),
     Connect(SocketAddr, Box<Connect<D>>),
     ConnectByName(Box<Connect<D>>),
-    #[expect(clippy::type_complexity, reason = "it is said once")]
-    With(PeerId, Box<dyn FnOnce(&mut Peer<'_, D>)>),
+    With(PeerId, Act<D>),
 }
 
 /// A message to the subscribers of a topic, or to everybody, but not to one

@@ -1,11 +1,18 @@
 //! The connection that a handler is called for.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
-
-use ws_handshake::DeflateParams;
-use ws_proto::{
-    CloseCode, CloseFrame, Masking, Message, MessageKind, OutFrame, Prepared, SendError,
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
+
+use tracing::warn;
+use ws_handshake::DeflateParams;
+use ws_proto::{AsMessage, CloseCode, Masking, MessageKind, OutFrame, Prepared, SendError};
 
 use crate::{
     Backpressure, Connect, PeerAddr, Refused, Transport,
@@ -14,18 +21,60 @@ use crate::{
     outgoing::Outgoing,
 };
 
-/// Names a connection for as long as its server runs; never given twice.
+/// Names a connection of this process; never given twice.
+///
+/// It belongs to one [`Server`](crate::Server), one
+/// [`EventLoop`](crate::EventLoop) or one [`Socket`](crate::Socket): any other
+/// answers [`NoPeer::OtherServer`]. Ids have an order, which means nothing, so
+/// that they can be kept in any collection.
 ///
 /// It is no secret and carries no authority.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId {
-    /// Which of the server's loops it belongs to.
-    pub(crate) index: u16,
+    /// The number of its loop among all of the process; [`NO_LOOP`] for a
+    /// [`Socket`](crate::Socket).
+    pub(crate) of_loop: u32,
     pub(crate) key: u32,
     pub(crate) generation: u32,
 }
 
+/// Why a peer cannot be reached by its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoPeer {
+    /// Its connection is not open any more, or not yet.
+    #[error("the connection of this peer is not open")]
+    NotOpen,
+    /// It is served by another loop of the server: see
+    /// [`Remote::with_peer`](crate::Remote::with_peer).
+    #[error("the peer is served by another loop of the server")]
+    OtherLoop,
+    /// It is a peer of another server, or of a [`Socket`](crate::Socket).
+    #[error("the peer is one of another server")]
+    OtherServer,
+}
+
+/// Stands in the id of a [`Socket`](crate::Socket), which is in no loop.
+const NO_LOOP: u32 = 0;
+
+/// Numbers the loops of a server among all of the process; returns the first.
+pub(crate) fn number_loops(count: usize) -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(NO_LOOP + 1);
+    NEXT.fetch_add(count as u32, Ordering::Relaxed)
+}
+
 impl PeerId {
+    /// Makes the id of a [`Socket`](crate::Socket).
+    pub(crate) fn of_socket() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self {
+            of_loop: NO_LOOP,
+            key: number as u32,
+            generation: (number >> 32) as u32,
+        }
+    }
+
     /// Returns the key of the connection in its loop, as
     /// [`EventLoop::wake`](crate::EventLoop::wake) takes it.
     #[must_use]
@@ -35,14 +84,14 @@ impl PeerId {
 }
 
 /// The other end of a connection, while a [`Handler`](crate::Handler) is
-/// called for it.
+/// called for it, with the application's `data`.
 ///
 /// Whatever is sent leaves in the order of the calls, in as few writes as
 /// possible, when the handler has returned; a slow peer's messages wait, and
 /// nothing more is read from a peer that more than `high_water` waits for.
-pub struct Peer<'a, D> {
+pub struct Peer<'a, D, Data = &'a mut D> {
     pub(crate) id: PeerId,
-    pub(crate) data: &'a mut D,
+    pub(crate) data: Data,
     pub(crate) transport: &'a mut dyn Transport,
     pub(crate) outgoing: &'a mut Outgoing,
     pub(crate) cork: &'a mut Vec<u8>,
@@ -53,17 +102,55 @@ pub struct Peer<'a, D> {
     pub(crate) orders: Option<&'a mut OrderQueue<D>>,
 }
 
+/// A [`Peer`] without the application's data, which is lent apart: see
+/// [`Peer::split`].
+pub type PeerHandle<'a, D> = Peer<'a, D, ()>;
+
 impl<D> Peer<'_, D> {
-    /// Returns the name of the connection within its server. A
-    /// [`Socket`](crate::Socket) is in no loop of ours: they have all the same.
+    /// Lends what the application keeps for the connection.
+    #[must_use]
+    pub const fn data(&self) -> &D {
+        self.data
+    }
+
+    /// Lends what the application keeps for the connection, to change it.
+    #[must_use]
+    pub const fn data_mut(&mut self) -> &mut D {
+        self.data
+    }
+
+    /// Lends the application's data and the rest of the peer apart, so that a
+    /// piece of the data can be sent without a copy:
+    ///
+    /// ```
+    /// use ws_mio::Peer;
+    ///
+    /// fn greet(peer: &mut Peer<'_, String>) {
+    ///     let (name, mut handle) = peer.split();
+    ///     handle.send(&*name);
+    ///     name.clear();
+    /// }
+    /// ```
+    pub fn split(&mut self) -> (&mut D, PeerHandle<'_, D>) {
+        let handle = Peer {
+            id: self.id,
+            data: (),
+            transport: self.transport,
+            outgoing: self.outgoing,
+            cork: self.cork,
+            terms: self.terms,
+            deflating: self.deflating.as_deref_mut(),
+            orders: self.orders.as_deref_mut(),
+        };
+        (self.data, handle)
+    }
+}
+
+impl<D, Data> Peer<'_, D, Data> {
+    /// Returns the name of the connection in this process.
     #[must_use]
     pub const fn id(&self) -> PeerId {
         self.id
-    }
-
-    /// Lends what the application keeps for the connection.
-    pub const fn data(&mut self) -> &mut D {
-        self.data
     }
 
     /// Asks the transport where the peer is; [`PeerAddr::Unknown`] if it is
@@ -83,8 +170,8 @@ impl<D> Peer<'_, D> {
         }
     }
 
-    /// Tells whether we are the client of this connection, and the peer is the
-    /// server.
+    /// Tells whether the peer is the server of this connection, and we are its
+    /// client.
     #[must_use]
     pub const fn is_server(&self) -> bool {
         matches!(self.masking(), Masking::Client(_))
@@ -114,10 +201,10 @@ impl<D> Peer<'_, D> {
     ///     peer.uncompressed().send(token);
     /// }
     /// ```
-    pub fn uncompressed(&mut self) -> Peer<'_, D> {
+    pub fn uncompressed(&mut self) -> PeerHandle<'_, D> {
         Peer {
             id: self.id,
-            data: self.data,
+            data: (),
             transport: self.transport,
             outgoing: self.outgoing,
             cork: self.cork,
@@ -127,15 +214,15 @@ impl<D> Peer<'_, D> {
         }
     }
 
-    /// Sends a message, in one frame; compressed, if that was agreed on and it
+    /// Sends a message, borrowed or owned, in one frame; compressed, if that was agreed on and it
     /// is worth it.
     ///
     /// It is refused after a Close, between the fragments of another message,
     /// and while `max_backpressure` bytes wait. A handler that sends no more
     /// than it gets is never refused for the last reason.
     #[inline]
-    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Backpressure {
-        let message = message.into();
+    pub fn send(&mut self, message: impl AsMessage) -> Backpressure {
+        let message = message.as_message();
         if let Some((deflating, wire)) = self.deflating() {
             return deflating.send(None, message, wire);
         }
@@ -157,8 +244,8 @@ impl<D> Peer<'_, D> {
     /// [`SlowConsumer::Conflate`](crate::SlowConsumer::Conflate) it takes the
     /// place of the message with this key that waits, if one does, so that a
     /// peer that reads slowly gets the latest of each key.
-    pub fn send_keyed<'m>(&mut self, key: u64, message: impl Into<Message<'m>>) -> Backpressure {
-        let message = message.into();
+    pub fn send_keyed(&mut self, key: u64, message: impl AsMessage) -> Backpressure {
+        let message = message.as_message();
         if let Some((deflating, wire)) = self.deflating() {
             return deflating.send(Some(key), message, wire);
         }
@@ -209,12 +296,8 @@ impl<D> Peer<'_, D> {
     /// Sends the next piece of a message, which ends with `last`; see
     /// [`Sender::fragment`](ws_proto::Sender::fragment). One that is refused
     /// for want of room can be sent again.
-    pub fn send_fragment<'m>(
-        &mut self,
-        fragment: impl Into<Message<'m>>,
-        last: bool,
-    ) -> Backpressure {
-        let fragment = fragment.into();
+    pub fn send_fragment(&mut self, fragment: impl AsMessage, last: bool) -> Backpressure {
+        let fragment = fragment.as_message();
         if let Some((deflating, wire)) = self.deflating() {
             return deflating.send_fragment(fragment, last, wire);
         }
@@ -239,13 +322,11 @@ impl<D> Peer<'_, D> {
     /// that the peer has sent still come until its Close does, for which
     /// `close_timeout` is the limit.
     ///
-    /// It always has room; it is refused if a Close was sent before, and if
-    /// the reason is over 123 bytes.
+    /// It always has room, and is refused only if a Close was sent before. A
+    /// reason over 123 bytes is cut, between characters; 1010 from a server,
+    /// which is for clients alone, goes out as 1011 (RFC 6455 section 7.4.1).
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Backpressure {
-        let frame = self
-            .outgoing
-            .sender
-            .close(Some(CloseFrame { code, reason }));
+        let frame = self.outgoing.sender.close_with(code, reason);
         self.write(frame)
     }
 
@@ -281,8 +362,8 @@ impl<D> Peer<'_, D> {
     /// joining with a history.
     ///
     /// Topics are those of a [`Server`](crate::Server), over all of its loops.
-    /// A [`Socket`](crate::Socket) has none: this and the five calls below do
-    /// nothing for it.
+    /// A [`Socket`](crate::Socket) has none: this and the calls below do
+    /// nothing for it but log a warning.
     ///
     /// ```
     /// use ws_mio::{Handler, Message, Peer, Prepared};
@@ -312,6 +393,24 @@ impl<D> Peer<'_, D> {
         self.order(Order::Unsubscribe(self.id, topic.into()));
     }
 
+    /// Returns the topics that this peer is subscribed to, in no order. What
+    /// this turn has asked for does not count yet.
+    pub fn topics(&self) -> impl Iterator<Item = &str> {
+        let orders = self.orders.as_deref();
+        orders
+            .into_iter()
+            .flat_map(|orders| orders.topics.topics_of(self.id.key))
+    }
+
+    /// Returns how many connections of this loop are subscribed to a topic.
+    /// What this turn has asked for does not count yet. Who they are is told by
+    /// [`Loop::subscribers`](crate::Loop::subscribers).
+    #[must_use]
+    pub fn subscribers(&self, topic: &str) -> usize {
+        let orders = self.orders.as_deref();
+        orders.map_or(0, |orders| orders.topics.subscribers(topic).len())
+    }
+
     /// Sends a message to all subscribers of a topic but this peer, on all
     /// loops. It leaves at the end of this turn, after all that the handler
     /// [sends](Self::send) in the same turn; its place in [the order of
@@ -337,16 +436,21 @@ impl<D> Peer<'_, D> {
     }
 
     fn publish_to(&mut self, topic: Option<Arc<str>>, message: &Prepared, except: Option<PeerId>) {
-        if let Some(orders) = &mut self.orders {
-            orders.publish(topic, message, except);
+        match &mut self.orders {
+            Some(orders) => orders.publish(topic, message, except),
+            None => warn_of_no_loop(),
         }
     }
 
-    /// Asks for a call of [`Handler::on_timer`](crate::Handler::on_timer) after
-    /// `wait`, to about 50 ms; `None` takes it back. A connection has one
-    /// timer: asking again moves it.
-    pub fn set_timer(&mut self, wait: Option<Duration>) {
-        self.order(Order::Timer(self.id, wait));
+    /// Asks for a call of [`Handler::on_timer`](crate::Handler::on_timer) with
+    /// the number `timer` after `wait`; `None` takes it back. A connection has
+    /// as many timers as it gives numbers: asking again for one moves it.
+    ///
+    /// `wait` counts from the start of this turn. The call is never early. It
+    /// is late by up to a millisecond or two, and by as long as the loop is
+    /// busy with others.
+    pub fn set_timer(&mut self, timer: u64, wait: Option<Duration>) {
+        self.order(Order::Timer(self.id, timer, wait));
     }
 
     /// Connects to a server at an address, in the same loop, after this turn.
@@ -379,8 +483,13 @@ impl<D> Peer<'_, D> {
         self.order(Order::ConnectByName(Box::new(connect)));
     }
 
-    /// Does something with another peer of the same loop, after this turn;
-    /// nothing happens if it is gone by then.
+    /// Does something with another peer of the same loop, or with this one,
+    /// after this turn; nothing happens if it is gone by then.
+    ///
+    /// # Errors
+    ///
+    /// [`NoPeer::OtherLoop`] and [`NoPeer::OtherServer`]: it is none of this
+    /// loop's. A [`Socket`](crate::Socket) has no other peers.
     ///
     /// A proxy hands on a message:
     ///
@@ -396,20 +505,29 @@ impl<D> Peer<'_, D> {
     ///     fn on_message(&mut self, peer: &mut Peer<'_, Self::Data>, message: Message<'_>) {
     ///         if let Some(other) = *peer.data() {
     ///             let message = Prepared::new(message);
-    ///             peer.with_peer(other, move |other| {
+    ///             let sent = peer.with_peer(other, move |other| {
     ///                 other.send_prepared(&message);
     ///             });
+    ///             sent.expect("both sides are in one loop");
     ///         }
     ///     }
     /// }
     /// ```
-    pub fn with_peer(&mut self, peer: PeerId, act: impl FnOnce(&mut Peer<'_, D>) + 'static) {
-        self.order(Order::With(peer, Box::new(act)));
+    pub fn with_peer(
+        &mut self,
+        peer: PeerId,
+        act: impl FnOnce(&mut Peer<'_, D>) + 'static,
+    ) -> Result<(), NoPeer> {
+        match &mut self.orders {
+            Some(orders) => orders.with_peer(peer, Box::new(act)),
+            None => Err(NoPeer::OtherServer),
+        }
     }
 
     fn order(&mut self, order: Order<D>) {
-        if let Some(orders) = &mut self.orders {
-            orders.push(order);
+        match &mut self.orders {
+            Some(orders) => orders.push(order),
+            None => warn_of_no_loop(),
         }
     }
 
@@ -437,7 +555,12 @@ impl<D> Peer<'_, D> {
     }
 }
 
-impl<D: fmt::Debug> fmt::Debug for Peer<'_, D> {
+#[cold]
+fn warn_of_no_loop() {
+    warn!("a Socket is in no loop: it has no topics, timers and connections to make");
+}
+
+impl<D, Data: fmt::Debug> fmt::Debug for Peer<'_, D, Data> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Peer")
             .field("id", &self.id)

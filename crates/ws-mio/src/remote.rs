@@ -3,6 +3,7 @@
 use std::{
     fmt, io, mem,
     net::SocketAddr,
+    ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -13,9 +14,10 @@ use mio::net::TcpStream;
 use ws_proto::{CloseCode, Prepared};
 
 use crate::{
-    Connect, Drain, Handler, Loop, Metrics, Peer, PeerAddr, PeerId, Transport,
+    Connect, Drain, Handler, Loop, Metrics, NoPeer, Peer, PeerAddr, PeerId, Transport,
     metrics::Counters,
     order::{Placed, Publication},
+    peer::number_loops,
     publication_log::PublicationLog,
     seats::Hall,
 };
@@ -55,6 +57,8 @@ use crate::{
 /// ```
 pub struct Remote<H: Handler, T = TcpStream> {
     loops: Arc<[Mailbox<H, T>]>,
+    /// The number of the first loop among all of the process.
+    first_loop: u32,
     log: Arc<PublicationLog>,
     hall: Arc<Hall>,
 }
@@ -62,9 +66,11 @@ pub struct Remote<H: Handler, T = TcpStream> {
 impl<H: Handler, T> Remote<H, T> {
     pub(crate) fn new(wakers: Vec<Wake>) -> Self {
         let log = Arc::new(PublicationLog::new(wakers.len()));
+        let first_loop = number_loops(wakers.len());
         let mailbox = |wake| Mailbox::new(wake, Arc::clone(&log));
         Self {
             loops: wakers.into_iter().map(mailbox).collect(),
+            first_loop,
             log,
             hall: Arc::default(),
         }
@@ -111,6 +117,15 @@ impl<H: Handler, T> Remote<H, T> {
         &self.hall
     }
 
+    pub(crate) const fn first_loop(&self) -> u32 {
+        self.first_loop
+    }
+
+    /// Returns the numbers of the loops among all of the process.
+    pub(crate) fn loop_numbers(&self) -> Range<u32> {
+        self.first_loop..self.first_loop + self.loops.len() as u32
+    }
+
     pub(crate) const fn log(&self) -> &Arc<PublicationLog> {
         &self.log
     }
@@ -120,7 +135,8 @@ impl<H: Handler, T> Remote<H, T> {
     ///
     /// # Errors
     ///
-    /// As [`stop`](Self::stop).
+    /// As [`stop`](Self::stop), and [`io::ErrorKind::InvalidInput`] with
+    /// [`NoPeer::OtherServer`] if the peer is none of this server's.
     pub fn send(&self, to: PeerId, message: &Prepared) -> io::Result<()> {
         self.push(to, Task::Send(to, message.clone()))
     }
@@ -130,7 +146,8 @@ impl<H: Handler, T> Remote<H, T> {
     ///
     /// # Errors
     ///
-    /// As [`stop`](Self::stop).
+    /// As [`stop`](Self::stop), and [`io::ErrorKind::InvalidInput`] with
+    /// [`NoPeer::OtherServer`] if the peer is none of this server's.
     pub fn close(&self, peer: PeerId, code: CloseCode, reason: &str) -> io::Result<()> {
         self.push(peer, Task::Close(peer, code, reason.into()))
     }
@@ -175,7 +192,8 @@ impl<H: Handler, T> Remote<H, T> {
     ///
     /// # Errors
     ///
-    /// As [`stop`](Self::stop).
+    /// As [`stop`](Self::stop), and [`io::ErrorKind::InvalidInput`] with
+    /// [`NoPeer::OtherServer`] if the peer is none of this server's.
     pub fn with_peer(
         &self,
         peer: PeerId,
@@ -185,7 +203,8 @@ impl<H: Handler, T> Remote<H, T> {
         T: Transport,
     {
         let task = move |context: &mut Loop<'_, H, T>| {
-            context.with_peer(peer, task);
+            // A peer that is gone is not an error here.
+            let _ = context.with_peer(peer, task);
         };
         self.push(peer, Task::Run(Box::new(task)))
     }
@@ -246,11 +265,16 @@ impl<H: Handler, T> Remote<H, T> {
         &self.loops
     }
 
-    /// Hands a task to the loop of a peer, which may be of another server.
+    /// Hands a task to the loop of a peer.
     fn push(&self, peer: PeerId, task: Task<H, T>) -> io::Result<()> {
-        match self.loops.get(usize::from(peer.index)) {
+        let index = peer.of_loop.checked_sub(self.first_loop);
+        let mailbox = index.and_then(|index| self.loops.get(index as usize));
+        match mailbox {
             Some(mailbox) => mailbox.push(task),
-            None => Ok(()),
+            None => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                NoPeer::OtherServer,
+            )),
         }
     }
 
@@ -276,6 +300,7 @@ impl<H: Handler, T> Clone for Remote<H, T> {
     fn clone(&self) -> Self {
         Self {
             loops: Arc::clone(&self.loops),
+            first_loop: self.first_loop,
             log: Arc::clone(&self.log),
             hall: Arc::clone(&self.hall),
         }

@@ -114,6 +114,7 @@ mod time;
 /// ```
 #[derive(Debug)]
 pub struct Socket<D = (), T = TcpStream> {
+    id: PeerId,
     slot: Slot<T, D>,
     link: Link,
     cork: Vec<u8>,
@@ -152,12 +153,8 @@ pub enum SocketState {
     Closed,
 }
 
-/// A socket is in no loop of ours, and has no name there.
-const NOBODY: PeerId = PeerId {
-    index: 0,
-    key: 0,
-    generation: 0,
-};
+/// The key of the only connection that a socket's codecs know.
+const ONLY: u32 = 0;
 /// How much is read at once.
 const READ_BUFFER: usize = 64 * 1024;
 /// How many turns a connection gets in a row, of a MiB each.
@@ -227,6 +224,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         let mut slot = Slot::new(stream, 0, Duration::ZERO, until, D::default());
         slot.role = role;
         Self {
+            id: PeerId::of_socket(),
             slot,
             link: Link::new(
                 role.masking(),
@@ -278,13 +276,13 @@ impl<D: Default, T: Transport> Socket<D, T> {
     /// afterwards. `None` unless the connection is open.
     pub fn peer(&mut self) -> Option<Peer<'_, D>> {
         (self.state() == SocketState::Open).then_some(Peer {
-            id: NOBODY,
             data: &mut self.slot.data,
+            id: self.id,
             transport: &mut self.slot.transport,
             outgoing: &mut self.link.outgoing,
             cork: &mut self.cork,
             terms: self.slot.terms,
-            deflating: self.codecs.lend(NOBODY.key, self.slot.terms).1,
+            deflating: self.codecs.lend(ONLY, self.slot.terms).1,
             orders: None,
         })
     }
@@ -301,6 +299,12 @@ impl<D: Default, T: Transport> Socket<D, T> {
         handler: &mut H,
     ) -> Result<SocketState, OpenError> {
         self.progress_now(Ready::default(), handler)
+    }
+
+    /// Returns the name of the connection in this process.
+    #[must_use]
+    pub const fn id(&self) -> PeerId {
+        self.id
     }
 
     /// Returns how far the connection is.
@@ -357,10 +361,10 @@ impl<D: Default, T: Transport> Socket<D, T> {
     }
 
     fn turn<'a, H: Handler<Data = D>>(&'a mut self, handler: &'a mut H) -> Turn<'a, H, T> {
-        let (inflating, deflating) = self.codecs.lend(NOBODY.key, self.slot.terms);
+        let (inflating, deflating) = self.codecs.lend(ONLY, self.slot.terms);
         Turn {
             handler,
-            id: NOBODY,
+            id: self.id,
             slot: &mut self.slot,
             link: &mut self.link,
             cork: &mut self.cork,

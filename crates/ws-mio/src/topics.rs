@@ -83,6 +83,12 @@ impl Topics {
         number.map_or(&[], |number| &self.topics[*number as usize].subscribers)
     }
 
+    /// Returns the topics of a subscriber.
+    pub(crate) fn topics_of(&self, key: u32) -> impl Iterator<Item = &str> {
+        let numbers = self.by_subscriber.get(&key).into_iter().flatten();
+        numbers.map(|number| &*self.topics[*number as usize].name)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.by_subscriber.is_empty()
     }
@@ -148,6 +154,13 @@ mod tests {
                     .collect();
                 assert_eq!(subscribers, expected);
             }
+            let mut of_key: Vec<&str> = topics.topics_of(key).collect();
+            of_key.sort_unstable();
+            let expected = model.iter().filter(|(_, other)| *other == key);
+            assert_eq!(
+                of_key,
+                expected.map(|(n, _)| &*names[*n]).collect::<Vec<_>>()
+            );
             assert_eq!(topics.is_empty(), model.is_empty());
             assert_eq!(topics.places.len(), model.len());
         }

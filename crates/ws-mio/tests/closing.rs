@@ -324,3 +324,36 @@ fn stop_may_come_before_the_server_runs() {
     server.run(probe).unwrap();
     assert_eq!(Log::all(log), []);
 }
+
+#[test]
+fn closing_with_any_reason_and_code_closes() {
+    let (probe, log) = Probe::<false>::new(|peer, seen| {
+        if let Seen::Text(_) = seen {
+            let reason = "€".repeat(50);
+            let sent = peer.close(CloseCode::MANDATORY_EXTENSION, &reason);
+            assert_eq!(sent, Backpressure::Sent);
+        }
+    });
+    let mut server = Running::start(probe, config());
+    let reason = "€".repeat(41);
+    // 1010 is not for servers: 1011 goes out.
+    let close = [b"\x88\x7d\x03\xf3", reason.as_bytes()].concat();
+    let mut stream = server.connect();
+    stream.write_all(&masked(0x81, b"close")).unwrap();
+    expect(&mut stream, &close);
+    stream.write_all(CLOSE).unwrap();
+    assert_eq!(rest(stream), b"");
+
+    let mut stream = server.connect();
+    let id = std::iter::from_fn(|| Some(log.next_of()))
+        .filter(|(_, seen)| *seen == Seen::Open)
+        .nth(1)
+        .and_then(|(id, _)| id);
+    let long = "€".repeat(50);
+    let code = CloseCode::MANDATORY_EXTENSION;
+    server.remote.close(id.unwrap(), code, &long).unwrap();
+    expect(&mut stream, &close);
+    stream.write_all(CLOSE).unwrap();
+    assert_eq!(rest(stream), b"");
+    server.stop();
+}

@@ -80,16 +80,17 @@ impl Handler for Proxy {
         assert!(peer.is_server());
         let id = peer.id();
         if let Some(other) = peer.data().other {
-            peer.with_peer(other, move |other| {
-                other.data().other = Some(id);
+            let resumed = peer.with_peer(other, move |other| {
+                other.data_mut().other = Some(id);
                 other.resume();
             });
+            resumed.unwrap();
         }
     }
 
     fn on_connect_failed(&mut self, side: Side, _: OpenError, orders: &mut Orders<'_, Side>) {
         if let Some(other) = side.other {
-            orders.with_peer(other, |other| {
+            let _ = orders.with_peer(other, |other| {
                 other.resume();
                 other.close(CloseCode::TRY_AGAIN_LATER, "");
             });
@@ -101,7 +102,7 @@ impl Handler for Proxy {
             peer.send(message);
         } else if let Some(other) = peer.data().other {
             let bytes = message.as_bytes().to_vec();
-            peer.with_peer(other, move |other| {
+            let _ = peer.with_peer(other, move |other| {
                 other.send_binary(&bytes);
             });
         }
@@ -109,7 +110,7 @@ impl Handler for Proxy {
 
     fn on_close(&mut self, peer: &mut Peer<'_, Side>, _: Closed<'_>) {
         if let Some(other) = peer.data().other {
-            peer.with_peer(other, |other| {
+            let _ = peer.with_peer(other, |other| {
                 other.close(CloseCode::NORMAL, "");
             });
         }
@@ -440,7 +441,7 @@ fn thousands_of_both_sides_in_one_loop_open_and_talk() {
         }
         assert!(inner.finish_turn());
     }
-    let mut context = inner.lend();
+    let context = inner.lend();
     let both = context.handler();
     assert_eq!((both.opened, both.echoed), (5000, 5000));
     assert!(both.failed.is_empty());
@@ -485,7 +486,7 @@ fn loop_connects_to_no_more_than_max_connections_nor_without_an_address() {
     // What is in memory has no address to connect to.
     let address = ([127, 0, 0, 1], 1).into();
     assert!(inner.lend().connect(address, connect(3)).is_none());
-    let mut context = inner.lend();
+    let context = inner.lend();
     let failed = &context.handler().failed;
     assert_eq!(
         failed.iter().map(|(data, _)| *data).collect::<Vec<_>>(),

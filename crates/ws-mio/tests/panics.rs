@@ -66,7 +66,7 @@ impl<const CHUNKS: bool> Handler for Panicky<CHUNKS> {
 
     fn on_message(&mut self, peer: &mut Peer<'_, Data>, message: Message<'_>) {
         match message {
-            Message::Text("timer") => peer.set_timer(Some(Duration::ZERO)),
+            Message::Text("timer") => peer.set_timer(0, Some(Duration::ZERO)),
             Message::Text("slow") => drop(peer.send_binary(&[0; 2000])),
             _ => drop(peer.send(message)),
         }
@@ -94,7 +94,7 @@ impl<const CHUNKS: bool> Handler for Panicky<CHUNKS> {
         self.on("on_drain", peer);
     }
 
-    fn on_timer(&mut self, peer: &mut Peer<'_, Data>) {
+    fn on_timer(&mut self, peer: &mut Peer<'_, Data>, _: u64) {
         self.on("on_timer", peer);
     }
 
@@ -254,7 +254,7 @@ fn panic_in_on_close_of_a_connection_that_is_given_up_is_told() {
     let mut test = Test::<false>::new("on_close", config);
     let (_client, key) = test.bad(1000, b"");
     let id = test.bench.inner.lend().peers().find(|id| id.key() == key);
-    test.bench.inner.lend().with_peer(id.unwrap(), |_, peer| {
+    let _ = test.bench.inner.lend().with_peer(id.unwrap(), |_, peer| {
         peer.close(ws_mio::CloseCode::NORMAL, "");
     });
     test.bench.pass(Duration::from_secs(3));

@@ -38,9 +38,10 @@ impl Handler for Room {
                 }
                 Some(("me", text)) => {
                     let text = text.to_owned();
-                    peer.with_peer(peer.id(), move |peer| {
-                        peer.send_text(&text);
+                    let sent = peer.with_peer(peer.id(), move |peer| {
+                        peer.send(text);
                     });
+                    sent.unwrap();
                 }
                 _ => self.join(peer),
             }
@@ -238,6 +239,7 @@ fn publication_from_before_a_subscription_is_not_delivered_to_it() {
         late.write_all(CLOSE).unwrap();
         assert_eq!(common::rest(late), b"\x88\x02\x03\xe8");
     }
+    drop(publisher);
     server.stop();
 }
 

@@ -2,7 +2,7 @@
 
 use std::{io::Write, sync::mpsc, time::Duration};
 
-use ws_mio::{CloseCode, Message, PeerId, Prepared};
+use ws_mio::{CloseCode, Message, NoPeer, PeerId, Prepared};
 
 mod common;
 
@@ -78,7 +78,7 @@ fn task_has_the_handler_and_all_peers() {
             let peers: Vec<PeerId> = context.peers().collect();
             for peer in &peers {
                 let sent = context.with_peer(*peer, |_, peer| peer.send_text("all"));
-                assert!(sent.is_some());
+                assert!(sent.is_ok());
             }
             let seen = (context.index(), context.connections(), peers.contains(&id));
             tell.send((seen, format!("{context:?}"))).unwrap();
@@ -112,7 +112,7 @@ fn peer_that_is_gone_is_left_alone() {
                 .unwrap();
         })
         .unwrap();
-    assert_eq!(told.recv().unwrap(), None);
+    assert_eq!(told.recv().unwrap(), Err(NoPeer::NotOpen));
     stream.write_all(&masked(0x81, b"still here")).unwrap();
     assert!(matches!(log.next(), Seen::Request(_)));
     assert_eq!(log.next(), Seen::Open);
@@ -139,4 +139,113 @@ fn what_is_asked_of_a_server_that_has_ended_is_dropped() {
     server.remote.run(0, move |_| drop(left)).unwrap();
     assert_eq!(dropped.try_recv(), Err(mpsc::TryRecvError::Disconnected));
     server.remote.stop().unwrap();
+}
+
+#[test]
+fn id_of_one_server_is_an_error_to_another() {
+    let (mut one, _log, mut stream, id) = start();
+    let (mut other, _other_log, mut bystander, theirs) = start();
+    assert_ne!(id, theirs);
+    let message = Prepared::new(Message::Text("not for you"));
+    let remote = &other.remote;
+    let errors = [
+        remote.send(id, &message),
+        remote.close(id, CloseCode::NORMAL, ""),
+        remote.with_peer(id, |_, peer| peer.abort()),
+    ];
+    for error in errors {
+        let error = error.unwrap_err().downcast::<NoPeer>().unwrap();
+        assert_eq!(error, NoPeer::OtherServer);
+    }
+    let (tell, told) = mpsc::channel();
+    let ask = move |context: &mut ws_mio::Loop<'_, Probe>| {
+        let of_loop = context.with_peer(id, |_, _| ());
+        let of_peer = context.with_peer(theirs, |_, peer| peer.with_peer(id, |_| ()));
+        tell.send((of_loop, of_peer, context.data(id).is_none()))
+            .unwrap();
+    };
+    other.remote.run(0, ask).unwrap();
+    let refused = Err(NoPeer::OtherServer);
+    assert_eq!(told.recv().unwrap(), (refused, Ok(refused), true));
+    // Nobody was sent anything.
+    for stream in [&mut stream, &mut bystander] {
+        stream.write_all(CLOSE).unwrap();
+        expect(stream, b"\x88\x02\x03\xe8");
+    }
+    one.stop();
+    other.stop();
+}
+
+#[test]
+fn ids_of_loops_and_sockets_are_all_different_and_have_an_order() {
+    use std::collections::BTreeSet;
+
+    use ws_mio::{ClientConfig, ClientRequest, Socket, Uri, memory};
+
+    let (mut server, _log, stream, id) = start();
+    let socket = || {
+        let request = ClientRequest::new(Uri::parse("ws://localhost/").unwrap());
+        let (near, _far) = memory::pair(100);
+        Socket::<(), _>::client(near, request, &ClientConfig::default()).id()
+    };
+    let ids = BTreeSet::from([id, socket(), socket()]);
+    assert_eq!(ids.len(), 3);
+    assert_eq!(size_of::<PeerId>(), 12);
+    let message = Prepared::new(Message::Text("to a socket"));
+    assert!(server.remote.send(socket(), &message).is_err());
+    drop(stream);
+    server.stop();
+}
+
+#[test]
+fn loop_lends_its_peers_with_their_data() {
+    let (probe, log) = Probe::<false, String>::new(|peer, seen| {
+        if let Seen::Text(text) = seen {
+            peer.data_mut().push_str(text);
+            peer.send(peer.data().clone());
+            peer.subscribe(peer.data().clone());
+            peer.subscribe("zoo");
+            let id = peer.id();
+            peer.with_peer(id, |peer| {
+                let mut topics: Vec<String> = peer.topics().map(str::to_owned).collect();
+                topics.sort();
+                peer.send(format!("{topics:?} {}", peer.subscribers("zoo")));
+            })
+            .unwrap();
+        }
+    });
+    let mut server = Running::start_with(config(), |server| server.run(probe));
+    let mut streams = ["ada", "ben"].map(|name| {
+        let mut stream = server.connect();
+        stream.write_all(&masked(0x81, name.as_bytes())).unwrap();
+        expect(&mut stream, &common::unmasked(0x81, name.as_bytes()));
+        let count = 1 + usize::from(name == "ben");
+        let topics = format!("[\"{name}\", \"zoo\"] {count}");
+        expect(&mut stream, &common::unmasked(0x81, topics.as_bytes()));
+        stream
+    });
+    let (tell, told) = mpsc::channel();
+    let ask = move |context: &mut ws_mio::Loop<'_, Probe<false, String>>| {
+        let names = context.peers_with_data().map(|(_, name)| name.clone());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        let all = context.subscribers("zoo").len();
+        let ada: Vec<PeerId> = context.subscribers("ada").collect();
+        let of_ada: Vec<String> = context.topics(ada[0]).map(str::to_owned).collect();
+        let name_of_ada = context.data(ada[0]).cloned();
+        context.for_each(|_, peer| {
+            peer.send("each");
+        });
+        tell.send((names, all, ada.len(), of_ada.len(), name_of_ada))
+            .unwrap();
+    };
+    server.remote.run(0, ask).unwrap();
+    let names = vec!["ada".to_owned(), "ben".to_owned()];
+    let expected = (names, 2, 1, 2, Some("ada".to_owned()));
+    assert_eq!(told.recv().unwrap(), expected);
+    for stream in &mut streams {
+        expect(stream, b"\x81\x04each");
+    }
+    drop((streams, log));
+    server.stop();
 }

@@ -222,9 +222,9 @@ fn request_of_a_foreign_page_is_refused_with_403() {
 fn handler_chooses_subprotocol_headers_and_data() {
     let (probe, log) = Probe::<false, String>::new(|peer, seen| {
         if let Seen::Text(_) = seen {
-            let name = peer.data().clone();
-            peer.data().push('!');
-            peer.send_text(&name);
+            let (name, mut handle) = peer.split();
+            handle.send(&*name);
+            name.push('!');
         }
     });
     let probe = probe.deciding(|incoming: Incoming<'_>| {

@@ -11,8 +11,8 @@ use std::{
 use mio::{Events, Interest, Poll, Token};
 use ws_mio::{
     ClientConfig, ClientRequest, ClientTls, CloseCode, Closed, Config, Connect, ControlledNetwork,
-    Handler, Listener, Message, OpenError, Orders, Peer, Remote, Server, ServerTls, Socket,
-    SocketState, Tls, TlsError, TlsListener, Uri,
+    EitherListener, Handler, Listener, Message, OpenError, Orders, Peer, Remote, Server, ServerTls,
+    Socket, SocketState, Tls, TlsError, TlsListener, Uri,
     ws_proto::Masking,
     ws_tls::{
         rustls::{ClientConnection, HandshakeKind, StreamOwned},
@@ -352,4 +352,20 @@ fn socket_is_a_server_over_tls() {
     }
     drop(socket);
     client.join().unwrap();
+}
+
+#[test]
+fn plain_and_tls_connections_have_one_server() {
+    let (client_tls, server_tls) = tls();
+    let listen = || mio::net::TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let (plain, secured) = (listen(), listen());
+    let addresses = [plain.local_addr().unwrap(), secured.local_addr().unwrap()];
+    let both = EitherListener::new(plain, TlsListener::new(secured, &server_tls));
+    let _running = Running::start(Server::with_listener(both, config()).unwrap());
+    let mut stream = dial(addresses[0]);
+    stream.write_all(REQUEST).unwrap();
+    assert_eq!(head(&mut stream), REPLY);
+    let mut stream = secure(dial(addresses[1]), &client_tls);
+    stream.write_all(REQUEST).unwrap();
+    assert_eq!(head(&mut stream), REPLY);
 }

@@ -667,7 +667,7 @@ fn close_of_a_client_that_waits_for_the_server_is_not_held_back() {
         if turns == 10 {
             // Long after the handshake, so that it comes alone.
             let peer = server.lend().peers().next().unwrap();
-            server.lend().with_peer(peer, |_, peer| {
+            let _ = server.lend().with_peer(peer, |_, peer| {
                 peer.close(CloseCode::NORMAL, "");
             });
         }

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::header::MAX_CONTROL_PAYLOAD;
+
 /// A status code that may stand in a Close frame (section 7.4).
 ///
 /// A value of this type is legal on the wire: 1005, 1006 and 1015, which are
@@ -62,6 +64,31 @@ impl CloseCode {
         }
     }
 
+    /// Returns a code of the application's own, of 4000–4999 (section 7.4.2).
+    /// Any other does not compile.
+    ///
+    /// ```
+    /// use ws_proto::CloseCode;
+    ///
+    /// const KICKED: CloseCode = CloseCode::application::<4001>();
+    /// assert_eq!(KICKED.get(), 4001);
+    /// ```
+    ///
+    /// ```compile_fail
+    /// # use ws_proto::CloseCode;
+    /// const KICKED: CloseCode = CloseCode::application::<5001>();
+    /// ```
+    #[must_use]
+    pub const fn application<const CODE: u16>() -> Self {
+        const {
+            assert!(
+                matches!(CODE, 4000..=4999),
+                "an application's codes are 4000 to 4999"
+            )
+        };
+        Self(CODE)
+    }
+
     /// Returns the code as a number.
     #[must_use]
     pub const fn get(self) -> u16 {
@@ -92,13 +119,45 @@ impl From<CloseCode> for u16 {
 pub struct CloseFrame<'a> {
     /// Why the connection is closed.
     pub code: CloseCode,
-    /// A text for a log, at most 123 bytes; often empty.
+    /// A text for a log, at most [`MAX_REASON`](Self::MAX_REASON) bytes; often
+    /// empty.
     pub reason: &'a str,
+}
+
+impl<'a> CloseFrame<'a> {
+    /// The longest reason, in bytes: a control frame has at most 125 (section
+    /// 5.5), of which the code takes two.
+    pub const MAX_REASON: usize = MAX_CONTROL_PAYLOAD - 2;
+
+    /// Makes the body of a Close frame. A reason over
+    /// [`MAX_REASON`](Self::MAX_REASON) bytes is cut, between characters.
+    #[must_use]
+    pub fn new(code: CloseCode, reason: &'a str) -> Self {
+        let mut len = reason.len().min(Self::MAX_REASON);
+        while !reason.is_char_boundary(len) {
+            len -= 1;
+        }
+        let reason = &reason[..len];
+        Self { code, reason }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reason_that_is_too_long_is_cut_between_characters() {
+        let code = CloseCode::NORMAL;
+        let ascii = "x".repeat(200);
+        let cut = |reason: &str| CloseFrame::new(code, reason).reason.len();
+        assert_eq!([0, 1, 123].map(|len| cut(&ascii[..len])), [0, 1, 123]);
+        assert_eq!([124, 200].map(|len| cut(&ascii[..len])), [123; 2]);
+        // Characters of two, three and four bytes.
+        assert_eq!(cut(&"é".repeat(100)), 122);
+        assert_eq!(cut(&"€".repeat(100)), 123);
+        assert_eq!(cut(&"😀".repeat(100)), 120);
+    }
 
     #[test]
     fn code_is_a_number_to_whoever_asks() {

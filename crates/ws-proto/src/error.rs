@@ -1,79 +1,62 @@
 //! What can be wrong: with the peer ([`ProtocolError`]) and with us
 //! ([`SendError`]).
 
-use thiserror::Error;
+use core::fmt;
 
-use crate::CloseCode;
+use crate::{CloseCode, NoEntropy};
 
 /// The peer broke a rule, or a limit; the connection fails (section 7.1.7).
 ///
 /// One variant is one rule. [`close_code`](Self::close_code) maps it to what
 /// the Close frame says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
     /// A reserved bit is set and no extension gave it a meaning (section 5.2).
-    #[error(
-        "reserved bits {bits:03b} are set, but no extension was negotiated that uses them here"
-    )]
     ReservedBits {
         /// RSV1, RSV2 and RSV3, RSV1 first.
         bits: u8,
     },
     /// The opcode is not defined (section 5.2).
-    #[error("opcode {opcode:#x} is reserved")]
     ReservedOpcode {
         /// The opcode as received: 3–7 or 11–15.
         opcode: u8,
     },
     /// A control frame without FIN (section 5.5).
-    #[error("a control frame is fragmented")]
     ControlFragmented,
     /// A control frame with more than 125 bytes of payload (section 5.5).
-    #[error("a control frame is longer than 125 bytes")]
     ControlTooLong,
     /// A continuation frame while no message is open (section 5.4).
-    #[error("a continuation frame, but no message is open")]
     UnexpectedContinuation,
     /// A text or binary frame while a message is open (section 5.4).
-    #[error("a new message starts, but the one before is not finished")]
     ExpectedContinuation,
     /// A client frame without a mask (section 5.1), and the server was not
     /// built with `accept_unmasked_frame`.
-    #[error("the client's frame is not masked, and accept_unmasked_frame is false")]
     UnmaskedFrame,
     /// A server frame with a mask (section 5.1).
-    #[error("the server's frame is masked")]
     MaskedFrame,
     /// The length is not in its shortest form (section 5.2).
-    #[error("the length {len} is not in its shortest form")]
     LengthNotMinimal {
         /// The length as received.
         len: u64,
     },
     /// The top bit of a 64-bit length is set (section 5.2).
-    #[error("the top bit of the 64-bit length is set")]
     LengthTopBitSet,
     /// A Close frame with a body of one byte (section 5.5.1).
-    #[error("a Close frame has a body of one byte")]
     ClosePayloadShort,
     /// A Close code that must not stand in a frame (section 7.4).
-    #[error("Close code {code} must not be sent")]
     CloseCodeInvalid {
         /// The code as received.
         code: u16,
     },
     /// The reason in a Close frame is not UTF-8 (sections 5.5.1 and 8.1).
-    #[error("the reason in the Close frame with code {code} is not UTF-8")]
     CloseReasonNotUtf8 {
         /// The code in front of the reason, which is a valid one.
         code: CloseCode,
     },
     /// A text message is not UTF-8 (section 8.1).
-    #[error("a text message is not UTF-8")]
     TextNotUtf8,
     /// A data frame longer than `Limits::max_frame` (section 10.4).
-    #[error("a frame of {len} bytes is over max_frame = {limit}")]
     FrameTooBig {
         /// The length in the frame's header.
         len: u64,
@@ -81,7 +64,6 @@ pub enum ProtocolError {
         limit: u64,
     },
     /// A message longer than `Limits::max_message` (section 10.4).
-    #[error("a message of at least {len} bytes is over max_message = {limit}")]
     MessageTooBig {
         /// The length of the message as far as its headers have told.
         len: u64,
@@ -90,9 +72,6 @@ pub enum ProtocolError {
     },
     /// A message whose compressed bytes are more than a message of
     /// `Limits::max_message` takes (section 10.4).
-    #[error(
-        "a message of at least {len} compressed bytes is over {limit}, which max_message allows"
-    )]
     CompressedTooBig {
         /// The compressed length as far as the message's headers have told.
         len: u64,
@@ -101,17 +80,14 @@ pub enum ProtocolError {
         limit: u64,
     },
     /// A message in more frames than `Limits::max_fragments` (section 10.4).
-    #[error("a message is in more than max_fragments = {limit} frames")]
     TooManyFragments {
         /// `Limits::max_fragments`.
         limit: u32,
     },
     /// A compressed message does not inflate (RFC 7692 section 7.2.2).
-    #[error("a compressed message is no DEFLATE data")]
     DeflateData,
     /// A compressed message expands by more than `InflateConfig::max_ratio`
     /// (section 10.4).
-    #[error("a compressed message expands by more than max_ratio = {limit}")]
     ExpansionTooBig {
         /// `InflateConfig::max_ratio`.
         limit: u32,
@@ -119,13 +95,11 @@ pub enum ProtocolError {
     /// Inflating takes more memory than `InflateConfig::budget`, in all
     /// connections that share it, and what this one held was given to others
     /// (section 10.4).
-    #[error("inflating takes more than the budget of {limit} bytes")]
     InflateBudget {
         /// The limit of the `Budget`, in bytes.
         limit: usize,
     },
     /// The transport ended before the peer sent a Close frame (section 7.1.5).
-    #[error("the connection ended without a Close frame")]
     ConnectionLost,
 }
 
@@ -203,38 +177,33 @@ impl ProtocolError {
 }
 
 /// What was asked to be sent cannot be sent; nothing was changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
     /// A Close frame was sent; nothing but Pongs may follow (section 5.5.1).
-    #[error("the connection is closing")]
     Closing,
     /// A message is sent in fragments and its last one is still owed
     /// (section 5.4).
-    #[error("a fragmented message is not finished")]
     MessageUnfinished,
     /// A fragment of the other type than the message it belongs to
     /// (section 5.4).
-    #[error("a fragment is of another type than its message")]
     MessageTypeChanged,
     /// A fragment is compressed and the message it belongs to is not, or the
     /// other way round (RFC 7692 section 6.1).
-    #[error("a fragment is compressed and its message is not, or the other way round")]
     CompressionChanged,
     /// The compressor reported an error, which it does of no input.
-    #[error("the message cannot be compressed")]
     CannotCompress,
     /// The bytes of a text fragment are not UTF-8 (section 5.6).
-    #[error("the text is not UTF-8")]
     TextNotUtf8,
     /// The payload of a Ping, Pong or Close is over 125 bytes (section 5.5).
-    #[error("a control frame of {len} bytes; 125 are allowed")]
     ControlTooLong {
         /// The length of the payload, with the two bytes of a Close code.
         len: usize,
     },
+    /// The operating system gave no random bytes for a masking key (section
+    /// 10.3).
+    NoEntropy,
     /// 1010 is for clients alone (section 7.4.1).
-    #[error("Close code 1010 is not for servers")]
     CloseCodeNotForServer,
 }
 
@@ -250,7 +219,100 @@ impl SendError {
             Self::CannotCompress => "cannot_compress",
             Self::TextNotUtf8 => "text_not_utf8",
             Self::ControlTooLong { .. } => "control_too_long",
+            Self::NoEntropy => "no_entropy",
             Self::CloseCodeNotForServer => "close_code_invalid",
         }
+    }
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReservedBits { bits } => write!(
+                f,
+                "reserved bits {bits:03b} are set, but no extension was negotiated that uses them here"
+            ),
+            Self::ReservedOpcode { opcode } => write!(f, "opcode {opcode:#x} is reserved"),
+            Self::ControlFragmented => f.write_str("a control frame is fragmented"),
+            Self::ControlTooLong => f.write_str("a control frame is longer than 125 bytes"),
+            Self::UnexpectedContinuation => {
+                f.write_str("a continuation frame, but no message is open")
+            }
+            Self::ExpectedContinuation => {
+                f.write_str("a new message starts, but the one before is not finished")
+            }
+            Self::UnmaskedFrame => {
+                f.write_str("the client's frame is not masked, and accept_unmasked_frame is false")
+            }
+            Self::MaskedFrame => f.write_str("the server's frame is masked"),
+            Self::LengthNotMinimal { len } => {
+                write!(f, "the length {len} is not in its shortest form")
+            }
+            Self::LengthTopBitSet => f.write_str("the top bit of the 64-bit length is set"),
+            Self::ClosePayloadShort => f.write_str("a Close frame has a body of one byte"),
+            Self::CloseCodeInvalid { code } => write!(f, "Close code {code} must not be sent"),
+            Self::CloseReasonNotUtf8 { code } => write!(
+                f,
+                "the reason in the Close frame with code {code} is not UTF-8"
+            ),
+            Self::TextNotUtf8 => f.write_str("a text message is not UTF-8"),
+            Self::FrameTooBig { len, limit } => {
+                write!(f, "a frame of {len} bytes is over max_frame = {limit}")
+            }
+            Self::MessageTooBig { len, limit } => write!(
+                f,
+                "a message of at least {len} bytes is over max_message = {limit}"
+            ),
+            Self::CompressedTooBig { len, limit } => write!(
+                f,
+                "a message of at least {len} compressed bytes is over {limit}, which max_message allows"
+            ),
+            Self::TooManyFragments { limit } => write!(
+                f,
+                "a message is in more than max_fragments = {limit} frames"
+            ),
+            Self::DeflateData => f.write_str("a compressed message is no DEFLATE data"),
+            Self::ExpansionTooBig { limit } => write!(
+                f,
+                "a compressed message expands by more than max_ratio = {limit}"
+            ),
+            Self::InflateBudget { limit } => {
+                write!(f, "inflating takes more than the budget of {limit} bytes")
+            }
+            Self::ConnectionLost => f.write_str("the connection ended without a Close frame"),
+        }
+    }
+}
+
+impl core::error::Error for ProtocolError {}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closing => f.write_str("the connection is closing"),
+            Self::MessageUnfinished => f.write_str("a fragmented message is not finished"),
+            Self::MessageTypeChanged => {
+                f.write_str("a fragment is of another type than its message")
+            }
+            Self::CompressionChanged => f.write_str(
+                "a fragment is compressed and its message is not, or the other way round",
+            ),
+            Self::CannotCompress => f.write_str("the message cannot be compressed"),
+            Self::TextNotUtf8 => f.write_str("the text is not UTF-8"),
+            Self::ControlTooLong { len } => {
+                write!(f, "a control frame of {len} bytes; 125 are allowed")
+            }
+            Self::NoEntropy => NoEntropy.fmt(f),
+            Self::CloseCodeNotForServer => f.write_str("Close code 1010 is not for servers"),
+        }
+    }
+}
+
+impl core::error::Error for SendError {}
+
+impl From<NoEntropy> for SendError {
+    #[cold]
+    fn from(_: NoEntropy) -> Self {
+        Self::NoEntropy
     }
 }

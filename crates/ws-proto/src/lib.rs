@@ -72,8 +72,11 @@
 //! `deflate` brings permessage-deflate (RFC 7692), with flate2 and zlib-rs. It
 //! works without `std`, on targets that have a standard library.
 //!
-//! `std` (default) brings masking keys from the thread's generator and faster
-//! validation of text. Without it the crate is `no_std` and needs `alloc`.
+//! `std` (default) brings masking keys from the thread's generator. Without it
+//! the crate is `no_std` and needs `alloc`, and a client brings a seed.
+//!
+//! `simd` (default) masks and validates text with the widest registers that the
+//! machine has.
 
 //= MSWS-2.1-1
 #![no_std]
@@ -83,6 +86,7 @@ extern crate alloc;
 extern crate std;
 
 mod close;
+mod config_error;
 mod connection;
 mod controlled_network;
 #[cfg(feature = "deflate")]
@@ -90,6 +94,7 @@ mod deflate;
 mod error;
 mod header;
 mod keepalive;
+mod keys;
 mod limits;
 mod masking;
 mod message;
@@ -104,6 +109,7 @@ mod utf8;
 mod xor;
 
 pub use close::{CloseCode, CloseFrame};
+pub use config_error::ConfigError;
 pub use connection::{Connection, ConnectionState};
 pub use controlled_network::ControlledNetwork;
 #[cfg(feature = "deflate")]
@@ -114,11 +120,10 @@ pub use deflate::{
 pub use error::{ProtocolError, SendError};
 pub use header::{Header, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN};
 pub use keepalive::{Due, Keepalive, KeepaliveConfig, Timer};
+pub use keys::{KeySource, MaskKey, NoEntropy, SeededKeys, ThreadEntropy};
 pub use limits::Limits;
-pub use masking::{
-    ClientMasking, Inbound, MaskKey, Masking, MaskingPolicy, ServerMasking, ThreadEntropy,
-};
-pub use message::{Assembler, Chunk, CompressedChunk, Message, MessageKind};
+pub use masking::{ClientMasking, Inbound, Masking, MaskingPolicy, ServerMasking};
+pub use message::{AsMessage, Assembler, Chunk, CompressedChunk, Message, MessageKind};
 pub use opcode::OpCode;
 pub use outbox::{Outbox, OutboxFull};
 pub use peer_addr::PeerAddr;

@@ -1,62 +1,17 @@
 //! The masking policy: who masks with which key, and what is accepted
 //! (RFC 6455 sections 5.1 and 5.3, [MS-WSPE] section 3).
 
-use core::fmt;
-
-use rand::CryptoRng;
-
-/// The four bytes that a payload is XORed with (section 5.3).
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct MaskKey([u8; 4]);
-
-impl MaskKey {
-    /// The key that changes nothing.
-    pub(crate) const ZERO: Self = Self([0; 4]);
-
-    /// Makes a key of its bytes, in the order of the wire.
-    #[must_use]
-    #[inline]
-    pub const fn new(bytes: [u8; 4]) -> Self {
-        Self(bytes)
-    }
-
-    /// Returns the bytes in the order of the wire.
-    #[must_use]
-    #[inline]
-    pub const fn bytes(self) -> [u8; 4] {
-        self.0
-    }
-
-    /// Tells whether the key is `00 00 00 00`, which leaves a payload as it is.
-    #[must_use]
-    #[inline]
-    pub const fn is_zero(self) -> bool {
-        u32::from_ne_bytes(self.0) == 0
-    }
-
-    /// Returns the key for the rest of a payload of which `offset` bytes were
-    /// masked already.
-    #[must_use]
-    #[inline]
-    pub const fn rotated(self, offset: usize) -> Self {
-        let bits = (offset % 4) as u32 * 8;
-        Self(u32::from_le_bytes(self.0).rotate_right(bits).to_le_bytes())
-    }
-}
-
-impl fmt::Debug for MaskKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d] = self.0;
-        write!(f, "MaskKey({a:02x} {b:02x} {c:02x} {d:02x})")
-    }
-}
+use crate::{KeySource, MaskKey, NoEntropy, SeededKeys, ThreadEntropy};
 
 /// Which frames an endpoint accepts, as to the MASK bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inbound {
     /// A server by RFC 6455: an unmasked frame fails the connection.
     RequireMasked,
-    /// A server with `accept_unmasked_frame`: both forms, frame by frame.
+    /// A server with `accept_unmasked_frame`: both forms, frame by frame. It
+    /// does not exist on wasm.
+    //= MSWS-1.6-1, MSWS-5.1-1
+    #[cfg(not(target_family = "wasm"))]
     AcceptUnmasked,
     /// A client: a masked frame fails the connection.
     RequireUnmasked,
@@ -122,18 +77,33 @@ pub enum Inbound {
 /// masking.set_mask_to_zero = true;
 /// ```
 ///
+/// Nor can the keys of a client be chosen one by one: they come from a
+/// [`KeySource`], which is sealed too. A caller may bring the seed of a
+/// generator, and that decides all keys of the connection.
+///
+/// ```compile_fail,E0277
+/// # use ws_proto::{KeySource, MaskKey, NoEntropy};
+/// struct AllZero;
+///
+/// impl KeySource for AllZero {
+///     fn draw(&mut self) -> Result<MaskKey, NoEntropy> {
+///         Ok(MaskKey::new([0; 4]))
+///     }
+/// }
+/// ```
+///
 /// And nobody else can write a policy that changes its mind:
 ///
 /// ```compile_fail,E0277
-/// # use ws_proto::{Inbound, MaskKey, MaskingPolicy};
+/// # use ws_proto::{Inbound, MaskKey, MaskingPolicy, NoEntropy};
 /// struct Moody;
 ///
 /// impl MaskingPolicy for Moody {
 ///     fn inbound(&self) -> Inbound {
 ///         Inbound::AcceptUnmasked
 ///     }
-///     fn next_key(&mut self) -> Option<MaskKey> {
-///         None
+///     fn next_key(&mut self) -> Result<Option<MaskKey>, NoEntropy> {
+///         Ok(None)
 ///     }
 /// }
 /// ```
@@ -143,7 +113,11 @@ pub trait MaskingPolicy: sealed::Sealed {
 
     /// Returns the key of the next frame to send, or `None` where the MASK
     /// bit is clear and no key is on the wire.
-    fn next_key(&mut self) -> Option<MaskKey>;
+    ///
+    /// # Errors
+    ///
+    /// [`NoEntropy`] if a fresh key is needed and there is none.
+    fn next_key(&mut self) -> Result<Option<MaskKey>, NoEntropy>;
 }
 
 mod sealed {
@@ -202,33 +176,33 @@ impl sealed::Sealed for ServerMasking {}
 impl MaskingPolicy for ServerMasking {
     #[inline]
     fn inbound(&self) -> Inbound {
-        if self.accept_unmasked_frame {
-            Inbound::AcceptUnmasked
-        } else {
-            Inbound::RequireMasked
+        match self.accept_unmasked_frame {
+            #[cfg(not(target_family = "wasm"))]
+            true => Inbound::AcceptUnmasked,
+            _ => Inbound::RequireMasked,
         }
     }
 
     #[inline]
-    fn next_key(&mut self) -> Option<MaskKey> {
+    fn next_key(&mut self) -> Result<Option<MaskKey>, NoEntropy> {
         //= RFC6455-5.1-2
-        None
+        Ok(None)
     }
 }
 
 /// The policy of a client: masks every frame it sends.
 ///
-/// Where the keys come from is `R`: [`ThreadEntropy`] by default, a generator
-/// of the caller's with [`with_rng`](Self::with_rng).
+/// Where the keys come from is `K`: [`ThreadEntropy`] by default, and
+/// [`SeededKeys`] with a seed of the caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientMasking<R = ThreadEntropy> {
-    keys: Keys<R>,
+pub struct ClientMasking<K = ThreadEntropy> {
+    keys: Keys<K>,
 }
 
 //= MSWS-3.1.1-1, MSWS-3.1.1-2
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Keys<R> {
-    Fresh(R),
+enum Keys<K> {
+    Fresh(K),
     #[cfg(not(target_family = "wasm"))]
     Zero,
 }
@@ -238,9 +212,9 @@ impl ClientMasking {
     /// Makes the policy of RFC 6455: a fresh key for every frame, from the
     /// thread's cryptographically secure generator.
     #[must_use]
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
         Self {
-            keys: Keys::Fresh(ThreadEntropy(())),
+            keys: Keys::Fresh(ThreadEntropy::new()),
         }
     }
 
@@ -258,12 +232,12 @@ impl ClientMasking {
     //= MSWS-1.6-1, MSWS-5.1-1
     #[cfg(not(target_family = "wasm"))]
     #[must_use]
-    pub const fn with_set_mask_to_zero(set_mask_to_zero: bool) -> Self {
+    pub fn with_set_mask_to_zero(set_mask_to_zero: bool) -> Self {
         Self {
             keys: if set_mask_to_zero {
                 Keys::Zero
             } else {
-                Keys::Fresh(ThreadEntropy(()))
+                Keys::Fresh(ThreadEntropy::new())
             },
         }
     }
@@ -277,34 +251,37 @@ impl Default for ClientMasking {
     }
 }
 
-impl<R: CryptoRng> ClientMasking<R> {
-    /// Makes the policy of RFC 6455 with keys from `rng`, which must be
-    /// unpredictable to whoever chooses the payload (section 10.3). Tests pass
-    /// a seeded one.
+impl ClientMasking<SeededKeys> {
+    /// Makes the policy of RFC 6455 with keys from a generator of its own,
+    /// ChaCha with 12 rounds, which is started with `seed`.
+    ///
+    /// For targets without `std`, and for tests: the same seed gives the same
+    /// keys. It must be fresh for every connection, and unpredictable to
+    /// whoever chooses the payload (section 10.3).
     #[must_use]
-    pub const fn with_rng(rng: R) -> Self {
+    pub fn from_seed(seed: [u8; 32]) -> Self {
         Self {
-            keys: Keys::Fresh(rng),
+            keys: Keys::Fresh(SeededKeys::new(seed)),
         }
     }
 
     /// Makes a policy with the flag `set-mask-to-zero`, which takes its keys
-    /// from `rng` while the flag is false. See
+    /// from `seed` while the flag is false. See
     /// [`with_set_mask_to_zero`](ClientMasking::with_set_mask_to_zero).
     #[cfg(not(target_family = "wasm"))]
     #[must_use]
-    pub fn with_set_mask_to_zero_or_rng(set_mask_to_zero: bool, rng: R) -> Self {
+    pub fn with_set_mask_to_zero_or_seed(set_mask_to_zero: bool, seed: [u8; 32]) -> Self {
         Self {
             keys: if set_mask_to_zero {
                 Keys::Zero
             } else {
-                Keys::Fresh(rng)
+                Keys::Fresh(SeededKeys::new(seed))
             },
         }
     }
 }
 
-impl<R> ClientMasking<R> {
+impl<K> ClientMasking<K> {
     /// Returns the flag `set-mask-to-zero` as it was given at initialization.
     #[must_use]
     pub const fn set_mask_to_zero(&self) -> bool {
@@ -316,9 +293,9 @@ impl<R> ClientMasking<R> {
     }
 }
 
-impl<R> sealed::Sealed for ClientMasking<R> {}
+impl<K> sealed::Sealed for ClientMasking<K> {}
 
-impl<R: CryptoRng> MaskingPolicy for ClientMasking<R> {
+impl<K: KeySource> MaskingPolicy for ClientMasking<K> {
     #[inline]
     fn inbound(&self) -> Inbound {
         //= MSWS-3.1.5-1
@@ -326,72 +303,44 @@ impl<R: CryptoRng> MaskingPolicy for ClientMasking<R> {
     }
 
     #[inline]
-    fn next_key(&mut self) -> Option<MaskKey> {
+    fn next_key(&mut self) -> Result<Option<MaskKey>, NoEntropy> {
         //= RFC6455-5.1-1, RFC6455-5.5.1-5, RFC6455-6.1-6, MSWS-3.1.4-5
-        Some(match &mut self.keys {
+        match &mut self.keys {
             //= RFC6455-5.3-2, RFC6455-5.3-3, RFC6455-5.3-4, RFC6455-10.3-1
             //= MSWS-3.1.4-2
-            Keys::Fresh(rng) => MaskKey(rng.next_u32().to_ne_bytes()),
+            Keys::Fresh(source) => source.draw().map(Some),
             //= MSWS-3.1.4-3
             #[cfg(not(target_family = "wasm"))]
-            Keys::Zero => MaskKey::ZERO,
-        })
+            Keys::Zero => Ok(Some(MaskKey::ZERO)),
+        }
     }
 }
-
-/// The thread's cryptographically secure random number generator, as a handle
-/// of no size: a connection holds no state for it.
-///
-/// Without the feature `std` it gives no keys, and a client names a generator
-/// of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ThreadEntropy(());
-
-#[cfg(feature = "std")]
-impl rand::TryRng for ThreadEntropy {
-    type Error = core::convert::Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-        rand::rng().try_next_u32()
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        rand::rng().try_next_u64()
-    }
-
-    fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Self::Error> {
-        rand::rng().try_fill_bytes(dst)
-    }
-}
-
-#[cfg(feature = "std")]
-impl rand::TryCryptoRng for ThreadEntropy {}
 
 /// The policy of an endpoint whose role is known at run time only, such as a
 /// connection in an event loop that both accepts and connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Masking<R = ThreadEntropy> {
+pub enum Masking<K = ThreadEntropy> {
     /// The endpoint is a server.
     Server(ServerMasking),
     /// The endpoint is a client.
-    Client(ClientMasking<R>),
+    Client(ClientMasking<K>),
 }
 
-impl<R> From<ServerMasking> for Masking<R> {
+impl<K> From<ServerMasking> for Masking<K> {
     fn from(masking: ServerMasking) -> Self {
         Self::Server(masking)
     }
 }
 
-impl<R> From<ClientMasking<R>> for Masking<R> {
-    fn from(masking: ClientMasking<R>) -> Self {
+impl<K> From<ClientMasking<K>> for Masking<K> {
+    fn from(masking: ClientMasking<K>) -> Self {
         Self::Client(masking)
     }
 }
 
-impl<R> sealed::Sealed for Masking<R> {}
+impl<K> sealed::Sealed for Masking<K> {}
 
-impl<R: CryptoRng> MaskingPolicy for Masking<R> {
+impl<K: KeySource> MaskingPolicy for Masking<K> {
     #[inline]
     fn inbound(&self) -> Inbound {
         match self {
@@ -401,7 +350,7 @@ impl<R: CryptoRng> MaskingPolicy for Masking<R> {
     }
 
     #[inline]
-    fn next_key(&mut self) -> Option<MaskKey> {
+    fn next_key(&mut self) -> Result<Option<MaskKey>, NoEntropy> {
         match self {
             Self::Server(masking) => masking.next_key(),
             Self::Client(masking) => masking.next_key(),
@@ -412,8 +361,6 @@ impl<R: CryptoRng> MaskingPolicy for Masking<R> {
 #[cfg(test)]
 #[cfg(feature = "std")]
 mod tests {
-    use rand::{SeedableRng, TryCryptoRng, TryRng, rngs::StdRng};
-
     use super::*;
 
     #[test]
@@ -421,7 +368,7 @@ mod tests {
         //= RFC6455-5.1-2, MSWS-3.2.4-1, MSWS-3.2.3-1
         for flag in [false, true] {
             let mut masking = ServerMasking::with_accept_unmasked_frame(flag);
-            assert_eq!(masking.next_key(), None);
+            assert_eq!(masking.next_key(), Ok(None));
             assert_eq!(masking.accept_unmasked_frame(), flag);
         }
     }
@@ -448,7 +395,7 @@ mod tests {
         //= MSWS-4-2
         let mut masking = ClientMasking::with_set_mask_to_zero(true);
         for _ in 0..100 {
-            assert_eq!(masking.next_key(), Some(MaskKey::new([0; 4])));
+            assert_eq!(masking.next_key(), Ok(Some(MaskKey::new([0; 4]))));
             assert!(masking.set_mask_to_zero());
         }
     }
@@ -470,7 +417,7 @@ mod tests {
         const COUNT: usize = if cfg!(miri) { 512 } else { 4096 };
         let mut masking = ClientMasking::new();
         let keys: alloc::vec::Vec<u32> = (0..COUNT)
-            .map(|_| u32::from_le_bytes(masking.next_key().unwrap().bytes()))
+            .map(|_| u32::from_le_bytes(masking.next_key().unwrap().unwrap().bytes()))
             .collect();
         let mut distinct = keys.clone();
         distinct.sort_unstable();
@@ -490,33 +437,22 @@ mod tests {
     }
 
     #[test]
-    fn keys_come_from_the_generator_that_was_given() {
+    fn keys_follow_from_the_seed_that_was_given() {
         //= RFC6455-5.3-3
-        let mut masking = ClientMasking::with_rng(StdRng::seed_from_u64(7));
-        let mut rng = StdRng::seed_from_u64(7);
-        for _ in 0..10 {
-            let expected = MaskKey::new(rng.try_next_u32().unwrap().to_ne_bytes());
-            assert_eq!(masking.next_key(), Some(expected));
-        }
+        let keys = |seed| {
+            let mut masking = ClientMasking::from_seed(seed);
+            assert!(!masking.set_mask_to_zero());
+            core::array::from_fn::<_, 10, _>(|_| masking.next_key().unwrap())
+        };
+        assert_eq!(keys([7; 32]), keys([7; 32]));
+        assert_ne!(keys([7; 32]), keys([8; 32]));
+        // A seed that looks like it does not make the zero key.
+        assert!(keys([0; 32]).iter().all(|key| !key.unwrap().is_zero()));
     }
 
     #[test]
-    fn default_key_source_is_cryptographic() {
-        //= RFC6455-5.3-3
-        fn cryptographic(_: &impl TryCryptoRng) {}
-        cryptographic(&ThreadEntropy(()));
+    fn default_key_source_holds_nothing() {
         assert_eq!(size_of::<ClientMasking>(), 1);
-    }
-
-    #[test]
-    fn thread_generator_gives_numbers_of_any_size() {
-        let mut entropy = ThreadEntropy(());
-        let numbers: [u64; 4] = core::array::from_fn(|_| entropy.try_next_u64().unwrap());
-        assert!(numbers.iter().any(|n| *n > u64::from(u32::MAX)));
-        assert_ne!(numbers[0], numbers[1]);
-        let mut bytes = [0; 64];
-        entropy.try_fill_bytes(&mut bytes).unwrap();
-        assert_ne!(bytes, [0; 64]);
     }
 
     #[test]

@@ -1,7 +1,12 @@
 //! Messages, their pieces, and how pieces become a message again
 //! (RFC 6455 sections 5.4 and 5.6).
 
-use alloc::{string::String, vec::Vec};
+use alloc::{
+    borrow::{Cow, ToOwned},
+    boxed::Box,
+    string::String,
+    vec::Vec,
+};
 
 /// The type of a message (section 5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +59,91 @@ impl<'a> Message<'a> {
     #[inline]
     pub const fn is_empty(self) -> bool {
         self.len() == 0
+    }
+}
+
+/// What can be sent as a message: text and bytes, borrowed or owned.
+///
+/// ```
+/// use std::borrow::Cow;
+///
+/// use ws_proto::{AsMessage, Message};
+///
+/// fn len(message: impl AsMessage) -> usize {
+///     message.as_message().len()
+/// }
+///
+/// assert_eq!(len("text"), 4);
+/// assert_eq!(len(format!("{}", 1234)), 4);
+/// assert_eq!(len(Cow::Borrowed("text")), 4);
+/// assert_eq!(len(vec![1, 2, 3, 4]), 4);
+/// assert_eq!(len(Message::Binary(&[1, 2, 3, 4])), 4);
+/// ```
+pub trait AsMessage {
+    /// Lends the message.
+    fn as_message(&self) -> Message<'_>;
+}
+
+impl AsMessage for Message<'_> {
+    #[inline]
+    fn as_message(&self) -> Message<'_> {
+        *self
+    }
+}
+
+impl AsMessage for str {
+    #[inline]
+    fn as_message(&self) -> Message<'_> {
+        Message::Text(self)
+    }
+}
+
+impl AsMessage for String {
+    #[inline]
+    fn as_message(&self) -> Message<'_> {
+        Message::Text(self)
+    }
+}
+
+impl AsMessage for [u8] {
+    #[inline]
+    fn as_message(&self) -> Message<'_> {
+        Message::Binary(self)
+    }
+}
+
+impl<const N: usize> AsMessage for [u8; N] {
+    #[inline]
+    fn as_message(&self) -> Message<'_> {
+        Message::Binary(self)
+    }
+}
+
+impl AsMessage for Vec<u8> {
+    #[inline]
+    fn as_message(&self) -> Message<'_> {
+        Message::Binary(self)
+    }
+}
+
+impl<M: AsMessage + ToOwned + ?Sized> AsMessage for Cow<'_, M> {
+    #[inline]
+    fn as_message(&self) -> Message<'_> {
+        (**self).as_message()
+    }
+}
+
+impl<M: AsMessage + ?Sized> AsMessage for &M {
+    #[inline]
+    fn as_message(&self) -> Message<'_> {
+        (**self).as_message()
+    }
+}
+
+impl<M: AsMessage + ?Sized> AsMessage for Box<M> {
+    #[inline]
+    fn as_message(&self) -> Message<'_> {
+        (**self).as_message()
     }
 }
 

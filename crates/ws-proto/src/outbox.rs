@@ -1,6 +1,7 @@
 //! What the transport has not taken yet.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::{MAX_CONTROL_PAYLOAD, OpCode, OutFrame, header::MAX_HEADER_LEN};
 
@@ -35,8 +36,7 @@ pub struct Outbox {
 
 /// A frame would make more bytes wait than the limit allows; it was not
 /// queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{pending} bytes wait and {len} more are over the outbox limit of {limit}")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutboxFull {
     /// How many bytes wait.
     pub pending: usize,
@@ -45,6 +45,22 @@ pub struct OutboxFull {
     /// The limit for data frames.
     pub limit: usize,
 }
+
+impl fmt::Display for OutboxFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            pending,
+            len,
+            limit,
+        } = self;
+        write!(
+            f,
+            "{pending} bytes wait and {len} more are over the outbox limit of {limit}"
+        )
+    }
+}
+
+impl core::error::Error for OutboxFull {}
 
 /// Room for control frames beyond the limit: eight of the longest.
 const CONTROL_ROOM: usize = 8 * (MAX_HEADER_LEN + MAX_CONTROL_PAYLOAD);

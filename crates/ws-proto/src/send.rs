@@ -54,7 +54,7 @@ impl<P: MaskingPolicy> Sender<P> {
     pub fn message<'a>(&mut self, message: Message<'a>) -> Result<OutFrame<'a>, SendError> {
         self.check_message()?;
         //= RFC6455-6.1-2, RFC6455-6.1-4, RFC6455-6.1-5
-        Ok(self.data_frame(opcode(message.kind()), true, message.as_bytes()))
+        self.data_frame(opcode(message.kind()), true, message.as_bytes())
     }
 
     /// Makes the frame of a whole message, as [`message`](Self::message), and
@@ -87,7 +87,7 @@ impl<P: MaskingPolicy> Sender<P> {
     ) -> Result<OutFrame<'a>, SendError> {
         self.check_message()?;
         self.check_text(kind, payload, true)?;
-        let key = self.masking.next_key();
+        let key = self.masking.next_key()?;
         if let Some(key) = key {
             xor(payload, key);
         }
@@ -117,8 +117,9 @@ impl<P: MaskingPolicy> Sender<P> {
         let opcode = self.fragment_opcode(open)?;
         // Text that starts between characters cannot follow half of one.
         self.utf8.finish().map_err(|_| SendError::TextNotUtf8)?;
+        let frame = self.data_frame(opcode, last, fragment.as_bytes())?;
         self.open = (!last).then_some(open);
-        Ok(self.data_frame(opcode, last, fragment.as_bytes()))
+        Ok(frame)
     }
 
     /// Makes the frame of the next fragment, as [`fragment`](Self::fragment)
@@ -138,8 +139,9 @@ impl<P: MaskingPolicy> Sender<P> {
         let open = Open::plain(kind);
         let opcode = self.fragment_opcode(open)?;
         self.check_text(kind, bytes, last)?;
+        let frame = self.data_frame(opcode, last, bytes)?;
         self.open = (!last).then_some(open);
-        Ok(self.data_frame(opcode, last, bytes))
+        Ok(frame)
     }
 
     /// Makes the frame of a whole message that a per-message compression
@@ -157,7 +159,7 @@ impl<P: MaskingPolicy> Sender<P> {
     ) -> Result<OutFrame<'a>, SendError> {
         self.check_message()?;
         //= RFC7692-6.1-1, RFC7692-6.1-5
-        Ok(self.compressed_frame(opcode(kind), true, payload))
+        self.compressed_frame(opcode(kind), true, payload)
     }
 
     /// Makes the frame of the next fragment of a compressed message, as
@@ -175,8 +177,9 @@ impl<P: MaskingPolicy> Sender<P> {
     ) -> Result<OutFrame<'a>, SendError> {
         let open = Open::compressed(kind);
         let opcode = self.fragment_opcode(open)?;
+        let frame = self.compressed_frame(opcode, last, payload)?;
         self.open = (!last).then_some(open);
-        Ok(self.compressed_frame(opcode, last, payload))
+        Ok(frame)
     }
 
     /// Makes the frame of a message that was encoded before.
@@ -190,7 +193,7 @@ impl<P: MaskingPolicy> Sender<P> {
     #[inline]
     pub fn prepared<'a>(&mut self, prepared: &'a Prepared) -> Result<OutFrame<'a>, SendError> {
         self.check_message()?;
-        Ok(self.data_frame(opcode(prepared.kind()), true, prepared.payload()))
+        self.data_frame(opcode(prepared.kind()), true, prepared.payload())
     }
 
     /// Makes a Ping (section 5.5.2).
@@ -241,6 +244,29 @@ impl<P: MaskingPolicy> Sender<P> {
         //= RFC6455-7.1.2-1, RFC6455-7.1.3-1
         self.close_sent = true;
         Ok(frame)
+    }
+
+    /// Makes the Close frame of an application, as [`close`](Self::close), so
+    /// that closing always closes: a reason over 123 bytes is
+    /// [cut](CloseFrame::new), and 1010 from a server, which is for clients
+    /// alone, goes out as 1011 (section 7.4.1).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closing`] if a Close was sent before.
+    pub fn close_with<'a>(
+        &mut self,
+        code: CloseCode,
+        reason: &'a str,
+    ) -> Result<OutFrame<'a>, SendError> {
+        let frame = CloseFrame::new(code, reason);
+        match self.close(Some(frame)) {
+            Err(SendError::CloseCodeNotForServer) => self.close(Some(CloseFrame {
+                code: CloseCode::INTERNAL_ERROR,
+                ..frame
+            })),
+            made => made,
+        }
     }
 
     /// Makes the reply that the protocol owes to an event: a Pong to a Ping
@@ -355,10 +381,16 @@ impl<P: MaskingPolicy> Sender<P> {
     }
 
     #[inline]
-    fn data_frame<'a>(&mut self, opcode: OpCode, fin: bool, payload: &'a [u8]) -> OutFrame<'a> {
-        let mask = self.masking.next_key();
+    fn data_frame<'a>(
+        &mut self,
+        opcode: OpCode,
+        fin: bool,
+        payload: &'a [u8],
+    ) -> Result<OutFrame<'a>, SendError> {
+        let mask = self.masking.next_key()?;
         let len = payload.len() as u64;
-        OutFrame::new(Header::of_payload(fin, opcode, mask, len), payload)
+        let header = Header::of_payload(fin, opcode, mask, len);
+        Ok(OutFrame::new(header, payload))
     }
 
     fn compressed_frame<'a>(
@@ -366,15 +398,15 @@ impl<P: MaskingPolicy> Sender<P> {
         opcode: OpCode,
         fin: bool,
         payload: &'a [u8],
-    ) -> OutFrame<'a> {
-        let mask = self.masking.next_key();
+    ) -> Result<OutFrame<'a>, SendError> {
+        let mask = self.masking.next_key()?;
         let header = Header::of_payload(fin, opcode, mask, payload.len() as u64);
         //= RFC7692-6.1-3
         let header = match opcode {
             OpCode::Continuation => header,
             _ => header.compressed(),
         };
-        OutFrame::new(header, payload)
+        Ok(OutFrame::new(header, payload))
     }
 
     fn control_frame<'a>(
@@ -403,7 +435,7 @@ impl<P: MaskingPolicy> Sender<P> {
         if len > MAX_CONTROL_PAYLOAD {
             return Err(SendError::ControlTooLong { len });
         }
-        let mask = self.masking.next_key();
+        let mask = self.masking.next_key()?;
         Ok(Header::of_payload(true, opcode, mask, len as u64))
     }
 }

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+#[cfg(feature = "simd")]
 use ascii::AsciiStr;
 
 /// Validates text that comes in pieces, which may end inside a character.
@@ -180,6 +181,7 @@ impl fmt::Display for InvalidUtf8 {
 impl core::error::Error for InvalidUtf8 {}
 
 /// Validates a whole text.
+#[cfg(feature = "simd")]
 #[inline]
 pub(crate) fn validate(bytes: &[u8]) -> Result<&str, InvalidUtf8> {
     // Below this size the call through the run-time dispatch costs more than
@@ -193,6 +195,13 @@ pub(crate) fn validate(bytes: &[u8]) -> Result<&str, InvalidUtf8> {
     } else {
         simdutf8::basic::from_utf8(bytes).map_err(|_| InvalidUtf8)
     }
+}
+
+/// Validates a whole text.
+#[cfg(not(feature = "simd"))]
+#[inline]
+pub(crate) fn validate(bytes: &[u8]) -> Result<&str, InvalidUtf8> {
+    core::str::from_utf8(bytes).map_err(|_| InvalidUtf8)
 }
 
 /// Returns how many bytes at the end begin a character that they do not end.

@@ -156,61 +156,28 @@ fn append_aligned(out: &mut Vec<u8>, data: &[u8], key: MaskKey) {
     append_blocks::<LINE>(out, data, rest, key);
 }
 
-#[cfg(not(feature = "std"))]
+#[cfg(not(feature = "simd"))]
 use {aligned as long, append_aligned as append_long};
 
-#[cfg(feature = "std")]
+#[cfg(feature = "simd")]
 use wide::{append_long, long};
 
 /// The same, compiled for the widest registers that the machine may have.
-#[cfg(feature = "std")]
+#[cfg(feature = "simd")]
 mod wide {
-    use std::{sync::LazyLock, vec::Vec};
+    use std::vec::Vec;
 
-    use pulp::{Arch, Simd, WithSimd};
+    use fearless_simd::{Level, dispatch};
 
     use super::{aligned, append_aligned};
     use crate::MaskKey;
 
-    /// What the machine turned out to have; a dozen questions if asked anew.
-    static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
-
     pub(super) fn long(data: &mut [u8], key: MaskKey) {
-        ARCH.dispatch(InPlace { data, key });
+        dispatch!(Level::new(), _ => aligned(data, key));
     }
 
     pub(super) fn append_long(out: &mut Vec<u8>, data: &[u8], key: MaskKey) {
-        ARCH.dispatch(Append { out, data, key });
-    }
-
-    // Not closures: those are compiled on their own, for the baseline.
-    struct InPlace<'a> {
-        data: &'a mut [u8],
-        key: MaskKey,
-    }
-
-    struct Append<'a> {
-        out: &'a mut Vec<u8>,
-        data: &'a [u8],
-        key: MaskKey,
-    }
-
-    impl WithSimd for InPlace<'_> {
-        type Output = ();
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) {
-            aligned(self.data, self.key);
-        }
-    }
-
-    impl WithSimd for Append<'_> {
-        type Output = ();
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) {
-            append_aligned(self.out, self.data, self.key);
-        }
+        dispatch!(Level::new(), _ => append_aligned(out, data, key));
     }
 }
 

@@ -100,6 +100,29 @@ fn server_is_told_that_a_client_misses_an_extension() {
 }
 
 #[test]
+fn closing_with_any_reason_and_code_closes() {
+    let reason = "€".repeat(50);
+    let mut server = strict();
+    let (_, _, tx) = server.parts();
+    let mut sent = Vec::new();
+    let frame = tx.close_with(CloseCode::MANDATORY_EXTENSION, &reason);
+    frame.unwrap().append_to(&mut sent, 0);
+    // 1010 is not for servers.
+    assert_eq!(sent[..4], [0x88, 125, 0x03, 0xf3]);
+    assert_eq!(sent[4..], reason.as_bytes()[..123]);
+    assert!(tx.is_close_sent());
+    let again = tx.close_with(CloseCode::NORMAL, "");
+    assert_eq!(again.unwrap_err(), SendError::Closing);
+
+    let mut client = client();
+    let (_, _, tx) = client.parts();
+    let frame = tx.close_with(CloseCode::MANDATORY_EXTENSION, "x").unwrap();
+    sent.clear();
+    frame.append_to(&mut sent, 0);
+    assert_eq!(sent, b"\x88\x83\0\0\0\0\x03\xf2x");
+}
+
+#[test]
 fn codes_that_must_not_stand_in_a_close_are_refused_with_1002() {
     //= RFC6455-7.4.1-2, RFC6455-7.4.1-3, RFC6455-7.4.1-4, RFC6455-7.4.1-5
     //= RFC6455-7.4.2-1, RFC6455-7.4.2-2, RFC6455-7.4.2-5

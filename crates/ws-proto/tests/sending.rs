@@ -5,11 +5,10 @@
 mod common;
 
 use common::{masked, unmasked};
-use rand::{SeedableRng, TryRng, rngs::StdRng};
 use ws_proto::{
     ClientMasking, CloseCode, CloseFrame, Event, Header, MAX_HEADER_LEN, MaskKey, Masking,
-    MaskingPolicy, Message, MessageKind, OpCode, OutFrame, Outbox, Prepared, SendError, Sender,
-    ServerMasking,
+    MaskingPolicy, Message, MessageKind, OpCode, OutFrame, Outbox, Prepared, SeededKeys, SendError,
+    Sender, ServerMasking,
 };
 
 fn server() -> Sender<ServerMasking> {
@@ -22,14 +21,14 @@ fn zero_client() -> Sender<ClientMasking> {
 }
 
 /// A client whose keys are those of [`keys`].
-fn client() -> Sender<ClientMasking<StdRng>> {
-    Sender::new(ClientMasking::with_rng(StdRng::seed_from_u64(3)))
+fn client() -> Sender<ClientMasking<SeededKeys>> {
+    Sender::new(ClientMasking::from_seed([3; 32]))
 }
 
 /// The keys that [`client`] uses, in order.
 fn keys() -> impl Iterator<Item = [u8; 4]> {
-    let mut rng = StdRng::seed_from_u64(3);
-    core::iter::repeat_with(move || rng.try_next_u32().unwrap().to_ne_bytes())
+    let mut masking = ClientMasking::from_seed([3; 32]);
+    core::iter::repeat_with(move || masking.next_key().unwrap().unwrap().bytes())
 }
 
 fn wire(frame: &OutFrame<'_>) -> Vec<u8> {

@@ -59,7 +59,9 @@ impl Iterator for Backoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let wait = rand::random_range(self.min..=self.ceiling);
+        let more = self.ceiling.saturating_sub(self.min).as_nanos();
+        let more = fastrand::u64(0..=u64::try_from(more).unwrap_or(u64::MAX));
+        let wait = self.min + Duration::from_nanos(more);
         self.ceiling = self.ceiling.saturating_mul(2).min(self.max);
         Some(wait)
     }

@@ -1,12 +1,12 @@
 //! Messages that own their payload.
 
-use ws_proto::{Chunk, Message as MessageRef, MessageKind};
+use ws_proto::{AsMessage, Chunk, Message as MessageRef, MessageKind};
 
 /// A message that owns its payload, as [`receive`](crate::WebSocket::receive)
 /// gives it.
 ///
-/// What is sent is borrowed instead, as a [`MessageRef`]: `send("text")`,
-/// `send(&bytes[..])` and `send(&message)`.
+/// What is sent may be owned or borrowed: see
+/// [`AsOutbound`](crate::AsOutbound).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// UTF-8 text.
@@ -77,6 +77,12 @@ impl From<MessageRef<'_>> for Message {
             MessageRef::Text(text) => Self::Text(text.to_owned()),
             MessageRef::Binary(bytes) => Self::Binary(bytes.to_owned()),
         }
+    }
+}
+
+impl AsMessage for Message {
+    fn as_message(&self) -> MessageRef<'_> {
+        self.as_ref()
     }
 }
 

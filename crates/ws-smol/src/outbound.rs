@@ -1,6 +1,6 @@
 //! What the application gives to be sent.
 
-use ws_proto::Message as MessageRef;
+use ws_proto::{AsMessage, Message as MessageRef};
 
 /// A message to be sent, and whether it may be compressed: what
 /// [`send`](crate::WebSocket::send) and [`queue`](crate::WebSocket::queue) make
@@ -34,20 +34,45 @@ pub struct Outbound<'m> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Uncompressed<M>(pub M);
 
-impl<'m, M: Into<MessageRef<'m>>> From<M> for Outbound<'m> {
-    fn from(message: M) -> Self {
-        Self {
-            message: message.into(),
+/// What can be sent: a message, borrowed or owned, or one of these as
+/// [`Uncompressed`].
+///
+/// ```
+/// # use std::borrow::Cow;
+/// # use ws_smol::{Error, WebSocket};
+/// # async fn example(websocket: &mut WebSocket<smol::net::TcpStream>) -> Result<(), Error> {
+/// websocket.send("borrowed").await?;
+/// websocket.send(format!("owned {}", 1)).await?;
+/// websocket.send(Cow::Borrowed("either")).await?;
+/// websocket.send(vec![1, 2, 3]).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub trait AsOutbound {
+    /// Lends what is to be sent.
+    fn as_outbound(&self) -> Outbound<'_>;
+}
+
+impl<M: AsMessage> AsOutbound for M {
+    fn as_outbound(&self) -> Outbound<'_> {
+        Outbound {
+            message: self.as_message(),
             may_compress: true,
         }
     }
 }
 
-impl<'m, M: Into<MessageRef<'m>>> From<Uncompressed<M>> for Outbound<'m> {
-    fn from(message: Uncompressed<M>) -> Self {
-        Self {
-            message: message.0.into(),
+impl<M: AsMessage> AsOutbound for Uncompressed<M> {
+    fn as_outbound(&self) -> Outbound<'_> {
+        Outbound {
+            message: self.0.as_message(),
             may_compress: false,
         }
+    }
+}
+
+impl AsOutbound for Outbound<'_> {
+    fn as_outbound(&self) -> Outbound<'_> {
+        *self
     }
 }

@@ -51,7 +51,8 @@ impl<'m> Outgoing<'m> {
             Self::Prepared(prepared) => sender.prepared(prepared),
             Self::Ping(payload) => sender.ping(payload),
             Self::Pong(payload) => sender.pong(payload),
-            Self::Close(frame) => sender.close(frame),
+            Self::Close(None) => sender.close(None),
+            Self::Close(Some(CloseFrame { code, reason })) => sender.close_with(code, reason),
         }
     }
 
@@ -162,6 +163,7 @@ mod tests {
     use ws_proto::{ClientMasking, CloseCode, ServerMasking};
 
     use super::*;
+    use crate::AsOutbound;
 
     #[test]
     fn length_is_known_before_the_frame_is_made() {
@@ -172,7 +174,7 @@ mod tests {
             let mut sender = Sender::new(masking);
             for len in [0, 1, 125, 126, 65_535, 65_536] {
                 let payload = vec![7; len];
-                let outgoing = Outgoing::Message((&payload).into());
+                let outgoing = Outgoing::Message(payload.as_outbound());
                 let expected = outgoing.frame_len(&sender);
                 assert_eq!(len_of(outgoing, &mut sender), expected);
             }

@@ -302,7 +302,7 @@ mod tests {
         let reply = format!(
             "HTTP/1.1 {status} x\r\nRetry-After: {retry_after}\r\nContent-Length: 0\r\n\r\n"
         );
-        match request().start_random().receive(reply.as_bytes()) {
+        match request().start_random().unwrap().receive(reply.as_bytes()) {
             Ok(ClientProgress::Refused { response, .. }) => Error::Refused(Box::new(response)),
             other => panic!("{other:?}"),
         }

@@ -5,7 +5,7 @@ use ws_proto::{
 };
 
 use crate::{
-    Error, Outbound,
+    AsOutbound, Error,
     compression::{Compression, LentDeflate},
     outgoing::{Outgoing, Output},
 };
@@ -73,8 +73,8 @@ impl<'a> Replies<'a> {
     ///
     /// As [`WebSocket::queue`](crate::WebSocket::queue), but there is always
     /// room for one reply to each message, of any length.
-    pub fn queue<'m>(&mut self, message: impl Into<Outbound<'m>>) -> Result<(), Error> {
-        self.push(&Outgoing::Message(message.into()))
+    pub fn queue(&mut self, message: impl AsOutbound) -> Result<(), Error> {
+        self.push(&Outgoing::Message(message.as_outbound()))
     }
 
     /// Queues a message that was encoded before.

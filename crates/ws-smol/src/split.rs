@@ -18,7 +18,7 @@ use futures_sink::Sink;
 use ws_proto::{Chunk, CloseCode, CloseFrame, Message as MessageRef, Prepared};
 
 use crate::{
-    CloseStatus, Error, Message, Outbound, WebSocket,
+    AsOutbound, CloseStatus, Error, Message, Pong, WebSocket,
     engine::{Engine, Found, Want},
     message::Piece,
     outgoing::Outgoing,
@@ -168,6 +168,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ReadHalf<S> {
 }
 
 impl<S> ReadHalf<S> {
+    /// Returns the last Pong that answered a Ping of the application's. See
+    /// [`WebSocket::last_pong`].
+    #[must_use]
+    pub fn last_pong(&self) -> Option<Pong> {
+        self.shared.lock().last_pong()
+    }
+
     /// Returns how the connection was closed. See
     /// [`WebSocket::close_status`].
     #[must_use]
@@ -175,7 +182,8 @@ impl<S> ReadHalf<S> {
         self.shared.lock().close_status()
     }
 
-    /// Returns how long the last keepalive Ping took there and back.
+    /// Returns how long the last Ping took there and back. See
+    /// [`WebSocket::round_trip_time`].
     #[must_use]
     pub fn round_trip_time(&self) -> Option<Duration> {
         self.shared.lock().round_trip_time()
@@ -192,8 +200,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WriteHalf<S> {
     /// # Cancel safety
     ///
     /// As [`WebSocket::send`].
-    pub async fn send<'m>(&mut self, message: impl Into<Outbound<'m>>) -> Result<(), Error> {
-        self.send_outgoing(Outgoing::Message(message.into())).await
+    pub async fn send(&mut self, message: impl AsOutbound) -> Result<(), Error> {
+        self.send_outgoing(Outgoing::Message(message.as_outbound()))
+            .await
     }
 
     /// Sends the next fragment of a message. See
@@ -206,12 +215,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WriteHalf<S> {
     /// # Cancel safety
     ///
     /// As [`WebSocket::send`].
-    pub async fn send_fragment<'m>(
+    pub async fn send_fragment(
         &mut self,
-        fragment: impl Into<Outbound<'m>>,
+        fragment: impl AsOutbound,
         last: bool,
     ) -> Result<(), Error> {
-        let fragment = fragment.into();
+        let fragment = fragment.as_outbound();
         self.send_outgoing(Outgoing::Fragment(fragment, last)).await
     }
 
@@ -262,8 +271,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WriteHalf<S> {
     /// # Errors
     ///
     /// As [`WebSocket::queue`].
-    pub fn queue<'m>(&mut self, message: impl Into<Outbound<'m>>) -> Result<(), Error> {
-        let outgoing = Outgoing::Message(message.into());
+    pub fn queue(&mut self, message: impl AsOutbound) -> Result<(), Error> {
+        let outgoing = Outgoing::Message(message.as_outbound());
         self.shared.lock().queue(&outgoing)
     }
 
@@ -367,6 +376,20 @@ impl<S> Drop for ReadHalf<S> {
 }
 
 impl<S> WriteHalf<S> {
+    /// Returns the last Pong that answered a Ping of the application's. See
+    /// [`WebSocket::last_pong`].
+    #[must_use]
+    pub fn last_pong(&self) -> Option<Pong> {
+        self.shared.lock().last_pong()
+    }
+
+    /// Returns how long the last Ping took there and back. See
+    /// [`WebSocket::round_trip_time`].
+    #[must_use]
+    pub fn round_trip_time(&self) -> Option<Duration> {
+        self.shared.lock().round_trip_time()
+    }
+
     /// Returns how the connection was closed. See
     /// [`WebSocket::close_status`].
     #[must_use]
@@ -398,7 +421,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WriteHalf<S> {
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        let outgoing = Outgoing::Message(message.as_ref().into());
+        let outgoing = Outgoing::Message(message.as_outbound());
         self.shared.lock().queue_unbounded(&outgoing)
     }
 

@@ -17,11 +17,12 @@ use tracing::Span;
 use ws_handshake::DeflateParams;
 use ws_handshake::Headers;
 use ws_proto::{
-    Chunk, CloseCode, CloseFrame, FrameCounts, Masking, Message as MessageRef, Prepared,
+    Chunk, CloseCode, CloseFrame, ConfigError, FrameCounts, Masking, Message as MessageRef,
+    Prepared,
 };
 
 use crate::{
-    CloseStatus, Config, Error, Message, Outbound, Replies,
+    AsOutbound, CloseStatus, Config, Error, Message, Pong, Replies,
     engine::{Engine, Found, Want},
     outgoing::Outgoing,
     signals::Side,
@@ -68,16 +69,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// [`ServerMasking`](ws_proto::ServerMasking) or a
     /// [`ClientMasking`](ws_proto::ClientMasking). `leftover` are the bytes
     /// that were read after the head of the handshake.
-    #[must_use]
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] as [`Config::check`].
     pub fn after_handshake(
         stream: S,
         masking: impl Into<Masking>,
         leftover: Vec<u8>,
         config: &Config,
-    ) -> Self {
+    ) -> Result<Self, ConfigError> {
+        config.check()?;
         let config = Arc::new(config.clone());
         let engine = Engine::new(stream, masking.into(), leftover, config, Span::current());
-        Self { engine }
+        Ok(Self { engine })
     }
 
     /// Compresses, as the opening handshake that was made elsewhere has agreed
@@ -224,8 +229,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// whole from then on, so that dropping the future later leaves it to be
     /// written by the next operation. Who must know which waits for
     /// [`room`](Self::room) and then [queues](Self::queue).
-    pub async fn send<'m>(&mut self, message: impl Into<Outbound<'m>>) -> Result<(), Error> {
-        self.send_outgoing(Outgoing::Message(message.into())).await
+    pub async fn send(&mut self, message: impl AsOutbound) -> Result<(), Error> {
+        self.send_outgoing(Outgoing::Message(message.as_outbound()))
+            .await
     }
 
     /// Sends the next fragment of a message; the first call begins the message
@@ -243,12 +249,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Cancel safety
     ///
     /// As [`send`](Self::send).
-    pub async fn send_fragment<'m>(
+    pub async fn send_fragment(
         &mut self,
-        fragment: impl Into<Outbound<'m>>,
+        fragment: impl AsOutbound,
         last: bool,
     ) -> Result<(), Error> {
-        let fragment = fragment.into();
+        let fragment = fragment.as_outbound();
         self.send_outgoing(Outgoing::Fragment(fragment, last)).await
     }
 
@@ -269,8 +275,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.send_outgoing(Outgoing::Prepared(message)).await
     }
 
-    /// Sends a Ping. The Pong that answers it is received silently; see
-    /// [`Config::keepalive`] for Pings with a purpose.
+    /// Sends a Ping. Once its Pong has come, [`last_pong`](Self::last_pong)
+    /// tells so, and [`round_trip_time`](Self::round_trip_time) how long that
+    /// took. Pongs come between messages, by whatever operation is waiting; so
+    /// that the latency of a connection which is never silent is known, send a
+    /// Ping now and then. [`Config::keepalive`] sends them in silence alone.
+    ///
+    /// The Pings of which the Pong is waited for are the last 8.
     ///
     /// # Errors
     ///
@@ -305,8 +316,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// As [`send`](Self::send), and [`Error::OutboxFull`] where more than
     /// [`Config::max_outbox`] bytes would wait; the length of the message
     /// counts before it is compressed.
-    pub fn queue<'m>(&mut self, message: impl Into<Outbound<'m>>) -> Result<(), Error> {
-        self.engine.queue(&Outgoing::Message(message.into()))
+    pub fn queue(&mut self, message: impl AsOutbound) -> Result<(), Error> {
+        self.engine.queue(&Outgoing::Message(message.as_outbound()))
     }
 
     /// Queues a message that was encoded before. See [`queue`](Self::queue).
@@ -323,11 +334,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// still gives what it sends until then, and [`close`](Self::close) waits.
     /// What [`flush`](Self::flush) reads meanwhile is kept as with `close`.
     ///
+    /// A reason over 123 bytes is cut, between characters; 1010 from a server,
+    /// which is for clients alone, goes out as 1011 (RFC 6455 section 7.4.1).
+    ///
     /// # Errors
     ///
-    /// [`Error::Closed`] if a Close was sent or received before,
-    /// [`Error::Send`] for a reason over 123 bytes or for code 1010 from a
-    /// server.
+    /// [`Error::Closed`] if a Close was sent or received before.
     pub fn queue_close(&mut self, code: CloseCode, reason: &str) -> Result<(), Error> {
         self.engine.start_close(Some(CloseFrame { code, reason }))
     }
@@ -369,7 +381,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// Messages that come meanwhile are kept for [`receive`](Self::receive) as
     /// far as [`Config::max_read_ahead`] reaches; the one that goes beyond it
-    /// is discarded, and so are all behind that. If a Close was sent or received before, this waits for the
+    /// is discarded, and so are all behind that. Any code and reason close, as
+    /// with [`queue_close`](Self::queue_close). If a Close was sent or received
+    /// before, this waits for the
     /// rest alone.
     ///
     /// The server ends the transport first, and the client waits for that, so
@@ -379,8 +393,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// [`Error::Timeout`] if the peer did not answer, and what else ended the
     /// connection instead; a Close of the peer's is no error, whatever its code
-    /// ([`close_status`](Self::close_status) tells it). [`Error::Send`] for a reason over 123 bytes. In all
-    /// cases but the last the transport is gone.
+    /// ([`close_status`](Self::close_status) tells it). The transport is gone in
+    /// all cases.
     ///
     /// # Cancel safety
     ///
@@ -430,6 +444,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 }
 
 impl<S> WebSocket<S> {
+    /// Returns the last Pong that answered a [`ping`](Self::ping), if one did.
+    #[must_use]
+    pub fn last_pong(&self) -> Option<Pong> {
+        self.engine.last_pong()
+    }
+
     /// Returns how the connection was closed: what the peer's Close said, or
     /// code 1006 if it failed without one. `None` as long as neither is so.
     ///
@@ -446,8 +466,8 @@ impl<S> WebSocket<S> {
         self.engine.pending_bytes()
     }
 
-    /// Returns how long the last Ping of [`Config::keepalive`] took there and
-    /// back.
+    /// Returns how long the last Ping that was answered took there and back:
+    /// one of [`ping`](Self::ping), or one of [`Config::keepalive`].
     #[must_use]
     pub const fn round_trip_time(&self) -> Option<Duration> {
         self.engine.round_trip_time()
@@ -513,7 +533,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WebSocket<S> {
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
-        let outgoing = Outgoing::Message(message.as_ref().into());
+        let outgoing = Outgoing::Message(message.as_outbound());
         self.engine.queue_unbounded(&outgoing)
     }
 

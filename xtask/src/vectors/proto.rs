@@ -1,13 +1,12 @@
 //! The wire vectors' view of ws-proto.
 
-use std::convert::Infallible;
 use std::fmt;
 
-use rand::{TryCryptoRng, TryRng};
 use ws_proto::{
     ClientMasking, CloseCode, CloseFrame, Connection, ConnectionState, DeflatePool, DeflateWindow,
-    Deflater, Event, InflatePool, Inflater, Limits, Masking as Policy, MaskingPolicy, Message,
-    OutFrame, ProtocolError, SendError, Sender, ServerMasking,
+    Deflater, Event, Header, InflatePool, Inflater, Limits, MaskKey, Masking as Policy,
+    MaskingPolicy, Message, OutFrame, ProtocolError, SeededKeys, SendError, Sender, ServerMasking,
+    xor,
 };
 
 use super::bytes::show;
@@ -262,24 +261,33 @@ pub(super) struct Transmitter {
     sender: AnySender,
     deflater: Option<(Deflater, DeflatePool)>,
     wire: Vec<u8>,
+    /// The keys of the vector, in place of those that were drawn; the last is the next.
+    keys: Option<Vec<[u8; 4]>>,
 }
 
 #[derive(Debug)]
 enum AnySender {
     Server(Sender<ServerMasking>),
-    Client(Sender<ClientMasking<Keys>>),
+    Client(Box<Sender<ClientMasking<SeededKeys>>>),
 }
 
 impl Transmitter {
     pub(super) fn new(role: Role, masking: &Masking) -> Result<Self, String> {
-        let sender = match (role, masking) {
-            (Role::Server, Masking::None) => AnySender::Server(Sender::new(ServerMasking::new())),
-            (Role::Client, Masking::Zero) => AnySender::Client(Sender::new(
-                ClientMasking::with_set_mask_to_zero_or_rng(true, Keys(Vec::new())),
-            )),
+        let (sender, keys) = match (role, masking) {
+            (Role::Server, Masking::None) => {
+                (AnySender::Server(Sender::new(ServerMasking::new())), None)
+            }
+            (Role::Client, Masking::Zero) => {
+                let masking = ClientMasking::with_set_mask_to_zero_or_seed(true, [0; 32]);
+                (AnySender::Client(Box::new(Sender::new(masking))), None)
+            }
             (Role::Client, Masking::Fixed(keys)) => {
+                let masking = ClientMasking::from_seed([0; 32]);
                 let keys = keys.iter().rev().copied().collect();
-                AnySender::Client(Sender::new(ClientMasking::with_rng(Keys(keys))))
+                (
+                    AnySender::Client(Box::new(Sender::new(masking))),
+                    Some(keys),
+                )
             }
             (role, masking) => return Err(format!("a {role:?} has no masking {masking:?}")),
         };
@@ -287,6 +295,7 @@ impl Transmitter {
             sender,
             deflater: None,
             wire: Vec::new(),
+            keys,
         })
     }
 
@@ -297,10 +306,16 @@ impl Transmitter {
 
     /// Sends; an error is the name of the rule that forbids it.
     pub(super) fn send(&mut self, action: &Action) -> Result<(), &'static str> {
-        match &mut self.sender {
-            AnySender::Server(sender) => send(sender, &mut self.deflater, action, &mut self.wire),
-            AnySender::Client(sender) => send(sender, &mut self.deflater, action, &mut self.wire),
+        let (deflater, wire) = (&mut self.deflater, &mut self.wire);
+        let start = wire.len();
+        let sent = match &mut self.sender {
+            AnySender::Server(sender) => send(sender, deflater, action, wire),
+            AnySender::Client(sender) => send(sender, deflater, action, wire),
+        };
+        if let Some(keys) = &mut self.keys {
+            exchange_keys(&mut wire[start..], keys)?;
         }
+        sent
     }
 
     pub(super) fn wire(&self) -> &[u8] {
@@ -390,34 +405,22 @@ fn message(is_text: bool, data: &[u8]) -> Result<Message<'_>, &'static str> {
     }
 }
 
-/// The keys of a vector as a generator, last one first. Once they have run out it gives a key that
-/// no vector has.
-#[derive(Debug)]
-struct Keys(Vec<[u8; 4]>);
-
-impl TryRng for Keys {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let key = self.0.pop().unwrap_or(*b"none");
-        Ok(u32::from_ne_bytes(key))
+/// Masks frames with the keys of a vector, last one first. ws-proto draws its keys and takes none.
+fn exchange_keys(mut wire: &mut [u8], keys: &mut Vec<[u8; 4]>) -> Result<(), &'static str> {
+    while !wire.is_empty() {
+        let decoded = Header::decode(wire).ok().flatten();
+        let (header, len) = decoded.ok_or("header_unreadable")?;
+        let drawn = header.mask().ok_or("unmasked_frame")?;
+        let key = keys.pop().ok_or("keys_used_up")?;
+        let (head, rest) = wire.split_at_mut(len);
+        let (payload, rest) = rest.split_at_mut(header.payload_len() as usize);
+        xor(payload, drawn);
+        xor(payload, MaskKey::new(key));
+        head[len - key.len()..].copy_from_slice(&key);
+        wire = rest;
     }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(u64::from(self.try_next_u32()?) << 32 | u64::from(self.try_next_u32()?))
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        for chunk in bytes.chunks_mut(4) {
-            let key = self.try_next_u32()?.to_ne_bytes();
-            chunk.copy_from_slice(&key[..chunk.len()]);
-        }
-        Ok(())
-    }
+    Ok(())
 }
-
-// A test double: predictable on purpose.
-impl TryCryptoRng for Keys {}
 
 /// What the vectors call a Close without a code.
 const NO_CODE: u16 = 1005;

@@ -40,7 +40,7 @@ fn obey_on(remote: Remote<End>) {
         let asked = remote.run(0, move |context| {
             let all: Vec<_> = context.peers().collect();
             for id in all {
-                context.with_peer(id, |_, peer| match command {
+                let _ = context.with_peer(id, |_, peer| match command {
                     Command::Say => drop(peer.send("something")),
                     Command::Close => drop(peer.close(CloseCode::NORMAL, "")),
                 });

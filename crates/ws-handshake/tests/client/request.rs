@@ -123,8 +123,8 @@ fn host_names_the_port_unless_it_is_the_schemes_own() {
 #[test]
 fn every_handshake_has_a_key_of_its_own() {
     //= RFC6455-4.1-24
-    let one = plain().start_random();
-    let other = plain().start_random();
+    let one = plain().start_random().unwrap();
+    let other = plain().start_random().unwrap();
     assert_ne!(one.request_bytes(), other.request_bytes());
 }
 

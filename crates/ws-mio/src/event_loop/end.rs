@@ -159,11 +159,11 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             self.spans.remove(&id);
         }
         self.codecs.remove(id.key);
-        if !self.topics.is_empty() && !fault!("subscription-kept") {
-            self.topics.remove(id.key);
+        if !self.orders.topics.is_empty() && !fault!("subscription-kept") {
+            self.orders.topics.remove(id.key);
         }
-        if !self.timers.is_empty() && !fault!("timer-kept") {
-            self.timers.remove(&id.key);
+        if !fault!("timer-kept") {
+            self.timers.remove(Some(id.key));
         }
         self.seats.leave(id.key);
         Some(slot.data)

@@ -5,6 +5,7 @@ use std::mem;
 use super::EventLoop;
 use crate::{
     Handler, Loop, Peer, PeerId, Ready, Transport,
+    connection::Slot,
     order::{OrderQueue, Placed},
     remote::Task,
 };
@@ -48,7 +49,11 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         &mut self.orders
     }
 
-    pub(crate) const fn handler(&mut self) -> &mut H {
+    pub(crate) const fn handler(&self) -> &H {
+        &self.handler
+    }
+
+    pub(crate) const fn handler_mut(&mut self) -> &mut H {
         &mut self.handler
     }
 
@@ -69,9 +74,30 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         result
     }
 
-    pub(crate) fn peers(&self) -> impl Iterator<Item = PeerId> {
+    pub(crate) fn peers(&self) -> impl Iterator<Item = (PeerId, &H::Data)> {
         let open = |(_, slot): &(usize, &_)| Self::is_open(slot);
-        self.slots.iter().filter(open).map(|(key, _)| self.id(key))
+        let named = |(key, slot)| (self.id(key), Self::data_of(slot));
+        self.slots.iter().filter(open).map(named)
+    }
+
+    pub(crate) fn data(&self, id: PeerId) -> Option<&H::Data> {
+        self.is_open_still(id)
+            .then(|| Self::data_of(&self.slots[id.key as usize]))
+    }
+
+    const fn data_of(slot: &Slot<T, H::Data>) -> &H::Data {
+        &slot.data
+    }
+
+    pub(crate) fn subscribers(&self, topic: &str) -> impl ExactSizeIterator<Item = PeerId> {
+        let keys = self.orders.topics.subscribers(topic).iter();
+        keys.map(|key| self.id(*key as usize))
+    }
+
+    pub(crate) fn topics_of(&self, id: PeerId) -> impl Iterator<Item = &str> {
+        let key = self.is_open_still(id).then_some(id.key);
+        key.into_iter()
+            .flat_map(|key| self.orders.topics.topics_of(key))
     }
 
     pub(crate) fn connections(&self) -> usize {

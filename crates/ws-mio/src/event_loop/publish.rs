@@ -50,14 +50,15 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     fn carry_out_one(&mut self, order: Order<H::Data>) {
         match order {
             Order::Subscribe(id, topic) if self.is_open_still(id) => {
-                self.topics.subscribe(id.key, &topic);
+                self.orders.topics.subscribe(id.key, &topic);
             }
             Order::Unsubscribe(id, topic) if self.is_open_still(id) => {
-                self.topics.unsubscribe(id.key, &topic);
+                self.orders.topics.unsubscribe(id.key, &topic);
             }
-            Order::Timer(id, wait) if self.is_open_still(id) => {
-                self.set_timer(id.key as usize, wait);
+            Order::Timer(id, timer, wait) if self.is_open_still(id) => {
+                self.set_timer(Some(id.key), timer, wait);
             }
+            Order::LoopTimer(timer, wait) => self.set_timer(None, timer, wait),
             Order::Connect(address, connect) => drop(self.connect(address, *connect)),
             Order::ConnectByName(connect) => self.connect_by_name(*connect),
             Order::With(id, act) => drop(self.with_peer(id, |_, peer| act(peer))),
@@ -112,7 +113,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             let bits =
                 (u64::MAX >> (MOST - same.len())) << if fault!("topics-mixed") { 0 } else { first };
             match &same[0].topic {
-                Some(topic) => audience.add(self.topics.subscribers(topic).iter().copied(), bits),
+                Some(topic) => {
+                    audience.add(self.orders.topics.subscribers(topic).iter().copied(), bits)
+                }
                 None => audience.add(self.slots.iter().map(|(key, _)| key as u32), bits),
             }
             first += same.len();

@@ -8,9 +8,10 @@ use ws_proto::{CloseCode, Due};
 
 use super::EventLoop;
 use crate::{
-    Cause, Config, Handler, Ready, Timeout, Transport,
+    Cause, Config, Handler, Orders, Ready, Timeout, Transport,
     arena::NOWHERE,
     connection::Phase,
+    timers::Owner,
     wheel::{TICK, Tick, tick_at},
 };
 
@@ -41,7 +42,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         {
             return Some(self.now);
         }
-        let next = [
+        let ticks = [
             self.wheel.next(),
             self.stop_by,
             self.next_drain(),
@@ -49,7 +50,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             self.codecs.next_sweep(),
             self.next_lookup_timeout(),
         ];
-        next.into_iter().flatten().min().map(|tick| TICK * tick)
+        let tick = ticks.into_iter().flatten().min().map(|tick| TICK * tick);
+        [tick, self.timers.next()].into_iter().flatten().min()
     }
 
     /// Makes the wheel ask for a connection at a tick, if it would not before.
@@ -64,6 +66,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         while let Some(key) = self.wheel.take_due(&mut self.slots, tick) {
             self.time_out(key);
         }
+        self.call_on_timers();
         self.codecs.keep_time(tick);
         self.end_lame_duck();
         self.drain();
@@ -160,37 +163,31 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
     }
 
-    /// Sets a connection's timer, or takes it back.
-    pub(super) fn set_timer(&mut self, key: usize, wait: Option<Duration>) {
-        match wait.map(|wait| self.tick_after(wait)) {
-            Some(at) => {
-                self.timers.insert(key as u32, at);
-                self.arm(key, at);
-            }
-            None => drop(self.timers.remove(&(key as u32))),
-        }
+    /// Sets a timer of the application, or takes it back.
+    pub(super) fn set_timer(&mut self, owner: Owner, timer: u64, wait: Option<Duration>) {
+        let at = wait.map(|wait| self.now.saturating_add(wait));
+        self.timers.set(owner, timer, at);
     }
 
-    /// Calls a handler whose timer is due; tells whether the connection is
-    /// open afterwards.
-    fn call_on_timer(&mut self, key: usize) -> bool {
-        match self.timers.get(&(key as u32)) {
-            None => {}
-            Some(&at) if self.tick() < at => self.arm(key, at),
-            Some(_) => {
-                self.timers.remove(&(key as u32));
+    /// Calls the handler for each timer that is due.
+    fn call_on_timers(&mut self) {
+        while let Some((owner, timer)) = self.timers.take_due(self.now) {
+            let Some(key) = owner else {
+                let orders = &mut Orders::new(&mut self.orders);
+                self.handler.on_loop_timer(timer, orders);
+                continue;
+            };
+            let key = key as usize;
+            if self.slots.get(key).is_some_and(Self::is_open) {
+                let _entered = self.enter(key);
                 self.turn(key, Ready::default(), 0..0, |handler, peer| {
-                    handler.on_timer(peer);
+                    handler.on_timer(peer, timer);
                 });
             }
         }
-        self.slots.get(key).is_some_and(Self::is_open)
     }
 
     fn time_out_open(&mut self, key: usize, until: Tick) {
-        if !self.timers.is_empty() && !self.call_on_timer(key) {
-            return;
-        }
         let tick = self.tick();
         match self.overdue(key) {
             None => {}

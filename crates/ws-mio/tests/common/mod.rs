@@ -147,7 +147,7 @@ impl<const CHUNKS: bool, D: Default + 'static> Handler for Probe<CHUNKS, D> {
         self.note(peer, Seen::Drain);
     }
 
-    fn on_timer(&mut self, peer: &mut Peer<'_, D>) {
+    fn on_timer(&mut self, peer: &mut Peer<'_, D>, _: u64) {
         self.note(peer, Seen::Timer);
     }
 

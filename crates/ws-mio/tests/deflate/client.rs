@@ -57,7 +57,7 @@ fn loop_is_the_client_of_another() {
         match message {
             None if what == "open" => {
                 for len in [10, 1000, 50_000, 1000] {
-                    peer.send(&prose(len, len));
+                    peer.send(prose(len, len));
                 }
             }
             Some(Message::Text(text)) => assert_eq!(text, prose(text.len(), text.len())),
@@ -144,7 +144,7 @@ fn sockets_compress_both_ways() {
         let mut side = Side::<false>::new(|peer, what, _| {
             if what == "open" {
                 for len in [100, 1000, 100_000, 3] {
-                    peer.send(&prose(len, len));
+                    peer.send(prose(len, len));
                 }
             }
         });
@@ -154,7 +154,7 @@ fn sockets_compress_both_ways() {
             if round == 100 {
                 let mut peer = client.peer().unwrap();
                 assert_eq!(peer.deflate(), client_params(&policy));
-                peer.send(&prose(1, 2000));
+                peer.send(prose(1, 2000));
                 client.flush(&mut side).unwrap();
             }
         }

@@ -88,7 +88,7 @@ fn pause_in_the_middle_of_a_message_loses_nothing() {
         let peers: Vec<_> = bench.inner.lend().peers().collect();
         paused.borrow_mut().0 = false;
         for peer in peers {
-            bench.inner.lend().with_peer(peer, |_, peer| peer.resume());
+            let _ = bench.inner.lend().with_peer(peer, |_, peer| peer.resume());
         }
         bench.run();
     }

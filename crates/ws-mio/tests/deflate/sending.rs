@@ -141,7 +141,7 @@ fn what_a_slow_peer_misses_breaks_no_window() {
                             .iter()
                             .map(|byte| char::from(byte >> 1)),
                     );
-                    bench.inner.lend().with_peer(peers[0], |_, peer| {
+                    let _ = bench.inner.lend().with_peer(peers[0], |_, peer| {
                         let result = match number % 3 {
                             0 => peer.send_keyed(number as u64 % 4, &text),
                             1 => peer.send_prepared(&Prepared::new(Message::Text(&text))),

@@ -2,10 +2,9 @@
 
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
 
-use rand::{SeedableRng, rngs::StdRng};
 use ws_proto::{
     ClientMasking, Connection, ConnectionState, Event, Limits, MaskingPolicy, Message,
-    ProtocolError, ServerMasking,
+    ProtocolError, SeededKeys, ServerMasking,
 };
 
 /// Something that was received, whole.
@@ -69,8 +68,8 @@ pub(crate) fn client() -> Connection<ClientMasking> {
 }
 
 /// A client whose keys are the same at every run.
-pub(crate) fn seeded_client() -> Connection<ClientMasking<StdRng>> {
-    let masking = ClientMasking::with_rng(StdRng::seed_from_u64(1));
+pub(crate) fn seeded_client() -> Connection<ClientMasking<SeededKeys>> {
+    let masking = ClientMasking::from_seed([1; 32]);
     Connection::new(masking, Limits::default())
 }
 

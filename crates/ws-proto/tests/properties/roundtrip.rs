@@ -1,9 +1,8 @@
 //! Sending and receiving are inverse.
 
-use rand::{SeedableRng, rngs::StdRng};
 use ws_proto::{
     ClientMasking, CloseCode, CloseFrame, Header, Inbound, Limits, Masking, MaskingPolicy, Message,
-    MessageKind, OpCode, OutFrame, Outbox, Prepared, SendError, Sender, ServerMasking,
+    MessageKind, OpCode, OutFrame, Outbox, Prepared, SeededKeys, SendError, Sender, ServerMasking,
 };
 
 use super::{
@@ -39,16 +38,19 @@ pub enum Action {
 /// A peer receives what was sent by any policy, which `seed` chooses, and the
 /// wire is the same however it was written.
 pub fn what_is_sent_is_what_is_received(actions: &[Action], seed: u8) {
-    let rng = StdRng::seed_from_u64(seed.into());
-    let (masking, peer): (Masking<StdRng>, Inbound) = match seed % 4 {
+    let keys = [seed; 32];
+    let (masking, peer): (Masking<SeededKeys>, Inbound) = match seed % 4 {
         0 => (ServerMasking::new().into(), Inbound::RequireUnmasked),
-        1 => (ClientMasking::with_rng(rng).into(), Inbound::RequireMasked),
+        1 => (
+            ClientMasking::from_seed(keys).into(),
+            Inbound::RequireMasked,
+        ),
         2 => (
-            ClientMasking::with_set_mask_to_zero_or_rng(true, rng).into(),
+            ClientMasking::with_set_mask_to_zero_or_seed(true, keys).into(),
             Inbound::RequireMasked,
         ),
         _ => (
-            ClientMasking::with_set_mask_to_zero_or_rng(false, rng).into(),
+            ClientMasking::with_set_mask_to_zero_or_seed(false, keys).into(),
             Inbound::AcceptUnmasked,
         ),
     };
@@ -63,7 +65,7 @@ pub fn what_is_sent_is_what_is_received(actions: &[Action], seed: u8) {
 
 /// Sends what can be sent; gives the wire, and what a peer should receive.
 fn send(
-    masking: Masking<StdRng>,
+    masking: Masking<SeededKeys>,
     is_server: bool,
     actions: &[Action],
     seed: u8,

@@ -161,7 +161,7 @@ fn echo_with_everything_dropped_at_random() {
             let (mut sent, mut received) = (0, 0);
             while received < MESSAGES {
                 if sent < MESSAGES && random.below(2) == 0 && near.pending_bytes() < 1000 {
-                    near.queue(&message(sent)).unwrap();
+                    near.queue(message(sent)).unwrap();
                     sent += 1;
                 }
                 match random.below(3) {

@@ -154,16 +154,24 @@ fn queued_close_leaves_the_rest_to_receive() {
 }
 
 #[test]
-fn reason_that_is_too_long_changes_nothing() {
-    run(async {
-        let (near, far) = pipe(1000);
-        let mut near = client(near, &config());
-        let reason = "x".repeat(124);
-        let error = near.close(CloseCode::NORMAL, &reason).await.unwrap_err();
-        assert!(matches!(error, Error::Send(_)));
-        near.send("still open").await.unwrap();
-        drop(far);
-    });
+fn reason_that_is_too_long_is_cut_and_the_connection_closes() {
+    let (near, far) = pipe(1000);
+    let mut near = server(near, &config());
+    let mut far = client(far, &config());
+    let reason = "€".repeat(42);
+    run(zip(
+        async {
+            // 1010 is not for servers: 1011 goes out.
+            let code = CloseCode::MANDATORY_EXTENSION;
+            near.close(code, &reason).await.unwrap();
+        },
+        async {
+            assert_eq!(far.receive().await.unwrap(), None);
+            let status = far.close_status().unwrap();
+            assert_eq!(status.code, 1011);
+            assert_eq!(status.reason, reason[..123]);
+        },
+    ));
 }
 
 #[test]

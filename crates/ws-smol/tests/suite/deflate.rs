@@ -34,6 +34,7 @@ where
     S: futures_io::AsyncRead + futures_io::AsyncWrite + Unpin,
 {
     WebSocket::after_handshake(stream, ClientMasking::new(), Vec::new(), config)
+        .unwrap()
         .with_deflate(params)
 }
 
@@ -42,6 +43,7 @@ where
     S: futures_io::AsyncRead + futures_io::AsyncWrite + Unpin,
 {
     WebSocket::after_handshake(stream, ServerMasking::new(), Vec::new(), config)
+        .unwrap()
         .with_deflate(params)
 }
 
@@ -220,7 +222,9 @@ fn handshake_agrees_as_both_want() {
         let connector = Connector::new();
         let opened = zip(
             connector.handshake(near, PeerAddr::Unknown, offered(offers)),
-            acceptor.accept_with(far, PeerAddr::Unknown, |_, _| decide(Decision::accept())),
+            acceptor.accept_with(far, PeerAddr::Unknown, async |_, _| {
+                decide(Decision::accept())
+            }),
         );
         let (near, far) = run(opened);
         let (mut near, mut far) = (near.unwrap(), far.unwrap());
@@ -357,7 +361,7 @@ fn what_is_equal_to_the_limit_passes() {
         let mut far = server(far, &limited, DeflateParams::default());
         run(async {
             near.queue("before").unwrap();
-            near.queue(&vec![1; len as usize]).unwrap();
+            near.queue(vec![1; len as usize]).unwrap();
             near.flush().await.unwrap();
             // What was whole before comes first.
             assert_eq!(far.receive().await.unwrap(), Some("before".into()));
@@ -549,7 +553,7 @@ fn everything_can_be_dropped_in_the_middle_of_a_compressed_message() {
                     certain.push(i);
                 }
                 if i % 3 == 0 {
-                    let _ = near.queue(&message(i));
+                    let _ = near.queue(message(i));
                 }
                 yield_now().await;
             }

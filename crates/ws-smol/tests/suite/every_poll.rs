@@ -80,7 +80,7 @@ fn receive_queue_flush_and_close_lose_nothing_at_any_poll() {
         let mut far = server(Chaotic::new(far, seed + 1000, 150), &config());
         let sending = async {
             for number in 0..MESSAGES {
-                near.queue(&message(number)).unwrap();
+                near.queue(message(number)).unwrap();
                 while cut
                     .run(near.flush())
                     .await

@@ -55,7 +55,7 @@ impl Request {
         let handshake = match (request(&self.uri, config), &self.expect) {
             (Err(kind), RequestExpect::Error(expected)) if kind == *expected => return Ok(()),
             (Err(kind), expect) => return Err(format!("refused: {kind}; due is {expect:?}")),
-            (Ok(request), _) => request.start_random(),
+            (Ok(request), _) => request.start_random().map_err(|error| error.to_string())?,
         };
         let RequestExpect::Request {
             line,
