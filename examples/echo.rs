@@ -530,7 +530,7 @@ mod on_smol {
         }
     }
 
-    fn decide(request: &Request<'_>, peer: &PeerAddr) -> Decision {
+    async fn decide(request: &Request<'_>, peer: &PeerAddr) -> Decision {
         match examples::answer(request, *peer) {
             Some(response) => Decision::respond(response),
             None => Decision::accept(),

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::deflate::{DeflateAnswer, DeflateParams, DeflatePolicy, answer};
 use crate::error::{HandshakeError, Offered};
 use crate::head::{HeadLimits, HeadReader};
-use crate::headers::{FieldBlock, HeaderError, append};
+use crate::headers::{FieldBlock, HeaderError, append, is_token};
 use crate::key::{accept_key, is_key};
 use crate::origin::OriginPolicy;
 use crate::request::{Once, Request};
@@ -44,11 +44,21 @@ impl ServerConfig {
 
     /// Sets the subprotocols that the server speaks. Of several that the client lists too, its favourite is chosen.
     ///
-    /// Names are compared exactly. One that is not a token is never chosen, because no client can list it.
+    /// Names are compared exactly. One that is not a token is never chosen, because no client can list it: see
+    /// [`invalid_subprotocol`](Self::invalid_subprotocol).
     #[must_use]
     pub fn subprotocols<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.subprotocols = names.into_iter().map(Into::into).collect();
         self
+    }
+
+    /// The first of the server's subprotocols that is not a token, so that no client can list it (section 4.1).
+    #[must_use]
+    pub fn invalid_subprotocol(&self) -> Option<&str> {
+        let mut names = self.subprotocols.iter();
+        names
+            .find(|name| !is_token(name.as_bytes()))
+            .map(String::as_str)
     }
 
     /// Sets what to agree to for permessage-deflate; without it every offer is declined.

@@ -3,6 +3,8 @@
 
 use core::{mem, time::Duration};
 
+use crate::ConfigError;
+
 /// When to send a Ping, and how long to wait for a sign of life.
 ///
 /// Times are intervals; each may be left out.
@@ -28,6 +30,17 @@ impl KeepaliveConfig {
         pong_timeout: None,
         idle_timeout: None,
     };
+
+    /// Checks that no time is 0; `None` leaves it out.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first field whose value is not allowed.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        ConfigError::check_time("keepalive.ping_interval", self.ping_interval)?;
+        ConfigError::check_time("keepalive.pong_timeout", self.pong_timeout)?;
+        ConfigError::check_time("keepalive.idle_timeout", self.idle_timeout)
+    }
 }
 
 impl Default for KeepaliveConfig {

@@ -89,6 +89,7 @@ extern crate std;
 mod fault;
 
 mod close;
+mod config_error;
 mod connection;
 mod controlled_network;
 #[cfg(feature = "deflate")]
@@ -111,6 +112,7 @@ mod utf8;
 mod xor;
 
 pub use close::{CloseCode, CloseFrame};
+pub use config_error::ConfigError;
 pub use connection::{Connection, ConnectionState};
 pub use controlled_network::ControlledNetwork;
 #[cfg(feature = "deflate")]

@@ -1,5 +1,7 @@
 //! Limits on what a peer may send (RFC 6455 section 10.4).
 
+use crate::ConfigError;
+
 /// How much a peer may send, so that it cannot exhaust memory or CPU.
 ///
 /// All are finite by default, and what is equal to a limit passes. The fields
@@ -34,6 +36,17 @@ impl Limits {
         max_message: u64::MAX,
         max_fragments: u32::MAX,
     };
+
+    /// Checks that no limit is 0.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first field whose value is not allowed.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        ConfigError::check_number("limits.max_frame", self.max_frame)?;
+        ConfigError::check_number("limits.max_message", self.max_message)?;
+        ConfigError::check_number("limits.max_fragments", self.max_fragments.into())
+    }
 
     /// Returns how many compressed bytes a message may have that came in
     /// `frames` frames so far (RFC 7692): `max_message`, a quarter of it, 16

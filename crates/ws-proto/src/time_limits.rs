@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::ConfigError;
+
 /// How long a peer may take for what it began, and how often it may ask for an
 /// answer: what [`Limits`](crate::Limits) are to space.
 ///
@@ -38,6 +40,19 @@ impl TimeLimits {
         lifetime: None,
         max_control_rate: u32::MAX,
     };
+
+    /// Checks that no limit is 0; `None` is no limit.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first field whose value is not allowed.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        ConfigError::check_time("time_limits.write_progress", self.write_progress)?;
+        ConfigError::check_time("time_limits.message", self.message)?;
+        ConfigError::check_time("time_limits.lifetime", self.lifetime)?;
+        let rate = self.max_control_rate.into();
+        ConfigError::check_number("time_limits.max_control_rate", rate)
+    }
 }
 
 impl Default for TimeLimits {

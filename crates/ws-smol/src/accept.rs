@@ -10,11 +10,11 @@ use std::{
 use futures_io::{AsyncRead, AsyncWrite};
 use tracing::{Instrument as _, Span, debug, info, info_span};
 use ws_handshake::{
-    Acceptance, HandshakeError, Head, HeadLimits, OriginPolicy, Request, Response, ServerConfig,
+    Acceptance, HandshakeError, HeadLimits, OriginPolicy, Request, Response, ServerConfig,
 };
 #[cfg(feature = "deflate")]
 use ws_handshake::{DeflateParams, DeflatePolicy};
-use ws_proto::{KeepaliveConfig, Limits, Masking, ServerMasking};
+use ws_proto::{ConfigError, KeepaliveConfig, Limits, Masking, ServerMasking};
 
 #[cfg(feature = "tls")]
 use crate::TlsAcceptor;
@@ -90,6 +90,34 @@ impl Acceptor {
         self
     }
 
+    /// Checks what was decided so far, as every handshake does before it
+    /// begins; for a program that wants to know when it starts.
+    ///
+    /// ```
+    /// use ws_smol::{Acceptor, OriginPolicy};
+    ///
+    /// let acceptor = Acceptor::new(OriginPolicy::SameHost).subprotocols(["chat v2"]);
+    /// let error = acceptor.check().unwrap_err();
+    /// assert_eq!(error.field, "subprotocols");
+    /// assert_eq!(error.value, "chat v2");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first field whose value is not allowed: as
+    /// [`Config::check`], limits of the head that are 0, and subprotocols that
+    /// are no tokens (RFC 6455 section 4.1), as no client can list them.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.config.check()?;
+        let head = self.handshake.head_limits();
+        ConfigError::check_number("head_limits.max_head", head.max_head as u64)?;
+        ConfigError::check_number("head_limits.max_headers", head.max_headers as u64)?;
+        match self.handshake.invalid_subprotocol() {
+            Some(name) => Err(ConfigError::new("subprotocols", &name, "a token")),
+            None => Ok(()),
+        }
+    }
+
     /// Sets how much a client may send in a frame and in a message.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -160,7 +188,8 @@ impl Acceptor {
     }
 
     /// Answers with 503 from when a [`Gate`] is [drained](Gate::drain): the
-    /// requests that are not whole then, and those that come later. A TLS
+    /// requests that are not whole or not decided then, and those that come
+    /// later. A TLS
     /// handshake is broken off, as there is no way to say anything in it.
     #[must_use]
     pub fn gate(mut self, gate: &Gate) -> Self {
@@ -185,6 +214,7 @@ impl Acceptor {
     ///
     /// [`Error::Handshake`] if the request was refused, [`Error::Timeout`] if
     /// it did not come in time, which is answered with 408,
+    /// [`Error::Config`] as [`check`](Self::check) says,
     /// [`Error::NotAdmitted`] if the [gate](Self::gate) is drained,
     /// [`Error::OverMemory`] if there is little left of [`Config::memory`],
     /// and [`Error::Io`] if the transport failed. Who was answered is given
@@ -201,7 +231,7 @@ impl Acceptor {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        self.accept_with(stream, peer, |_, _| Decision::accept())
+        self.accept_with(stream, peer, async |_, _| Decision::accept())
             .await
     }
 
@@ -212,13 +242,19 @@ impl Acceptor {
     /// 404 by its path, a 401, or a page for a browser. What it accepts is
     /// still checked by the rules of RFC 6455 and the [`OriginPolicy`].
     ///
+    /// It may wait, such as to look a token up elsewhere. That is a part of the
+    /// handshake: it counts into [`Config::handshake_timeout`], and a request
+    /// that is not decided by then is answered with 503.
+    ///
     /// ```no_run
     /// # use ws_smol::{Acceptor, Decision, Error, OriginPolicy, Response};
     /// # async fn serve(stream: smol::net::TcpStream, peer: std::net::SocketAddr) -> Result<(), Error> {
+    /// # async fn is_known(token: Option<&[u8]>) -> bool { token.is_some() }
     /// let acceptor = Acceptor::new(OriginPolicy::SameHost);
     /// let websocket = acceptor
-    ///     .accept_with(stream, peer, |request, _peer| match request.path() {
-    ///         "/chat" => Decision::accept(),
+    ///     .accept_with(stream, peer, async |request, _peer| match request.path() {
+    ///         "/chat" if is_known(request.header("Authorization")).await => Decision::accept(),
+    ///         "/chat" => Decision::respond(Response::new(401)),
     ///         _ => Decision::respond(Response::new(404)),
     ///     })
     ///     .await?;
@@ -230,8 +266,9 @@ impl Acceptor {
     /// # Errors
     ///
     /// As [`accept`](Self::accept); [`Error::Answered`] if `decide` answered
-    /// with a response; [`Error::Header`] and [`Error::Subprotocol`] if what
-    /// it wanted to add cannot be sent, which the client sees as a 500.
+    /// with a response, and [`Timeout::Decision`] if it did not in time;
+    /// [`Error::Header`], [`Error::Subprotocol`] and [`Error::Config`] if what
+    /// it wanted cannot be sent or used, which the client sees as a 500.
     ///
     /// # Cancel safety
     ///
@@ -244,7 +281,7 @@ impl Acceptor {
     ) -> Result<WebSocket<S>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
-        F: FnOnce(&Request<'_>, &PeerAddr) -> Decision,
+        F: AsyncFnOnce(&Request<'_>, &PeerAddr) -> Decision,
     {
         let deadline = self.begin()?;
         self.accept_until(deadline, stream, peer.into(), self.is_tls, decide)
@@ -254,6 +291,7 @@ impl Acceptor {
     /// Begins a handshake, if there is memory for its connection, and returns
     /// until when it has to be over.
     pub(crate) fn begin(&self) -> Result<Deadline, Error> {
+        self.check()?;
         self.config.memory.check_room()?;
         Ok(Deadline::after(self.config.handshake_timeout))
     }
@@ -287,7 +325,7 @@ impl Acceptor {
     ) -> Result<WebSocket<S>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
-        F: FnOnce(&Request<'_>, &PeerAddr) -> Decision,
+        F: AsyncFnOnce(&Request<'_>, &PeerAddr) -> Decision,
     {
         let span = info_span!("websocket", role = "server", %peer);
         // On the heap, as it is large and soon over: the future of a task is as
@@ -307,11 +345,15 @@ impl Acceptor {
     ) -> Result<WebSocket<S>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
-        F: FnOnce(&Request<'_>, &PeerAddr) -> Decision,
+        F: AsyncFnOnce(&Request<'_>, &PeerAddr) -> Decision,
     {
-        let decide =
-            |head: &Head<'_>, leftover: &[u8]| self.answer(head, leftover, &peer, is_tls, decide);
-        let answer = self.read_request(deadline, &mut stream, decide).await?;
+        let answer = match self.read_request(deadline, &mut stream).await? {
+            Ok(received) => {
+                self.decide(deadline, received, &peer, is_tls, decide)
+                    .await?
+            }
+            Err(answer) => answer,
+        };
         match answer.outcome {
             Err(error @ Error::Handshake(HandshakeError::TlsClientHello)) => {
                 // No answer would be understood, so the stream is dropped.
@@ -337,16 +379,13 @@ impl Acceptor {
         }
     }
 
-    /// Reads a request and has it decided, or answers what keeps it from
-    /// coming.
+    /// Reads a request, or answers what keeps it from coming.
     async fn read_request<S: AsyncRead + Unpin>(
         &self,
         deadline: Deadline,
         stream: &mut S,
-        decide: impl FnOnce(&Head<'_>, &[u8]) -> Answer,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Result<Received, Answer>, Error> {
         let mut reader = self.handshake.head_reader();
-        let mut decide = Some(decide);
         let mut pace = Pace::new(self.config.min_head_rate, self.config.handshake_timeout);
         let mut turn = Turn::new();
         loop {
@@ -355,15 +394,15 @@ impl Acceptor {
             let reading = read(stream, &mut turn, |input| {
                 pace.note(input.len());
                 if input.is_empty() {
-                    return Some(Answer::lost());
+                    return Some(Err(Answer::lost()));
                 }
                 match reader.receive(input) {
                     Ok(None) => None,
-                    Ok(Some(head)) => {
-                        let leftover = &input[head.consumed()..];
-                        Some(decide.take()?(&head, leftover))
-                    }
-                    Err(error) => Some(Answer::reject(error)),
+                    Ok(Some(head)) => Some(Ok(Received {
+                        head: head.as_bytes().to_vec(),
+                        leftover: input[head.consumed()..].to_vec(),
+                    })),
+                    Err(error) => Some(Err(Answer::reject(error))),
                 }
             });
             let reading = async { Ok(reading.await?) };
@@ -371,9 +410,36 @@ impl Acceptor {
             let reading = within(deadline, timeout, self.unless_draining(reading));
             match reading.await {
                 Ok(None) => {}
-                Ok(Some(answer)) => return Ok(answer),
-                Err(error) => return Answer::cut_short(error),
+                Ok(Some(received)) => return Ok(received),
+                Err(error) => return Answer::cut_short(error).map(Err),
             }
+        }
+    }
+
+    /// Has a request decided, and makes the answer to it.
+    async fn decide<F>(
+        &self,
+        deadline: Deadline,
+        received: Received,
+        peer: &PeerAddr,
+        is_tls: bool,
+        decide: F,
+    ) -> Result<Answer, Error>
+    where
+        F: AsyncFnOnce(&Request<'_>, &PeerAddr) -> Decision,
+    {
+        let Received { head, leftover } = received;
+        let request = match Request::parse(&head, &self.handshake.head_limits()) {
+            Ok(request) => request,
+            Err(error) => return Ok(Answer::reject(error)),
+        };
+        let held = head.capacity() + leftover.capacity();
+        let deciding = async { Ok(decide(&request, peer).await) };
+        let deciding = self.config.memory.holding(held, deciding);
+        let deciding = self.unless_draining(deciding);
+        match within(deadline, Timeout::Decision, deciding).await {
+            Ok(decision) => Ok(self.answer(&request, leftover, peer, is_tls, decision)),
+            Err(error) => Answer::cut_short(error),
         }
     }
 
@@ -386,7 +452,7 @@ impl Acceptor {
         span: Span,
     ) -> Result<WebSocket<S>, Error> {
         let masking = Masking::Server(accepted.masking);
-        let config = Arc::clone(&self.config);
+        let config = accepted.config;
         let mut engine = Engine::new(stream, masking, accepted.leftover, config, span);
         engine.agreed = accepted.subprotocol.map(|name| {
             Box::new(Agreed {
@@ -412,28 +478,24 @@ impl Acceptor {
     /// Answers a request: what is sent, and what comes of it.
     fn answer(
         &self,
-        head: &Head<'_>,
-        leftover: &[u8],
+        request: &Request<'_>,
+        leftover: Vec<u8>,
         peer: &PeerAddr,
         is_tls: bool,
-        decide: impl FnOnce(&Request<'_>, &PeerAddr) -> Decision,
+        decision: Decision,
     ) -> Answer {
-        let request = match head.request() {
-            Ok(request) => request,
-            Err(error) => return Answer::reject(error),
-        };
-        let accept = match decide(&request, peer).0 {
+        let accept = match decision.0 {
             Kind::Accept(accept) => accept,
             Kind::Respond(response) => {
                 let status = response.status();
-                let response = response.for_request(&request);
+                let response = response.for_request(request);
                 return Answer::respond(&response, Error::Answered { status });
             }
         };
-        let acceptance = match self.handshake.negotiate(&request) {
+        let acceptance = match self.handshake.negotiate(request) {
             Ok(acceptance) => acceptance,
             Err(error) => {
-                let response = error.rejection().for_request(&request);
+                let response = error.rejection().for_request(request);
                 return Answer::respond(&response, error.into());
             }
         };
@@ -441,6 +503,10 @@ impl Acceptor {
         let acceptance = match accept.apply(acceptance) {
             Ok(acceptance) => acceptance,
             Err(error) => return Answer::respond(&Response::new(500), error),
+        };
+        let config = match accept.configure(&self.config) {
+            Ok(config) => config,
+            Err(error) => return Answer::respond(&Response::new(500), error.into()),
         };
         let mut answer = Vec::with_capacity(160);
         acceptance.write_to(&mut answer);
@@ -451,7 +517,8 @@ impl Acceptor {
                 subprotocol: acceptance.agreed_subprotocol().map(str::to_owned),
                 #[cfg(feature = "deflate")]
                 deflate: acceptance.deflate(),
-                leftover: leftover.to_vec(),
+                leftover,
+                config,
             }),
         }
     }
@@ -483,6 +550,9 @@ struct Accept {
     subprotocol: Option<String>,
     headers: Vec<(String, Vec<u8>)>,
     unmasked: Option<bool>,
+    config: Option<Arc<Config>>,
+    limits: Option<Limits>,
+    keepalive: Option<KeepaliveConfig>,
     #[cfg(feature = "deflate")]
     without_deflate: bool,
 }
@@ -512,6 +582,42 @@ impl Decision {
     pub fn header(self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         let field = (name.into(), value.into());
         self.map(|accept| accept.headers.push(field))
+    }
+
+    /// Sets limits and times of this connection, instead of
+    /// [`Acceptor::config`]. One `Arc` may serve many connections.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use ws_smol::{Config, Decision, Request, Response};
+    ///
+    /// async fn decide(request: &Request<'_>, uploads: &Arc<Config>) -> Decision {
+    ///     match request.path() {
+    ///         "/chat" => Decision::accept(),
+    ///         "/upload" => Decision::accept().config(Arc::clone(uploads)),
+    ///         _ => Decision::respond(Response::new(404)),
+    ///     }
+    /// }
+    /// # let _ = decide;
+    /// ```
+    #[must_use]
+    pub fn config(self, config: impl Into<Arc<Config>>) -> Self {
+        let config = config.into();
+        self.map(|accept| accept.config = Some(config))
+    }
+
+    /// Sets how much the client of this connection may send in a frame and in
+    /// a message, instead of [`Acceptor::limits`].
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Self {
+        self.map(|accept| accept.limits = Some(limits))
+    }
+
+    /// Sets when the client of this connection is asked whether it is there,
+    /// instead of [`Acceptor::keepalive`].
+    #[must_use]
+    pub fn keepalive(self, keepalive: KeepaliveConfig) -> Self {
+        self.map(|accept| accept.keepalive = Some(keepalive))
     }
 
     /// Declines compression for this connection, whatever
@@ -544,6 +650,19 @@ impl Decision {
 }
 
 impl Accept {
+    /// Returns the configuration of the connection.
+    fn configure(&self, acceptor: &Arc<Config>) -> Result<Arc<Config>, ConfigError> {
+        let mut config = Arc::clone(self.config.as_ref().unwrap_or(acceptor));
+        if let Some(limits) = self.limits {
+            Arc::make_mut(&mut config).limits = limits;
+        }
+        if let Some(keepalive) = self.keepalive {
+            Arc::make_mut(&mut config).keepalive = keepalive;
+        }
+        config.check()?;
+        Ok(config)
+    }
+
     fn apply<'r>(&self, mut acceptance: Acceptance<'r>) -> Result<Acceptance<'r>, Error> {
         if let Some(name) = &self.subprotocol {
             acceptance = acceptance.subprotocol(name)?;
@@ -559,6 +678,12 @@ impl Accept {
     }
 }
 
+/// A request, and what was read behind it.
+struct Received {
+    head: Vec<u8>,
+    leftover: Vec<u8>,
+}
+
 /// What is sent to a client, and what comes of it.
 struct Answer {
     head: Vec<u8>,
@@ -571,6 +696,7 @@ struct Accepted {
     #[cfg(feature = "deflate")]
     deflate: Option<DeflateParams>,
     leftover: Vec<u8>,
+    config: Arc<Config>,
 }
 
 impl Answer {
@@ -591,6 +717,7 @@ impl Answer {
     /// there is nothing to say to that.
     fn cut_short(error: Error) -> Result<Self, Error> {
         let status = match error {
+            Error::Timeout(Timeout::Decision) => 503,
             Error::Timeout(_) => 408,
             Error::NotAdmitted(_) => 503,
             error => return Err(error),

@@ -4,9 +4,9 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use ws_proto::{ConfigError, KeepaliveConfig, Limits, TimeLimits};
 #[cfg(feature = "deflate")]
 use ws_proto::{DeflateConfig, InflateConfig};
-use ws_proto::{KeepaliveConfig, Limits, TimeLimits};
 
 use crate::MemoryBudget;
 
@@ -76,6 +76,32 @@ pub struct Config {
 /// One budget for all that ask for none of their own.
 #[cfg(feature = "deflate")]
 static INFLATE: LazyLock<InflateConfig> = LazyLock::new(InflateConfig::default);
+
+impl Config {
+    /// Checks that every value is one that a connection can work with: no
+    /// limit, buffer or time is 0. Acceptors and connectors check theirs
+    /// before each handshake; this is for a program that wants to know when
+    /// it starts.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first field whose value is not allowed.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.limits.check()?;
+        self.time_limits.check()?;
+        self.keepalive.check()?;
+        ConfigError::check_number("max_outbox", self.max_outbox as u64)?;
+        ConfigError::check_number("max_read_ahead", self.max_read_ahead as u64)?;
+        ConfigError::check_time("close_timeout", Some(self.close_timeout))?;
+        ConfigError::check_time("handshake_timeout", self.handshake_timeout)?;
+        ConfigError::check_number("memory", self.memory.limit() as u64)?;
+        #[cfg(feature = "deflate")]
+        self.deflate.check()?;
+        #[cfg(feature = "deflate")]
+        self.inflate.check()?;
+        Ok(())
+    }
+}
 
 impl Default for Config {
     fn default() -> Self {

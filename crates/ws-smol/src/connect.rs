@@ -6,7 +6,7 @@ use async_net::TcpStream;
 use futures_io::{AsyncRead, AsyncWrite};
 use tracing::{Instrument as _, Span, debug, info_span};
 use ws_handshake::{ClientHandshake, ClientProgress, ClientRequest, HandshakeError, Uri};
-use ws_proto::{ClientMasking, KeepaliveConfig, Limits, Masking};
+use ws_proto::{ClientMasking, ConfigError, KeepaliveConfig, Limits, Masking};
 
 #[cfg(feature = "proxy")]
 use crate::proxy::{Route, tunnel};
@@ -114,6 +114,18 @@ impl Connector {
     pub fn config(mut self, config: Config) -> Self {
         self.config = Arc::new(config);
         self
+    }
+
+    /// Checks what was decided so far, as every handshake does before it
+    /// begins; for a program that wants to know when it starts.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first field whose value is not allowed: as
+    /// [`Config::check`], and a `connect_timeout` of 0.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.config.check()?;
+        ConfigError::check_time("connect_timeout", Some(self.connect_timeout))
     }
 
     /// Sets how much a server may send in a frame and in a message.
@@ -283,6 +295,7 @@ impl Connector {
         &self,
         request: ClientRequest,
     ) -> Result<WebSocket<MaybeTls<TcpStream>>, Error> {
+        self.check()?;
         check_tls(&request)?;
         let limit = Deadline::after(Some(self.connect_timeout));
         //= RFC6455-4.1-4, RFC6455-4.1-8
@@ -334,7 +347,7 @@ impl Connector {
         let peer = peer.into();
         if self.is_tls {
             return self
-                .handshake_until(self.deadline(), stream.into(), peer, true, request)
+                .handshake_until(self.begin()?, stream.into(), peer, true, request)
                 .await;
         }
         check_tls(&request)?;
@@ -352,7 +365,7 @@ impl Connector {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let is_tls = request.uri().is_secure();
-        let deadline = self.deadline();
+        let deadline = self.begin()?;
         let encrypting = self.encrypt(stream, request.uri());
         let stream = Box::pin(within(deadline, Timeout::Handshake, encrypting)).await?;
         self.handshake_until(deadline, stream, peer, is_tls, request)
@@ -392,7 +405,8 @@ impl Connector {
     /// before a byte is written; [`Error::Refused`] if the server answers with another status than 101,
     /// with its body; [`Error::Handshake`] if its answer breaks a rule;
     /// [`Error::Timeout`] if it did not come in time; [`Error::Io`] if the
-    /// transport failed.
+    /// transport failed; [`Error::Config`] as [`check`](Self::check) says,
+    /// before a byte is written.
     ///
     /// # Cancel safety
     ///
@@ -409,13 +423,14 @@ impl Connector {
         if request.uri().is_secure() && !self.is_tls {
             return Err(Error::NoTls);
         }
-        self.handshake_until(self.deadline(), stream, peer.into(), self.is_tls, request)
+        self.handshake_until(self.begin()?, stream, peer.into(), self.is_tls, request)
             .await
     }
 
-    /// Returns until when a handshake that begins now has to be over.
-    fn deadline(&self) -> Deadline {
-        Deadline::after(self.config.handshake_timeout)
+    /// Begins a handshake, and returns until when it has to be over.
+    fn begin(&self) -> Result<Deadline, Error> {
+        self.check()?;
+        Ok(Deadline::after(self.config.handshake_timeout))
     }
 
     async fn handshake_until<S>(

@@ -9,7 +9,7 @@ use ws_handshake::{
     ClientRequestError, HandshakeError, HeaderError, HttpResponse, NoEntropy, RedirectError,
     SubprotocolError, UriError,
 };
-use ws_proto::{OutboxFull, ProtocolError, SendError};
+use ws_proto::{ConfigError, OutboxFull, ProtocolError, SendError};
 #[cfg(feature = "tls")]
 use ws_tls::{TlsConfigError, TlsError};
 
@@ -69,6 +69,9 @@ pub enum Error {
         /// How many bytes all may hold.
         limit: usize,
     },
+    /// A field of the configuration has a value that is not allowed.
+    #[error("the configuration cannot be used")]
+    Config(#[from] ConfigError),
     /// The [`Gate`](crate::Gate) does not let the connection in.
     #[error("not admitted: {0}")]
     NotAdmitted(#[from] NotAdmitted),
@@ -235,6 +238,10 @@ pub enum Timeout {
     /// The opening handshake was not over in time.
     #[error("no opening handshake within handshake_timeout")]
     Handshake,
+    /// The server's own hook did not decide on the request in time, which is
+    /// the time for the opening handshake. The client was told with 503.
+    #[error("no decision on the request within handshake_timeout")]
+    Decision,
     /// The header of a trusted proxy did not come in time.
     #[error("no header of the PROXY protocol within its timeout")]
     ProxyHeader,

@@ -200,6 +200,7 @@ pub mod net;
 mod outbound;
 mod outgoing;
 mod peer;
+mod pings;
 #[cfg(feature = "proxy")]
 mod proxy;
 mod reconnect;
@@ -223,6 +224,7 @@ pub use maybe_tls::MaybeTls;
 pub use memory::MemoryBudget;
 pub use message::Message;
 pub use outbound::{AsOutbound, Outbound, Uncompressed};
+pub use pings::Pong;
 #[cfg(feature = "proxy")]
 pub use proxy::{Proxied, ProxyProtocol, tunnel};
 pub use reconnect::{Connect, Reconnect};
@@ -243,9 +245,9 @@ pub use ws_handshake::{
 #[cfg(feature = "deflate")]
 pub use ws_handshake::{DeflateOffer, DeflateParams, DeflatePolicy};
 pub use ws_proto::{
-    AsMessage, Chunk, ClientMasking, CloseCode, ControlledNetwork, FrameCounts, KeepaliveConfig,
-    Limits, Masking, Message as MessageRef, MessageKind, PeerAddr, Prepared, ProtocolError,
-    SendError, ServerMasking, TimeLimits,
+    AsMessage, Chunk, ClientMasking, CloseCode, ConfigError, ControlledNetwork, FrameCounts,
+    KeepaliveConfig, Limits, Masking, Message as MessageRef, MessageKind, PeerAddr, Prepared,
+    ProtocolError, SendError, ServerMasking, TimeLimits,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};

@@ -18,7 +18,7 @@ use futures_sink::Sink;
 use ws_proto::{Chunk, CloseCode, CloseFrame, Message as MessageRef, Prepared};
 
 use crate::{
-    AsOutbound, CloseStatus, Error, Message, WebSocket,
+    AsOutbound, CloseStatus, Error, Message, Pong, WebSocket,
     engine::{Engine, Found, Want},
     message::Piece,
     outgoing::Outgoing,
@@ -168,6 +168,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ReadHalf<S> {
 }
 
 impl<S> ReadHalf<S> {
+    /// Returns the last Pong that answered a Ping of the application's. See
+    /// [`WebSocket::last_pong`].
+    #[must_use]
+    pub fn last_pong(&self) -> Option<Pong> {
+        self.shared.lock().last_pong()
+    }
+
     /// Returns how the connection was closed. See
     /// [`WebSocket::close_status`].
     #[must_use]
@@ -175,7 +182,8 @@ impl<S> ReadHalf<S> {
         self.shared.lock().close_status()
     }
 
-    /// Returns how long the last keepalive Ping took there and back.
+    /// Returns how long the last Ping took there and back. See
+    /// [`WebSocket::round_trip_time`].
     #[must_use]
     pub fn round_trip_time(&self) -> Option<Duration> {
         self.shared.lock().round_trip_time()
@@ -368,6 +376,20 @@ impl<S> Drop for ReadHalf<S> {
 }
 
 impl<S> WriteHalf<S> {
+    /// Returns the last Pong that answered a Ping of the application's. See
+    /// [`WebSocket::last_pong`].
+    #[must_use]
+    pub fn last_pong(&self) -> Option<Pong> {
+        self.shared.lock().last_pong()
+    }
+
+    /// Returns how long the last Ping took there and back. See
+    /// [`WebSocket::round_trip_time`].
+    #[must_use]
+    pub fn round_trip_time(&self) -> Option<Duration> {
+        self.shared.lock().round_trip_time()
+    }
+
     /// Returns how the connection was closed. See
     /// [`WebSocket::close_status`].
     #[must_use]

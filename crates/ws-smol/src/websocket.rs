@@ -17,11 +17,12 @@ use tracing::Span;
 use ws_handshake::DeflateParams;
 use ws_handshake::Headers;
 use ws_proto::{
-    Chunk, CloseCode, CloseFrame, FrameCounts, Masking, Message as MessageRef, Prepared,
+    Chunk, CloseCode, CloseFrame, ConfigError, FrameCounts, Masking, Message as MessageRef,
+    Prepared,
 };
 
 use crate::{
-    AsOutbound, CloseStatus, Config, Error, Message, Replies,
+    AsOutbound, CloseStatus, Config, Error, Message, Pong, Replies,
     engine::{Engine, Found, Want},
     outgoing::Outgoing,
     signals::Side,
@@ -68,16 +69,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// [`ServerMasking`](ws_proto::ServerMasking) or a
     /// [`ClientMasking`](ws_proto::ClientMasking). `leftover` are the bytes
     /// that were read after the head of the handshake.
-    #[must_use]
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] as [`Config::check`].
     pub fn after_handshake(
         stream: S,
         masking: impl Into<Masking>,
         leftover: Vec<u8>,
         config: &Config,
-    ) -> Self {
+    ) -> Result<Self, ConfigError> {
+        config.check()?;
         let config = Arc::new(config.clone());
         let engine = Engine::new(stream, masking.into(), leftover, config, Span::current());
-        Self { engine }
+        Ok(Self { engine })
     }
 
     /// Compresses, as the opening handshake that was made elsewhere has agreed
@@ -270,8 +275,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.send_outgoing(Outgoing::Prepared(message)).await
     }
 
-    /// Sends a Ping. The Pong that answers it is received silently; see
-    /// [`Config::keepalive`] for Pings with a purpose.
+    /// Sends a Ping. Once its Pong has come, [`last_pong`](Self::last_pong)
+    /// tells so, and [`round_trip_time`](Self::round_trip_time) how long that
+    /// took. Pongs come between messages, by whatever operation is waiting; so
+    /// that the latency of a connection which is never silent is known, send a
+    /// Ping now and then. [`Config::keepalive`] sends them in silence alone.
+    ///
+    /// The Pings of which the Pong is waited for are the last 8.
     ///
     /// # Errors
     ///
@@ -434,6 +444,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 }
 
 impl<S> WebSocket<S> {
+    /// Returns the last Pong that answered a [`ping`](Self::ping), if one did.
+    #[must_use]
+    pub fn last_pong(&self) -> Option<Pong> {
+        self.engine.last_pong()
+    }
+
     /// Returns how the connection was closed: what the peer's Close said, or
     /// code 1006 if it failed without one. `None` as long as neither is so.
     ///
@@ -450,8 +466,8 @@ impl<S> WebSocket<S> {
         self.engine.pending_bytes()
     }
 
-    /// Returns how long the last Ping of [`Config::keepalive`] took there and
-    /// back.
+    /// Returns how long the last Ping that was answered took there and back:
+    /// one of [`ping`](Self::ping), or one of [`Config::keepalive`].
     #[must_use]
     pub const fn round_trip_time(&self) -> Option<Duration> {
         self.engine.round_trip_time()

@@ -100,10 +100,13 @@ fn timers_are_those_of_the_thread() {
         assert!(matches!(outcome, Err(Error::Timeout(Timeout::Handshake))));
     });
     let address = url.trim_start_matches("ws://").trim_end_matches('/');
-    // It connects and says nothing.
-    let silent = std::net::TcpStream::connect(address).unwrap();
-    server.join().unwrap();
+    // It connects and says nothing, until it was answered.
+    let mut silent = std::net::TcpStream::connect(address).unwrap();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut silent, &mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     drop(silent);
+    server.join().unwrap();
 }
 
 #[test]
@@ -116,7 +119,7 @@ fn waiting_goes_on_elsewhere_when_the_reactor_stops() {
     let silent = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let stream = smol::Async::new(listener.accept().unwrap().0).unwrap();
     let masking = ws_smol::ServerMasking::new();
-    let mut websocket = WebSocket::after_handshake(stream, masking, Vec::new(), &config);
+    let mut websocket = WebSocket::after_handshake(stream, masking, Vec::new(), &config).unwrap();
     // Its timer is set here, and is over with the reactor.
     let waited = block_on(smol::future::poll_once(websocket.receive())).unwrap();
     assert!(waited.is_none());

@@ -85,7 +85,9 @@ async fn pair(acceptor: &Acceptor, peer: PeerAddr) -> [WebSocket<MaybeTls<TcpStr
     let server = async {
         let (stream, _) = listener.accept().await?;
         acceptor
-            .accept_with(MaybeTls::from(stream), peer, |_, _| Decision::accept())
+            .accept_with(MaybeTls::from(stream), peer, async |_, _| {
+                Decision::accept()
+            })
             .await
     };
     let connector = Connector::new();

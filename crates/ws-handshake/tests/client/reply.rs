@@ -364,6 +364,20 @@ fn interim_replies_are_passed_over() {
 }
 
 #[test]
+fn a_reply_with_many_cookies_is_taken_by_default() {
+    //= RFC9110-5.4-1
+    let cookies: Vec<_> = (0..117)
+        .map(|n| format!("Set-Cookie: c{n}={}", "x".repeat(60)))
+        .collect();
+    let reply = with(&cookies.join("\r\n"));
+    assert!(reply.len() > 9 * 1024);
+    assert_eq!(
+        agreed(plain(), reply).expect("120 lines").headers.len(),
+        120
+    );
+}
+
+#[test]
 fn interim_replies_have_an_end() {
     //= RFC9110-15.2-1
     let after = |interim: &str, count: usize| {

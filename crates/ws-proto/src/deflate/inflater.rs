@@ -11,7 +11,8 @@ use super::{
     open::{Decoder, OpenMessage, SCRATCH},
 };
 use crate::{
-    Chunk, CompressedChunk, DeflateWindow, Message, MessageKind, ProtocolError, utf8::validate,
+    Chunk, CompressedChunk, ConfigError, DeflateWindow, Message, MessageKind, ProtocolError,
+    utf8::validate,
 };
 
 /// Inflates the compressed messages of one connection, piece by piece.
@@ -82,6 +83,18 @@ pub struct InflateConfig {
     /// default. Over it, those go that hold most and move least: see
     /// [`Budget`].
     pub budget: Budget,
+}
+
+impl InflateConfig {
+    /// Checks that neither limit is 0.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first field whose value is not allowed.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        ConfigError::check_number("inflate.max_ratio", self.max_ratio.into())?;
+        ConfigError::check_number("inflate.budget", self.budget.limit() as u64)
+    }
 }
 
 impl Default for InflateConfig {

@@ -8,7 +8,7 @@ use core::{
 
 use flate2::{Compress, Compression, FlushCompress};
 
-use crate::SendError;
+use crate::{ConfigError, SendError};
 
 /// Lends [`Deflater`](crate::Deflater)s the memory that compressing takes; one
 /// serves all connections of a loop or a thread.
@@ -42,6 +42,21 @@ pub struct DeflateConfig {
     /// window is remembered; 128 by default, which is 46 MiB once so many are
     /// in the middle of a conversation.
     pub max_live: usize,
+}
+
+impl DeflateConfig {
+    /// Checks that the level is one that exists, and that there may be a
+    /// compressor.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first field whose value is not allowed.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.level > 9 {
+            return Err(ConfigError::new("deflate.level", &self.level, "0 to 9"));
+        }
+        ConfigError::check_number("deflate.max_live", self.max_live as u64)
+    }
 }
 
 impl Default for DeflateConfig {

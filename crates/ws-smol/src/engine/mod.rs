@@ -31,6 +31,7 @@ use crate::{
     memory::Share,
     message::{Joiner, Message},
     outgoing::Output,
+    pings::Pong,
     signals::{Side, Signals},
     timer::Timer,
 };
@@ -60,7 +61,7 @@ pub(crate) struct Engine<S> {
     is_writing: bool,
     /// How many bytes may be read or inflated before other tasks have their
     /// turn.
-    left: usize,
+    left: u32,
     phase: Phase,
     failure: Option<Box<Failure>>,
     /// The reader was told why the connection has ended.
@@ -159,6 +160,10 @@ impl<S> Engine<S> {
         self.life.round_trip_time()
     }
 
+    pub(crate) fn last_pong(&self) -> Option<Pong> {
+        self.life.last_pong()
+    }
+
     pub(crate) const fn take_frame_counts(&mut self) -> ws_proto::FrameCounts {
         self.receiver.take_counts()
     }
@@ -243,6 +248,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         incoming + self.output.outbox.capacity()
     }
 
+    /// Notes that so many bytes were read or inflated.
+    fn spend(&mut self, len: usize) {
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        self.left = self.left.saturating_sub(len);
+    }
+
     /// Tells whether something was read ahead.
     const fn has_backlog(&self) -> bool {
         !self.backlog.is_empty()
@@ -300,7 +311,7 @@ impl<S> fmt::Debug for Engine<S> {
 
 /// How many bytes of one connection are read or inflated before its task lets
 /// others have their turn. A read counts as at least [`READ_COST`] bytes.
-const TURN_LEN: usize = 1024 * 1024;
+const TURN_LEN: u32 = 1024 * 1024;
 
 /// What a read costs at least, in bytes.
 const READ_COST: usize = 8 * 1024;

@@ -219,7 +219,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         let inflated = self.compression.inflate(&mut self.input, pool);
         self.life.has_finished |= matches!(&inflated, Ok(Some(chunk)) if chunk.last);
         if let Ok(Some(chunk)) = &inflated {
-            self.left = self.left.saturating_sub(chunk.data.len());
+            self.spend(chunk.data.len());
         }
         if inflated.is_err() {
             self.receiver.refuse();
@@ -367,7 +367,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                     // A count beyond the buffer is the transport's mistake.
                     let result = result.map(|n| n.min(len));
                     let read = result.as_ref().map_or(0, |len| *len);
-                    self.left = self.left.saturating_sub(read.max(READ_COST));
+                    self.spend(read.max(READ_COST));
                     return Poll::Ready(result);
                 }
                 Poll::Pending => {

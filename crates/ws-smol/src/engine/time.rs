@@ -13,6 +13,7 @@ use super::{Engine, Phase};
 use crate::{
     error::{Failure, Timeout},
     outgoing::Outgoing,
+    pings::{Pings, Pong},
     timer::{self, Timer},
 };
 
@@ -21,7 +22,9 @@ use crate::{
 pub(super) struct Life {
     started: Instant,
     keepalive: Keepalive,
-    round_trip_time: Option<Duration>,
+    round_trip_time: RoundTrip,
+    /// None as long as the application has sent no Ping.
+    pings: Option<Box<Pings>>,
     last_input: Duration,
     /// Data came with the last input, and `keepalive` was not told so yet.
     pub(super) has_data: bool,
@@ -41,7 +44,8 @@ impl Life {
         Self {
             started: timer::now(),
             keepalive: Keepalive::new(Duration::ZERO),
-            round_trip_time: None,
+            round_trip_time: RoundTrip::UNKNOWN,
+            pings: None,
             last_input: Duration::ZERO,
             has_data: false,
             blocked_since: Since::NEVER,
@@ -57,7 +61,7 @@ impl Life {
     }
 
     pub(super) const fn round_trip_time(&self) -> Option<Duration> {
-        self.round_trip_time
+        self.round_trip_time.get()
     }
 
     /// Notes a sign of life.
@@ -69,8 +73,22 @@ impl Life {
 
     pub(super) fn handle_pong(&mut self, payload: &[u8]) {
         let now = self.elapsed();
-        let time = self.keepalive.handle_pong(payload, now);
-        self.round_trip_time = time.or(self.round_trip_time);
+        let keepalive = self.keepalive.handle_pong(payload, now);
+        let pings = self.pings.as_mut();
+        let own = pings.and_then(|pings| pings.note_pong(payload, now));
+        if let Some(time) = own.or(keepalive) {
+            self.round_trip_time = RoundTrip::from_duration(time);
+        }
+    }
+
+    /// Notes a Ping of the application's.
+    pub(super) fn note_ping(&mut self, payload: &[u8]) {
+        let now = self.elapsed();
+        self.pings.get_or_insert_default().note_ping(payload, now);
+    }
+
+    pub(super) fn last_pong(&self) -> Option<Pong> {
+        self.pings.as_ref()?.last_pong.clone()
     }
 
     /// Notes a Ping or a Pong.
@@ -134,6 +152,25 @@ impl Life {
     fn settle_data(&mut self) {
         if mem::take(&mut self.has_data) {
             self.keepalive.handle_data(self.last_input);
+        }
+    }
+}
+
+/// A time in whole microseconds, half the size of an `Option<Duration>`.
+#[derive(Clone, Copy, Debug)]
+struct RoundTrip(u64);
+
+impl RoundTrip {
+    const UNKNOWN: Self = Self(u64::MAX);
+
+    const fn from_duration(time: Duration) -> Self {
+        Self(time.as_micros() as u64)
+    }
+
+    const fn get(self) -> Option<Duration> {
+        match self.0 {
+            u64::MAX => None,
+            micros => Some(Duration::from_micros(micros)),
         }
     }
 }

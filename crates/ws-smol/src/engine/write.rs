@@ -57,6 +57,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             let mut lent = LentDeflate::default();
             let frame = outgoing.frame(&mut self.sender, &mut self.compression, &mut lent)?;
             *is_taken = true;
+            if let Outgoing::Ping(payload) = outgoing {
+                self.life.note_ping(payload);
+            }
             //= RFC6455-6.1-7
             if self.output.outbox.is_empty() && self.output.held_pong.is_none() {
                 self.write_frame(&frame);

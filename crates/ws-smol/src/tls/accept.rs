@@ -99,7 +99,7 @@ impl TlsAcceptor {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        self.accept_with(stream, peer, |_, _| Decision::accept())
+        self.accept_with(stream, peer, async |_, _| Decision::accept())
             .await
     }
 
@@ -122,7 +122,7 @@ impl TlsAcceptor {
     ) -> Result<WebSocket<MaybeTls<S>>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
-        F: FnOnce(&Request<'_>, &PeerAddr) -> Decision,
+        F: AsyncFnOnce(&Request<'_>, &PeerAddr) -> Decision,
     {
         let peer = peer.into();
         let deadline = self.acceptor.begin()?;

@@ -288,3 +288,34 @@ fn peer_that_is_not_read_from_is_not_given_up() {
         assert_eq!(far.receive().await.unwrap().unwrap().len(), 1000);
     });
 }
+
+#[test]
+fn latency_is_measured_on_a_feed_that_never_pauses() {
+    //= RFC6455-5.5.3-3
+    run(async {
+        let (mut near, far) = pipe(1 << 20);
+        let mut far = server(far, &config());
+        assert_eq!(far.last_pong(), None);
+        assert_eq!(far.round_trip_time(), None);
+        let messages = masked(0x81, b"tick").repeat(100);
+        put(&mut near, &messages).await;
+        far.ping(b"1").await.unwrap();
+        far.ping(b"2").await.unwrap();
+        expect(&mut near, b"\x89\x011\x89\x012").await;
+        // An unsolicited one, then the answer to the second, then more.
+        for frame in [masked(0x8a, b"0"), masked(0x8a, b"2"), messages] {
+            put(&mut near, &frame).await;
+        }
+        for _ in 0..150 {
+            assert!(far.receive().await.unwrap().is_some());
+        }
+        let pong = far.last_pong().unwrap();
+        assert_eq!(pong.payload, b"2");
+        assert_eq!(far.round_trip_time(), Some(pong.round_trip_time));
+        // The halves know it too.
+        let (read, write) = far.split();
+        assert_eq!(read.last_pong(), Some(pong.clone()));
+        assert_eq!(write.last_pong(), Some(pong));
+        assert_eq!(write.round_trip_time(), read.round_trip_time());
+    });
+}

@@ -34,6 +34,7 @@ where
     S: futures_io::AsyncRead + futures_io::AsyncWrite + Unpin,
 {
     WebSocket::after_handshake(stream, ClientMasking::new(), Vec::new(), config)
+        .unwrap()
         .with_deflate(params)
 }
 
@@ -42,6 +43,7 @@ where
     S: futures_io::AsyncRead + futures_io::AsyncWrite + Unpin,
 {
     WebSocket::after_handshake(stream, ServerMasking::new(), Vec::new(), config)
+        .unwrap()
         .with_deflate(params)
 }
 
@@ -220,7 +222,9 @@ fn handshake_agrees_as_both_want() {
         let connector = Connector::new();
         let opened = zip(
             connector.handshake(near, PeerAddr::Unknown, offered(offers)),
-            acceptor.accept_with(far, PeerAddr::Unknown, |_, _| decide(Decision::accept())),
+            acceptor.accept_with(far, PeerAddr::Unknown, async |_, _| {
+                decide(Decision::accept())
+            }),
         );
         let (near, far) = run(opened);
         let (mut near, mut far) = (near.unwrap(), far.unwrap());

@@ -13,8 +13,9 @@ use smol::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
 };
 use ws_smol::{
-    Acceptor, ClientRequest, Connector, ControlledNetwork, Decision, Error, HandshakeError,
-    Masking, Message, OriginPolicy, PeerAddr, Response, Timeout, Uri, accept, client_on,
+    Acceptor, ClientRequest, Config, Connector, ControlledNetwork, Decision, Error, Gate,
+    HandshakeError, HeadLimits, Masking, Message, OriginPolicy, PeerAddr, Response, Timeout, Uri,
+    accept, client_on,
 };
 
 use crate::support::{Chaotic, config, masked, once, pipe, put, read_all, run};
@@ -84,7 +85,7 @@ fn client_and_server_agree_over_any_transport() {
         let server = async {
             let stream = Chaotic::new(far, seed + 1, 50);
             let mut websocket = acceptor
-                .accept_with(stream, PeerAddr::Unknown, |request, _| {
+                .accept_with(stream, PeerAddr::Unknown, async |request, _| {
                     assert_eq!(request.path(), "/chat");
                     assert_eq!(request.query(), Some("x=1"));
                     assert_eq!(request.header("x-token"), Some(&b"1234"[..]));
@@ -163,7 +164,7 @@ fn hook_answers_a_browser_with_a_page() {
         let (mut near, far) = pipe(10_000);
         put(&mut near, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         let acceptor = Acceptor::new(OriginPolicy::Any);
-        let hook = |request: &ws_smol::Request<'_>, _: &PeerAddr| {
+        let hook = async |request: &ws_smol::Request<'_>, _: &PeerAddr| {
             assert!(!request.is_upgrade());
             Decision::respond(Response::new(200).body("<h1>hello</h1>"))
         };
@@ -190,7 +191,7 @@ fn health_checks_of_any_age_reach_the_hook_and_head_gets_no_body() {
             let (mut near, far) = pipe(10_000);
             put(&mut near, format!("{line}\r\n\r\n").as_bytes()).await;
             let acceptor = Acceptor::new(OriginPolicy::Any);
-            let hook = |_: &ws_smol::Request<'_>, _: &PeerAddr| {
+            let hook = async |_: &ws_smol::Request<'_>, _: &PeerAddr| {
                 Decision::respond(Response::new(200).body("healthy"))
             };
             let (outcome, answer) = zip(
@@ -253,7 +254,7 @@ fn what_a_hook_cannot_add_is_a_500() {
             put(&mut near, format!("{REQUEST}\r\n").as_bytes()).await;
             let acceptor = Acceptor::new(OriginPolicy::Any);
             let (outcome, answer) = zip(
-                acceptor.accept_with(far, PeerAddr::Local, |_, _| decision),
+                acceptor.accept_with(far, PeerAddr::Local, async |_, _| decision),
                 read_all(near),
             )
             .await;
@@ -264,6 +265,238 @@ fn what_a_hook_cannot_add_is_a_500() {
                 other => panic!("{other:?}"),
             }
         }
+    });
+}
+
+#[test]
+fn decision_may_wait_with_the_request_at_hand() {
+    run(async {
+        let (mut near, far) = pipe(10_000);
+        // What comes behind the request is not lost meanwhile.
+        let wire = [format!("{REQUEST}\r\n").as_bytes(), &masked(0x81, b"Hi")].concat();
+        put(&mut near, &wire).await;
+        let acceptor = Acceptor::new(OriginPolicy::Any);
+        let (answer, decision) = smol::channel::bounded::<bool>(1);
+        let hook = async |request: &ws_smol::Request<'_>, _: &PeerAddr| {
+            let is_known = decision.recv().await.unwrap();
+            assert_eq!(request.path(), "/chat");
+            assert!(is_known);
+            Decision::accept()
+        };
+        let mut accepting = Box::pin(acceptor.accept_with(far, PeerAddr::Local, hook));
+        assert!(once(&mut accepting).await.is_none());
+        assert!(near.take_available().is_empty());
+        answer.send(true).await.unwrap();
+        let mut websocket = accepting.await.unwrap();
+        let message = websocket.receive().await.unwrap();
+        assert_eq!(message, Some(Message::from("Hi")));
+    });
+}
+
+#[test]
+fn accepting_with_a_decision_that_waits_can_be_spawned() {
+    fn spawn(_: impl Future + Send + 'static) {}
+    async fn is_known(path: &str) -> bool {
+        path.len() > 1
+    }
+    spawn(async {
+        let (_, far) = pipe(10);
+        let acceptor = Acceptor::new(OriginPolicy::Any);
+        let accepting = acceptor.accept_with(far, PeerAddr::Local, async |request, _| {
+            match is_known(request.path()).await {
+                true => Decision::accept(),
+                false => Decision::respond(Response::new(404)),
+            }
+        });
+        accepting.await.is_ok()
+    });
+}
+
+#[test]
+fn decision_that_does_not_come_is_answered_with_503() {
+    run(async {
+        let (mut near, far) = pipe(10_000);
+        put(&mut near, format!("{REQUEST}\r\n").as_bytes()).await;
+        let acceptor = Acceptor::new(OriginPolicy::Any).handshake_timeout(Duration::from_millis(5));
+        let never = async |_: &ws_smol::Request<'_>, _: &PeerAddr| std::future::pending().await;
+        let accepting = acceptor.accept_with(far, PeerAddr::Local, never);
+        let (outcome, answer) = zip(accepting, read_all(near)).await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(matches!(outcome, Err(Error::Timeout(Timeout::Decision))));
+    });
+}
+
+#[test]
+fn decision_that_is_open_when_the_server_ends_is_answered_with_503() {
+    run(async {
+        let (mut near, far) = pipe(10_000);
+        put(&mut near, format!("{REQUEST}\r\n").as_bytes()).await;
+        let gate = Gate::new(10, 10);
+        let acceptor = Acceptor::new(OriginPolicy::Any).gate(&gate);
+        let never = async |_: &ws_smol::Request<'_>, _: &PeerAddr| std::future::pending().await;
+        let mut accepting = Box::pin(acceptor.accept_with(far, PeerAddr::Local, never));
+        assert!(once(&mut accepting).await.is_none());
+        gate.drain(Duration::ZERO, Duration::from_secs(60));
+        let (outcome, answer) = zip(accepting, read_all(near)).await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(matches!(outcome, Err(Error::NotAdmitted(_))));
+    });
+}
+
+#[test]
+fn limits_are_decided_for_each_connection() {
+    run(async {
+        let mut config = config();
+        config.limits.max_message = 10;
+        let acceptor = Acceptor::new(OriginPolicy::Any).config(config.clone());
+        config.limits.max_message = 1_000_000;
+        let uploads = std::sync::Arc::new(config);
+        for (path, len, is_allowed) in [
+            ("/chat", 10, true),
+            ("/chat", 11, false),
+            ("/short", 6, false),
+            ("/upload", 1000, true),
+        ] {
+            let (mut near, far) = pipe(10_000);
+            let request = format!("{REQUEST}\r\n").replacen("/chat", path, 1);
+            put(&mut near, request.as_bytes()).await;
+            let hook = async |request: &ws_smol::Request<'_>, _: &PeerAddr| {
+                let mut short = ws_smol::Limits::default();
+                short.max_message = 5;
+                match request.path() {
+                    "/upload" => Decision::accept().config(uploads.clone()),
+                    "/short" => Decision::accept().limits(short),
+                    _ => Decision::accept(),
+                }
+            };
+            let accepted = acceptor.accept_with(far, PeerAddr::Local, hook).await;
+            let mut websocket = accepted.unwrap();
+            put(&mut near, &masked(0x82, &vec![7; len])).await;
+            drop(near);
+            let received = websocket.receive().await;
+            assert_eq!(received.is_ok(), is_allowed, "{path} {len}");
+        }
+    });
+}
+
+#[test]
+fn configuration_that_cannot_work_is_refused_before_a_byte_is_read_or_written() {
+    let check = |field: &str, change: fn(&mut Config)| {
+        let mut config = Config::default();
+        change(&mut config);
+        let error = config.check().unwrap_err();
+        assert_eq!(error.field, field);
+        assert!(
+            error.to_string().starts_with(&format!("{field} = 0")),
+            "{error}"
+        );
+        run(async {
+            let acceptor = Acceptor::new(OriginPolicy::Any).config(config.clone());
+            assert_eq!(acceptor.check(), Err(error.clone()));
+            let (mut near, far) = pipe(10_000);
+            put(&mut near, format!("{REQUEST}\r\n").as_bytes()).await;
+            let refused = acceptor.accept(far, PeerAddr::Local).await.unwrap_err();
+            assert!(matches!(refused, Error::Config(cause) if cause == error));
+            assert!(near.take_available().is_empty());
+            let connector = Connector::new().config(config.clone());
+            assert_eq!(connector.check(), Err(error.clone()));
+            let (near, far) = pipe(10_000);
+            let request = ClientRequest::new(Uri::parse("ws://a/").unwrap());
+            let refused = connector.handshake(far, PeerAddr::Local, request).await;
+            assert!(matches!(refused, Err(Error::Config(cause)) if cause == error));
+            assert!(near.take_available().is_empty());
+            let (_, far) = pipe(10);
+            let masking = ws_smol::ServerMasking::new();
+            let refused = ws_smol::WebSocket::after_handshake(far, masking, Vec::new(), &config);
+            assert_eq!(refused.err(), Some(error));
+        });
+    };
+    check("limits.max_frame", |config| config.limits.max_frame = 0);
+    check("limits.max_message", |config| config.limits.max_message = 0);
+    check("limits.max_fragments", |config| {
+        config.limits.max_fragments = 0
+    });
+    check("time_limits.write_progress", |config| {
+        config.time_limits.write_progress = Some(Duration::ZERO);
+    });
+    check("time_limits.message", |config| {
+        config.time_limits.message = Some(Duration::ZERO);
+    });
+    check("time_limits.lifetime", |config| {
+        config.time_limits.lifetime = Some(Duration::ZERO);
+    });
+    check("time_limits.max_control_rate", |config| {
+        config.time_limits.max_control_rate = 0;
+    });
+    check("keepalive.ping_interval", |config| {
+        config.keepalive.ping_interval = Some(Duration::ZERO);
+    });
+    check("keepalive.pong_timeout", |config| {
+        config.keepalive.pong_timeout = Some(Duration::ZERO);
+    });
+    check("keepalive.idle_timeout", |config| {
+        config.keepalive.idle_timeout = Some(Duration::ZERO);
+    });
+    check("max_outbox", |config| config.max_outbox = 0);
+    check("max_read_ahead", |config| config.max_read_ahead = 0);
+    check("close_timeout", |config| {
+        config.close_timeout = Duration::ZERO
+    });
+    check("handshake_timeout", |config| {
+        config.handshake_timeout = Some(Duration::ZERO);
+    });
+    check("memory", |config| {
+        config.memory = ws_smol::MemoryBudget::new(0)
+    });
+    #[cfg(feature = "deflate")]
+    {
+        check("deflate.max_live", |config| config.deflate.max_live = 0);
+        check("inflate.max_ratio", |config| config.inflate.max_ratio = 0);
+        check("inflate.budget", |config| {
+            config.inflate.budget = ws_smol::Budget::new(0);
+        });
+    }
+}
+
+#[test]
+fn acceptor_and_connector_name_what_is_wrong_with_them() {
+    let acceptor = || Acceptor::new(OriginPolicy::Any);
+    for name in ["", "chat v2", "a,b", "caf\u{e9}"] {
+        let error = acceptor().subprotocols(["chat", name]).check().unwrap_err();
+        assert_eq!((error.field, &error.value[..]), ("subprotocols", name));
+        assert_eq!(error.allowed, "a token");
+    }
+    assert_eq!(acceptor().subprotocols(["chat", "v2.chat"]).check(), Ok(()));
+    let limits = HeadLimits {
+        max_head: 0,
+        ..HeadLimits::default()
+    };
+    let error = acceptor().head_limits(limits).check().unwrap_err();
+    assert_eq!(error.field, "head_limits.max_head");
+    let error = Connector::new().connect_timeout(Duration::ZERO).check();
+    assert_eq!(error.unwrap_err().field, "connect_timeout");
+    #[cfg(feature = "deflate")]
+    {
+        let mut config = Config::default();
+        config.deflate.level = 10;
+        let error = config.check().unwrap_err().to_string();
+        assert_eq!(error, "deflate.level = 10; allowed is 0 to 9");
+    }
+}
+
+#[test]
+fn limits_of_a_decision_that_cannot_work_are_a_500() {
+    run(async {
+        let (mut near, far) = pipe(10_000);
+        put(&mut near, format!("{REQUEST}\r\n").as_bytes()).await;
+        let acceptor = Acceptor::new(OriginPolicy::Any);
+        let mut limits = ws_smol::Limits::default();
+        limits.max_message = 0;
+        let hook = async |_: &ws_smol::Request<'_>, _: &PeerAddr| Decision::accept().limits(limits);
+        let accepting = acceptor.accept_with(far, PeerAddr::Local, hook);
+        let (outcome, answer) = zip(accepting, read_all(near)).await;
+        assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+        assert!(matches!(outcome, Err(Error::Config(_))));
     });
 }
 
@@ -284,7 +517,7 @@ fn flag_is_decided_for_each_connection() {
         ] {
             let (mut near, far) = pipe(10_000);
             put(&mut near, format!("{REQUEST}\r\n").as_bytes()).await;
-            let hook = |request: &ws_smol::Request<'_>, _: &PeerAddr| {
+            let hook = async |request: &ws_smol::Request<'_>, _: &PeerAddr| {
                 assert_eq!(request.origin(), None);
                 match asked {
                     Some(flag) => Decision::accept().accept_unmasked_frame(flag),

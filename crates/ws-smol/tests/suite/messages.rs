@@ -206,7 +206,7 @@ fn zero_key_is_on_the_wire_and_the_payload_as_it_is() {
     run(async {
         let (near, mut far) = pipe(1 << 20);
         let masking = ClientMasking::with_set_mask_to_zero(true);
-        let mut near = WebSocket::after_handshake(near, masking, Vec::new(), &config());
+        let mut near = WebSocket::after_handshake(near, masking, Vec::new(), &config()).unwrap();
         near.send("Hello").await.unwrap();
         expect(&mut far, b"\x81\x85\0\0\0\0Hello").await;
         let large = vec![b'x'; 20_000];
@@ -223,7 +223,7 @@ fn unmasked_frame_is_refused_or_taken_as_the_flag_says() {
         for flag in [false, true] {
             let (mut near, far) = pipe(1 << 20);
             let masking = ServerMasking::with_accept_unmasked_frame(flag);
-            let mut far = WebSocket::after_handshake(far, masking, Vec::new(), &config());
+            let mut far = WebSocket::after_handshake(far, masking, Vec::new(), &config()).unwrap();
             put(&mut near, &masked(0x81, b"masked")).await;
             put(&mut near, b"\x81\x05Hello").await;
             let masked = Message::from("masked");
@@ -279,7 +279,8 @@ fn leftover_of_the_handshake_is_the_first_input() {
         let (mut near, far) = pipe(100);
         let mut leftover = masked(0x81, b"early");
         let split = leftover.split_off(3);
-        let mut far = WebSocket::after_handshake(far, ServerMasking::new(), leftover, &config());
+        let mut far =
+            WebSocket::after_handshake(far, ServerMasking::new(), leftover, &config()).unwrap();
         put(&mut near, &split).await;
         let early = Message::from("early");
         assert_eq!(far.receive().await.unwrap(), Some(early));

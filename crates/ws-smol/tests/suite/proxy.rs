@@ -265,7 +265,7 @@ async fn accept(header: &[u8], peer: PeerAddr) -> Result<PeerAddr, Error> {
     let mut config = config();
     config.close_timeout = Duration::from_millis(5);
     let acceptor = Acceptor::new(OriginPolicy::Any).config(config);
-    let websocket = acceptor.accept_with(stream, client, |_, peer| {
+    let websocket = acceptor.accept_with(stream, client, async |_, peer| {
         seen = Some(*peer);
         ws_smol::Decision::accept()
     });

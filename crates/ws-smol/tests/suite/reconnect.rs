@@ -31,7 +31,7 @@ async fn accept_one(listener: &TcpListener) -> ws_smol::WebSocket<TcpStream> {
 async fn refuse_one(listener: &TcpListener, status: u16) {
     let (stream, peer) = listener.accept().await.unwrap();
     let outcome = Acceptor::new(OriginPolicy::Any)
-        .accept_with(stream, peer, |_, _| {
+        .accept_with(stream, peer, async |_, _| {
             ws_smol::Decision::respond(Response::new(status))
         })
         .await;

@@ -56,7 +56,7 @@ fn redirects_are_followed_up_to_the_limit_and_secrets_stay_behind() {
             assert!(second.starts_with("GET /next ") && second.contains("secret"));
             let (stream, peer) = there.accept().await.unwrap();
             let acceptor = Acceptor::new(OriginPolicy::SameHost);
-            let websocket = acceptor.accept_with(stream, peer, |request, _| {
+            let websocket = acceptor.accept_with(stream, peer, async |request, _| {
                 assert_eq!(request.path(), "/other");
                 assert!(request.header("Authorization").is_none());
                 ws_smol::Decision::accept()

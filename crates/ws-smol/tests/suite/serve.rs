@@ -39,9 +39,9 @@ fn echo_goes_back_as_it_came_whatever_the_flags() {
     ] {
         let (near, far) = pipe(capacity);
         let masking = ClientMasking::with_set_mask_to_zero(zero);
-        let mut near = WebSocket::after_handshake(near, masking, Vec::new(), &config());
+        let mut near = WebSocket::after_handshake(near, masking, Vec::new(), &config()).unwrap();
         let masking = ServerMasking::with_accept_unmasked_frame(unmasked);
-        let mut far = WebSocket::after_handshake(far, masking, Vec::new(), &config());
+        let mut far = WebSocket::after_handshake(far, masking, Vec::new(), &config()).unwrap();
         let asking = async {
             for message in messages() {
                 near.send(&message).await.unwrap();
@@ -65,7 +65,7 @@ fn unmasked_frames_are_echoed_from_where_they_lie() {
         for len in [5000_usize, 100_000, 700_000] {
             let (mut near, far) = pipe(1 << 21);
             let masking = ServerMasking::with_accept_unmasked_frame(true);
-            let mut far = WebSocket::after_handshake(far, masking, Vec::new(), &config());
+            let mut far = WebSocket::after_handshake(far, masking, Vec::new(), &config()).unwrap();
             let mut frame = match u16::try_from(len) {
                 Ok(len) => [&[0x82, 126][..], &len.to_be_bytes()].concat(),
                 Err(_) => [&[0x82, 127][..], &(len as u64).to_be_bytes()].concat(),

@@ -35,14 +35,14 @@ pub(crate) fn client<S>(stream: S, config: &Config) -> WebSocket<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    WebSocket::after_handshake(stream, ClientMasking::new(), Vec::new(), config)
+    WebSocket::after_handshake(stream, ClientMasking::new(), Vec::new(), config).unwrap()
 }
 
 pub(crate) fn server<S>(stream: S, config: &Config) -> WebSocket<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    WebSocket::after_handshake(stream, ServerMasking::new(), Vec::new(), config)
+    WebSocket::after_handshake(stream, ServerMasking::new(), Vec::new(), config).unwrap()
 }
 
 /// One end of an in-memory connection.

@@ -1,0 +1,74 @@
+//! What is wrong with a configuration.
+
+use alloc::string::{String, ToString};
+use core::{fmt, time::Duration};
+
+/// A field of a configuration has a value that is not allowed.
+///
+/// ```
+/// use ws_proto::Limits;
+///
+/// let mut limits = Limits::default();
+/// limits.max_message = 0;
+/// let error = limits.check().unwrap_err();
+/// assert_eq!(error.to_string(), "limits.max_message = 0; allowed is at least 1");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The field, with the names of the fields that it lies in:
+    /// `limits.max_message`.
+    pub field: &'static str,
+    /// The value that it has.
+    pub value: String,
+    /// What it may be instead.
+    pub allowed: &'static str,
+}
+
+impl ConfigError {
+    /// Makes the error of a value that is not allowed.
+    #[must_use]
+    pub fn new(field: &'static str, value: &dyn fmt::Display, allowed: &'static str) -> Self {
+        Self {
+            field,
+            value: value.to_string(),
+            allowed,
+        }
+    }
+
+    /// Refuses zero as a size, a number or a limit.
+    ///
+    /// # Errors
+    ///
+    /// The field and its value, if that is 0.
+    pub fn check_number(field: &'static str, value: u64) -> Result<(), Self> {
+        match value {
+            0 => Err(Self::new(field, &value, "at least 1")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses zero as a time; `None` is no limit.
+    ///
+    /// # Errors
+    ///
+    /// The field and its value, if that is a time of 0.
+    pub fn check_time(field: &'static str, value: Option<Duration>) -> Result<(), Self> {
+        match value {
+            Some(Duration::ZERO) => Err(Self::new(field, &"0 s", "more than 0 s")),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            field,
+            value,
+            allowed,
+        } = self;
+        write!(f, "{field} = {value}; allowed is {allowed}")
+    }
+}
+
+impl core::error::Error for ConfigError {}
