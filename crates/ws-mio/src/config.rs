@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Profile;
+
 use ws_handshake::{OriginPolicy, ServerConfig};
 use ws_proto::{ControlledNetwork, KeepaliveConfig, Limits, TimeLimits};
 #[cfg(feature = "deflate")]
@@ -32,6 +34,10 @@ pub struct Config {
     pub handshake: ServerConfig,
     /// How much a peer may send.
     pub limits: Limits,
+    /// Other limits, keepalive and pieces, for those connections for which
+    /// [`Accept::profile`](crate::Accept::profile) chooses one of these, by its
+    /// index; at most 255, and none by default.
+    pub profiles: Vec<Profile>,
     /// How long it may take for what it began, and how often it may ask for
     /// an answer.
     pub time_limits: TimeLimits,
@@ -140,6 +146,7 @@ impl Config {
         Self {
             handshake: ServerConfig::new(origins),
             limits: Limits::default(),
+            profiles: Vec::new(),
             time_limits: TimeLimits::default(),
             accept_unmasked_frame: ControlledNetwork::new(),
             set_mask_to_zero: ControlledNetwork::new(),

@@ -73,6 +73,8 @@ pub(crate) struct Turn<'a, H: Handler, T> {
     /// How many Pings and Pongs may come in a second.
     pub(crate) max_control_rate: u32,
     pub(crate) now: Duration,
+    /// Messages are delivered in pieces.
+    pub(crate) chunks: bool,
     /// `on_close` was called, or is being called.
     pub(crate) is_told: bool,
 }
@@ -129,7 +131,7 @@ mod link;
 mod slot;
 
 pub(crate) use deadlines::Deadlines;
-pub(crate) use link::Link;
+pub(crate) use link::{Link, new_link};
 pub(crate) use slot::{Phase, Slot};
 
 impl<H: Handler, T: Transport> Turn<'_, H, T> {
@@ -350,7 +352,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                 break Some(self.turn_away("control_flood", Cause::ControlFlood));
             }
             match event {
-                Event::Data(chunk) if H::CHUNKS => {
+                Event::Data(chunk) if self.chunks => {
                     call!(self, |handler, peer| handler.on_chunk(peer, chunk));
                 }
                 Event::Data(Chunk {
@@ -446,7 +448,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     /// address of the buffer that the input is part of.
     #[inline]
     fn parse_whole(&mut self, input: &mut &mut [u8], start: usize) -> Result<u64, ProtocolError> {
-        if H::CHUNKS {
+        if self.chunks {
             return Ok(0);
         }
         let mut messages = 0;

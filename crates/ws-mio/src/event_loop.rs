@@ -37,13 +37,13 @@ use crate::{
     arena::{Arena, NOWHERE},
     audience::Audience,
     call::Call,
-    connect::Role,
-    connection::{Fate, Link, Phase, Slot, Turn, high_water},
+    connection::{Fate, Link, Phase, Slot, Turn, high_water, new_link},
     decider::Decided,
     deflate::Codecs,
     metrics::Counters,
     order::{OrderQueue, Publication},
     pool::Pool,
+    profile::Served,
     publication_log::PublicationLog,
     remote::{Mailbox, Tasks},
     scratch::Scratch,
@@ -128,7 +128,7 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     links: Slab<Link>,
     /// What an idle connection is served with, by its role and by whether the
     /// peer may send compressed messages.
-    spares: [[Link; 2]; 4],
+    profiles: Box<[Served]>,
     /// What those need that agreed on compression.
     codecs: Codecs,
     /// Requests that came in part.
@@ -254,7 +254,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     ) -> Self {
         config.high_water = high_water(config.high_water, config.max_backpressure);
         config.max_memory /= remote.mailboxes().len();
-        let spares = Role::ALL.map(|role| [false, true].map(|flag| new_link(role, flag, &config)));
+        let profiles = Served::all::<H>(&config);
         let counters = Arc::clone(&remote.mailboxes()[usize::from(index)].counters);
         let codecs = Codecs::of_loop(&config, &counters);
         let log = Arc::clone(remote.log());
@@ -273,7 +273,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             handler,
             slots: Arena::new(),
             links: Slab::new(),
-            spares,
+            profiles,
             codecs,
             requests: Slab::new(),
             calls: Slab::new(),
@@ -488,12 +488,15 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     ) {
         let id = self.id(key);
         let slot = &mut self.slots[key];
-        let spare = &mut self.spares[slot.role.index()][usize::from(slot.terms.is_some())];
+        let Served { profile, spares } = &mut self.profiles[usize::from(slot.profile)];
+        let spare = &mut spares[slot.role.index()][usize::from(slot.terms.is_some())];
         let link = match slot.state {
             NOWHERE => spare,
             state => &mut self.links[state as usize],
         };
-        let (inflating, deflating) = self.codecs.lend(id.key, slot.terms);
+        let (inflating, deflating) =
+            self.codecs
+                .lend(id.key, slot.terms, profile.limits.max_message);
         let mut turn = Turn {
             handler: &mut self.handler,
             id,
@@ -508,6 +511,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             high_water: self.config.high_water,
             max_control_rate: self.config.time_limits.max_control_rate,
             now: self.now,
+            chunks: profile.chunks,
             is_told: false,
         };
         let scratch = &mut self.scratch;
@@ -547,9 +551,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let below = slot.transport.held();
         match slot.state {
             NOWHERE => {
-                let spare = &mut self.spares[slot.role.index()][usize::from(is_compressed)];
+                let Served { profile, spares } = &mut self.profiles[usize::from(slot.profile)];
+                let spare = &mut spares[slot.role.index()][usize::from(is_compressed)];
                 if !spare.is_idle() || below > 0 {
-                    let fresh = new_link(slot.role, is_compressed, &self.config);
+                    let fresh = new_link(slot.role, is_compressed, &profile.limits, &self.config);
                     let mut link = mem::replace(spare, fresh);
                     link.add_counts_to(&self.counters);
                     self.held += link.count_held(below);
@@ -636,8 +641,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// held after it.
     fn count(&mut self) {
         self.counters.held_bytes.set(self.held as u64);
-        for spare in self.spares.as_flattened_mut() {
-            spare.add_counts_to(&self.counters);
+        for served in &mut self.profiles {
+            for spare in served.spares.as_flattened_mut() {
+                spare.add_counts_to(&self.counters);
+            }
         }
     }
 
@@ -675,14 +682,4 @@ impl<H: Handler, T> fmt::Debug for EventLoop<H, T> {
             .field("now", &self.now)
             .finish_non_exhaustive()
     }
-}
-
-fn new_link(role: Role, accepts_compressed: bool, config: &Config) -> Link {
-    Link::new(
-        role.masking(),
-        config.limits,
-        config.max_backpressure,
-        config.slow_consumer,
-    )
-    .accept_compressed(accepts_compressed)
 }

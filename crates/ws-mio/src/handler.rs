@@ -36,7 +36,8 @@ pub trait Handler {
 
     /// Whether pieces of messages are delivered to
     /// [`on_chunk`](Self::on_chunk) as they come, instead of whole messages to
-    /// [`on_message`](Self::on_message). Nothing is then held of a message.
+    /// [`on_message`](Self::on_message). Nothing is then held of a message. A
+    /// [`Profile`](crate::Profile) decides otherwise for its connections.
     const CHUNKS: bool = false;
 
     /// The loop begins: the first call, before there are connections. Not
@@ -396,6 +397,7 @@ pub struct Accept<'r, D> {
     pub(crate) acceptance: Acceptance<'r>,
     pub(crate) data: D,
     pub(crate) accept_unmasked_frame: Option<bool>,
+    pub(crate) profile: Option<usize>,
 }
 
 impl<'r, D> Accept<'r, D> {
@@ -406,7 +408,17 @@ impl<'r, D> Accept<'r, D> {
             acceptance,
             data,
             accept_unmasked_frame: None,
+            profile: None,
         }
+    }
+
+    /// Chooses limits, keepalive and pieces for this connection: those at `index`
+    /// of [`Config::profiles`]. With an index that is not there the request is
+    /// answered with 500, and an error is logged.
+    #[must_use]
+    pub const fn profile(mut self, index: usize) -> Self {
+        self.profile = Some(index);
+        self
     }
 
     /// Chooses the flag `accept-unmasked-frame` of [MS-WSPE] for this

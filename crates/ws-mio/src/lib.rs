@@ -197,6 +197,7 @@ mod order;
 mod outgoing;
 mod peer;
 mod pool;
+mod profile;
 #[cfg(feature = "proxy")]
 mod proxy;
 mod publication_log;
@@ -231,6 +232,7 @@ pub use metrics::Metrics;
 pub use no_listener::NoListener;
 pub use outgoing::{Backpressure, Refused};
 pub use peer::{NoPeer, Peer, PeerHandle, PeerId};
+pub use profile::Profile;
 #[cfg(feature = "proxy")]
 pub use proxy::{Proxied, ProxyProtocol, Tunneled};
 pub use ready::Ready;

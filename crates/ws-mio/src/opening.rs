@@ -2,13 +2,14 @@
 
 use std::{sync::Once, time::Duration};
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use ws_handshake::{HandshakeError, Head, HeadReader, Response};
 use ws_proto::{ControlledNetwork, PeerAddr};
 
 use crate::{
     Accept, Config, Decision, Incoming, Later, Transport,
     deflate::Terms,
+    profile::PROFILES,
     wheel::{TICK, Tick, tick_at},
 };
 
@@ -82,6 +83,8 @@ impl Request {
 pub(crate) struct Admitted<D> {
     pub(crate) data: D,
     pub(crate) accept_unmasked_frame: bool,
+    /// 0 is the configuration's own.
+    pub(crate) profile: u8,
     pub(crate) terms: Option<Terms>,
 }
 
@@ -145,7 +148,12 @@ pub(crate) fn decide<D>(
             acceptance,
             data,
             accept_unmasked_frame,
+            profile,
         }) => {
+            let Some(profile) = number(profile, config) else {
+                error!(profile, "there is no such profile");
+                return Verdict::Refuse(Response::new(500));
+            };
             let acceptance = Terms::admit(acceptance);
             acceptance.write_to(out);
             //= MSWS-1.5-1, MSWS-1.6-3, MSWS-3.2.3-1, MSWS-4-1
@@ -158,9 +166,19 @@ pub(crate) fn decide<D>(
             Verdict::Admit(Admitted {
                 data,
                 accept_unmasked_frame,
+                profile,
                 terms: Terms::of_server(acceptance.deflate()),
             })
         }
+    }
+}
+
+/// Returns the number of a profile, of which 0 is the configuration's own.
+fn number(index: Option<usize>, config: &Config) -> Option<u8> {
+    match index {
+        None => Some(0),
+        Some(index) if index < config.profiles.len().min(PROFILES) => Some(index as u8 + 1),
+        Some(_) => None,
     }
 }
 
@@ -173,7 +191,7 @@ pub(crate) fn decide_zero_mask(
 ) -> bool {
     //= MSWS-3.1.3-1, MSWS-4-2
     let (peer, is_tls) = (transport.peer_addr(), transport.is_tls());
-    let flag = network.decide(peer, is_tls, asked);
+    let flag = network.decide(peer, is_tls, asked) || fault!("zero-key-unasked");
     if flag && !is_tls {
         warn_of_flag("set_mask_to_zero", peer);
     }

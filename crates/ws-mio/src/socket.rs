@@ -131,6 +131,8 @@ pub struct Socket<D = (), T = TcpStream> {
     close_timeout: Duration,
     high_water: usize,
     limits: Limits,
+    /// What its profile says.
+    chunks: Option<bool>,
     time_limits: TimeLimits,
     max_backpressure: usize,
     slow_consumer: SlowConsumer,
@@ -243,6 +245,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             close_timeout: config.close_timeout,
             high_water: high_water(config.high_water, config.max_backpressure),
             limits: config.limits,
+            chunks: None,
             time_limits: config.time_limits,
             max_backpressure: config.max_backpressure,
             slow_consumer: config.slow_consumer,
@@ -282,7 +285,10 @@ impl<D: Default, T: Transport> Socket<D, T> {
             outgoing: &mut self.link.outgoing,
             cork: &mut self.cork,
             terms: self.slot.terms,
-            deflating: self.codecs.lend(ONLY, self.slot.terms).1,
+            deflating: self
+                .codecs
+                .lend(ONLY, self.slot.terms, self.limits.max_message)
+                .1,
             orders: None,
         })
     }
@@ -361,7 +367,9 @@ impl<D: Default, T: Transport> Socket<D, T> {
     }
 
     fn turn<'a, H: Handler<Data = D>>(&'a mut self, handler: &'a mut H) -> Turn<'a, H, T> {
-        let (inflating, deflating) = self.codecs.lend(ONLY, self.slot.terms);
+        let (inflating, deflating) =
+            self.codecs
+                .lend(ONLY, self.slot.terms, self.limits.max_message);
         Turn {
             handler,
             id: self.id,
@@ -376,6 +384,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             high_water: self.high_water,
             max_control_rate: self.time_limits.max_control_rate,
             now: self.now,
+            chunks: self.chunks.unwrap_or(H::CHUNKS),
             is_told: false,
         }
     }

@@ -225,6 +225,8 @@ fn health_check_sees_that_a_drain_will_come_while_all_else_is_served() {
     let second = Duration::from_secs(1);
     let mut drain = Drain::new(Duration::ZERO, 30 * second);
     drain.lame_duck = 10 * second;
+    // Over 123 bytes: cut, between characters.
+    drain.reason = "é".repeat(62).into();
     bench.inner.remote().drain(&drain).unwrap();
     bench.turn(&[]);
     assert_eq!(check(&mut bench).unwrap(), "503");
@@ -239,10 +241,26 @@ fn health_check_sees_that_a_drain_will_come_while_all_else_is_served() {
     bench.inner.remote().drain(&drain).unwrap();
     bench.pass(second + Duration::from_millis(100));
     assert_eq!(check(&mut bench), None);
-    assert_eq!(take(&mut client), b"\x88\x02\x03\xe9");
+    let close = [b"\x88\x7c\x03\xe9", "é".repeat(61).as_bytes()].concat();
+    assert_eq!(
+        take(&mut client).escape_ascii().to_string(),
+        close.escape_ascii().to_string()
+    );
     assert!(bench.goes_on);
     bench.send(&mut client, key, CLOSE);
     assert!(!bench.goes_on);
+}
+
+#[test]
+fn drain_with_a_code_that_a_server_must_not_send_still_closes() {
+    let (probe, _log) = Probe::<false>::new(echo);
+    let mut bench = Bench::new(probe, quiet());
+    let (mut client, _) = bench.connect(1000);
+    let mut drain = Drain::new(Duration::ZERO, Duration::from_secs(9));
+    drain.code = CloseCode::MANDATORY_EXTENSION;
+    bench.inner.remote().drain(&drain).unwrap();
+    bench.turn(&[]);
+    assert_eq!(take(&mut client), b"\x88\x02\x03\xf3");
 }
 
 #[test]

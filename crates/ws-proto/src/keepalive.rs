@@ -179,7 +179,7 @@ impl Keepalive {
     /// Notes a Ping or a Pong, and returns how many came within this second of
     /// the clock; no more than `u16::MAX` are counted. See
     /// [`TimeLimits::max_control_rate`](crate::TimeLimits::max_control_rate).
-    pub const fn handle_control(&mut self, now: Duration) -> u32 {
+    pub fn handle_control(&mut self, now: Duration) -> u32 {
         // One number for every second of 18 hours is enough to tell two apart.
         let second = now.as_secs() as u16;
         if second != self.control_second {
@@ -187,7 +187,10 @@ impl Keepalive {
             self.controls = 0;
         }
         self.controls = self.controls.saturating_add(1);
-        self.controls as u32
+        match fault!("control-unlimited") {
+            true => 0,
+            false => self.controls.into(),
+        }
     }
 
     /// Returns when [`handle_timeout`](Self::handle_timeout) is due next, and
@@ -198,6 +201,7 @@ impl Keepalive {
             timeout.map(|timeout| (since.to_duration().saturating_add(timeout), timer))
         };
         let liveness = match self.unanswered() {
+            Some(_) if fault!("pong-not-awaited") => None,
             Some(sent) => after(sent, config.pong_timeout, Timer::Pong),
             None => {
                 let silent = after(self.last_input, config.ping_interval, Timer::Ping);
@@ -207,6 +211,7 @@ impl Keepalive {
             }
         };
         let idle = after(self.last_data, config.idle_timeout, Timer::Idle);
+        let idle = idle.filter(|_| !fault!("idle-forgotten"));
         match (liveness, idle) {
             (Some(a), Some(b)) => Some(if b.0 < a.0 { b } else { a }),
             (a, b) => a.or(b),

@@ -55,7 +55,7 @@ impl Link {
         let has_finished = std::mem::take(&mut deadlines.has_finished);
         if self.receiver.is_idle() {
             deadlines.message = None;
-        } else if has_finished || deadlines.message.is_none() {
+        } else if (has_finished || deadlines.message.is_none()) && !fault!("message-not-timed") {
             deadlines.message = after(now, limits.message);
         }
         self.next_deadline(limits)

@@ -75,7 +75,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             }
             let is_last = chunk.last;
             self.link.deadlines.has_finished |= is_last;
-            match H::CHUNKS {
+            match self.chunks {
                 true => call!(self, |handler, peer| handler.on_chunk(peer, chunk)),
                 false => join!(self, chunk),
             }

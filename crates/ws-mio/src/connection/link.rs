@@ -5,7 +5,10 @@ use std::mem;
 use ws_proto::{Assembler, Limits, Masking, MaskingPolicy, Receiver};
 
 use super::Deadlines;
-use crate::{SlowConsumer, deflate::Rest, metrics::Counters, outgoing::Outgoing, pool::Gather};
+use crate::{
+    Config, SlowConsumer, connect::Role, deflate::Rest, metrics::Counters, outgoing::Outgoing,
+    pool::Gather,
+};
 
 /// What a connection owns while it is in the middle of something.
 #[derive(Debug)]
@@ -86,4 +89,20 @@ impl Link {
             counters.count_sent(&sent, self.outgoing.sender.masking());
         }
     }
+}
+
+/// Makes what serves a connection of a loop.
+pub(crate) fn new_link(
+    role: Role,
+    accepts_compressed: bool,
+    limits: &Limits,
+    config: &Config,
+) -> Link {
+    Link::new(
+        role.masking(),
+        *limits,
+        config.max_backpressure,
+        config.slow_consumer,
+    )
+    .accept_compressed(accepts_compressed)
 }

@@ -23,6 +23,8 @@ pub(crate) struct Slot<T, D> {
     pub(crate) timer: Timer,
     pub(crate) phase: Phase,
     pub(crate) role: Role,
+    /// Which of the loop's profiles it has.
+    pub(crate) profile: u8,
     /// What was agreed on about compression.
     pub(crate) terms: Option<Terms>,
     /// The transport may have bytes that were not read: with edge-triggered
@@ -54,6 +56,7 @@ impl<T, D> Slot<T, D> {
             timer: Timer::new(),
             phase: Phase::Upgrading { until },
             role: Role::Server,
+            profile: 0,
             terms: None,
             readable: false,
             read_closed: false,

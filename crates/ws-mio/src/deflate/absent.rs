@@ -57,6 +57,7 @@ impl Codecs {
         &mut self,
         _: u32,
         _: Option<Terms>,
+        _: u64,
     ) -> (Option<&mut Inflating>, Option<&mut Deflating>) {
         (None, None)
     }

@@ -40,24 +40,20 @@ const SWEEP: Tick = (10_000 / TICK.as_millis()) as Tick;
 
 impl Codecs {
     pub(crate) fn of_loop(config: &Config, counters: &Arc<Counters>) -> Self {
-        let max_message = config.limits.max_message;
-        let inflate = config.inflate.clone();
-        Self::new(config.deflate, inflate, max_message, Some(counters))
+        Self::new(config.deflate, config.inflate.clone(), Some(counters))
     }
 
     pub(crate) fn of_socket(config: &ClientConfig) -> Self {
-        let max_message = config.limits.max_message;
-        Self::new(config.deflate, config.inflate.clone(), max_message, None)
+        Self::new(config.deflate, config.inflate.clone(), None)
     }
 
     fn new(
         deflate: DeflateConfig,
         inflate: InflateConfig,
-        max_message: u64,
         counters: Option<&Arc<Counters>>,
     ) -> Self {
         Self {
-            inflating: Inflating::new(inflate, max_message, counters.cloned()),
+            inflating: Inflating::new(inflate, counters.cloned()),
             deflating: Deflating::new(deflate, counters.cloned()),
             lent: None,
             by_key: HashMap::new(),
@@ -73,10 +69,12 @@ impl Codecs {
         &mut self,
         key: u32,
         terms: Option<Terms>,
+        max_message: u64,
     ) -> (Option<&mut Inflating>, Option<&mut Deflating>) {
         match terms {
             None => (None, None),
             Some(terms) => {
+                self.inflating.max_message = max_message;
                 self.begin(key, terms);
                 (Some(&mut self.inflating), Some(&mut self.deflating))
             }

@@ -14,7 +14,8 @@ use crate::metrics::Counters;
 pub(crate) struct Inflating {
     pub(super) inflater: Inflater,
     pool: InflatePool,
-    max_message: u64,
+    /// That of the connection.
+    pub(super) max_message: u64,
     /// How many bytes may still come out in this turn.
     pub(super) share: usize,
     /// `None` if the loop is not ours.
@@ -22,15 +23,11 @@ pub(crate) struct Inflating {
 }
 
 impl Inflating {
-    pub(super) fn new(
-        config: InflateConfig,
-        max_message: u64,
-        counters: Option<Arc<Counters>>,
-    ) -> Self {
+    pub(super) fn new(config: InflateConfig, counters: Option<Arc<Counters>>) -> Self {
         Self {
             inflater: Inflater::new(NO_WINDOW),
             pool: InflatePool::new(config),
-            max_message,
+            max_message: 0,
             share: 0,
             counters,
         }

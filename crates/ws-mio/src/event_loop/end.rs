@@ -93,7 +93,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             || fault!("told-twice") && matches!(slot.phase, Phase::Flushing { .. })
         {
             let link = match slot.state {
-                NOWHERE => &mut self.spares[slot.role.index()][usize::from(slot.terms.is_some())],
+                NOWHERE => {
+                    let spares = &mut self.profiles[usize::from(slot.profile)].spares;
+                    &mut spares[slot.role.index()][usize::from(slot.terms.is_some())]
+                }
                 state => &mut self.links[state as usize],
             };
             link.outgoing.aborted = true;
@@ -111,6 +114,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 high_water: self.config.high_water,
                 max_control_rate: self.config.time_limits.max_control_rate,
                 now: self.now,
+                // Nothing more is received.
+                chunks: false,
                 is_told: false,
             };
             if let Err(payload) = catch(|| turn.closed(cause)) {

@@ -88,6 +88,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             Phase::Open { until } => return self.time_out_open(key, until),
         };
         let is_request = matches!(slot.phase, Phase::Upgrading { .. });
+        if is_request && fault!("handshake-not-timed") {
+            return;
+        }
         if tick < until && !is_request {
             return self.arm(key, until);
         }
@@ -207,7 +210,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             NOWHERE => false,
             state => self.links[state as usize].outgoing.paused,
         };
-        let keepalive = &self.config.keepalive;
+        let keepalive = &self.profiles[usize::from(slot.profile)].profile.keepalive;
         match slot.keepalive.handle_timeout(keepalive, self.now) {
             None => {}
             // What a peer sends while it is paused is not seen.
@@ -236,7 +239,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let Phase::Open { until } = slot.phase else {
             return;
         };
-        let keepalive = &self.config.keepalive;
+        let keepalive = &self.profiles[usize::from(slot.profile)].profile.keepalive;
         let due = slot.keepalive.poll_timeout(keepalive);
         let due = due.map(|(at, _)| {
             // The next Ping may be due before `pong_timeout`, if the peer

@@ -7,14 +7,14 @@ use ws_handshake::Response;
 use ws_proto::Keepalive;
 
 use super::{
-    EventLoop, new_link,
+    EventLoop,
     panics::{catch, report},
 };
 use crate::{
     Handler, Peer, Ready, Transport,
     arena::NOWHERE,
     connect::Role,
-    connection::Phase,
+    connection::{Phase, new_link},
     decider::Decided,
     opening::{Admitted, Request, Verdict, Waiting, decide, reject},
     seats::Seats,
@@ -152,6 +152,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let default = mem::replace(&mut slot.data, admitted.data);
         slot.role = Role::server(admitted.accept_unmasked_frame);
         slot.terms = admitted.terms;
+        slot.profile = admitted.profile;
         self.drop_data(default);
         self.open(key, rest, is_full, |handler, peer| handler.on_open(peer));
     }
@@ -326,7 +327,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         debug!(status = response.status(), "refused");
         self.counters.count_refused(response.status());
         let slot = &mut self.slots[key];
-        let mut link = new_link(Role::Server, false, &self.config);
+        let mut link = new_link(Role::Server, false, &self.config.limits, &self.config);
         response.write_to(&mut self.cork);
         link.outgoing
             .flush_cork(&mut self.cork, &mut slot.transport);

@@ -8,7 +8,7 @@ use ws_proto::{ControlledNetwork, Keepalive};
 
 use super::{Socket, SocketState};
 use crate::{
-    Config, Handler, OpenError, Ready, Transport,
+    Config, Handler, OpenError, Profile, Ready, Transport,
     call::{Answer, Call},
     connect::Role,
     connection::{Link, Phase},
@@ -93,6 +93,17 @@ impl<D> Opening<D> {
     pub(super) fn trickles_at(&self, now: Tick) -> Option<Tick> {
         match self {
             Self::Server(reception) => reception.request.trickles_at(now),
+            Self::Client(_) | Self::Done => None,
+        }
+    }
+
+    /// Returns a profile by its number, of which 0 is the configuration's own.
+    fn profile(&self, number: u8) -> Option<Profile> {
+        match self {
+            Self::Server(reception) => {
+                let index = usize::from(number).checked_sub(1)?;
+                reception.config.profiles.get(index).cloned()
+            }
             Self::Client(_) | Self::Done => None,
         }
     }
@@ -277,6 +288,10 @@ impl<D: Default, T: Transport> Socket<D, T> {
             }
             Ok(Step::Admitted { admitted, rest }) => {
                 let role = Role::server(admitted.accept_unmasked_frame);
+                if let Some(profile) = self.opening.profile(admitted.profile) {
+                    (self.limits, self.keepalive) = (profile.limits, profile.keepalive);
+                    self.chunks = Some(profile.chunks);
+                }
                 self.agree(role, admitted.terms);
                 self.slot.data = admitted.data;
                 rest

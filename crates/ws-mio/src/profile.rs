@@ -1,0 +1,87 @@
+//! What differs from one kind of connections to another.
+
+use ws_proto::{KeepaliveConfig, Limits};
+
+use crate::{
+    Config, Handler,
+    connect::Role,
+    connection::{Link, new_link},
+};
+
+/// What differs from one kind of connections to another on the same server, as
+/// between a chat and uploads: [`Config::profiles`], of which
+/// [`Accept::profile`](crate::Accept::profile) chooses.
+///
+/// ```
+/// use ws_mio::{
+///     Accept, Config, Decision, Handler, Incoming, Message, OriginPolicy, Peer, Profile,
+/// };
+///
+/// struct Site;
+///
+/// impl Handler for Site {
+///     type Data = ();
+///
+///     fn on_request<'r>(&mut self, incoming: Incoming<'r>) -> Decision<'r, ()> {
+///         let is_upload = incoming.request().path() == "/upload";
+///         match incoming.negotiate() {
+///             Ok(acceptance) if is_upload => Accept::new(acceptance, ()).profile(0).into(),
+///             Ok(acceptance) => Accept::new(acceptance, ()).into(),
+///             Err(error) => error.rejection().into(),
+///         }
+///     }
+///
+///     fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
+///         // Of the chat, whole; uploads come in pieces, to `on_chunk`.
+///         peer.send(message);
+///     }
+/// }
+///
+/// let mut config = Config::new(OriginPolicy::SameHost);
+/// config.limits.max_message = 16 * 1024;
+/// let mut upload = Profile::default();
+/// upload.limits.max_message = 2 << 30;
+/// upload.limits.max_frame = 2 << 30;
+/// upload.chunks = true;
+/// config.profiles = vec![upload];
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Profile {
+    /// How much a peer may send, in place of [`Config::limits`].
+    pub limits: Limits,
+    /// When to ask whether a silent peer is there, and when to give it up, in
+    /// place of [`Config::keepalive`].
+    pub keepalive: KeepaliveConfig,
+    /// Whether messages come in pieces, in place of
+    /// [`Handler::CHUNKS`](crate::Handler::CHUNKS); `false` by default.
+    pub chunks: bool,
+}
+
+/// A profile, and what idle connections are served with that have it.
+pub(crate) struct Served {
+    pub(crate) profile: Profile,
+    /// By the role and by whether the peer may send compressed messages.
+    pub(crate) spares: [[Link; 2]; 4],
+}
+
+impl Served {
+    /// Makes all that a loop has; the first is that of the configuration.
+    pub(crate) fn all<H: Handler>(config: &Config) -> Box<[Self]> {
+        let first = Profile {
+            limits: config.limits,
+            keepalive: config.keepalive,
+            chunks: H::CHUNKS,
+        };
+        let profiles = std::iter::once(first).chain(config.profiles.iter().cloned());
+        let served = profiles.map(|profile| {
+            let fresh = |role, flag| new_link(role, flag, &profile.limits, config);
+            let spares = Role::ALL.map(|role| [false, true].map(|flag| fresh(role, flag)));
+            Self { profile, spares }
+        });
+        served.collect()
+    }
+}
+
+/// How many profiles there may be beside the configuration's own.
+pub(crate) const PROFILES: usize = u8::MAX as usize;
