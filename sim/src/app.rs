@@ -34,6 +34,8 @@ pub(crate) struct App<const CHUNKS: bool> {
     pub(crate) now: Duration,
     /// Counts turns.
     pub(crate) turn: u64,
+    /// The turn in which something was last published.
+    pub(crate) published_in: u64,
     /// Something was refused to a subscriber for a reason that no counter
     /// tells: in the middle of a message.
     pub(crate) is_lenient: bool,
@@ -57,6 +59,13 @@ pub(crate) struct Connection {
     pub(crate) received_bytes: u64,
     /// Messages that were taken to be sent to this peer.
     pub(crate) sent: u32,
+    /// The turns in which a message was last sent, and last sent back.
+    pub(crate) sent_in: u64,
+    pub(crate) echoed_in: u64,
+    /// A message was too much for a peer that is to be dropped for that.
+    pub(crate) is_too_slow: bool,
+    /// The second in which a Ping or a Pong came last, and how many came in it.
+    controls: (u64, u32),
     pub(crate) is_paused: bool,
     pub(crate) opened_at: Duration,
     /// When something was last handed out, or it was resumed.
@@ -147,6 +156,7 @@ impl<const CHUNKS: bool> App<CHUNKS> {
             closed: Vec::new(),
             now: Duration::ZERO,
             turn: 0,
+            published_in: 0,
             is_lenient: false,
             refused: 0,
             is_calm: false,
@@ -253,6 +263,7 @@ impl<const CHUNKS: bool> App<CHUNKS> {
 
     /// Sends a message back just as it came.
     fn echo(&mut self, peer: &mut Peer<'_, Data>, number: u32, name: Name, message: Message<'_>) {
+        let turn = self.turn;
         // It would be the rest of another.
         if self.of(number).has_tail() {
             return;
@@ -266,6 +277,7 @@ impl<const CHUNKS: bool> App<CHUNKS> {
         self.check_waiting(waiting);
         let connection = self.of(number);
         opt_out(|| connection.echoes.push((name.number, connection.sent)));
+        connection.echoed_in = turn;
     }
 
     /// Sends the next message to a peer, in one of many ways.
@@ -317,14 +329,38 @@ impl<const CHUNKS: bool> App<CHUNKS> {
 
     fn note_sent(&mut self, number: u32, sent: Backpressure) {
         match sent {
-            Backpressure::Sent => self.of(number).sent += 1,
-            Backpressure::Queued(waiting) => {
-                self.of(number).sent += 1;
-                self.check_waiting(waiting);
-            }
-            Backpressure::Refused(Refused::Full(_)) => self.refused += 1,
-            Backpressure::Refused(_) => {}
+            Backpressure::Sent => {}
+            Backpressure::Queued(waiting) => self.check_waiting(waiting),
+            Backpressure::Refused(refused) => return self.note_refused(number, refused),
         }
+        let turn = self.turn;
+        let connection = self.of(number);
+        connection.sent += 1;
+        connection.sent_in = turn;
+    }
+
+    fn note_refused(&mut self, number: u32, refused: Refused) {
+        if let Refused::Full(_) = refused {
+            self.refused += 1;
+            let closes = self.plan.config.slow_consumer == SlowConsumer::Close;
+            self.of(number).is_too_slow |= closes;
+        }
+    }
+
+    /// Counts a Ping or a Pong that was let through.
+    fn note_control(&mut self, number: u32) {
+        let second = self.now.as_secs();
+        let most = self.plan.config.time_limits.max_control_rate;
+        let controls = &mut self.of(number).controls;
+        let count = match controls.0 == second {
+            true => controls.1 + 1,
+            false => 1,
+        };
+        *controls = (second, count);
+        assert!(
+            count <= most,
+            "{count} control frames in a second of {most}"
+        );
     }
 
     fn check_waiting(&self, waiting: usize) {
@@ -370,6 +406,7 @@ impl<const CHUNKS: bool> App<CHUNKS> {
         };
         let publication = Publication { turn, except };
         opt_out(|| self.published[topic].push(publication));
+        self.published_in = turn;
         let mut buffer = std::mem::take(&mut self.buffer);
         name.write(self.plan.len(&mut self.random).min(3000), &mut buffer);
         let prepared = Prepared::new(name.message(&buffer));
@@ -545,11 +582,13 @@ impl<const CHUNKS: bool> Handler for App<CHUNKS> {
 
     fn on_ping(&mut self, peer: &mut Peer<'_, Data>, _: &[u8]) {
         let number = self.called(peer, "a Ping");
+        self.note_control(number);
         self.be_moody(peer, number);
     }
 
     fn on_pong(&mut self, peer: &mut Peer<'_, Data>, _: &[u8], _: Option<Duration>) {
         let number = self.called(peer, "a Pong");
+        self.note_control(number);
         self.be_moody(peer, number);
     }
 
@@ -596,6 +635,7 @@ impl<const CHUNKS: bool> Handler for App<CHUNKS> {
         let now = self.now;
         let connection = self.of(number);
         connection.state = State::Closed;
+        connection.is_too_slow = false;
         connection.closed_at = now;
         connection.timer = None;
         opt_out(|| connection.pieces = Vec::new());

@@ -1,7 +1,7 @@
 //! The other end of a connection: an independent model that is made of
 //! ws-proto's own parts, numbers what it sends, and checks what comes.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use ws_handshake::{
     ClientHandshake, ClientProgress, ClientRequest, DeflateParams, HeadReader, Nonce, ServerConfig,
@@ -17,7 +17,7 @@ use ws_proto::{
 use crate::{
     app::{KEYS, TOPICS},
     message::{Name, Row},
-    plan::Plan,
+    plan::{MOST_PIECES, Plan},
     random::Random,
     wire::Stream,
 };
@@ -46,8 +46,16 @@ pub(crate) struct ModelPeer {
     /// It ends its direction when that has left.
     ends: bool,
     has_ended: bool,
-    /// It broke a rule of the protocol, on purpose.
+    /// It broke a rule of the protocol, or passed a limit, on purpose.
     pub(crate) is_wrong: bool,
+    /// It does not finish the message that it has begun.
+    dawdles: bool,
+    /// When all that it had begun was read.
+    pub(crate) dawdles_since: Option<Duration>,
+    /// Its request is larger than may be.
+    is_too_large: bool,
+    /// It has connected to the loop.
+    pub(crate) is_client: bool,
 }
 
 #[derive(Debug)]
@@ -94,6 +102,8 @@ pub(crate) struct Talk {
 pub(crate) struct Heard {
     /// Messages for this peer alone.
     pub(crate) direct: u32,
+    /// The newest of them.
+    pub(crate) last_direct: Option<u32>,
     /// Messages of its own that came back.
     pub(crate) echoes: u32,
     last_echo: Option<u32>,
@@ -154,6 +164,7 @@ impl ModelPeer {
         let out = handshake.request_bytes().to_vec();
         let mut peer = Self::new(stream, Stage::Asking(Box::new(handshake)));
         peer.out = out;
+        peer.is_client = true;
         peer
     }
 
@@ -174,6 +185,10 @@ impl ModelPeer {
             ends: false,
             has_ended: false,
             is_wrong: false,
+            dawdles: false,
+            dawdles_since: None,
+            is_too_large: false,
+            is_client: false,
         }
     }
 
@@ -220,15 +235,12 @@ impl ModelPeer {
     /// Sends the next message, in one of many ways.
     pub(crate) fn send(&mut self, shared: &mut Shared) {
         // What waits here is no business of the loop.
-        if self.out.len() > 64 * 1024 || self.ends || self.is_wrong {
+        if self.out.len() > 64 * 1024 || !self.may_talk() {
             return;
         }
         let Stage::Open(talk) = &mut self.stage else {
             return;
         };
-        if talk.sender.is_close_sent() {
-            return;
-        }
         let name = Name {
             row: Row::Peer,
             connection: self.number,
@@ -241,18 +253,16 @@ impl ModelPeer {
     }
 
     pub(crate) fn ping(&mut self) {
-        if let Stage::Open(talk) = &mut self.stage
-            && !self.ends
-            && !self.is_wrong
+        if self.may_talk()
+            && let Stage::Open(talk) = &mut self.stage
         {
             talk.ping(&mut self.out);
         }
     }
 
     pub(crate) fn close(&mut self) {
-        if let Stage::Open(talk) = &mut self.stage
-            && !self.ends
-            && !self.is_wrong
+        if self.may_talk()
+            && let Stage::Open(talk) = &mut self.stage
             && let Ok(frame) = talk.sender.close(Some(CloseFrame {
                 code: CloseCode::NORMAL,
                 reason: "bye",
@@ -262,28 +272,71 @@ impl ModelPeer {
         }
     }
 
-    /// Breaks a rule.
-    pub(crate) fn be_wrong(&mut self, random: &mut Random) {
-        if let Stage::Open(talk) = &self.stage
-            && !self.ends
-            && !talk.sender.is_close_sent()
-            && !std::mem::replace(&mut self.is_wrong, true)
-        {
-            let wrong: &[u8] = random.choose(&[
-                b"\x83\x80\0\0\0\0",
-                b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
-                b"\x88\x81\0\0\0\0a",
-                b"\x80\x80\0\0\0\0",
-                b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0",
-            ]);
-            // A frame of a server has no key.
-            let is_server = matches!(talk.sender.masking(), Masking::Server(_));
-            let mut wrong = wrong.to_vec();
-            if is_server {
-                wrong[0] = 0x83;
-            }
-            self.out.extend_from_slice(&wrong);
+    /// Breaks a rule, or a limit.
+    pub(crate) fn be_wrong(&mut self, shared: &mut Shared) {
+        if !self.may_talk() {
+            return;
         }
+        if let Stage::Open(talk) = &mut self.stage {
+            let wrong = Wrong::choose(talk, shared);
+            wrong.append(talk, shared, &mut self.out);
+            self.is_wrong = true;
+        }
+    }
+
+    /// Begins a message, and says nothing more.
+    pub(crate) fn dawdle(&mut self) {
+        if !self.may_talk() {
+            return;
+        }
+        if let Stage::Open(talk) = &self.stage {
+            talk.append_raw(&mut self.out, 0x02, b"");
+            self.dawdles = true;
+        }
+    }
+
+    /// Sends more Pings than there may be.
+    pub(crate) fn flood(&mut self, shared: &Shared) {
+        let most = shared.plan.config.time_limits.max_control_rate;
+        if most < 200 && self.may_talk() {
+            for _ in 0..2 * most {
+                self.ping();
+            }
+        }
+    }
+
+    /// Tells whether it may send what it likes.
+    fn may_talk(&self) -> bool {
+        let may_send = |talk: &Talk| !talk.is_close_sent();
+        let is_open = matches!(&self.stage, Stage::Open(talk) if may_send(talk));
+        is_open && !self.ends && !self.is_wrong && !self.dawdles
+    }
+
+    /// Notes that nothing is on its way to the loop.
+    pub(crate) fn note_all_read(&mut self, now: Duration) {
+        if self.dawdles {
+            self.dawdles_since.get_or_insert(now);
+        }
+    }
+
+    /// Makes the request of a client, of which nothing has left, larger than may be: by its lines or
+    /// by its bytes.
+    pub(crate) fn exaggerate(&mut self, shared: &mut Shared) {
+        let limits = shared.server.head_limits();
+        if !self.is_client {
+            return;
+        }
+        self.is_too_large = true;
+        self.out.truncate(self.out.len() - 2);
+        match shared.random.chance(500) {
+            true => self.out.extend(b"a: b\r\n".repeat(limits.max_headers)),
+            false => {
+                self.out.extend(b"a: ");
+                self.out.extend(vec![b'b'; limits.max_head]);
+                self.out.extend(b"\r\n");
+            }
+        }
+        self.out.extend(b"\r\n");
     }
 
     /// Puts up to `most` bytes on the wire.
@@ -346,6 +399,7 @@ impl ModelPeer {
             Stage::Asking(handshake) => match handshake.receive(bytes) {
                 Ok(ClientProgress::Incomplete) => return,
                 Ok(ClientProgress::Agreed { agreed, consumed }) => {
+                    assert!(!self.is_too_large, "a request that is too large is granted");
                     let masking = ClientMasking::with_set_mask_to_zero(
                         shared.plan.config.set_mask_to_zero != Default::default()
                             && shared.random.chance(500),
@@ -435,6 +489,29 @@ impl Talk {
         self.sender.is_close_sent()
     }
 
+    /// A client masks with zero if it was told to, and only then.
+    fn check_keys(&mut self, plan: &Plan) {
+        let counts = self.receiver.take_counts();
+        let frames: u32 = counts.by_opcode.iter().sum();
+        let expected = match plan.config.set_mask_to_zero == Default::default() {
+            true => 0,
+            false => frames,
+        };
+        if !self.is_client() {
+            assert_eq!(counts.zero_key, expected, "frames with the key of zero");
+        }
+    }
+
+    /// Appends a frame whatever may be said of it, with a key of zero where a client sends it.
+    fn append_raw(&self, out: &mut Vec<u8>, first: u8, payload: &[u8]) {
+        let mask = match self.is_client() {
+            true => 0x80,
+            false => 0,
+        };
+        append_header(out, first, mask, payload.len() as u64);
+        out.extend_from_slice(payload);
+    }
+
     fn ping(&mut self, out: &mut Vec<u8>) {
         let number = self.pings + 1;
         if let Ok(ping) = self.sender.ping(&number.to_be_bytes()) {
@@ -448,7 +525,7 @@ impl Talk {
         let text = shared.text.as_str();
         let kind = name.message("").kind();
         let pieces = match shared.random.below(6) {
-            0 => shared.random.between(2, 5),
+            0 => shared.random.between(2, MOST_PIECES),
             _ => 1,
         };
         let compressed = self.codecs.is_some() && shared.random.chance(700);
@@ -488,7 +565,7 @@ impl Talk {
         loop {
             let event = match self.receiver.receive(&mut input) {
                 Ok(Some(event)) => event,
-                Ok(None) => return,
+                Ok(None) => return self.check_keys(&shared.plan),
                 Err(error) => panic!("peer {number} gets bytes that are wrong: {error}"),
             };
             if let Some(replies) = &mut replies
@@ -538,6 +615,123 @@ impl Talk {
     }
 }
 
+/// Appends a header; its key is zero.
+fn append_header(out: &mut Vec<u8>, first: u8, mask: u8, len: u64) {
+    out.push(first);
+    match len {
+        0..126 => out.push(mask | len as u8),
+        126..0x1_0000 => {
+            out.push(mask | 126);
+            out.extend((len as u16).to_be_bytes());
+        }
+        _ => {
+            out.push(mask | 127);
+            out.extend(len.to_be_bytes());
+        }
+    }
+    if mask != 0 {
+        out.extend([0; 4]);
+    }
+}
+
+/// A rule or a limit that a peer does not keep to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrong {
+    UnknownOpcode,
+    ReservedBits,
+    /// A client that does not mask, or a server that does.
+    Mask,
+    CloseOfOneByte,
+    Continuation,
+    /// A header that declares more than any limit.
+    Huge,
+    Frame,
+    Message,
+    Fragments,
+    /// Compressed, and too long once it is inflated.
+    Inflated,
+    /// Compressed, and too long while it inflates to nothing.
+    Compressed,
+}
+
+impl Wrong {
+    const ALL: [Self; 11] = [
+        Self::UnknownOpcode,
+        Self::ReservedBits,
+        Self::Mask,
+        Self::CloseOfOneByte,
+        Self::Continuation,
+        Self::Huge,
+        Self::Frame,
+        Self::Message,
+        Self::Fragments,
+        Self::Inflated,
+        Self::Compressed,
+    ];
+
+    fn choose(talk: &Talk, shared: &mut Shared) -> Self {
+        let config = &shared.plan.config;
+        let limits = &config.limits;
+        let is_possible = |wrong: &Self| match wrong {
+            Self::Mask => !talk.is_client() || config.accept_unmasked_frame == Default::default(),
+            Self::Message => limits.max_message < 100_000,
+            Self::Frame => limits.max_frame < limits.max_message,
+            Self::Fragments => limits.max_fragments < 100,
+            Self::Inflated => talk.codecs.is_some(),
+            Self::Compressed => talk.codecs.is_some() && limits.max_message < 10_000,
+            _ => true,
+        };
+        let possible: Vec<_> = Self::ALL.into_iter().filter(is_possible).collect();
+        shared.random.choose(&possible)
+    }
+
+    fn append(self, talk: &mut Talk, shared: &mut Shared, out: &mut Vec<u8>) {
+        let limits = &shared.plan.config.limits;
+        let mask = match talk.is_client() {
+            true => 0x80,
+            false => 0,
+        };
+        match self {
+            Self::UnknownOpcode => talk.append_raw(out, 0x83, b""),
+            Self::ReservedBits => talk.append_raw(out, 0xa1, b""),
+            Self::Mask => append_header(out, 0x82, mask ^ 0x80, 0),
+            Self::CloseOfOneByte => talk.append_raw(out, 0x88, b"a"),
+            Self::Continuation => talk.append_raw(out, 0x80, b""),
+            Self::Huge => append_header(out, 0x82, mask, 1 << 62),
+            Self::Frame => append_header(out, 0x82, mask, limits.max_frame + 1),
+            Self::Message => {
+                let half = vec![0; limits.max_message as usize / 2 + 1];
+                talk.append_raw(out, 0x02, &half);
+                talk.append_raw(out, 0x80, &half);
+            }
+            Self::Fragments => {
+                talk.append_raw(out, 0x02, b"");
+                for _ in 0..limits.max_fragments {
+                    talk.append_raw(out, 0x00, b"");
+                }
+            }
+            Self::Inflated => {
+                let zeros = vec![0; limits.max_message as usize + 1];
+                let message = Message::Binary(&zeros);
+                if let Some((_, deflater)) = &mut talk.codecs {
+                    let frame = deflater.message(&mut talk.sender, message, &mut shared.deflate);
+                    frame.expect("a peer may send").append_to(out, 0);
+                }
+            }
+            Self::Compressed => {
+                // Empty blocks that are stored, and not the last.
+                let block = b"\0\0\0\xff\xff";
+                let most = limits.max_frame as usize / block.len();
+                let frame = block.repeat(most);
+                talk.append_raw(out, 0x42, &frame);
+                for _ in 0..10 + limits.max_message as usize * 2 / frame.len() {
+                    talk.append_raw(out, 0x00, &frame);
+                }
+            }
+        }
+    }
+}
+
 impl Heard {
     fn hear(&mut self, peer: u32, message: Message<'_>, plan: &Plan, seen: &mut Vec<Seen>) {
         let name = Name::read(message).unwrap_or_else(|error| panic!("to peer {peer}: {error}"));
@@ -563,6 +757,7 @@ impl Heard {
                     _ => assert_eq!(number, expected, "a message to peer {peer}"),
                 }
                 self.direct += 1;
+                self.last_direct = self.last_direct.max(Some(number));
             }
             Row::Topic => {
                 let topic = connection as usize;

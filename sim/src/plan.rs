@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ws_handshake::{DeflateOffer, DeflatePolicy};
-use ws_mio::{Config, OriginPolicy, SlowConsumer};
+use ws_mio::{Config, OnPanic, OriginPolicy, SlowConsumer};
 
 use crate::{
     app::{Connection, State, TICK},
@@ -78,7 +78,7 @@ impl Plan {
             answers: random.choose(&[0, 300, 900, 1000]),
             echoes: random.choose(&[0, 0, 300, 900]),
             moods: random.choose(&[0, 2, 10, 50]),
-            wrongs: random.choose(&[0, 0, 2, 20]),
+            wrongs: random.choose(&[0, 2, 20, 20]),
             offers_deflate: random.chance(300),
             is_bulky: random.chance(100),
         }
@@ -92,6 +92,7 @@ impl Plan {
         stream: &Stream,
         now: Duration,
         woke_at: Duration,
+        dawdles_since: Option<Duration>,
     ) -> Option<&'static str> {
         let config = &self.config;
         let is_late = |since: Duration, wait: Duration| now > since.max(woke_at) + wait + 4 * TICK;
@@ -113,6 +114,14 @@ impl Plan {
             }
             (State::Open, _) if stream.blocked_since().is_some_and(takes_nothing) => {
                 Some("it takes nothing")
+            }
+            (State::Open, None)
+                if dawdles_since.is_some_and(|since| {
+                    let since = since.max(connection.active_at);
+                    after(since, config.time_limits.message)
+                }) =>
+            {
+                Some("its message does not end")
             }
             (State::Open, None) if !connection.is_paused => {
                 let since = stream.moved_at.max(connection.active_at);
@@ -156,6 +165,9 @@ impl Plan {
     }
 }
 
+/// In how many fragments a peer sends a message.
+pub(crate) const MOST_PIECES: usize = 5;
+
 /// Few in most seeds: those are quick, and find what is wrong with one.
 fn connections(random: &mut Random, most: usize) -> usize {
     let range = match random.below(100) {
@@ -173,6 +185,8 @@ fn connections(random: &mut Random, most: usize) -> usize {
 
 fn config(random: &mut Random, longest: usize) -> Config {
     let mut config = Config::new(OriginPolicy::Any);
+    // What the application finds wrong is a finding, and not for the loop to catch.
+    config.on_panic = OnPanic::Propagate;
     config.read_buffer = random.choose(&[1024, 4096, 16 * 1024, 64 * 1024]);
     config.gather_buffers = random.choose(&[0, 64 * 1024, 256 * 1024]);
     config.high_water = random.choose(&[1, 1000, 16 * 1024, 64 * 1024]);
@@ -185,6 +199,14 @@ fn config(random: &mut Random, longest: usize) -> Config {
         SlowConsumer::Close,
     ]);
     config.limits.max_message = 2 * longest as u64 + 200;
+    // A message that is not compressible becomes somewhat longer.
+    let longest_frame = longest as u64 * 5 / 4 + 200;
+    config.limits.max_frame = random.choose(&[longest_frame, config.limits.max_message]);
+    config.limits.max_fragments = random.choose(&[MOST_PIECES as u32, 131_072]);
+    config.time_limits.max_control_rate = random.choose(&[100, 1000]);
+    if random.chance(200) {
+        config.max_connections_per_address = random.between(1, 20);
+    }
     config.handshake_timeout = Duration::from_secs(random.between(1, 20) as u64);
     config.close_timeout = Duration::from_secs(random.between(1, 10) as u64);
     let seconds = |random: &mut Random, low, high| {

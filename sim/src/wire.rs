@@ -4,7 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     io::{self, IoSlice},
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     rc::Rc,
     time::Duration,
 };
@@ -113,6 +113,12 @@ impl Stream {
             faults,
             random,
         }
+    }
+
+    /// Returns where the peer is: there are few places, for many.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        let host = Ipv4Addr::new(127, 0, 0, (self.number % ADDRESSES) as u8);
+        SocketAddr::V4(SocketAddrV4::new(host, 80))
     }
 
     // --- the peer's side ---
@@ -416,6 +422,9 @@ impl Stream {
     }
 }
 
+/// At how many addresses peers are.
+const ADDRESSES: u32 = 3;
+
 /// The loop's end of a stream.
 #[derive(Debug)]
 pub(crate) struct Wire(Rc<RefCell<Stream>>);
@@ -452,7 +461,7 @@ impl Transport for Wire {
     }
 
     fn peer_addr(&self) -> PeerAddr {
-        PeerAddr::Local
+        PeerAddr::Socket(self.0.borrow().address())
     }
 
     fn source(&mut self) -> Option<&mut dyn Source> {

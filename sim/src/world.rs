@@ -12,6 +12,7 @@ use std::{
 
 use allocation_counter::{measure, opt_out};
 use ws_mio::{Drain, EventLoop, Ready};
+use ws_proto::Budget;
 
 use crate::{
     Size, Totals,
@@ -72,7 +73,10 @@ impl<const CHUNKS: bool> World<CHUNKS> {
                 Ok(())
             };
             let app = App::new(&plan, &net, random);
-            inner = Some(EventLoop::new(plan.config.clone(), app, wake));
+            let mut config = plan.config.clone();
+            // What a budget knows of those that it was lent to is not outlived by the plan.
+            config.inflate.budget = Budget::new(config.inflate.budget.limit());
+            inner = Some(EventLoop::new(config, app, wake));
         });
         Self {
             shared: Shared::new(&plan, random),
@@ -193,10 +197,43 @@ impl<const CHUNKS: bool> World<CHUNKS> {
         let stream = self.new_stream(number);
         self.with_app(|app| app.of(number).state = State::Unknown);
         let wire = Wire::new(&stream);
+        let config = &self.plan.config;
+        let (max_connections, max_memory) = (config.max_connections, config.max_memory);
+        let (connections, held) = self.with_loop(|inner| {
+            let held = inner.remote().metrics().held_bytes as usize;
+            (inner.lend().connections(), held)
+        });
         let key = self.with_loop(|inner| inner.admit(wire));
         stream.borrow_mut().key = key;
+        if key.is_some() {
+            assert!(
+                connections < max_connections,
+                "one more than {connections} connections is admitted"
+            );
+            assert!(
+                held <= max_memory / 4 * 3,
+                "a connection is admitted while {held} bytes of {max_memory} are held"
+            );
+            self.check_address(&stream);
+        }
         let peer = ModelPeer::client(stream, &mut self.shared);
         self.add(peer);
+    }
+
+    /// One address has no more connections than it may.
+    fn check_address(&self, stream: &Rc<RefCell<Stream>>) {
+        let address = stream.borrow().address();
+        let is_there = |peer: &&ModelPeer| {
+            let stream = peer.stream.borrow();
+            let is_counted = peer.is_client && stream.key.is_some() && !stream.is_dropped;
+            is_counted && stream.address() == address
+        };
+        let before = self.peers.iter().flatten().filter(is_there).count();
+        let most = self.plan.config.max_connections_per_address;
+        assert!(
+            before < most,
+            "one more than {before} connections from {address}"
+        );
     }
 
     fn open_by_loop(&mut self) {
@@ -239,6 +276,9 @@ impl<const CHUNKS: bool> World<CHUNKS> {
         if self.random.chance(self.plan.wrongs) {
             peer.mood = Mood::Silent;
         }
+        if self.random.chance(self.plan.wrongs) {
+            peer.exaggerate(&mut self.shared);
+        }
         let number = peer.number as usize;
         if self.peers.len() <= number {
             self.peers.resize_with(number + 1, || None);
@@ -261,12 +301,14 @@ impl<const CHUNKS: bool> World<CHUNKS> {
             }
         }
         if random.chance(self.plan.wrongs) {
-            match random.below(6) {
-                0 => peer.be_wrong(random),
+            match random.below(8) {
+                0 => peer.be_wrong(&mut self.shared),
                 1 => peer.vanish(),
                 2 => peer.end(),
                 3 => peer.mood = Mood::Deaf,
                 4 => peer.mood = Mood::Silent,
+                5 => peer.dawdle(),
+                6 => peer.flood(&self.shared),
                 _ => peer.close(),
             }
         }
@@ -682,7 +724,12 @@ impl<const CHUNKS: bool> World<CHUNKS> {
         let is_strict =
             refused == app.refused && dropped == 0 && !app.is_lenient && !plan.is_lossy();
         for number in self.live.iter().copied() {
-            let peer = self.peers[number as usize].as_ref().expect("a peer");
+            let peer = self.peers[number as usize].as_mut().expect("a peer");
+            if peer.has_sent_all() && peer.stream.borrow().inbound.bytes.is_empty() {
+                peer.note_all_read(now);
+            }
+            let peer = &*peer;
+            let published_in = app.published_in;
             let connection = app.of(number);
             let stream = peer.stream.borrow();
             if connection.state == State::Open
@@ -695,7 +742,7 @@ impl<const CHUNKS: bool> World<CHUNKS> {
             }
             // A drain has a deadline of its own, for all that is not over by then.
             let late = match self.stop_by {
-                None => plan.overdue(connection, &stream, now, woke_at),
+                None => plan.overdue(connection, &stream, now, woke_at, peer.dawdles_since),
                 Some(_) => None,
             };
             assert!(
@@ -742,6 +789,17 @@ impl<const CHUNKS: bool> World<CHUNKS> {
                     assert!(!talk.is_close_sent(), "{}", say("the Close was not seen"));
                     assert!(!peer.is_ending(), "{}", say("the end was not seen"));
                     assert!(!peer.is_wrong, "{}", say("it gets away with it"));
+                    assert!(!connection.is_too_slow, "{}", say("it is too slow"));
+                    // The newest of all that was sent is not dropped.
+                    if connection.sent_in > connection.echoed_in.max(published_in + 2) {
+                        let newest = talk.heard.last_direct;
+                        assert_eq!(
+                            newest,
+                            connection.sent.checked_sub(1),
+                            "{}",
+                            say("the newest message")
+                        );
+                    }
                     assert_eq!(
                         connection.received,
                         talk.sent,

@@ -6,7 +6,8 @@ use std::process::Command;
 use lexopt::{Arg, Parser, ValueExt};
 
 use crate::certs::Certificates;
-use crate::tool::{self, Failure, Outcome, Service};
+use crate::log::Log;
+use crate::tool::{self, Failure, Job, Outcome, Service};
 
 pub(crate) const HELP: &str = "
 cargo xtask autobahn server [--adapter mio|smol] [--zero-mask | --unmasked] [--deflate]
@@ -83,23 +84,16 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         _ => return Err(Failure::new("autobahn server, client or all? See --help")),
     };
     set_up()?;
-    build()?;
-    let mut results = Vec::new();
-    for run in runs {
-        println!("== {}", run.name());
-        let result = plan.run(run);
-        if let Err(failure) = &result {
-            println!("{failure}");
-        }
-        results.push((run.name(), result.is_ok()));
+    tool::build(&["echo", "autobahn_client"])?;
+    let plan = &plan;
+    let job = |run: Run| -> Job<'_, _> { Box::new(move || (run.name(), plan.run(run))) };
+    let mut log = Log::default();
+    // The suite computes on one processor, and waits now and then.
+    let at_once = tool::processors() + 1;
+    for (name, result) in tool::at_once(at_once, runs.into_iter().map(job).collect()) {
+        log.note(&name, result);
     }
-    println!();
-    for (name, passed) in &results {
-        println!("{} {name}", if *passed { "passed" } else { "FAILED" });
-    }
-    Ok(Outcome::from_passed(
-        results.iter().all(|(_, passed)| *passed),
-    ))
+    Ok(log.finish())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,7 +243,7 @@ impl Plan {
     }
 
     fn server(&self, run: Run) -> Result<(), Failure> {
-        let mut echo = Command::new(tool::target_dir().join("release/echo"));
+        let mut echo = Command::new(tool::program("echo"));
         // Not in the target folder: the path of a socket must be short.
         let socket = format!("{}-{}.socket", run.name(), std::process::id());
         let socket = std::env::temp_dir().join(socket);
@@ -258,7 +252,8 @@ impl Plan {
             _ => echo.args(["--listen", "127.0.0.1:0"]),
         };
         if run.over == Over::Tls {
-            let certificates = Certificates::make(&tool::target_dir().join("autobahn-certs"), &[])?;
+            let folder = tool::target_dir().join("autobahn-certs").join(run.name());
+            let certificates = Certificates::make(&folder, &[])?;
             let [certificate, key] = certificates.pair("server");
             echo.arg("--tls-cert").arg(certificate);
             echo.arg("--tls-key").arg(key);
@@ -301,7 +296,7 @@ impl Plan {
             .arg(run.name())
             .arg(out_dir(run))
             .arg("--")
-            .arg(tool::target_dir().join("release/autobahn_client"))
+            .arg(tool::program("autobahn_client"))
             .args(["--adapter", run.adapter.name()]);
         if run.masking == Masking::Zero {
             cases.arg("--set-mask-to-zero");
@@ -363,14 +358,6 @@ fn set_up() -> Result<(), Failure> {
         Command::new(tool::python()?)
             .arg(tool::root().join("xtask/autobahn/setup"))
             .arg(venv()),
-    )
-}
-
-fn build() -> Result<(), Failure> {
-    tool::run(
-        tool::cargo()
-            .args(["build", "--release", "--package", "examples"])
-            .args(["--bin", "echo", "--bin", "autobahn_client"]),
     )
 }
 

@@ -4,14 +4,13 @@ mod process;
 mod wire;
 
 use std::fmt;
-use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use lexopt::{Arg, Parser, ValueExt};
 
 use crate::log::Log;
-use crate::tool::{self, Failure, Outcome};
+use crate::tool::{self, Failure, Job, Outcome};
 
 use process::Process;
 use wire::{Cut, THERE, Wire};
@@ -56,14 +55,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
             )));
         }
     };
-    tool::run(tool::cargo().args([
-        "build",
-        "--release",
-        "--package",
-        "benches",
-        "--bin",
-        "witness",
-    ]))?;
+    tool::build(&["witness"])?;
     let limits = Limits::of(limit);
     let cases: Vec<_> = SUBJECTS
         .iter()
@@ -83,31 +75,16 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
 
 /// Plays all cases, several at a time, as they do little but wait; returns what became of each.
 fn play_all(cases: &[Case], limits: Limits) -> Vec<(String, Result<(), Failure>)> {
-    let next = Mutex::new(cases.iter().enumerate());
-    let done = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                loop {
-                    let case = next.lock().ok().and_then(|mut next| next.next());
-                    let Some((number, case)) = case else { return };
-                    let (name, result) = case.play(number, limits);
-                    match &result {
-                        Ok(()) => println!("{name}"),
-                        Err(failure) => println!("{name}: {failure}"),
-                    }
-                    if let Ok(mut done) = done.lock() {
-                        done.push((number, name, result));
-                    }
-                }
-            });
+    let play = |(number, case): (usize, &Case)| {
+        let (name, result) = case.play(number, limits);
+        match &result {
+            Ok(()) => println!("{name}"),
+            Err(failure) => println!("{name}: {failure}"),
         }
-    });
-    let mut done = done.into_inner().unwrap_or_default();
-    done.sort_by_key(|(number, ..)| *number);
-    done.into_iter()
-        .map(|(_, name, result)| (name, result))
-        .collect()
+        (name, result)
+    };
+    let job = |case| -> Job<'_, _> { Box::new(move || play(case)) };
+    tool::at_once(AT_ONCE, cases.iter().enumerate().map(job).collect())
 }
 
 /// What is looked at.

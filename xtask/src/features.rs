@@ -6,17 +6,20 @@ use serde_json::Value;
 use crate::tool::{self, Failure, Outcome};
 
 pub(crate) const HELP: &str = "
-cargo xtask features [-p CRATE]...
+cargo xtask features [--all] [-p CRATE]...
 
-Lints the library of every crate below crates/ (or of the named ones) with every combination of its
-features, warnings denied.
+Lints the library of every crate below crates/ (or of the named ones) with none of its features, each
+alone, each left out, and all of them, warnings denied.
+
+  --all   with every combination of features
 ";
 
 pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
-    let mut wanted = Vec::new();
+    let (mut wanted, mut is_all) = (Vec::new(), false);
     while let Some(argument) = arguments.next()? {
         match argument {
             Arg::Short('p') | Arg::Long("package") => wanted.push(arguments.value()?.string()?),
+            Arg::Long("all") => is_all = true,
             other => return Err(other.unexpected().into()),
         }
     }
@@ -34,7 +37,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         if !wanted.is_empty() && !wanted.contains(&package.name) {
             continue;
         }
-        for features in package.combinations() {
+        for features in package.combinations(is_all) {
             let result = tool::run(
                 tool::cargo()
                     .args(["clippy", "--quiet", "--lib", "--no-default-features"])
@@ -60,9 +63,16 @@ struct Package {
 }
 
 impl Package {
-    /// Every set of features, as Cargo's `--features` takes it.
-    fn combinations(&self) -> impl Iterator<Item = String> {
-        (0..1_u32 << self.features.len()).map(|set| {
+    /// Sets of features, as Cargo's `--features` takes them: all, or those in which one feature or
+    /// none is unlike the others.
+    fn combinations(&self, is_all: bool) -> impl Iterator<Item = String> {
+        let count = self.features.len() as u32;
+        let sets = 0..1_u32 << count;
+        let is_asked = move |set: &u32| {
+            let chosen = set.count_ones();
+            is_all || chosen.min(count - chosen) <= 1
+        };
+        sets.filter(is_asked).map(|set| {
             let chosen = self.features.iter().enumerate();
             chosen
                 .filter(|(index, _)| set >> index & 1 == 1)
@@ -110,7 +120,22 @@ mod tests {
             name: "a".to_owned(),
             features: vec!["std".to_owned(), "tls".to_owned()],
         };
-        let sets: Vec<_> = package.combinations().collect();
+        let sets: Vec<_> = package.combinations(true).collect();
         assert_eq!(sets, ["", "std", "tls", "std,tls"]);
+    }
+
+    #[test]
+    fn sample_of_sets_has_each_feature_with_and_without_the_others() {
+        let package = Package {
+            name: "a".to_owned(),
+            features: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
+        };
+        let sets: Vec<_> = package.combinations(false).collect();
+        assert_eq!(
+            sets,
+            [
+                "", "a", "b", "c", "a,b,c", "d", "a,b,d", "a,c,d", "b,c,d", "a,b,c,d"
+            ]
+        );
     }
 }

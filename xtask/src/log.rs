@@ -21,6 +21,12 @@ impl Log {
         }
     }
 
+    /// Adds what another log has noted.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.lines.extend(other.lines);
+        self.has_failure |= other.has_failure;
+    }
+
     /// Notes what cannot be checked here.
     pub(crate) fn leave_out(&mut self, name: &str, why: &dyn std::fmt::Display) {
         println!("LEFT OUT {name}: {why}");

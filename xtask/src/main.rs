@@ -16,10 +16,13 @@ mod fuzz;
 mod hostile;
 mod interop;
 mod log;
+mod long;
 mod proxies;
 mod sim;
 mod soak;
 mod spec;
+mod targets;
+mod test;
 mod tool;
 mod vectors;
 mod wasm;
@@ -101,6 +104,24 @@ const COMMANDS: &[Command] = &[
         summary: "run the conformance vectors against ws-proto and ws-handshake",
         help: vectors::HELP,
         run: vectors::run,
+    },
+    Command {
+        name: "test",
+        summary: "run the tests of the workspace, several programs at a time",
+        help: test::HELP,
+        run: test::run,
+    },
+    Command {
+        name: "long",
+        summary: "run all that takes too long for each change",
+        help: long::HELP,
+        run: long::run,
+    },
+    Command {
+        name: "targets",
+        summary: "check the types of the crates for other systems",
+        help: targets::HELP,
+        run: targets::run,
     },
     Command {
         name: "features",

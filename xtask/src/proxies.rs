@@ -46,11 +46,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
             "{name} is not installed; --allow-missing goes on without, --help says how to get it"
         )));
     }
-    tool::run(
-        tool::cargo()
-            .args(["build", "--release", "--package", "examples"])
-            .args(["--bin", "echo", "--bin", "client"]),
-    )?;
+    tool::build(&["echo", "client"])?;
     let dir = tool::target_dir().join("proxies");
     fs::create_dir_all(&dir)?;
     let mut log = Log::default();
@@ -280,7 +276,7 @@ fn refused(result: Result<(), Failure>, what: &str) -> Result<(), Failure> {
 }
 
 fn echo(adapter: &str, flags: &[&str]) -> Result<Service, Failure> {
-    let mut command = Command::new(tool::target_dir().join("release/echo"));
+    let mut command = Command::new(tool::program("echo"));
     command
         .args(["--listen", "127.0.0.1:0", "--adapter", adapter])
         .args(flags);
@@ -296,7 +292,7 @@ fn send_all(dir: &Path, port: u16, flags: &[&str]) -> Result<(), Failure> {
             .collect();
         let file = dir.join("message");
         fs::write(&file, &bytes)?;
-        let output = Command::new(tool::target_dir().join("release/client"))
+        let output = Command::new(tool::program("client"))
             .args(flags)
             .arg("--send")
             .arg(&file)

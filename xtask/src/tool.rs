@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -77,6 +77,17 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// Builds programs of the workspace as its tests are built, so that there is one build for all.
+pub(crate) fn build(programs: &[&str]) -> Result<(), Failure> {
+    let programs = programs.iter().flat_map(|program| ["--bin", program]);
+    run(cargo().args(["build", "--workspace"]).args(programs))
+}
+
+/// Where `build` puts a program.
+pub(crate) fn program(name: &str) -> PathBuf {
+    target_dir().join("debug").join(name)
+}
+
 /// Cargo as the person would call it, so that `+toolchain` works: rustup's proxy, and without the
 /// variables that pin it to the toolchain of this process.
 pub(crate) fn rustup_cargo() -> Command {
@@ -88,6 +99,63 @@ pub(crate) fn rustup_cargo() -> Command {
         .env_remove("RUSTC")
         .env_remove("RUSTDOC");
     command
+}
+
+/// What [`at_once`] does beside others.
+pub(crate) type Job<'a, T> = Box<dyn FnOnce() -> T + Send + 'a>;
+
+/// Does all jobs, so many of them at a time; returns what became of each, in their order.
+pub(crate) fn at_once<T: Send>(most: usize, jobs: Vec<Job<'_, T>>) -> Vec<T> {
+    let next = Mutex::new(jobs.into_iter().enumerate());
+    let done = Mutex::new(Vec::new());
+    let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
+    thread::scope(|scope| {
+        for _ in 0..most {
+            scope.spawn(|| {
+                while let Some((number, job)) = take() {
+                    let result = job();
+                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                    done.push((number, result));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// How many jobs at a time keep the processors busy though each waits now and then.
+pub(crate) fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+pub(crate) fn add_target(target: &str) -> Result<(), Failure> {
+    let installed = Command::new("rustup")
+        .args(["target", "list", "--installed"])
+        .current_dir(root())
+        .output();
+    match installed {
+        Ok(output) if output.status.success() => {
+            let list = String::from_utf8_lossy(&output.stdout);
+            if list.lines().any(|line| line.trim() == target) {
+                return Ok(());
+            }
+            run(Command::new("rustup")
+                .args(["target", "add", target])
+                .current_dir(root()))
+            .map_err(|failure| {
+                Failure::new(format!(
+                    "the target {target} is not installed and cannot be added: {failure}"
+                ))
+            })
+        }
+        // Without rustup the toolchain may still have the target: the build will tell.
+        _ => {
+            println!("rustup is not there; {target} has to be part of the toolchain");
+            Ok(())
+        }
+    }
 }
 
 /// Whether `program` can be started at all.
@@ -358,6 +426,13 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn jobs_that_are_done_at_once_answer_in_their_order() {
+        let jobs = (0..100).map(|number| -> Job<'_, usize> { Box::new(move || number) });
+        let done = at_once(3, jobs.collect());
+        assert_eq!(done, (0..100).collect::<Vec<_>>());
+    }
 
     #[test]
     fn the_last_port_of_a_line_counts() {

@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use lexopt::Parser;
 
@@ -14,7 +13,7 @@ use crate::tool::{self, Failure, Outcome};
 pub(crate) const HELP: &str = "
 cargo xtask wasm
 
-Builds ws-proto and ws-handshake without default features for thumbv7em-none-eabihf and
+Checks ws-proto and ws-handshake without default features for thumbv7em-none-eabihf and
 wasm32-unknown-unknown, there with deflate too, adding the targets with rustup when they are missing. Then compiles probe
 crates for wasm32: one with the default policies, which must compile; one for each public item that
 turns a masking flag on, which must compile for the host and not for wasm32, for the reason that
@@ -26,12 +25,12 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         return Err(other.unexpected().into());
     }
     for target in [EMBEDDED, SANDBOX] {
-        add_target(target)?;
+        tool::add_target(target)?;
     }
     for (target, package, features) in BUILDS {
         tool::run(
             tool::cargo()
-                .args(["build", "--quiet", "--package", package])
+                .args(["check", "--quiet", "--package", package])
                 .args(["--no-default-features", "--features", features])
                 .args(["--target", target]),
         )?;
@@ -327,36 +326,6 @@ fn complaints(errors: &str) -> Vec<&str> {
         .filter(|line| line.starts_with("error[") || line.starts_with("error:"))
         .filter(|line| !line.starts_with("error: could not compile"))
         .collect()
-}
-
-fn add_target(target: &str) -> Result<(), Failure> {
-    let installed = Command::new("rustup")
-        .args(["target", "list", "--installed"])
-        .current_dir(tool::root())
-        .output();
-    match installed {
-        Ok(output) if output.status.success() => {
-            let list = String::from_utf8_lossy(&output.stdout);
-            if list.lines().any(|line| line.trim() == target) {
-                return Ok(());
-            }
-            tool::run(
-                Command::new("rustup")
-                    .args(["target", "add", target])
-                    .current_dir(tool::root()),
-            )
-            .map_err(|failure| {
-                Failure::new(format!(
-                    "the target {target} is not installed and cannot be added: {failure}"
-                ))
-            })
-        }
-        // Without rustup the toolchain may still have the target: the build will tell.
-        _ => {
-            println!("rustup is not there; {target} has to be part of the toolchain");
-            Ok(())
-        }
-    }
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ impl Headers {
     pub(crate) fn parse_reply(block: &[u8], max_headers: usize) -> Result<Self, HandshakeError> {
         let mut headers = Self::default();
         for (index, line) in lines(block).enumerate() {
-            if index == max_headers {
+            if index == max_headers && !fault!("headers-unlimited") {
                 return Err(HandshakeError::TooManyHeaders { limit: max_headers });
             }
             if matches!(line.first(), Some(b' ' | b'\t')) {

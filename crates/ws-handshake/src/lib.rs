@@ -104,6 +104,9 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+#[macro_use]
+mod fault;
+
 mod server;
 
 mod origin;

@@ -131,7 +131,9 @@ impl Backlog {
             let number = *self.keys.entry(key).or_insert(last);
             if number != last {
                 let waiting = &mut self.messages[(number - self.first) as usize];
-                mem::swap(waiting, &mut message);
+                if !fault!("conflated-the-wrong-way") {
+                    mem::swap(waiting, &mut message);
+                }
                 self.len -= message.frame.len();
                 return self.note_dropped(&message);
             }
@@ -158,7 +160,14 @@ impl Backlog {
     /// Returns how many bytes were dropped that answered nothing.
     fn make_room(&mut self, room: usize) -> usize {
         let mut dropped = 0;
-        while self.weight() > room && self.messages.len() > 1 {
+        if fault!("newest-dropped")
+            && self.weight() > room
+            && let Some(newest) = self.messages.pop_back()
+        {
+            self.len -= newest.frame.len();
+            newest.key.map(|key| self.keys.remove(&key));
+        }
+        while self.weight() > room && self.messages.len() > 1 && !fault!("backlog-unlimited") {
             if let Some(oldest) = self.pop() {
                 dropped += self.note_dropped(&oldest);
             }
@@ -237,7 +246,7 @@ impl Outgoing {
 
     /// A frame of so many bytes is too much.
     pub(crate) fn overflow(&mut self, len: usize) -> OutboxFull {
-        if self.backlog.policy == SlowConsumer::Close {
+        if self.backlog.policy == SlowConsumer::Close && !fault!("slow-peer-kept") {
             self.backlog.is_too_slow = true;
             self.aborted = true;
         }
@@ -281,7 +290,7 @@ impl Outgoing {
                         is_answer: self.answering,
                     };
                     dropped = self.backlog.push(message, limit - self.outbox.len());
-                } else if pending < limit {
+                } else if pending < limit || fault!("backpressure-unlimited") {
                     self.backlog.move_all(&mut self.outbox);
                     self.outbox.append(frame, 0);
                 } else {

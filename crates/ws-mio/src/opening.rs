@@ -191,7 +191,7 @@ pub(crate) fn decide_zero_mask(
 ) -> bool {
     //= MSWS-3.1.3-1, MSWS-4-2
     let (peer, is_tls) = (transport.peer_addr(), transport.is_tls());
-    let flag = network.decide(peer, is_tls, asked);
+    let flag = network.decide(peer, is_tls, asked) || fault!("zero-key-unasked");
     if flag && !is_tls {
         warn_of_flag("set_mask_to_zero", peer);
     }

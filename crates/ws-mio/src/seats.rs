@@ -49,7 +49,7 @@ impl Seats {
         let place = place(address);
         let mut hall = self.hall.lock();
         let count = hall.entry(place).or_default();
-        if *count >= self.max {
+        if *count >= self.max && !fault!("address-unlimited") {
             return false;
         }
         *count += 1;

@@ -85,6 +85,9 @@ extern crate alloc;
 #[cfg(any(test, feature = "std", feature = "deflate"))]
 extern crate std;
 
+#[macro_use]
+mod fault;
+
 mod close;
 mod config_error;
 mod connection;

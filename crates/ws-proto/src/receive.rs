@@ -320,6 +320,14 @@ impl Receiver {
         mem::replace(&mut self.counts, FrameCounts::NONE)
     }
 
+    /// Returns how many bytes of the open message came so far, as they came on
+    /// the wire; 0 if none is open. See
+    /// [`TimeLimits::for_message`](crate::TimeLimits::for_message).
+    #[must_use]
+    pub const fn message_received(&self) -> u64 {
+        self.message_len.saturating_sub(self.frame_remaining())
+    }
+
     /// Returns how many bytes of the current data frame's payload are still
     /// to come, by its header; 0 between frames and within control frames.
     ///
@@ -400,14 +408,14 @@ impl Receiver {
         //= RFC6455-5.2-3, RFC6455-5.2-10, RFC6455-5.2-11, MSWS-3.2.5-5
         //= RFC7692-6.1-4
         let compressed = self.accepts_compressed && header.is_compressed();
-        if header.reserved() != 0 && !compressed {
+        if header.reserved() != 0 && !compressed && !fault!("reserved-bits-accepted") {
             return Err(ProtocolError::ReservedBits {
                 bits: header.reserved(),
             });
         }
         match opcode {
             //= RFC6455-5.4-14, RFC6455-5.4-7
-            OpCode::Continuation if self.message.is_none() => {
+            OpCode::Continuation if self.message.is_none() && !fault!("continuation-accepted") => {
                 return Err(ProtocolError::UnexpectedContinuation);
             }
             OpCode::Text | OpCode::Binary if self.message.is_some() => {
@@ -417,9 +425,13 @@ impl Receiver {
         }
         match (header.mask(), self.inbound) {
             //= RFC6455-5.1-3, MSWS-3.2.1-1, MSWS-3.2.5-2
-            (None, Inbound::RequireMasked) => return Err(ProtocolError::UnmaskedFrame),
+            (None, Inbound::RequireMasked) if !fault!("unmasked-accepted") => {
+                return Err(ProtocolError::UnmaskedFrame);
+            }
             //= RFC6455-5.1-5, MSWS-3.1.5-1
-            (Some(_), Inbound::RequireUnmasked) => return Err(ProtocolError::MaskedFrame),
+            (Some(_), Inbound::RequireUnmasked) if !fault!("masked-accepted") => {
+                return Err(ProtocolError::MaskedFrame);
+            }
             //= MSWS-3.2.1-2, MSWS-3.2.5-3
             (None, _) => self.key = MaskKey::ZERO,
             //= MSWS-3.2.5-4
@@ -603,7 +615,7 @@ impl Receiver {
         } = self.limits;
         let len = header.payload_len();
         //= RFC6455-10.4-1, RFC6455-10.4-2
-        if len > max_frame {
+        if len > max_frame && !fault!("frame-unlimited") {
             return Err(ProtocolError::FrameTooBig {
                 len,
                 limit: max_frame,
@@ -611,10 +623,10 @@ impl Receiver {
         }
         self.message_len = self.message_len.saturating_add(len);
         self.fragments = self.fragments.saturating_add(1);
-        if self.message_len > max_message {
+        if self.message_len > max_message && !fault!("message-unlimited") {
             self.check_message_len()?;
         }
-        if self.fragments > max_fragments {
+        if self.fragments > max_fragments && !fault!("fragments-unlimited") {
             return Err(ProtocolError::TooManyFragments {
                 limit: max_fragments,
             });
@@ -632,14 +644,14 @@ impl Receiver {
     /// Judges a message whose payload on the wire is over `max_message`: a
     /// compressed one may take somewhat more.
     #[cold]
-    const fn check_message_len(&self) -> Result<(), ProtocolError> {
+    fn check_message_len(&self) -> Result<(), ProtocolError> {
         let len = self.message_len;
         if !self.compressed {
             let limit = self.limits.max_message;
             return Err(ProtocolError::MessageTooBig { len, limit });
         }
         let limit = self.limits.max_compressed(self.fragments);
-        if len > limit {
+        if len > limit && !fault!("compressed-unlimited") {
             return Err(ProtocolError::CompressedTooBig { len, limit });
         }
         Ok(())

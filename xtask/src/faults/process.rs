@@ -55,7 +55,7 @@ impl Process {
         whither: [&str; 2],
         arguments: &[String],
     ) -> Result<Self, Failure> {
-        let program = tool::target_dir().join("release/witness");
+        let program = tool::program("witness");
         let mut command = match place {
             None => Command::new(program),
             Some(place) => {

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use lexopt::{Arg, Parser, ValueExt};
 
-use crate::tool::{self, Failure, Outcome};
+use crate::tool::{self, Failure, Job, Outcome};
 
 pub(crate) const HELP: &str = "
 cargo xtask fuzz
@@ -188,11 +188,9 @@ impl Plan {
     }
 
     fn fuzz(&self, targets: &[Target]) -> Result<Outcome, Failure> {
-        let mut rows = Vec::new();
-        for target in targets {
-            println!("== {}", target.name);
-            rows.push(self.fuzz_one(target)?);
-        }
+        let job = |target| -> Job<'_, _> { Box::new(move || self.fuzz_one(target)) };
+        let rows = tool::at_once(tool::processors(), targets.iter().map(job).collect());
+        let rows = rows.into_iter().collect::<Result<Vec<_>, _>>()?;
         println!(
             "\n{:<24} {:>12} {:>10} {:>7}  result",
             "target", "executions", "exec/s", "s"

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser};
 
+use crate::certs::Certificates;
 use crate::log::Log;
-use crate::tool::{self, Failure, Outcome, Service};
+use crate::tool::{self, Failure, Job, Outcome, Service};
 
 pub(crate) const HELP: &str = "
 cargo xtask interop [--allow-missing] [--self-check | --tls]
@@ -48,21 +49,52 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         peers.check_each_other(&mut log)?;
         tls::check_each_other(&peers, &certificates, &mut log)?;
     } else {
-        tool::run(
-            tool::cargo()
-                .args(["build", "--release", "--package", "examples"])
-                .args(["--bin", "echo", "--bin", "client"]),
-        )?;
-        if !tls_only {
-            peers.check_echo(&mut log)?;
-            peers.check_client(&mut log)?;
-            deflate::check_echo(&peers, &mut log)?;
-            deflate::check_client(&peers, &mut log)?;
+        tool::build(&["echo", "client"])?;
+        let checks = checks(&peers, &certificates, tls_only);
+        // Much of their time they wait for programs that start.
+        for checked in tool::at_once(tool::processors() + 2, checks) {
+            log.add(checked?);
         }
-        tls::check_echo(&peers, &certificates, &mut log)?;
-        tls::check_client(&peers, &certificates, &mut log)?;
     }
     Ok(log.finish())
+}
+
+/// All that is checked, in parts that know nothing of each other, the longest first.
+fn checks<'a>(
+    peers: &'a Peers,
+    certificates: &'a Certificates,
+    tls_only: bool,
+) -> Vec<Job<'a, Result<Log, Failure>>> {
+    fn check<'a>(
+        check: impl FnOnce(&mut Log) -> Result<(), Failure> + Send + 'a,
+    ) -> Job<'a, Result<Log, Failure>> {
+        Box::new(|| {
+            let mut log = Log::default();
+            check(&mut log)?;
+            Ok(log)
+        })
+    }
+    let mut checks = Vec::new();
+    for version in tls::VERSIONS {
+        checks.push(check(move |log| {
+            tls::check_client(peers, certificates, version, log)
+        }));
+    }
+    for adapter in ["mio", "smol"] {
+        if !tls_only {
+            checks.push(check(move |log| deflate::check_echo(peers, adapter, log)));
+            checks.push(check(move |log| peers.check_echo(adapter, log)));
+        }
+        checks.push(check(move |log| {
+            tls::check_echo(peers, certificates, adapter, log)
+        }));
+    }
+    if !tls_only {
+        checks.push(check(|log| deflate::check_client(peers, log)));
+        checks.push(check(|log| peers.check_client(log)));
+    }
+    checks.push(check(|log| tls::check_refusals(peers, certificates, log)));
+    checks
 }
 
 /// The outside implementations that are there.
@@ -142,13 +174,11 @@ impl Peers {
         Ok(clients)
     }
 
-    fn check_echo(&self, log: &mut Log) -> Result<(), Failure> {
-        for adapter in ["mio", "smol"] {
-            let name = format!("echo --adapter {adapter}");
-            let service = Service::start(&name, &mut echo(adapter))?;
-            self.check_server(&name, &url(&service), log)?;
-            log.note(&format!("{name} stops when asked to"), service.stop());
-        }
+    fn check_echo(&self, adapter: &str, log: &mut Log) -> Result<(), Failure> {
+        let name = format!("echo --adapter {adapter}");
+        let service = Service::start(&name, &mut echo(adapter))?;
+        self.check_server(&name, &url(&service), log)?;
+        log.note(&format!("{name} stops when asked to"), service.stop());
         Ok(())
     }
 
@@ -242,9 +272,9 @@ fn send(
 ) -> Result<(), Failure> {
     // What an earlier connection left, if it went wrong.
     while service.next_line(Duration::ZERO).is_some() {}
-    let file = dir.join("message");
+    let file = dir.join(format!("message-{}", service.port()));
     fs::write(&file, &message.bytes)?;
-    let mut command = Command::new(tool::target_dir().join("release/client"));
+    let mut command = Command::new(tool::program("client"));
     command.args(flags).arg("--send").arg(&file);
     if message.is_text {
         command.arg("--text");
@@ -333,7 +363,7 @@ fn url(service: &Service) -> String {
 
 /// The example `echo`, as it is to be started.
 fn echo(adapter: &str) -> Command {
-    let mut echo = Command::new(tool::target_dir().join("release/echo"));
+    let mut echo = Command::new(tool::program("echo"));
     echo.args(["--listen", "127.0.0.1:0", "--adapter", adapter]);
     echo
 }

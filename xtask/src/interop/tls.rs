@@ -12,7 +12,7 @@ use crate::tool::{self, Failure, Service};
 
 use super::{Peers, echo, messages_dir, send_all};
 
-const VERSIONS: [&str; 2] = ["1.2", "1.3"];
+pub(super) const VERSIONS: [&str; 2] = ["1.2", "1.3"];
 
 /// Makes what both sides are to show and to trust.
 pub(super) fn set_up() -> Result<Certificates, Failure> {
@@ -25,72 +25,69 @@ pub(super) fn set_up() -> Result<Certificates, Failure> {
 pub(super) fn check_echo(
     peers: &Peers,
     certificates: &Certificates,
+    adapter: &str,
     log: &mut Log,
 ) -> Result<(), Failure> {
-    for adapter in ["mio", "smol"] {
-        let name = format!("echo --adapter {adapter} --tls-cert");
-        let service = Service::start(&name, &mut secure_echo(adapter, certificates))?;
-        check_clients(peers, &service, certificates, log)?;
-        check_openssl(peers, &service, certificates, log);
-        log.note(&format!("{name} stops when asked to"), service.stop());
+    let name = format!("echo --adapter {adapter} --tls-cert");
+    let service = Service::start(&name, &mut secure_echo(adapter, certificates))?;
+    check_clients(peers, &service, certificates, log)?;
+    check_openssl(peers, &service, certificates, log);
+    log.note(&format!("{name} stops when asked to"), service.stop());
 
-        let name = format!("echo --adapter {adapter} --tls-cert --client-ca");
-        let mut echo = secure_echo(adapter, certificates);
-        echo.arg("--client-ca").arg(certificates.ca());
-        let service = Service::start(&name, &mut echo)?;
-        check_known_client(peers, &service, certificates, log)?;
-        log.note(&format!("{name} stops when asked to"), service.stop());
-    }
+    let name = format!("echo --adapter {adapter} --tls-cert --client-ca");
+    let mut echo = secure_echo(adapter, certificates);
+    echo.arg("--client-ca").arg(certificates.ca());
+    let service = Service::start(&name, &mut echo)?;
+    check_known_client(peers, &service, certificates, log)?;
+    log.note(&format!("{name} stops when asked to"), service.stop());
     Ok(())
 }
 
-/// The example `client` against the servers, with each version of TLS, and against servers that it
-/// is not to trust.
+/// The example `client` against the servers, with a version of TLS.
 pub(super) fn check_client(
     peers: &Peers,
     certificates: &Certificates,
+    version: &str,
     log: &mut Log,
 ) -> Result<(), Failure> {
     let dir = messages_dir()?;
     let trust = strings(["--ca".into(), certificates.ca()]);
     let known = [trust.clone(), identity(certificates, "client")].concat();
-    for version in VERSIONS {
-        let one_version = ["--tls".to_owned(), version.to_owned()];
-        let demanding = ["--client-ca".into(), certificates.ca()];
-        let demanding = [&one_version[..], &strings(demanding)].concat();
-        for (arguments, flags, what) in [
-            (&one_version[..], &trust, "client --ca"),
-            (&demanding[..], &known, "client --ca --cert"),
-        ] {
-            let arguments = [arguments, &identity(certificates, "server")].concat();
-            for (server, service) in peers.servers(&arguments)? {
-                let name = format!("{what} with {server}, TLS {version}");
-                println!("== {name}");
-                let flags: Vec<_> = flags.iter().map(String::as_str).collect();
-                let url = format!("wss://localhost:{}", service.port());
-                let result = send_all(&dir, &service, &flags, &url, &|_| Ok(()));
-                log.note(&name, result);
-                if what.ends_with("--cert") {
-                    let name = format!("client without a certificate with {server}, TLS {version}");
-                    // Not every server says why.
-                    let said = ["certificate", "the TLS alert", "the stream ended"];
-                    let refused = refuses(&trust, &url, &said);
-                    log.note(&format!("{name} is refused"), refused);
-                }
-                log.note(&format!("{server} stops when asked to"), service.stop());
+    let one_version = ["--tls".to_owned(), version.to_owned()];
+    let demanding = ["--client-ca".into(), certificates.ca()];
+    let demanding = [&one_version[..], &strings(demanding)].concat();
+    for (arguments, flags, what) in [
+        (&one_version[..], &trust, "client --ca"),
+        (&demanding[..], &known, "client --ca --cert"),
+    ] {
+        let arguments = [arguments, &identity(certificates, "server")].concat();
+        for (server, service) in peers.servers(&arguments)? {
+            let name = format!("{what} with {server}, TLS {version}");
+            println!("== {name}");
+            let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+            let url = format!("wss://localhost:{}", service.port());
+            let result = send_all(&dir, &service, &flags, &url, &|_| Ok(()));
+            log.note(&name, result);
+            if what.ends_with("--cert") {
+                let name = format!("client without a certificate with {server}, TLS {version}");
+                // Not every server says why.
+                let said = ["certificate", "the TLS alert", "the stream ended"];
+                let refused = refuses(&trust, &url, &said);
+                log.note(&format!("{name} is refused"), refused);
             }
+            log.note(&format!("{server} stops when asked to"), service.stop());
         }
     }
-    check_refusals(peers, certificates, &trust, log)
+    Ok(())
 }
 
 /// The servers that no client should talk with, and what the example `client` is to say of each.
-fn check_refusals(
+pub(super) fn check_refusals(
     peers: &Peers,
     certificates: &Certificates,
-    trust: &[String],
     log: &mut Log,
 ) -> Result<(), Failure> {
+    let trust = &strings(["--ca".into(), certificates.ca()]);
     for bad in BAD {
         let said: &[&str] = match bad {
             "expired" => &["expired"],
@@ -268,7 +265,7 @@ fn output_within(mut child: Child, limit: Duration) -> Result<Output, Failure> {
 
 /// Checks that the example `client` gives up and names the cause by one of the words.
 fn refuses(flags: &[String], url: &str, said: &[&str]) -> Result<(), Failure> {
-    let child = Command::new(tool::target_dir().join("release/client"))
+    let child = Command::new(tool::program("client"))
         .args(flags)
         .arg(url)
         .stdin(Stdio::null())

@@ -2,13 +2,12 @@
 
 mod plant;
 
-use std::ffi::OsStr;
 use std::process::Command;
 
 use lexopt::Parser;
 
 use crate::faulty;
-use crate::tool::{Failure, Outcome};
+use crate::tool::{self, Failure, Outcome};
 
 pub(crate) const HELP: &str = "
 cargo xtask sim [--seeds N] [--from SEED] [--steps N] [--connections N] [--seconds N]
@@ -38,16 +37,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         [plant, name] if plant == "--plant" => return plant::run(&name.to_string_lossy()),
         _ => {}
     }
-    let status = simulator(rest).status()?;
+    faulty::build(&["sim"])?;
+    let status = Command::new(tool::program("sim")).args(rest).status()?;
     Ok(Outcome::from_passed(status.success()))
-}
-
-/// The simulator. There is one build of it, with all faults to choose from.
-fn simulator(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-    let mut command = faulty::cargo();
-    command
-        .args(["run", "--quiet", "--profile", "sim", "--package", "sim"])
-        .args(["--bin", "sim", "--"])
-        .args(arguments);
-    command
 }

@@ -1,9 +1,9 @@
 //! `cargo xtask sim --plant`: faults that are planted, each of which the simulator has to find.
 
 use std::fs::{self, File};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::simulator;
 use crate::faulty::{self, Fault};
 use crate::tool::{self, Failure, Outcome};
 
@@ -33,6 +33,7 @@ pub(super) fn run(name: &str) -> Result<Outcome, Failure> {
             names.join(", ")
         )));
     }
+    faulty::build(&["sim"])?;
     if let Search::Found(what) = search("", 50)? {
         println!("without a fault there is one: {what}");
         return Ok(Outcome::Failed);
@@ -50,7 +51,8 @@ fn search(fault: &str, seeds: u64) -> Result<Search, Failure> {
     // A file takes however much is said.
     let said = tool::target_dir().join("planted");
     fs::create_dir_all(tool::target_dir())?;
-    let mut child = simulator(["--as-it-is", "--seeds", &seeds.to_string()])
+    let mut child = Command::new(tool::program("sim"))
+        .args(["--as-it-is", "--seeds", &seeds.to_string()])
         .env(faulty::VARIABLE, fault)
         .stdout(File::create(&said)?)
         .spawn()?;

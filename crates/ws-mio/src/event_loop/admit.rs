@@ -13,7 +13,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             return None;
         }
         self.counters.accepted.add(1);
-        if self.slots.len() >= self.config.max_connections {
+        if self.slots.len() >= self.config.max_connections && !fault!("connections-unlimited") {
             self.counters.over_max_connections.add(1);
             debug!(%peer, "over max_connections");
             return None;

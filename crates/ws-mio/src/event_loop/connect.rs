@@ -63,7 +63,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         if self.is_stopping() {
             return self.not_connected(data, OpenError::Stopped);
         }
-        if self.slots.len() >= self.config.max_connections || self.is_near_max_memory() {
+        let is_full = self.slots.len() >= self.config.max_connections;
+        if is_full && !fault!("connections-unlimited") || self.is_near_max_memory() {
             return self.not_connected(data, OpenError::Full);
         }
         let key = self.slots.next_key();

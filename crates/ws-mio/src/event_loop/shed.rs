@@ -7,8 +7,8 @@ use crate::{Cause, Handler, Transport, arena::NOWHERE, connection::Phase};
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Tells whether nothing is to be taken on, as much is held already.
-    pub(super) const fn is_near_max_memory(&self) -> bool {
-        self.held > self.config.max_memory / 4 * 3
+    pub(super) fn is_near_max_memory(&self) -> bool {
+        !fault!("taken-on-over-memory") && self.held > self.config.max_memory / 4 * 3
     }
 
     /// Drops the connections that hold most, if more is held than may be.
@@ -17,7 +17,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// next eighth.
     #[inline]
     pub(super) fn shed(&mut self) {
-        if self.held > self.config.max_memory {
+        if self.held > self.config.max_memory && !fault!("memory-unlimited") {
             self.shed_now();
         }
     }
@@ -37,7 +37,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 (held, key)
             })
             .collect();
-        holders.sort_unstable_by(|a, b| b.cmp(a));
+        match fault!("smallest-shed") {
+            true => holders.sort_unstable(),
+            false => holders.sort_unstable_by(|a, b| b.cmp(a)),
+        }
         for (held, key) in holders {
             if self.held <= goal || held == 0 {
                 return;
