@@ -214,6 +214,46 @@ fn message_whose_fragments_never_end_is_refused() {
 }
 
 #[test]
+fn long_message_on_a_slow_path_has_time_for_what_came() {
+    let mut config = quiet();
+    config.time_limits.message = Some(s(20));
+    config.time_limits.min_message_rate = 10;
+    let (mut bench, _log) = recorded(config);
+    let (mut client, key) = bench.connect(100_000);
+    let message = masked(0x82, &[7; 6000]);
+    for piece in message.chunks(50) {
+        bench.send(&mut client, key, piece);
+        assert_eq!(bench.inner.lend().connections(), 1, "{:?}", bench.now);
+        bench.pass(s(1));
+    }
+    assert!(take(&mut client).starts_with(&unmasked(0x82, &[7; 6000])));
+    // And no more than that: half of one was worth 5 minutes.
+    bench.send(&mut client, key, &message[..3000]);
+    bench.pass(s(310));
+    assert!(take(&mut client).is_empty());
+    bench.pass(s(20));
+    assert_eq!(take(&mut client), TOLD);
+}
+
+#[test]
+fn round_trip_is_measured_also_of_a_peer_that_is_never_silent() {
+    let mut config = quiet();
+    config.keepalive.ping_interval = Some(s(30));
+    config.keepalive.measure_interval = Some(s(60));
+    let (mut bench, _log) = recorded(config);
+    let (mut client, key) = bench.connect(100_000);
+    let (mut pings, echo) = (Vec::new(), unmasked(0x82, b"a"));
+    for second in 1..=130 {
+        bench.pass(s(1));
+        bench.send(&mut client, key, &masked(0x82, b"a"));
+        if take(&mut client) != echo {
+            pings.push(second);
+        }
+    }
+    assert_eq!(pings.len(), 2, "{pings:?}");
+}
+
+#[test]
 fn messages_that_end_have_the_whole_time_each() {
     // A message is always open, but never the same for long.
     let more = [masked(0x80, b"end"), masked(0x01, b"begin")].concat();

@@ -1,7 +1,7 @@
 //! Keepalive: when to ask whether the peer is there, and when to give it up
 //! (RFC 6455 section 5.5.2).
 
-use core::{mem, time::Duration};
+use core::time::Duration;
 
 use crate::ConfigError;
 
@@ -17,9 +17,13 @@ pub struct KeepaliveConfig {
     /// The peer is lost if nothing comes for this long after the Ping; 20 s by
     /// default.
     pub pong_timeout: Option<Duration>,
+    /// A Ping is sent this long after the last one, too, so that the round trip
+    /// is also measured where the peer never falls silent; 60 s by default.
+    /// Without `ping_interval` there are no Pings, and so none of these.
+    pub measure_interval: Option<Duration>,
     /// The peer is idle if no data frame comes for this long, whatever it
-    /// answers to Pings; a day by default. A server whose clients only
-    /// listen needs a longer one, or none.
+    /// answers to Pings. Off by default: a client that only listens sends no
+    /// data, and one that is gone is found by `pong_timeout`.
     pub idle_timeout: Option<Duration>,
 }
 
@@ -28,6 +32,7 @@ impl KeepaliveConfig {
     pub const OFF: Self = Self {
         ping_interval: None,
         pong_timeout: None,
+        measure_interval: None,
         idle_timeout: None,
     };
 
@@ -39,6 +44,7 @@ impl KeepaliveConfig {
     pub fn check(&self) -> Result<(), ConfigError> {
         ConfigError::check_time("keepalive.ping_interval", self.ping_interval)?;
         ConfigError::check_time("keepalive.pong_timeout", self.pong_timeout)?;
+        ConfigError::check_time("keepalive.measure_interval", self.measure_interval)?;
         ConfigError::check_time("keepalive.idle_timeout", self.idle_timeout)
     }
 }
@@ -48,7 +54,8 @@ impl Default for KeepaliveConfig {
         Self {
             ping_interval: Some(Duration::from_secs(30)),
             pong_timeout: Some(Duration::from_secs(20)),
-            idle_timeout: Some(Duration::from_secs(24 * 60 * 60)),
+            measure_interval: Some(Duration::from_secs(60)),
+            idle_timeout: None,
         }
     }
 }
@@ -74,14 +81,18 @@ impl Default for KeepaliveConfig {
 pub struct Keepalive {
     last_input: Millis,
     last_data: Millis,
-    /// When the unanswered Ping was sent.
+    /// When the last Ping was sent, or the connection opened.
     ping_sent: Millis,
-    /// The number of the last Ping, which is its payload.
+    /// The number of the last Ping, which is its payload, in 31 bits; and in
+    /// the highest whether it was answered.
     pings: u32,
     /// The second in which a Ping or a Pong came last, and how many did in it.
     control_second: u16,
     controls: u16,
 }
+
+/// The bit of a Ping's number that tells that it was answered.
+const ANSWERED: u32 = 1 << 31;
 
 /// A time in whole milliseconds: half the size of a `Duration`, and there are
 /// many connections.
@@ -89,8 +100,6 @@ pub struct Keepalive {
 struct Millis(u64);
 
 impl Millis {
-    const NEVER: Self = Self(u64::MAX);
-
     const fn from_duration(time: Duration) -> Self {
         let millis = time.as_millis();
         if millis < u64::MAX as u128 {
@@ -136,8 +145,8 @@ impl Keepalive {
         Self {
             last_input: now,
             last_data: now,
-            ping_sent: Millis::NEVER,
-            pings: 0,
+            ping_sent: now,
+            pings: ANSWERED,
             control_second: 0,
             controls: 0,
         }
@@ -159,13 +168,12 @@ impl Keepalive {
     pub fn handle_pong(&mut self, payload: &[u8], now: Duration) -> Option<Duration> {
         self.last_input = Millis::from_duration(now);
         //= RFC6455-5.5.3-3
-        if payload != self.pings.to_be_bytes() {
+        // One that was answered has a number that no payload has.
+        if payload != self.pings.to_be_bytes() || self.pings & ANSWERED != 0 {
             return None;
         }
-        match mem::replace(&mut self.ping_sent, Millis::NEVER) {
-            Millis::NEVER => None,
-            sent => Some(now.saturating_sub(sent.to_duration())),
-        }
+        self.pings |= ANSWERED;
+        Some(now.saturating_sub(self.ping_sent.to_duration()))
     }
 
     /// Notes a Ping or a Pong, and returns how many came within this second of
@@ -195,7 +203,12 @@ impl Keepalive {
         let liveness = match self.unanswered() {
             Some(_) if fault!("pong-not-awaited") => None,
             Some(sent) => after(sent, config.pong_timeout, Timer::Pong),
-            None => after(self.last_input, config.ping_interval, Timer::Ping),
+            None => {
+                let silent = after(self.last_input, config.ping_interval, Timer::Ping);
+                let measure = after(self.ping_sent, config.measure_interval, Timer::Ping);
+                let both = silent.zip(measure);
+                both.map(|(a, b)| if b.0 < a.0 { b } else { a }).or(silent)
+            }
         };
         let idle = after(self.last_data, config.idle_timeout, Timer::Idle);
         let idle = idle.filter(|_| !fault!("idle-forgotten"));
@@ -215,7 +228,7 @@ impl Keepalive {
             Timer::Pong => Due::PongTimeout,
             Timer::Idle => Due::IdleTimeout,
             Timer::Ping => {
-                self.pings = self.pings.wrapping_add(1);
+                self.pings = self.pings.wrapping_add(1) & !ANSWERED;
                 self.ping_sent = Millis::from_duration(now);
                 Due::Ping(self.pings.to_be_bytes())
             }
@@ -224,13 +237,15 @@ impl Keepalive {
 
     /// Returns when the Ping was sent that no sign of life followed.
     fn unanswered(&self) -> Option<Millis> {
-        let is_open = self.ping_sent != Millis::NEVER && self.ping_sent >= self.last_input;
+        let is_open = self.pings & ANSWERED == 0 && self.ping_sent >= self.last_input;
         is_open.then_some(self.ping_sent)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     const fn s(seconds: u64) -> Duration {
@@ -240,8 +255,53 @@ mod tests {
     const CONFIG: KeepaliveConfig = KeepaliveConfig {
         ping_interval: Some(s(30)),
         pong_timeout: Some(s(20)),
+        measure_interval: None,
         idle_timeout: None,
     };
+
+    #[test]
+    fn round_trip_of_a_peer_that_is_never_silent_is_measured() {
+        let config = KeepaliveConfig::default();
+        let mut keepalive = Keepalive::new(s(0));
+        let mut sent = Vec::new();
+        for now in 1..=180 {
+            keepalive.handle_data(s(now));
+            if let Some(Due::Ping(payload)) = keepalive.handle_timeout(&config, s(now)) {
+                sent.push(now);
+                let later = s(now) + Duration::from_millis(30);
+                let measured = keepalive.handle_pong(&payload, later);
+                assert_eq!(measured, Some(Duration::from_millis(30)));
+            }
+        }
+        assert_eq!(sent, [60, 120, 180]);
+    }
+
+    #[test]
+    fn peer_that_only_answers_pings_stays_by_default() {
+        let config = KeepaliveConfig::default();
+        let mut keepalive = Keepalive::new(s(0));
+        let mut now = s(0);
+        while now < s(3 * 86_400) {
+            (now, _) = keepalive.poll_timeout(&config).unwrap();
+            let Some(Due::Ping(payload)) = keepalive.handle_timeout(&config, now) else {
+                panic!("at {now:?}")
+            };
+            assert!(keepalive.handle_pong(&payload, now).is_some());
+        }
+    }
+
+    #[test]
+    fn answer_to_no_ping_tells_nothing() {
+        let mut keepalive = Keepalive::new(s(0));
+        assert_eq!(keepalive.handle_pong(&[0; 4], s(1)), None);
+        assert_eq!(keepalive.handle_pong(&ANSWERED.to_be_bytes(), s(1)), None);
+        // The number of a Ping comes back after two thousand million others.
+        keepalive.pings = ANSWERED - 1;
+        assert_eq!(
+            keepalive.handle_timeout(&CONFIG, s(90)),
+            Some(Due::Ping([0; 4]))
+        );
+    }
 
     #[test]
     fn silent_peer_is_pinged_once_and_then_given_up() {
@@ -321,6 +381,7 @@ mod tests {
         let config = |ping, idle| KeepaliveConfig {
             ping_interval: Some(s(ping)),
             pong_timeout: None,
+            measure_interval: None,
             idle_timeout: Some(s(idle)),
         };
         let keepalive = Keepalive::new(s(0));

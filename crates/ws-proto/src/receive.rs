@@ -320,6 +320,14 @@ impl Receiver {
         mem::replace(&mut self.counts, FrameCounts::NONE)
     }
 
+    /// Returns how many bytes of the open message came so far, as they came on
+    /// the wire; 0 if none is open. See
+    /// [`TimeLimits::for_message`](crate::TimeLimits::for_message).
+    #[must_use]
+    pub const fn message_received(&self) -> u64 {
+        self.message_len.saturating_sub(self.frame_remaining())
+    }
+
     /// Returns how many bytes of the current data frame's payload are still
     /// to come, by its header; 0 between frames and within control frames.
     ///

@@ -167,12 +167,15 @@ fn limits_are_finite_by_default() {
     let limits = TimeLimits::default();
     assert_eq!(limits.write_progress, Some(Duration::from_secs(30)));
     assert_eq!(limits.message, Some(Duration::from_secs(300)));
+    assert_eq!(limits.min_message_rate, 1024);
     assert_eq!(limits.max_control_rate, 1000);
     assert_eq!(limits.lifetime, Some(Duration::from_secs(7 * 86_400)));
     let keepalive = KeepaliveConfig::default();
     assert_eq!(keepalive.ping_interval, Some(Duration::from_secs(30)));
     assert_eq!(keepalive.pong_timeout, Some(Duration::from_secs(20)));
-    assert_eq!(keepalive.idle_timeout, Some(Duration::from_secs(86_400)));
+    assert_eq!(keepalive.measure_interval, Some(Duration::from_secs(60)));
+    // A client that only listens is no idle one.
+    assert_eq!(keepalive.idle_timeout, None);
 }
 
 #[test]

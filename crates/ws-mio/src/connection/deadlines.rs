@@ -18,7 +18,8 @@ pub(crate) struct Deadlines {
     pub(crate) close: Option<Tick>,
     /// The next byte that the peer takes of what waits.
     write: Option<Tick>,
-    /// The end of what the peer has begun.
+    /// The end of what the peer has begun, if no more of it comes than when
+    /// this was set: what comes moves it back.
     message: Option<Tick>,
     /// A message was finished since this was last looked at.
     pub(crate) has_finished: bool,
@@ -57,19 +58,17 @@ impl Link {
         } else if (has_finished || deadlines.message.is_none()) && !fault!("message-not-timed") {
             deadlines.message = after(now, limits.message);
         }
-        self.next_deadline()
+        self.next_deadline(limits)
     }
 
     /// Returns when to look next.
-    pub(crate) fn next_deadline(&self) -> Option<Tick> {
-        let Deadlines {
-            close,
-            write,
-            message,
-            ..
-        } = self.deadlines;
+    pub(crate) fn next_deadline(&self, limits: &TimeLimits) -> Option<Tick> {
+        let Deadlines { close, write, .. } = self.deadlines;
         // After our Close, only the peer's is waited for.
-        let message = message.filter(|_| close.is_none());
+        let message = match close {
+            None => self.message_deadline(limits),
+            Some(_) => None,
+        };
         [close, write, message].into_iter().flatten().min()
     }
 
@@ -87,7 +86,7 @@ impl Link {
         if is_over(self.deadlines.write) {
             return Some(Timeout::Write);
         }
-        if !is_over(self.deadlines.message) || self.deadlines.close.is_some() {
+        if !is_over(self.message_deadline(limits)) || self.deadlines.close.is_some() {
             return None;
         }
         // What a peer sends while nothing is read from it is not seen.
@@ -96,6 +95,15 @@ impl Link {
             return None;
         }
         Some(Timeout::Message)
+    }
+
+    /// Returns when a message has to be finished, with the time that those bytes
+    /// of it earned that came.
+    fn message_deadline(&self, limits: &TimeLimits) -> Option<Tick> {
+        let at = self.deadlines.message?;
+        let total = limits.for_message(self.receiver.message_received())?;
+        let earned = total.saturating_sub(limits.message?);
+        Some(tick_from(at, earned))
     }
 }
 

@@ -133,7 +133,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         } = &self.config;
         let overdue = link.overdue(tick, time_limits, *high_water);
         if overdue.is_none()
-            && let Some(at) = link.next_deadline()
+            && let Some(at) = link.next_deadline(time_limits)
         {
             self.arm(key, at.max(tick + 1));
         }
@@ -244,7 +244,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let due = due.map(|(at, _)| {
             // The next Ping may be due before `pong_timeout`, if the peer
             // answers: input moves that deadline forward.
-            let sooner = keepalive.ping_interval.map(|wait| self.tick_after(wait));
+            let pings = [keepalive.ping_interval, keepalive.measure_interval];
+            let sooner = pings.into_iter().flatten().min();
+            let sooner = sooner.map(|wait| self.tick_after(wait));
             tick_at(at).min(sooner.unwrap_or(Tick::MAX))
         });
         let at = due.map_or(until, |due| due.min(until));

@@ -41,7 +41,11 @@ impl<D: Default, T: Transport> Socket<D, T> {
                 let lifetime = (until < Tick::MAX).then_some(until);
                 let due = || keepalive().into_iter().chain(lifetime).min();
                 let due = if is_closing { None } else { due() };
-                let deadlines = [due, self.link.next_deadline(), self.codecs.next_sweep()];
+                let deadlines = [
+                    due,
+                    self.link.next_deadline(&self.time_limits),
+                    self.codecs.next_sweep(),
+                ];
                 deadlines.into_iter().flatten().min()
             }
         };

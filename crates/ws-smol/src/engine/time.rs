@@ -116,8 +116,9 @@ impl Life {
         before != (self.blocked_since, self.begun_since)
     }
 
-    /// Returns what the peer is next to fail to do, and when.
-    fn next_overdue(&self, limits: &TimeLimits) -> Option<(Instant, Overdue)> {
+    /// Returns what the peer is next to fail to do, and when, if `received` bytes
+    /// of the message came that is open.
+    fn next_overdue(&self, limits: &TimeLimits, received: u64) -> Option<(Instant, Overdue)> {
         let after = |since: Option<Duration>, limit: Option<Duration>, overdue| {
             let at = since?.checked_add(limit?)?;
             Some((self.started.checked_add(at)?, overdue))
@@ -128,7 +129,11 @@ impl Life {
                 limits.write_progress,
                 Overdue::Write,
             ),
-            after(self.begun_since.get(), limits.message, Overdue::Message),
+            after(
+                self.begun_since.get(),
+                limits.for_message(received),
+                Overdue::Message,
+            ),
             after(Some(Duration::ZERO), limits.lifetime, Overdue::Lifetime),
         ];
         all.into_iter().flatten().min_by_key(|(at, _)| *at)
@@ -244,7 +249,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 _ => None,
             };
             let overdue = match self.deadline {
-                None => self.life.next_overdue(&self.config.time_limits),
+                None => self.next_overdue(),
                 Some(_) => None,
             };
             let due = [keepalive, overdue.map(|(at, _)| at)];
@@ -269,6 +274,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         }
     }
 
+    fn next_overdue(&self) -> Option<(Instant, Overdue)> {
+        let received = self.receiver.message_received();
+        self.life.next_overdue(&self.config.time_limits, received)
+    }
+
     fn handle_time(&mut self) {
         self.has_progress = true;
         // A thread that has nothing else to do is still asked for the time.
@@ -283,7 +293,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 _ => self.finish(),
             };
         }
-        if let Some((at, overdue)) = self.life.next_overdue(&self.config.time_limits)
+        if let Some((at, overdue)) = self.next_overdue()
             && timer::now() >= at
         {
             return self.handle_overdue(overdue);

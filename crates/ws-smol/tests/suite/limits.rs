@@ -79,6 +79,48 @@ fn message_that_never_ends_is_refused_with_1008() {
 }
 
 #[test]
+fn message_of_which_something_came_has_time_for_that() {
+    run(async {
+        let (mut near, far) = pipe(1000);
+        let mut config = limited(|times| {
+            times.message = Some(SHORT);
+            times.min_message_rate = 1;
+        });
+        // Its Pings tell that the time is over that an empty message has.
+        config.keepalive.ping_interval = Some(2 * SHORT);
+        config.keepalive.pong_timeout = None;
+        let mut far = server(far, &config);
+        let message = masked(0x82, &[7; 100]);
+        put(&mut near, &message[..60]).await;
+        let sending = async {
+            expect(&mut near, b"\x89\x04\0\0\0\x01").await;
+            put(&mut near, &message[60..]).await;
+        };
+        let (received, ()) = smol::future::zip(far.receive(), sending).await;
+        assert_eq!(received.unwrap().unwrap().len(), 100);
+    });
+}
+
+#[test]
+fn round_trip_is_measured_without_silence() {
+    run(async {
+        let (mut near, far) = pipe(1000);
+        let mut config = config();
+        config.keepalive.ping_interval = Some(Duration::from_secs(3600));
+        config.keepalive.measure_interval = Some(SHORT);
+        let mut far = server(far, &config);
+        let answering = async {
+            expect(&mut near, b"\x89\x04\0\0\0\x01").await;
+            put(&mut near, &masked(0x8a, &[0, 0, 0, 1])).await;
+            put(&mut near, &masked(0x81, b"on")).await;
+        };
+        let (received, ()) = smol::future::zip(far.receive(), answering).await;
+        received.unwrap().unwrap();
+        assert!(far.round_trip_time().is_some());
+    });
+}
+
+#[test]
 fn message_that_ends_and_the_next_have_the_time_each() {
     run(async {
         let (mut near, far) = pipe(1000);
