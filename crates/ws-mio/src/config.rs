@@ -360,8 +360,6 @@ impl ClientConfig {
         self.keepalive.check()?;
         ConfigError::check_time("handshake_timeout", Some(self.handshake_timeout))?;
         ConfigError::check_time("close_timeout", Some(self.close_timeout))?;
-        ConfigError::check_number("high_water", self.high_water as u64)?;
-        ConfigError::check_number("max_backpressure", self.max_backpressure as u64)?;
         #[cfg(feature = "deflate")]
         self.deflate.check()?;
         #[cfg(feature = "deflate")]

@@ -37,11 +37,6 @@ fn value_that_is_not_allowed_is_refused_with_its_field_and_what_is_allowed() {
         error(|c| c.tls_handshakes_per_turn = 0),
         at_least_1("tls_handshakes_per_turn")
     );
-    assert_eq!(error(|c| c.high_water = 0), at_least_1("high_water"));
-    assert_eq!(
-        error(|c| c.max_backpressure = 0),
-        at_least_1("max_backpressure")
-    );
     assert_eq!(
         error(|c| c.limits.max_message = 0),
         at_least_1("limits.max_message")
