@@ -323,8 +323,9 @@ pub struct ClientConfig {
     pub keepalive: KeepaliveConfig,
     /// How long to connect and to wait for the reply; 10 s by default.
     pub handshake_timeout: Duration,
-    /// How long to wait for the server's Close after ours, and for it to close
-    /// the transport; 5 s by default.
+    /// How long to wait for the server's Close after ours; 5 s by default. Once
+    /// both Closes were seen, and all was read that had come, the server has at
+    /// most [one second](ws_proto::END_WAIT) of it to end the transport.
     pub close_timeout: Duration,
     /// As [`Config::high_water`].
     pub high_water: usize,
