@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use ws_proto::{Masking, MessageKind, OpCode, OutFrame, Outbox, OutboxFull, Prepared};
+use ws_proto::{Masking, MessageKind, OpCode, OutFrames, Outbox, OutboxFull, Prepared};
 
 use crate::{SlowConsumer, outgoing::Outgoing};
 
@@ -232,11 +232,20 @@ impl Outgoing {
                 MessageKind::Text => OpCode::Text,
                 MessageKind::Binary => OpCode::Binary,
             };
-            self.counts.count(opcode, message.frame().len());
+            let frame = match self.split_prepared(message) {
+                Some(frames) => {
+                    self.count_frames(&frames);
+                    copy(&frames)
+                }
+                None => {
+                    self.counts.count(opcode, message.frame().len());
+                    message.frame().clone()
+                }
+            };
             self.counts.queued += 1;
             let message = Waiting {
                 key: None,
-                frame: message.frame().clone(),
+                frame,
                 is_answer: self.answering,
             };
             dropped += self.backlog.push(message, room);
@@ -257,55 +266,60 @@ impl Outgoing {
         }
     }
 
-    /// Has a frame wait, by the policy for slow consumers.
+    /// Has a frame wait, or the fragments of a message as one, by the policy
+    /// for slow consumers.
     #[cold]
     pub(crate) fn wait(
         &mut self,
         key: Option<u64>,
-        frame: &OutFrame<'_>,
+        frames: &OutFrames<'_>,
     ) -> Result<(), OutboxFull> {
         let pending = self.pending();
         let mut dropped = 0;
-        match frame.opcode() {
+        match frames.opcode() {
             OpCode::Close => {
                 self.backlog.move_all(&mut self.outbox);
-                self.outbox.append(frame, 0);
+                self.append(frames);
             }
             // These may overtake messages. Reading stops before there are
             // many Pongs.
-            OpCode::Pong => self.outbox.append(frame, 0),
+            OpCode::Pong => self.append(frames),
             OpCode::Ping => {
-                self.outbox.push(frame, 0)?;
+                for frame in frames.iter() {
+                    self.outbox.push(&frame, 0)?;
+                }
             }
             OpCode::Continuation | OpCode::Text | OpCode::Binary => {
                 let limit = self.outbox.limit();
                 // A fragment is not dropped, nor overtaken.
                 let may_drop = self.may_drop()
                     && !self.sender.is_message_open()
-                    && frame.opcode() != OpCode::Continuation;
+                    && frames.opcode() != OpCode::Continuation;
                 if may_drop && self.outbox.len() < limit {
                     let message = Waiting {
                         key: key.filter(|_| self.backlog.policy == SlowConsumer::Conflate),
-                        frame: copy(frame),
+                        frame: copy(frames),
                         is_answer: self.answering,
                     };
                     dropped = self.backlog.push(message, limit - self.outbox.len());
                 } else if pending < limit || fault!("backpressure-unlimited") {
                     self.backlog.move_all(&mut self.outbox);
-                    self.outbox.append(frame, 0);
+                    self.append(frames);
                 } else {
-                    return Err(self.overflow(frame.len()));
+                    return Err(self.overflow(frames.len()));
                 }
             }
         }
-        self.count_waiting(frame.len(), dropped);
+        self.count_waiting(frames.len(), dropped);
         Ok(())
     }
 }
 
-fn copy(frame: &OutFrame<'_>) -> Bytes {
-    let mut bytes = Vec::with_capacity(frame.len());
-    frame.append_to(&mut bytes, 0);
+fn copy(frames: &OutFrames<'_>) -> Bytes {
+    let mut bytes = Vec::with_capacity(frames.len());
+    for frame in frames.iter() {
+        frame.append_part(&mut bytes, 0..usize::MAX);
+    }
     bytes.into()
 }
 

@@ -72,6 +72,17 @@ pub struct Config {
     /// nothing more is read from it; 64 KiB by default. What is sent within
     /// the call for a message, a Ping or a Pong is an answer.
     pub high_water: usize,
+    /// The longest frame that is sent, in bytes with its head; by default a
+    /// message goes out in one frame, however long. At least 131, as control
+    /// frames are not split.
+    ///
+    /// For gateways that refuse longer frames, as some do above 4, 8 or 32 KiB. A
+    /// longer message, or fragment of one, goes out in fragments (RFC 6455
+    /// section 5.4), compressed or not. It is still sent, dropped or refused
+    /// whole. One that many get waits in a copy for each peer that reads slowly.
+    /// Peers limit how many fragments a message has: see
+    /// [`Limits::max_fragments`].
+    pub max_frame_sent: usize,
     /// How many bytes may wait for a peer before messages to it are refused, or
     /// dropped by another policy; 1 MiB by default. The message that passes it is
     /// still taken, however long it is: at most this much waits, and one message
@@ -155,6 +166,7 @@ impl Config {
             min_head_rate: 10,
             close_timeout: Duration::from_secs(5),
             high_water: 64 * 1024,
+            max_frame_sent: usize::MAX,
             max_backpressure: 1024 * 1024,
             slow_consumer: SlowConsumer::default(),
             on_panic: OnPanic::default(),
@@ -329,6 +341,8 @@ pub struct ClientConfig {
     pub close_timeout: Duration,
     /// As [`Config::high_water`].
     pub high_water: usize,
+    /// As [`Config::max_frame_sent`].
+    pub max_frame_sent: usize,
     /// As [`Config::max_backpressure`].
     pub max_backpressure: usize,
     /// As [`Config::slow_consumer`].
@@ -359,6 +373,7 @@ impl ClientConfig {
         self.limits.check()?;
         self.time_limits.check()?;
         self.keepalive.check()?;
+        ConfigError::check_frame_sent("max_frame_sent", self.max_frame_sent)?;
         ConfigError::check_time("handshake_timeout", Some(self.handshake_timeout))?;
         ConfigError::check_time("close_timeout", Some(self.close_timeout))?;
         #[cfg(feature = "deflate")]
@@ -378,6 +393,7 @@ impl ClientConfig {
             handshake_timeout: server.handshake_timeout,
             close_timeout: server.close_timeout,
             high_water: server.high_water,
+            max_frame_sent: server.max_frame_sent,
             max_backpressure: server.max_backpressure,
             slow_consumer: server.slow_consumer,
             #[cfg(feature = "deflate")]

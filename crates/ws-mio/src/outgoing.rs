@@ -7,7 +7,9 @@ use std::{
     mem,
 };
 
-use ws_proto::{Masking, OpCode, OutFrame, Outbox, OutboxFull, Prepared, SendError, Sender};
+use ws_proto::{
+    Masking, OpCode, OutFrame, OutFrames, Outbox, OutboxFull, Prepared, SendError, Sender,
+};
 
 use self::in_place::{IN_PLACE_MIN, InPlace, Lent};
 use crate::{SlowConsumer, Transport, backlog::Backlog};
@@ -48,6 +50,8 @@ impl<E: Into<Refused>> From<E> for Backpressure {
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) sender: Sender<Masking>,
+    /// A longer frame is split.
+    max_frame: usize,
     pub(crate) outbox: Outbox,
     pub(crate) backlog: Backlog,
     /// The transport failed: nothing more is written.
@@ -114,11 +118,13 @@ const CORK_MAX: usize = 64 * 1024;
 impl Outgoing {
     pub(crate) const fn new(
         masking: Masking,
+        max_frame: usize,
         max_backpressure: usize,
         slow_consumer: SlowConsumer,
     ) -> Self {
         Self {
             sender: Sender::new(masking),
+            max_frame,
             outbox: Outbox::with_limit(max_backpressure),
             backlog: Backlog::new(slow_consumer),
             broken: None,
@@ -188,7 +194,8 @@ impl Outgoing {
         transport: &mut dyn Transport,
     ) -> Backpressure {
         // What most frames are: short, and with nothing in the way.
-        if self.outbox.is_empty() && !self.is_over() && frame.len() < IN_PLACE_MIN {
+        let is_short = frame.len() < IN_PLACE_MIN && frame.len() <= self.max_frame;
+        if self.outbox.is_empty() && !self.is_over() && is_short {
             self.counts.count(frame.opcode(), frame.len());
             frame.append_to(cork, 0);
             if cork.len() < CORK_MAX {
@@ -251,27 +258,63 @@ impl Outgoing {
         if self.is_over() {
             return Refused::Over.into();
         }
+        if self.outbox.is_empty() && frame.len() <= self.max_frame {
+            self.write_frame(&frame, cork, transport);
+            self.count_unasked(0);
+            self.counts.count(frame.opcode(), frame.len());
+            return self.verdict();
+        }
+        match self.sender.split(frame, self.max_frame) {
+            Ok(frames) => self.send_frames(key, &frames, cork, transport),
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Sends a frame that waits, or the fragments of a long one, as one whole.
+    fn send_frames(
+        &mut self,
+        key: Option<u64>,
+        frames: &OutFrames<'_>,
+        cork: &mut Vec<u8>,
+        transport: &mut dyn Transport,
+    ) -> Backpressure {
         let sent = match self.outbox.is_empty() {
             true => {
-                self.write_frame(&frame, cork, transport);
+                self.write_frames(frames, cork, transport);
                 self.count_unasked(0);
                 Ok(())
             }
-            false if self.backlog.is_used() => self.wait(key, &frame),
-            false => self.queue(&frame),
+            false if self.backlog.is_used() => self.wait(key, frames),
+            false => self.queue(frames),
         };
         if let Err(full) = sent {
             self.counts.refused += 1;
             return full.into();
         }
-        self.counts.count(frame.opcode(), frame.len());
+        self.count_frames(frames);
         self.verdict()
     }
 
-    /// Puts a frame behind what waits.
-    fn queue(&mut self, frame: &OutFrame<'_>) -> Result<(), OutboxFull> {
+    pub(crate) fn count_frames(&mut self, frames: &OutFrames<'_>) {
+        for frame in frames.iter() {
+            self.counts.count(frame.opcode(), frame.len());
+        }
+    }
+
+    /// Splits a message that many get, if it is too long for one frame.
+    #[inline]
+    pub(crate) fn split_prepared<'p>(&mut self, message: &'p Prepared) -> Option<OutFrames<'p>> {
+        if message.frame().len() <= self.max_frame {
+            return None;
+        }
+        let frame = self.sender.prepared(message).ok()?;
+        self.sender.split(frame, self.max_frame).ok()
+    }
+
+    /// Puts frames behind what waits.
+    fn queue(&mut self, frames: &OutFrames<'_>) -> Result<(), OutboxFull> {
         let pending = self.outbox.len();
-        let has_room = match frame.opcode() {
+        let has_room = match frames.opcode() {
             // There is one in a connection.
             OpCode::Close => true,
             // Reading stops before there are many.
@@ -281,13 +324,43 @@ impl Outgoing {
             // water is never lost.
             _ => pending < self.outbox.limit(),
         };
-        if has_room {
-            self.outbox.append(frame, 0);
-        } else {
-            self.outbox.push(frame, 0)?;
+        for frame in frames.iter() {
+            if has_room {
+                self.outbox.append(&frame, 0);
+            } else {
+                // Where a message has no room, its first fragment has none.
+                let len = frames.len();
+                let pushed = self.outbox.push(&frame, 0);
+                pushed.map_err(|full| OutboxFull { len, ..full })?;
+            }
         }
         self.count_unasked(pending);
         Ok(())
+    }
+
+    /// Puts frames behind what waits, whatever the limit.
+    pub(crate) fn append(&mut self, frames: &OutFrames<'_>) {
+        for frame in frames.iter() {
+            self.outbox.append(&frame, 0);
+        }
+    }
+
+    /// Writes the fragments of a message, as far as the transport takes them.
+    fn write_frames(
+        &mut self,
+        frames: &OutFrames<'_>,
+        cork: &mut Vec<u8>,
+        transport: &mut dyn Transport,
+    ) {
+        for frame in frames.iter() {
+            if self.is_over() {
+                return;
+            }
+            match self.outbox.is_empty() {
+                true => self.write_frame(&frame, cork, transport),
+                false => self.outbox.append(&frame, 0),
+            }
+        }
     }
 
     /// Writes a frame, with the cork or at once.

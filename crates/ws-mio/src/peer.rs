@@ -15,7 +15,7 @@ use ws_handshake::DeflateParams;
 use ws_proto::{AsMessage, CloseCode, Masking, MessageKind, OutFrame, Prepared, SendError};
 
 use crate::{
-    Backpressure, Connect, PeerAddr, Refused, Transport,
+    Backpressure, Connect, PeerAddr, Transport,
     deflate::{Deflating, Terms, Wire},
     order::{Order, OrderQueue},
     outgoing::Outgoing,
@@ -214,8 +214,9 @@ impl<D, Data> Peer<'_, D, Data> {
         }
     }
 
-    /// Sends a message, borrowed or owned, in one frame; compressed, if that was agreed on and it
-    /// is worth it.
+    /// Sends a message, borrowed or owned, in one frame, or in as many as
+    /// [`Config::max_frame_sent`](crate::Config::max_frame_sent) asks for;
+    /// compressed, if that was agreed on and it is worth it.
     ///
     /// It is refused after a Close, between the fragments of another message,
     /// and while `max_backpressure` bytes wait. A handler that sends no more
@@ -233,7 +234,7 @@ impl<D, Data> Peer<'_, D, Data> {
     /// Sends a message as [`send`](Self::send) does, and masks it where it lies
     /// if it is to be masked: a client saves a copy of a long message that it
     /// does not need again. What is left in `payload` is what goes over the
-    /// wire, and it is never compressed. See
+    /// wire, if it is not split, and it is never compressed. See
     /// [`Sender::message_in_place`](ws_proto::Sender::message_in_place).
     pub fn send_in_place(&mut self, kind: MessageKind, payload: &mut [u8]) -> Backpressure {
         let frame = self.outgoing.sender.message_in_place(kind, payload);
@@ -304,7 +305,7 @@ impl<D, Data> Peer<'_, D, Data> {
         let before = self.outgoing.sender.clone();
         let frame = self.outgoing.sender.fragment(fragment, last);
         let sent = self.write(frame);
-        if let Backpressure::Refused(Refused::Full(_)) = sent {
+        if let Backpressure::Refused(_) = sent {
             // As if it had not been asked for: it can be sent later.
             self.outgoing.sender = before;
         }

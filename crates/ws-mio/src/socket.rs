@@ -134,6 +134,7 @@ pub struct Socket<D = (), T = TcpStream> {
     /// What its profile says.
     chunks: Option<bool>,
     time_limits: TimeLimits,
+    max_frame_sent: usize,
     max_backpressure: usize,
     slow_consumer: SlowConsumer,
     started: Instant,
@@ -231,6 +232,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             link: Link::new(
                 role.masking(),
                 config.limits,
+                config.max_frame_sent,
                 config.max_backpressure,
                 config.slow_consumer,
             ),
@@ -247,6 +249,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             limits: config.limits,
             chunks: None,
             time_limits: config.time_limits,
+            max_frame_sent: config.max_frame_sent,
             max_backpressure: config.max_backpressure,
             slow_consumer: config.slow_consumer,
             started: Instant::now(),

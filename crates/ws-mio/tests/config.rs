@@ -57,6 +57,10 @@ fn value_that_is_not_allowed_is_refused_with_its_field_and_what_is_allowed() {
         error(|c| c.read_buffer = 0),
         "read_buffer = 0; allowed is at least 1,024"
     );
+    assert_eq!(
+        error(|c| c.max_frame_sent = 130),
+        "max_frame_sent = 130; allowed is at least 131"
+    );
     let chat = |c: &mut Config| {
         c.handshake = ServerConfig::new(ws_mio::OriginPolicy::Any).subprotocols(["a", "chat v2"]);
     };

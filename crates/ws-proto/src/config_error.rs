@@ -3,6 +3,8 @@
 use alloc::string::{String, ToString};
 use core::{fmt, time::Duration};
 
+use crate::MAX_CONTROL_FRAME;
+
 /// A field of a configuration has a value that is not allowed.
 ///
 /// ```
@@ -44,6 +46,20 @@ impl ConfigError {
         match value {
             0 => Err(Self::new(field, &value, "at least 1")),
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses a longest frame to send that has no room for a control frame,
+    /// which cannot be split (RFC 6455 section 5.5).
+    ///
+    /// # Errors
+    ///
+    /// The field and its value, if that is below
+    /// [`MAX_CONTROL_FRAME`], 131 bytes.
+    pub fn check_frame_sent(field: &'static str, value: usize) -> Result<(), Self> {
+        match value {
+            MAX_CONTROL_FRAME.. => Ok(()),
+            _ => Err(Self::new(field, &value, "at least 131")),
         }
     }
 

@@ -8,6 +8,10 @@ pub const MAX_HEADER_LEN: usize = 14;
 /// The most payload that a control frame can carry, in bytes (section 5.5).
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
 
+/// The longest control frame in bytes: a head of two, a key and the payload.
+/// It cannot be split (section 5.5), so no limit on frames is lower.
+pub const MAX_CONTROL_FRAME: usize = 2 + 4 + MAX_CONTROL_PAYLOAD;
+
 /// The reserved bit that says "Per-Message Compressed" (RFC 7692 section 6).
 const RSV1: u8 = 0b100;
 

@@ -36,6 +36,12 @@ impl MaskKey {
         u32::from_ne_bytes(self.0) == 0
     }
 
+    /// Returns the key that does what this one and `other` do together.
+    pub(crate) const fn combined(self, other: Self) -> Self {
+        let bits = u32::from_ne_bytes(self.0) ^ u32::from_ne_bytes(other.0);
+        Self(bits.to_ne_bytes())
+    }
+
     /// Returns the key for the rest of a payload of which `offset` bytes were
     /// masked already.
     #[must_use]

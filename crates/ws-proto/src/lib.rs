@@ -121,7 +121,7 @@ pub use deflate::{
     Inflater,
 };
 pub use error::{ProtocolError, SendError};
-pub use header::{Header, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN};
+pub use header::{Header, MAX_CONTROL_FRAME, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN};
 pub use keepalive::{Due, Keepalive, KeepaliveConfig, Timer};
 pub use keys::{KeySource, MaskKey, NoEntropy, SeededKeys, ThreadEntropy};
 pub use limits::Limits;
@@ -132,7 +132,7 @@ pub use outbox::{Outbox, OutboxFull};
 pub use peer_addr::PeerAddr;
 pub use prepared::Prepared;
 pub use receive::{Event, FrameCounts, Receiver};
-pub use send::{OutFrame, Sender};
+pub use send::{OutFrame, OutFrames, Sender};
 pub use time_limits::{END_WAIT, TimeLimits};
 pub use utf8::{InvalidUtf8, Utf8Stream};
 pub use xor::xor;

@@ -1,5 +1,7 @@
 //! Sending: messages in, frames out (RFC 6455 sections 5 and 6.1).
 
+mod split;
+
 use alloc::vec::Vec;
 use core::{mem, ops::Range};
 
@@ -9,10 +11,13 @@ use crate::{
     xor::append_xored,
 };
 
+pub use self::split::OutFrames;
+
 /// Makes the frames that an endpoint sends.
 ///
 /// Every method returns an [`OutFrame`], which borrows the payload; it is to
-/// be written, whole and in the order of the calls.
+/// be written, whole and in the order of the calls. One that is too long for
+/// a gateway on the way is [split](Self::split) before.
 #[derive(Clone, Debug)]
 pub struct Sender<P> {
     masking: P,

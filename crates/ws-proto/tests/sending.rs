@@ -6,9 +6,9 @@ mod common;
 
 use common::{masked, unmasked};
 use ws_proto::{
-    ClientMasking, CloseCode, CloseFrame, Event, Header, MAX_HEADER_LEN, MaskKey, Masking,
-    MaskingPolicy, Message, MessageKind, OpCode, OutFrame, Outbox, Prepared, SeededKeys, SendError,
-    Sender, ServerMasking,
+    ClientMasking, CloseCode, CloseFrame, ConfigError, Event, Header, MAX_CONTROL_FRAME,
+    MAX_HEADER_LEN, MaskKey, Masking, MaskingPolicy, Message, MessageKind, OpCode, OutFrame,
+    Outbox, Prepared, SeededKeys, SendError, Sender, ServerMasking,
 };
 
 fn server() -> Sender<ServerMasking> {
@@ -605,4 +605,143 @@ fn refusals_have_names_of_their_own() {
     ] {
         assert_eq!(error.kind(), kind);
     }
+}
+
+/// The frames that a frame is split into, as they go on the wire.
+fn split<P: MaskingPolicy>(
+    tx: &mut Sender<P>,
+    frame: OutFrame<'_>,
+    max_len: usize,
+) -> Vec<Vec<u8>> {
+    let frames = tx.split(frame, max_len).unwrap();
+    frames.iter().map(|frame| wire(&frame)).collect()
+}
+
+#[test]
+fn long_frame_is_split_into_the_longest_that_the_limit_allows() {
+    //= RFC6455-6.1-3, RFC6455-5.4-9, RFC6455-5.4-3
+    let payload = vec![7; 300_000];
+    let lengths = [131, 132, 134, 135, 136, 4096, 32 * 1024];
+    let borders = (65_537..65_556).chain([299_999, 300_000, 300_009]);
+    for max_len in lengths.into_iter().chain(borders) {
+        for masking in [ServerMasking::new().into(), ClientMasking::new().into()] {
+            let masking: Masking = masking;
+            let mut tx = Sender::new(masking);
+            let frame = tx.message(Message::Binary(&payload)).unwrap();
+            let frames = split(&mut tx, frame, max_len);
+            let (last, others) = frames.split_last().unwrap();
+            assert!(!others.is_empty() && last.len() <= max_len);
+            for frame in others {
+                // With one byte more, its head would have to grow: it is as
+                // long as there is one.
+                let (header, _) = Header::decode(frame).unwrap().unwrap();
+                let is_border = matches!(header.payload_len(), 125 | 0xffff);
+                let spare = max_len - frame.len();
+                assert!(
+                    spare == 0 || is_border && spare <= 6,
+                    "{max_len}: {header:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn head_is_counted_and_what_is_within_the_limit_is_not_split() {
+    for masking in [ServerMasking::new().into(), ClientMasking::new().into()] {
+        let masking: Masking = masking;
+        let mut tx = Sender::new(masking);
+        for len in [0, 1, 125, 126, 1000, 0xffff, 0x1_0000] {
+            let payload = vec![7; len];
+            let frame = tx.message(Message::Binary(&payload)).unwrap();
+            let whole = wire(&frame);
+            assert_eq!(split(&mut tx, frame.clone(), whole.len()), [whole.clone()]);
+            let parts = split(&mut tx, frame, whole.len() - 1).len();
+            assert_eq!(
+                parts,
+                if whole.len() <= MAX_CONTROL_FRAME {
+                    1
+                } else {
+                    2
+                }
+            );
+        }
+    }
+}
+
+#[test]
+fn fragments_of_a_frame_that_is_split_are_those_of_its_message() {
+    //= RFC6455-5.4-3, RFC6455-5.4-6, RFC7692-6.1-3
+    let heads = |frames: Vec<Vec<u8>>| frames.iter().map(|frame| frame[0]).collect::<Vec<_>>();
+    let mut tx = server();
+    let payload = &[b'x'; 300];
+    let text = core::str::from_utf8(payload).unwrap();
+    let frame = tx.message(Message::Text(text)).unwrap();
+    assert_eq!(heads(split(&mut tx, frame, 131)), [0x01, 0x00, 0x80]);
+    let frame = tx.fragment(Message::Text(text), false).unwrap();
+    assert_eq!(heads(split(&mut tx, frame, 131)), [0x01, 0x00, 0x00]);
+    let frame = tx.fragment(Message::Text(text), false).unwrap();
+    assert_eq!(heads(split(&mut tx, frame, 131)), [0x00, 0x00, 0x00]);
+    let frame = tx.fragment(Message::Text(text), true).unwrap();
+    assert_eq!(heads(split(&mut tx, frame, 131)), [0x00, 0x00, 0x80]);
+    let frame = tx.compressed(MessageKind::Text, payload).unwrap();
+    assert_eq!(heads(split(&mut tx, frame, 131)), [0x41, 0x00, 0x80]);
+    let frame = tx.compressed_fragment(MessageKind::Binary, payload, false);
+    assert_eq!(
+        heads(split(&mut tx, frame.unwrap(), 131)),
+        [0x42, 0x00, 0x00]
+    );
+    let frame = tx.compressed_fragment(MessageKind::Binary, payload, true);
+    assert_eq!(
+        heads(split(&mut tx, frame.unwrap(), 131)),
+        [0x00, 0x00, 0x80]
+    );
+    assert!(tx.is_idle());
+}
+
+#[test]
+fn control_frame_is_never_split_whatever_the_limit() {
+    //= RFC6455-5.4-5
+    let mut tx = client();
+    let frame = tx.ping(&[7; 125]).unwrap();
+    let whole = wire(&frame);
+    assert_eq!(whole.len(), MAX_CONTROL_FRAME);
+    assert_eq!(split(&mut tx, frame, 0), [whole]);
+}
+
+#[test]
+fn client_masks_each_fragment_with_a_key_of_its_own_also_in_place() {
+    //= RFC6455-5.3-2, RFC6455-5.1-1
+    let payload: Vec<u8> = (0..1000).map(|i| i as u8).collect();
+    let expected: Vec<[u8; 4]> = keys().take(8).collect();
+    let mut lying = payload.clone();
+    let (mut one, mut other) = (client(), client());
+    let frame = one.message(Message::Binary(&payload)).unwrap();
+    let copied = split(&mut one, frame, 133);
+    let frame = other.message_in_place(MessageKind::Binary, &mut lying);
+    assert_eq!(split(&mut other, frame.unwrap(), 133), copied);
+    let (mut used, mut joined) = (Vec::new(), Vec::new());
+    for frame in &copied {
+        let (key, unmasked) = without_mask(frame);
+        used.push(key.bytes());
+        joined.extend_from_slice(&unmasked[2..]);
+    }
+    assert_eq!((used, joined), (expected, payload.clone()));
+    // Zero keys stay, and leave the payload where it lies.
+    let mut tx = zero_client();
+    let frame = tx.message(Message::Binary(&payload)).unwrap();
+    let frames = tx.split(frame, 500).unwrap();
+    for (frame, part) in frames.iter().zip(payload.chunks(492)) {
+        let [head, lies] = frame.as_slices().unwrap();
+        assert_eq!((&head[head.len() - 4..], lies), (&[0; 4][..], part));
+    }
+}
+
+#[test]
+fn longest_frame_has_room_for_a_control_frame() {
+    let check = |value| ConfigError::check_frame_sent("max_frame_sent", value);
+    assert_eq!(check(MAX_CONTROL_FRAME), Ok(()));
+    let error = check(MAX_CONTROL_FRAME - 1).unwrap_err();
+    let expected = "max_frame_sent = 130; allowed is at least 131";
+    assert_eq!(error.to_string(), expected);
 }

@@ -39,6 +39,16 @@ pub struct Config {
     /// [`send`](crate::WebSocket::send) waits until there is room. A message
     /// that is larger than this can be sent when nothing else waits.
     pub max_outbox: usize,
+    /// The longest frame that is sent, in bytes with its head; by default a
+    /// message goes out in one frame, however long. At least 131, as control
+    /// frames are not split.
+    ///
+    /// For gateways that refuse longer frames, as some do above 4, 8 or 32 KiB. A
+    /// longer message, or fragment of one, goes out in fragments (RFC 6455
+    /// section 5.4), compressed or not. It is copied on its way out, and is
+    /// still sent or refused whole. Peers limit how many fragments a message
+    /// has: see [`Limits::max_fragments`].
+    pub max_frame_sent: usize,
     /// How many bytes of messages are read and held while the application only
     /// writes; 16 MiB by default.
     ///
@@ -94,6 +104,7 @@ impl Config {
         self.time_limits.check()?;
         self.keepalive.check()?;
         ConfigError::check_number("max_outbox", self.max_outbox as u64)?;
+        ConfigError::check_frame_sent("max_frame_sent", self.max_frame_sent)?;
         ConfigError::check_number("max_read_ahead", self.max_read_ahead as u64)?;
         ConfigError::check_time("close_timeout", Some(self.close_timeout))?;
         ConfigError::check_time("handshake_timeout", self.handshake_timeout)?;
@@ -113,6 +124,7 @@ impl Default for Config {
             time_limits: TimeLimits::default(),
             keepalive: KeepaliveConfig::default(),
             max_outbox: 1024 * 1024,
+            max_frame_sent: usize::MAX,
             max_read_ahead: 16 * 1024 * 1024,
             close_timeout: Duration::from_secs(10),
             handshake_timeout: Some(Duration::from_secs(30)),

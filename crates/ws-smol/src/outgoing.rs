@@ -56,7 +56,8 @@ impl<'m> Outgoing<'m> {
         }
     }
 
-    /// Returns the length of the frame in bytes, before it is compressed.
+    /// Returns the length of the frame in bytes, before it is compressed or
+    /// split.
     pub(crate) fn frame_len(&self, sender: &Sender<Masking>) -> usize {
         let payload = match *self {
             Self::Message(outbound) | Self::Fragment(outbound, _) => outbound.message.len(),
@@ -92,6 +93,8 @@ pub(crate) struct Output {
     /// The payload of the last Ping that there is no room to answer yet.
     pub(crate) held_pong: Option<Box<[u8]>>,
     pub(crate) limit: usize,
+    /// A longer frame is split.
+    pub(crate) max_frame: usize,
     /// A reply was queued that the transport was not offered yet.
     pub(crate) has_reply: bool,
     /// The transport took bytes that it was not asked to flush yet.
@@ -103,11 +106,12 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    pub(crate) const fn with_limit(limit: usize) -> Self {
+    pub(crate) const fn new(limit: usize, max_frame: usize) -> Self {
         Self {
             outbox: Outbox::with_limit(usize::MAX),
             held_pong: None,
             limit,
+            max_frame,
             has_reply: false,
             is_unflushed: false,
             is_blocked: false,
@@ -133,6 +137,23 @@ impl Output {
             .limit
             .saturating_add(extra)
             .saturating_sub(self.outbox.len())
+    }
+
+    /// Queues a frame whatever the limit, or the fragments of one that is too
+    /// long.
+    pub(crate) fn queue(
+        &mut self,
+        frame: OutFrame<'_>,
+        sender: &mut Sender<Masking>,
+    ) -> Result<(), SendError> {
+        if frame.len() <= self.max_frame {
+            self.push(&frame, 0);
+            return Ok(());
+        }
+        for frame in sender.split(frame, self.max_frame)?.iter() {
+            self.push(&frame, 0);
+        }
+        Ok(())
     }
 
     /// Queues a frame whatever the limit.

@@ -66,8 +66,13 @@ struct Side {
 impl Side {
     /// A connection whose transport takes nothing of the first message.
     fn stalled(policy: SlowConsumer) -> Self {
+        Self::splitting(policy, usize::MAX)
+    }
+
+    /// One that sends no frame that is longer than `max_frame`.
+    fn splitting(policy: SlowConsumer, max_frame: usize) -> Self {
         let mut side = Self {
-            outgoing: Outgoing::new(ServerMasking::new().into(), LIMIT, policy),
+            outgoing: Outgoing::new(ServerMasking::new().into(), max_frame, LIMIT, policy),
             transport: Valve::default(),
             cork: Vec::new(),
         };
@@ -168,7 +173,12 @@ fn message_that_many_get_waits_without_a_copy_unless_it_is_masked() {
     assert_eq!(side.frames()[1].1, b"news");
 
     side = Side::stalled(SlowConsumer::DropOldest);
-    side.outgoing = Outgoing::new(ClientMasking::new().into(), LIMIT, SlowConsumer::DropOldest);
+    side.outgoing = Outgoing::new(
+        ClientMasking::new().into(),
+        usize::MAX,
+        LIMIT,
+        SlowConsumer::DropOldest,
+    );
     side.send(None, b"first");
     side.finish(|outgoing, cork, transport| outgoing.send_prepared(&news, cork, transport));
     let waiting = &side.outgoing.backlog.messages[0].frame;
@@ -201,6 +211,41 @@ fn messages_that_many_get_are_counted_and_dropped_as_others_are() {
         let counts = side.outgoing.take_counts();
         assert_eq!(counts.bytes, 26_700 + 6 * 4);
         assert_eq!((counts.frames[2], counts.queued, counts.dropped), (6, 6, 4));
+    }
+}
+
+#[test]
+fn message_that_is_split_waits_and_is_dropped_as_one() {
+    //= RFC6455-5.4-7
+    for policy in [SlowConsumer::DropOldest, SlowConsumer::Conflate] {
+        let mut side = Side::splitting(policy, 1000);
+        let news = Prepared::new(Message::Binary(&[b'n'; 2_500]));
+        for number in 0..20_u8 {
+            side.send(Some(number.into()), &vec![number; 2_000]);
+            assert!(side.outgoing.pending() <= LIMIT);
+        }
+        let key = Some(18);
+        side.send(key, &[b'k'; 2_000]);
+        side.outgoing.share_waiting([&news]);
+        let (mut joined, mut firsts) = (Vec::new(), Vec::new());
+        for (first, payload) in side.frames() {
+            assert!(payload.len() <= 996);
+            firsts.push(first);
+            match first & 0xf {
+                0 => Vec::extend(joined.last_mut().unwrap(), payload),
+                _ => joined.push(payload),
+            }
+        }
+        assert_eq!(joined[0], b"first");
+        assert_eq!(joined.last().unwrap(), news.payload());
+        assert!(joined[1..joined.len() - 1].iter().all(|m| m.len() == 2_000));
+        assert!(joined.contains(&vec![b'k'; 2_000]));
+        let replaces = policy == SlowConsumer::Conflate;
+        assert_eq!(joined.contains(&vec![18; 2_000]), !replaces);
+        assert_eq!(
+            firsts.iter().filter(|first| **first == 0x02).count(),
+            joined.len() - 1
+        );
     }
 }
 

@@ -35,6 +35,7 @@ impl Link {
     pub(crate) fn new(
         masking: Masking,
         limits: Limits,
+        max_frame_sent: usize,
         max_backpressure: usize,
         slow_consumer: SlowConsumer,
     ) -> Self {
@@ -42,7 +43,7 @@ impl Link {
             receiver: Receiver::new(masking.inbound(), limits),
             assembler: Assembler::new(),
             gather: None,
-            outgoing: Outgoing::new(masking, max_backpressure, slow_consumer),
+            outgoing: Outgoing::new(masking, max_frame_sent, max_backpressure, slow_consumer),
             unread: Vec::new(),
             rest: None,
             deadlines: Deadlines::default(),
@@ -101,6 +102,7 @@ pub(crate) fn new_link(
     Link::new(
         role.masking(),
         *limits,
+        config.max_frame_sent,
         config.max_backpressure,
         config.slow_consumer,
     )

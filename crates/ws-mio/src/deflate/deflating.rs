@@ -125,7 +125,7 @@ fn write(
     key: Option<u64>,
     frame: Result<OutFrame<'_>, SendError>,
     len: usize,
-    wire: Wire<'_>,
+    mut wire: Wire<'_>,
     counters: Option<&Counters>,
 ) -> Backpressure {
     let frame = match frame {
@@ -133,15 +133,17 @@ fn write(
         Err(error) => return error.into(),
     };
     let begins = frame.is_compressed();
-    let compressed = (begins || frame.opcode() == OpCode::Continuation).then_some(frame.len());
+    let is_compressed = begins || frame.opcode() == OpCode::Continuation;
+    let before = wire.outgoing.counts.bytes;
     let sent = wire.send_keyed(key, frame);
     if let Some(counters) = counters
-        && let Some(compressed) = compressed
+        && is_compressed
         && !matches!(sent, Backpressure::Refused(_))
     {
         counters.compressed_messages_sent.add(begins.into());
         counters.deflated_bytes.add(len as u64);
-        counters.compressed_bytes_sent.add(compressed as u64);
+        let bytes = wire.outgoing.counts.bytes - before;
+        counters.compressed_bytes_sent.add(bytes);
     }
     sent
 }

@@ -27,7 +27,7 @@ impl<'a> Wire<'a> {
 
 impl Wire<'_> {
     /// Sends a frame as [`Outgoing::send_keyed`].
-    pub(super) fn send_keyed(self, key: Option<u64>, frame: OutFrame<'_>) -> Backpressure {
+    pub(super) fn send_keyed(&mut self, key: Option<u64>, frame: OutFrame<'_>) -> Backpressure {
         self.outgoing
             .send_keyed(key, frame, self.cork, self.transport)
     }

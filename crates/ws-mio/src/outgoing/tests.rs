@@ -84,7 +84,18 @@ impl Transport for Script {
 
 fn server(max_backpressure: usize) -> Outgoing {
     let policy = SlowConsumer::DropNewest;
-    Outgoing::new(ServerMasking::new().into(), max_backpressure, policy)
+    Outgoing::new(
+        ServerMasking::new().into(),
+        usize::MAX,
+        max_backpressure,
+        policy,
+    )
+}
+
+/// One that splits frames that are longer than `max_frame`.
+fn splitting(max_frame: usize) -> Outgoing {
+    let policy = SlowConsumer::DropNewest;
+    Outgoing::new(ServerMasking::new().into(), max_frame, 1 << 20, policy)
 }
 
 /// What an application sends, in two turns.
@@ -106,7 +117,11 @@ fn converse(outgoing: &mut Outgoing, transport: &mut Script, turn: usize) -> Vec
     for payloads in PAYLOADS.chunks(turn) {
         for payload in payloads {
             let frame = outgoing.sender.message(Message::Binary(payload)).unwrap();
-            frame.append_to(&mut expected, 0);
+            let frames = outgoing.sender.split(frame.clone(), outgoing.max_frame);
+            for frame in frames.unwrap().iter() {
+                assert!(frame.len() <= outgoing.max_frame);
+                frame.append_to(&mut expected, 0);
+            }
             let sent = outgoing.send(frame, &mut cork, transport);
             assert!(!matches!(sent, Backpressure::Refused(_)), "{sent:?}");
             // INVARIANT: what waits is in one place only.
@@ -141,6 +156,48 @@ fn frames_leave_whole_and_in_order_when_a_write_stops_anywhere() {
             assert!(outgoing.is_idle());
         }
     }
+}
+
+#[test]
+fn fragments_of_long_frames_leave_whole_and_in_order_when_a_write_stops_anywhere() {
+    //= RFC6455-6.1-3, RFC6455-6.1-7
+    for max_frame in [150, 4096, COPY_MAX, COPY_MAX + 10] {
+        let whole = converse(&mut splitting(max_frame), &mut Script::default(), 7);
+        let around = |at: usize| at.saturating_sub(5)..at + 20;
+        let stops = (1..300).chain(around(COPY_MAX)).chain(around(max_frame));
+        for stop in stops.chain(around(whole.len() - 30)) {
+            let mut outgoing = splitting(max_frame);
+            let mut transport = Script::new([Take(stop), Fail(WouldBlock), Take(stop)]);
+            let expected = converse(&mut outgoing, &mut transport, 3);
+            assert!(transport.wire == expected, "stopped at {stop}");
+            assert!(outgoing.is_idle());
+            let counts = outgoing.take_counts();
+            assert_eq!(counts.bytes, expected.len() as u64);
+            assert_eq!(counts.frames[2], PAYLOADS.len() as u64);
+        }
+    }
+}
+
+#[test]
+fn message_that_is_split_is_refused_whole() {
+    let policy = SlowConsumer::DropNewest;
+    let mut outgoing = Outgoing::new(ServerMasking::new().into(), 150, 1000, policy);
+    let (mut transport, mut cork) = (Script::new([Fail(WouldBlock)]), Vec::new());
+    for payload in [&[1; 400][..], &[2; 1000]] {
+        let frame = outgoing.sender.message(Message::Binary(payload)).unwrap();
+        outgoing.send(frame, &mut cork, &mut transport);
+        outgoing.flush_cork(&mut cork, &mut transport);
+    }
+    let pending = outgoing.outbox.len();
+    assert!(pending > 1400);
+    let frame = outgoing.sender.message(Message::Binary(&[3; 400])).unwrap();
+    let Backpressure::Refused(Refused::Full(full)) =
+        outgoing.send(frame, &mut cork, &mut transport)
+    else {
+        panic!("it was not refused")
+    };
+    assert_eq!((full.pending, full.len), (pending, 400 + 4 + 4 + 2));
+    assert_eq!(outgoing.outbox.len(), pending);
 }
 
 #[test]
@@ -254,7 +311,7 @@ fn zero_key_frame_is_written_from_where_it_lies_and_a_masked_one_is_not() {
     for (flag, writes) in [(true, 1), (false, 0)] {
         let masking = ClientMasking::with_set_mask_to_zero(flag);
         let policy = SlowConsumer::DropNewest;
-        let mut outgoing = Outgoing::new(masking.into(), 1 << 20, policy);
+        let mut outgoing = Outgoing::new(masking.into(), usize::MAX, 1 << 20, policy);
         let (mut transport, mut cork) = (Script::default(), Vec::new());
         let payload = [9; COPY_MAX + 1];
         let frame = outgoing.sender.message(Message::Binary(&payload)).unwrap();
@@ -345,7 +402,7 @@ fn long_masked_frame_leaves_in_blocks_and_whole() {
     ] {
         let mut transport = Script::new([Take(cut), Fail(WouldBlock), Take(BLOCK)]);
         let masking = ClientMasking::new().into();
-        let mut outgoing = Outgoing::new(masking, usize::MAX, SlowConsumer::default());
+        let mut outgoing = Outgoing::new(masking, usize::MAX, usize::MAX, SlowConsumer::default());
         let mut cork = Vec::new();
         for message in [Message::Text("before"), Message::Binary(&payload)] {
             let frame = outgoing.sender.message(message).unwrap();
@@ -482,7 +539,7 @@ fn message_goes_back_by_a_copy_where_its_new_head_is_longer() {
     ]
     .concat();
     let masking = ClientMasking::with_set_mask_to_zero(true).into();
-    let mut outgoing = Outgoing::new(masking, usize::MAX, SlowConsumer::default());
+    let mut outgoing = Outgoing::new(masking, usize::MAX, usize::MAX, SlowConsumer::default());
     let (mut cork, mut transport) = (Vec::new(), Script::default());
     for start in [4, 8 + LEN] {
         let message = &buffer[start..start + LEN];

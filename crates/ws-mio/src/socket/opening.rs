@@ -315,6 +315,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         self.link = Link::new(
             role.masking(),
             self.limits,
+            self.max_frame_sent,
             self.max_backpressure,
             self.slow_consumer,
         )

@@ -129,6 +129,8 @@ struct Client {
     messages: Vec<Vec<u8>>,
     /// How many bytes came since this was last asked.
     bytes: usize,
+    /// All bytes that came.
+    wire: Vec<u8>,
     /// The code of the server's Close.
     closed: Option<u16>,
     /// How much of its message is compressed, by the frames' headers.
@@ -234,6 +236,7 @@ impl Client {
             pools: Default::default(),
             messages: Vec::new(),
             bytes: 0,
+            wire: Vec::new(),
             closed: None,
             compressed: 0,
         }
@@ -256,6 +259,7 @@ impl Client {
             return 0;
         };
         self.bytes += len;
+        self.wire.extend_from_slice(&buffer[..len]);
         let mut input = &mut buffer[..len];
         while let Some(event) = self.receiver.receive(&mut input).unwrap() {
             let mut take = |chunk: Piece<'_>| {

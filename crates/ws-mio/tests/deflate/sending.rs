@@ -1,6 +1,8 @@
 //! Compressed messages to peers: published, prepared, dropped, refused.
 
-use ws_mio::{Backpressure, DeflatePolicy, Message, Prepared, Refused, SlowConsumer};
+use ws_mio::{
+    Backpressure, DeflatePolicy, Message, Prepared, Refused, SlowConsumer, ws_proto::Header,
+};
 
 use super::{Bench, Client, PLAIN_OFFER, Side, prose, serving};
 
@@ -197,4 +199,50 @@ fn fragment_that_is_refused_can_be_sent_again() {
     bench.run();
     assert!(bench.client.messages[0] == whole);
     assert!(bench.client.messages[1] == prose(1, 20_000).as_bytes());
+}
+
+#[test]
+fn compressed_message_is_split_into_frames_of_which_the_first_alone_has_rsv1() {
+    //= RFC7692-6.1-3, RFC6455-6.1-3
+    const MAX: usize = 500;
+    let side = Side::<false>::new(|peer, what, message| {
+        if what == "open" {
+            peer.subscribe("news");
+        }
+        if let Some(message) = message {
+            let prepared = Prepared::new(message);
+            peer.send(message);
+            peer.send_prepared(&prepared);
+            peer.send_fragment(message, false);
+            peer.send_fragment(message, true);
+            peer.publish_to_all("news", &prepared);
+            peer.uncompressed().send(message);
+        }
+    });
+    let mut config = serving(DeflatePolicy::new());
+    config.max_frame_sent = MAX;
+    let mut bench = Bench::new(side, config, PLAIN_OFFER);
+    // Half of it compresses.
+    let message = noise(1, 5_000).repeat(2);
+    bench.tell(&message[..]);
+    let (once, twice) = (message.clone(), message.repeat(2));
+    // What is published leaves after what is sent.
+    let expected = [once.clone(), once.clone(), twice, once.clone(), once];
+    assert!(bench.client.messages == expected);
+    let (mut wire, mut begun, mut whole) = (&bench.client.wire[..], Vec::new(), 0);
+    while let Some((header, head)) = Header::decode(wire).unwrap() {
+        let len = head + header.payload_len() as usize;
+        assert!(len <= MAX);
+        if wire[0] & 0xf != 0 {
+            begun.push(wire[0]);
+        }
+        whole += usize::from(header.fin());
+        wire = &wire[len..];
+    }
+    assert_eq!(begun, [0x42, 0x42, 0x42, 0x02, 0x42]);
+    assert_eq!((whole, bench.client.compressed), (5, 4));
+    let metrics = bench.inner.remote().metrics();
+    let plain = 10_000 + 20 * 4 + 2;
+    let compressed = metrics.compressed_bytes_sent as usize;
+    assert_eq!(compressed, bench.client.bytes - plain);
 }

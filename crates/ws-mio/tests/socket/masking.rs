@@ -2,7 +2,10 @@
 
 use std::io::{Read, Write};
 
-use ws_mio::{ClientConfig, ControlledNetwork, Handler, Message, Peer, SocketState, ws_proto};
+use ws_mio::{
+    ClientConfig, ControlledNetwork, Handler, Message, MessageKind, Peer, SocketState,
+    ws_proto::{self, Header},
+};
 
 use super::{Loop, connect, script, upgrade};
 use crate::common::{Echo, expect, pattern, unmasked};
@@ -118,5 +121,61 @@ fn allow_list_decides_for_the_client_by_the_server() {
         assert_eq!(masking.set_mask_to_zero(), flag);
         drop(sockets);
         server.join().unwrap();
+    }
+}
+
+#[test]
+fn client_masks_each_fragment_of_a_long_message_with_a_key_of_its_own() {
+    //= RFC6455-5.3-2, RFC6455-6.1-3
+    const MAX: usize = 1000;
+    for flag in [true, false] {
+        let payload = pattern(20_000);
+        let sent = payload.clone();
+        let (address, server) = script(move |stream| {
+            upgrade(stream);
+            stream.write_all(&unmasked(0x82, &sent)).unwrap();
+            let (mut keys, mut messages) = (Vec::new(), Vec::new());
+            while messages.len() < 2 || keys.len() < 2 * 21 {
+                let mut head = [0; 8];
+                stream.read_exact(&mut head[..6]).unwrap();
+                if head[1] & 0x7f == 126 {
+                    stream.read_exact(&mut head[6..]).unwrap();
+                }
+                let (header, len) = Header::decode(&head).unwrap().unwrap();
+                let mut part = vec![0; header.payload_len() as usize];
+                assert!(len + part.len() <= MAX);
+                stream.read_exact(&mut part).unwrap();
+                ws_proto::xor(&mut part, header.mask().unwrap());
+                match head[0] & 0xf {
+                    0 => Vec::extend(messages.last_mut().unwrap(), part),
+                    _ => messages.push(part),
+                }
+                keys.push(header.mask().unwrap());
+            }
+            assert!(messages == [sent.clone(), sent]);
+            keys.sort_unstable_by_key(|key| key.bytes());
+            keys.dedup();
+            assert_eq!(keys.len() == 1, flag);
+            assert!(flag || keys.len() > 40);
+        });
+        let mut config = ClientConfig::default();
+        config.set_mask_to_zero = flag.into();
+        config.max_frame_sent = MAX;
+        let mut sockets = Loop::new();
+        sockets.add(connect(address, &config));
+        sockets.run(&mut [Twice]);
+        server.join().unwrap();
+    }
+}
+
+/// Sends each message back, and again masked where it lies.
+struct Twice;
+
+impl Handler for Twice {
+    type Data = ();
+
+    fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
+        peer.send(message);
+        peer.send_in_place(MessageKind::Binary, &mut message.as_bytes().to_vec());
     }
 }

@@ -1,8 +1,9 @@
 //! Sending and receiving are inverse.
 
 use ws_proto::{
-    ClientMasking, CloseCode, CloseFrame, Header, Inbound, Limits, Masking, MaskingPolicy, Message,
-    MessageKind, OpCode, OutFrame, Outbox, Prepared, SeededKeys, SendError, Sender, ServerMasking,
+    ClientMasking, CloseCode, CloseFrame, Header, Inbound, Limits, MAX_CONTROL_FRAME, Masking,
+    MaskingPolicy, Message, MessageKind, OpCode, OutFrame, Outbox, Prepared, SeededKeys, SendError,
+    Sender, ServerMasking,
 };
 
 use super::{
@@ -35,8 +36,8 @@ pub enum Action {
     Close(Option<(u16, String)>),
 }
 
-/// A peer receives what was sent by any policy, which `seed` chooses, and the
-/// wire is the same however it was written.
+/// A peer receives what was sent by any policy and with any longest frame,
+/// which `seed` chooses, and the wire is the same however it was written.
 pub fn what_is_sent_is_what_is_received(actions: &[Action], seed: u8) {
     let keys = [seed; 32];
     let (masking, peer): (Masking<SeededKeys>, Inbound) = match seed % 4 {
@@ -72,6 +73,7 @@ fn send(
 ) -> (Vec<u8>, Vec<Got>) {
     let mut tx = Sender::new(masking);
     let mut transport = Transport::new(seed);
+    let max_len = max_len(seed);
     let mut sent = Sent {
         is_server,
         is_closed: false,
@@ -80,7 +82,7 @@ fn send(
     };
     for action in actions {
         let before = format!("{tx:?}");
-        let result = attempt(&mut tx, &mut transport, action);
+        let result = attempt(&mut tx, &mut transport, max_len, action);
         assert_eq!(result.err(), sent.refusal(action), "{action:?}");
         if result.is_ok() {
             sent.note(action);
@@ -94,9 +96,18 @@ fn send(
     (transport.finish(), sent.expected)
 }
 
+/// The longest frame that is sent: any in half of the cases.
+fn max_len(seed: u8) -> usize {
+    match seed / 4 % 2 {
+        0 => usize::MAX,
+        _ => MAX_CONTROL_FRAME + usize::from(seed / 8),
+    }
+}
+
 fn attempt<P: MaskingPolicy>(
     tx: &mut Sender<P>,
     transport: &mut Transport,
+    max_len: usize,
     action: &Action,
 ) -> Result<(), SendError> {
     let prepared;
@@ -116,7 +127,15 @@ fn attempt<P: MaskingPolicy>(
             tx.close(legal(frame.as_ref()).map(|(code, reason)| CloseFrame { code, reason }))
         }
     };
-    transport.write(&frame?);
+    let frame = frame?;
+    let (len, opcode) = (frame.len(), frame.opcode());
+    let frames = tx.split(frame, max_len)?;
+    assert_eq!(frames.opcode(), opcode);
+    assert_eq!(frames.len() == len, len <= max_len);
+    for frame in frames.iter() {
+        assert!(frame.len() <= max_len);
+        transport.write(&frame);
+    }
     Ok(())
 }
 

@@ -114,7 +114,7 @@ impl<S> Engine<S> {
             input: Input::new(leftover),
             joiner: Joiner::new(),
             backlog: Backlog::with_limit(config.max_read_ahead),
-            output: Output::with_limit(config.max_outbox),
+            output: Output::new(config.max_outbox, config.max_frame_sent),
             is_writing: false,
             left: TURN_LEN,
             phase: Phase::Open,

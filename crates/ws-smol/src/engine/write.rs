@@ -38,7 +38,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     fn take(&mut self, outgoing: &Outgoing<'_>) -> Result<(), Error> {
         let mut lent = LentDeflate::default();
         let frame = outgoing.frame(&mut self.sender, &mut self.compression, &mut lent)?;
-        self.output.push(&frame, 0);
+        self.output.queue(frame, &mut self.sender)?;
         Ok(())
     }
 
@@ -56,15 +56,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             self.check_sendable()?;
             let mut lent = LentDeflate::default();
             let frame = outgoing.frame(&mut self.sender, &mut self.compression, &mut lent)?;
+            //= RFC6455-6.1-7
+            let is_next = self.output.outbox.is_empty() && self.output.held_pong.is_none();
+            if is_next && frame.len() <= self.output.max_frame {
+                self.write_frame(&frame);
+            } else {
+                self.output.queue(frame, &mut self.sender)?;
+            }
             *is_taken = true;
             if let Outgoing::Ping(payload) = outgoing {
                 self.life.note_ping(payload);
-            }
-            //= RFC6455-6.1-7
-            if self.output.outbox.is_empty() && self.output.held_pong.is_none() {
-                self.write_frame(&frame);
-            } else {
-                self.output.push(&frame, 0);
             }
         }
         self.poll_flush()

@@ -438,6 +438,7 @@ fn configuration_that_cannot_work_is_refused_before_a_byte_is_read_or_written() 
         config.keepalive.idle_timeout = Some(Duration::ZERO);
     });
     check("max_outbox", |config| config.max_outbox = 0);
+    check("max_frame_sent", |config| config.max_frame_sent = 0);
     check("max_read_ahead", |config| config.max_read_ahead = 0);
     check("close_timeout", |config| {
         config.close_timeout = Duration::ZERO

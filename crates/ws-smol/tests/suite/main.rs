@@ -16,6 +16,7 @@ mod halves;
 mod handshake;
 mod hostile;
 mod limits;
+mod max_frame_sent;
 mod memory;
 mod messages;
 #[cfg(feature = "proxy")]
