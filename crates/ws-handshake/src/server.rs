@@ -70,6 +70,12 @@ impl ServerConfig {
         self
     }
 
+    /// Returns how the server agrees on compression; `None` if it does not.
+    #[must_use]
+    pub const fn deflate_policy(&self) -> Option<&DeflatePolicy> {
+        self.deflate.as_ref()
+    }
+
     /// A reader for the head of a new connection, with the limits set here.
     #[must_use]
     pub const fn head_reader(&self) -> HeadReader {

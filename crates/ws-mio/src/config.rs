@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::Profile;
 
 use ws_handshake::{OriginPolicy, ServerConfig};
-use ws_proto::{ControlledNetwork, KeepaliveConfig, Limits, TimeLimits};
+use ws_proto::{ConfigError, ControlledNetwork, KeepaliveConfig, Limits, TimeLimits};
 #[cfg(feature = "deflate")]
 use ws_proto::{DeflateConfig, InflateConfig};
 
@@ -175,6 +175,66 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Looks for values with which a server cannot do its work: limits, buffers,
+    /// numbers and times that are 0, a read buffer below 1,024 bytes, subprotocols
+    /// that are no tokens (RFC 6455 section 4.1), and a policy for compression
+    /// without the feature `deflate`. [`Server`](crate::Server) does so when it is
+    /// made; for an [`EventLoop`](crate::EventLoop) and a
+    /// [`Socket`](crate::Socket) it is up to their owner.
+    ///
+    /// ```
+    /// use ws_mio::{Config, OriginPolicy};
+    ///
+    /// let mut config = Config::new(OriginPolicy::SameHost);
+    /// config.threads = 0;
+    /// let error = config.check().unwrap_err();
+    /// assert_eq!(error.to_string(), "threads = 0; allowed is 1 to 65,535");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first field whose value is not allowed.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        ClientConfig::like(self).check()?;
+        let head = self.handshake.head_limits();
+        let numbers = [
+            ("handshake.limits.max_head", head.max_head),
+            ("handshake.limits.max_headers", head.max_headers),
+            ("max_connections", self.max_connections),
+            (
+                "max_connections_per_address",
+                self.max_connections_per_address,
+            ),
+            ("max_memory", self.max_memory),
+            ("tls_handshakes_per_turn", self.tls_handshakes_per_turn),
+        ];
+        for (field, number) in numbers {
+            ConfigError::check_number(field, number as u64)?;
+        }
+        ConfigError::check_time("slow_turn", Some(self.slow_turn))?;
+        if self.threads == 0 || self.threads > usize::from(u16::MAX) {
+            return Err(ConfigError::new("threads", &self.threads, "1 to 65,535"));
+        }
+        if self.read_buffer < READ_BUFFER_MIN {
+            let allowed = "at least 1,024";
+            return Err(ConfigError::new("read_buffer", &self.read_buffer, allowed));
+        }
+        if let Some(name) = self.handshake.invalid_subprotocol() {
+            return Err(ConfigError::new("handshake.subprotocols", &name, "a token"));
+        }
+        #[cfg(not(feature = "deflate"))]
+        if self.handshake.deflate_policy().is_some() {
+            let allowed = "no policy without the feature deflate";
+            return Err(ConfigError::new("handshake.deflate", &"a policy", allowed));
+        }
+        Ok(())
+    }
+}
+
+/// How short a read buffer may be.
+pub(crate) const READ_BUFFER_MIN: usize = 1024;
+
 /// What becomes of messages to a peer that reads too slowly, once
 /// `max_backpressure` bytes wait for it.
 ///
@@ -263,8 +323,9 @@ pub struct ClientConfig {
     pub keepalive: KeepaliveConfig,
     /// How long to connect and to wait for the reply; 10 s by default.
     pub handshake_timeout: Duration,
-    /// How long to wait for the server's Close after ours, and for it to close
-    /// the transport; 5 s by default.
+    /// How long to wait for the server's Close after ours; 5 s by default. Once
+    /// both Closes were seen, and all was read that had come, the server has at
+    /// most [one second](ws_proto::END_WAIT) of it to end the transport.
     pub close_timeout: Duration,
     /// As [`Config::high_water`].
     pub high_water: usize,
@@ -289,6 +350,24 @@ impl Default for ClientConfig {
 }
 
 impl ClientConfig {
+    /// Looks for limits and times that are 0, as [`Config::check`].
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first field whose value is not allowed.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.limits.check()?;
+        self.time_limits.check()?;
+        self.keepalive.check()?;
+        ConfigError::check_time("handshake_timeout", Some(self.handshake_timeout))?;
+        ConfigError::check_time("close_timeout", Some(self.close_timeout))?;
+        #[cfg(feature = "deflate")]
+        self.deflate.check()?;
+        #[cfg(feature = "deflate")]
+        self.inflate.check()?;
+        Ok(())
+    }
+
     /// Takes over from a server what holds for both roles.
     pub(crate) fn like(server: &Config) -> Self {
         Self {

@@ -131,6 +131,7 @@ mod link;
 mod slot;
 
 pub(crate) use deadlines::Deadlines;
+pub(crate) use end::end_wait;
 pub(crate) use link::{Link, new_link};
 pub(crate) use slot::{Phase, Slot};
 

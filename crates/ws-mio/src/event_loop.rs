@@ -37,6 +37,7 @@ use crate::{
     arena::{Arena, NOWHERE},
     audience::Audience,
     call::Call,
+    config::READ_BUFFER_MIN,
     connection::{Fate, Link, Phase, Slot, Turn, high_water, new_link},
     decider::Decided,
     deflate::Codecs,
@@ -184,7 +185,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// `wake` is called, from any thread, when something was asked of the
     /// [`remote`](Self::remote): it sees to it that a turn is started soon, as a
     /// [`mio::Waker`] does. What is registered, and where, is up to the caller.
-    /// `config.threads` and `config.accepting` do not apply.
+    /// `config.threads` and `config.accepting` do not apply. The configuration is
+    /// taken as it is: see [`Config::check`].
     pub fn new(
         config: Config,
         handler: H,
@@ -261,7 +263,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let orders = OrderQueue::new(Arc::clone(&log), index, remote.loop_numbers());
         let hall = Arc::clone(remote.hall());
         let seats = Seats::new(hall, config.max_connections_per_address);
-        let read_buffer = config.read_buffer.max(1024);
+        let read_buffer = config.read_buffer.max(READ_BUFFER_MIN);
         let pool = Pool::new(read_buffer, config.gather_buffers);
         let mut this = Self {
             registry,

@@ -252,8 +252,8 @@ pub use ws_handshake::{
     OriginPolicy, Request, Response, ServerConfig, Uri,
 };
 pub use ws_proto::{
-    self, AsMessage, Chunk, CloseCode, ControlledNetwork, KeepaliveConfig, Limits, Message,
-    MessageKind, PeerAddr, Prepared, TimeLimits,
+    self, AsMessage, Chunk, CloseCode, ConfigError, ControlledNetwork, KeepaliveConfig, Limits,
+    Message, MessageKind, PeerAddr, Prepared, TimeLimits,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};

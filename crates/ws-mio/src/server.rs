@@ -20,6 +20,11 @@ use crate::{
 
 /// A WebSocket server, on one thread or on several.
 ///
+/// Whatever makes one checks the configuration first: an error of the kind
+/// [`io::ErrorKind::InvalidInput`] then holds a
+/// [`ConfigError`](crate::ConfigError), which names the field. See
+/// [`Config::check`].
+///
 /// ```no_run
 /// use ws_mio::{Config, Handler, Message, OriginPolicy, Peer, Server};
 ///
@@ -213,6 +218,7 @@ impl<H: Handler, L: Listener> Server<H, L> {
     }
 
     fn new(listeners: Vec<L>, mut config: Config) -> io::Result<Self> {
+        check(&config)?;
         let count = loops(&config);
         if listeners.len() < count {
             config.accepting = Accepting::Deal;
@@ -341,12 +347,18 @@ impl<H: Handler, T> Drop for StopAll<'_, H, T> {
     }
 }
 
+fn check(config: &Config) -> io::Result<()> {
+    let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+    config.check().map_err(invalid)
+}
+
 fn loops(config: &Config) -> usize {
     config.threads.clamp(1, usize::from(u16::MAX))
 }
 
 /// Listens to the first address that can be bound to.
 fn listen_first(address: impl ToSocketAddrs, config: &Config) -> io::Result<Vec<TcpListener>> {
+    check(config)?;
     let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to bind to");
     for address in address.to_socket_addrs()? {
         match listen(address, config) {

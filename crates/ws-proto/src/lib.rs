@@ -133,7 +133,7 @@ pub use peer_addr::PeerAddr;
 pub use prepared::Prepared;
 pub use receive::{Event, FrameCounts, Receiver};
 pub use send::{OutFrame, Sender};
-pub use time_limits::TimeLimits;
+pub use time_limits::{END_WAIT, TimeLimits};
 pub use utf8::{InvalidUtf8, Utf8Stream};
 pub use xor::xor;
 

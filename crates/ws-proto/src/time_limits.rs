@@ -4,6 +4,11 @@ use core::time::Duration;
 
 use crate::ConfigError;
 
+/// How long a client waits for the server to end the transport once both Closes
+/// were seen: the server is to end it at once (RFC 6455 section 7.1.1), and a
+/// client that ends first has done nothing wrong.
+pub const END_WAIT: Duration = Duration::from_secs(1);
+
 /// How long a peer may take for what it began, and how often it may ask for an
 /// answer: what [`Limits`](crate::Limits) are to space.
 ///

@@ -47,8 +47,11 @@ pub struct Config {
     /// receives. Two peers that both write more than this, and what the
     /// transport buffers, before either receives are stuck.
     pub max_read_ahead: usize,
-    /// How long the closing handshake may take, and the end of the transport
-    /// after it; 10 s by default.
+    /// How long the closing handshake may take; 10 s by default.
+    ///
+    /// Once both Closes were seen, a server ends the transport at once. A client
+    /// waits for the server to end it, at most
+    /// [one second](ws_proto::END_WAIT) of this time.
     pub close_timeout: Duration,
     /// How long the opening handshake may take; 30 s by default, `None` for
     /// ever.

@@ -1,10 +1,21 @@
 //! How a connection ends, and what its application is told of it.
 
+use std::time::Duration;
+
 use tracing::debug;
-use ws_proto::{CloseCode, CloseFrame, ProtocolError};
+use ws_proto::{CloseCode, CloseFrame, END_WAIT, ProtocolError};
 
 use super::{Fate, Turn};
 use crate::{Cause, Closed, Handler, Peer, Timeout, Transport};
+
+/// Returns how long the end of the transport is waited for: a peer that
+/// `lingers` has something to read first, and otherwise both Closes were seen.
+pub(crate) fn end_wait(close_timeout: Duration, lingers: bool) -> Duration {
+    match lingers {
+        true => close_timeout,
+        false => close_timeout.min(END_WAIT),
+    }
+}
 
 impl<H: Handler, T: Transport> Turn<'_, H, T> {
     /// Tells the peer what it did wrong, and the application.

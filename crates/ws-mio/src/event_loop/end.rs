@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Cause, Handler, Transport,
     arena::NOWHERE,
-    connection::{Phase, Turn},
+    connection::{Phase, Turn, end_wait},
     share::{SHARE, Share},
 };
 
@@ -54,7 +54,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             return;
         }
         // A drain may take long. All of ours has left, so it is not waited for.
-        let soon = self.tick_after(self.config.close_timeout);
+        let wait = end_wait(self.config.close_timeout, linger);
+        let soon = self.tick_after(wait);
         let until = soon.min(self.close_deadline());
         self.slots[key].phase = Phase::Lingering { until };
         self.arm(key, until);

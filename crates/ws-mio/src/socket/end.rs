@@ -5,7 +5,7 @@ use std::io;
 use super::{Socket, SocketState};
 use crate::{
     Cause, Handler, Timeout, Transport,
-    connection::Phase,
+    connection::{Phase, end_wait},
     scratch::Scratch,
     share::{SHARE, Share},
     wheel::{Tick, tick_at},
@@ -38,6 +38,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
         if linger && Transport::shutdown(&mut self.slot.transport).is_err() {
             return self.over();
         }
+        let wait = end_wait(self.close_timeout, linger);
+        let until = tick_at(self.now.saturating_add(wait));
         self.slot.phase = Phase::Lingering { until };
         self.linger(scratch)
     }

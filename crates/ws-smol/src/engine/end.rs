@@ -8,7 +8,7 @@ use std::{
 
 use futures_io::{AsyncRead, AsyncWrite};
 use tracing::debug;
-use ws_proto::{CloseCode, CloseFrame, Masking, ProtocolError};
+use ws_proto::{CloseCode, CloseFrame, END_WAIT, Masking, ProtocolError};
 
 use super::{Engine, Found, read::Target};
 use crate::{
@@ -165,9 +165,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
 
     /// Returns until when the peer has to do its part, from now.
     pub(super) fn close_deadline(&self) -> Instant {
+        self.deadline_after(Duration::MAX)
+    }
+
+    /// Returns until when the peer has to do something that has `time` at most.
+    fn deadline_after(&self, time: Duration) -> Instant {
         let now = Instant::now();
         // What is beyond the clock is as good as never.
-        now.checked_add(self.config.close_timeout)
+        now.checked_add(self.config.close_timeout.min(time))
             .unwrap_or_else(|| now + Duration::from_secs(u32::MAX.into()))
     }
 
@@ -216,6 +221,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             };
             match step {
                 Poll::Ready(Phase::Ended) => self.finish(),
+                Poll::Ready(Phase::Draining) if self.failure.is_none() => {
+                    self.deadline = Some(self.deadline_after(END_WAIT));
+                    self.phase = Phase::Draining;
+                }
                 Poll::Ready(next) => self.phase = next,
                 Poll::Pending => {
                     if self.phase == Phase::Flushing && self.failure.is_some() {
@@ -258,5 +267,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         let code = self.close_status().map_or(1006, |status| status.code);
         let error = self.failure.as_ref().map(tracing::field::debug);
         debug!(parent: self.span_id(), code, error, "closed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use ws_proto::{ClientMasking, ServerMasking};
+
+    use super::*;
+    use crate::{Config, WebSocket, duplex};
+
+    /// Both Closes were seen, and the peer does not end the transport: returns
+    /// how long that is waited for, if it is.
+    fn wait_for_the_end(masking: impl Into<Masking>, close: &[u8]) -> Option<Duration> {
+        let (near, _far) = duplex(1000);
+        let mut config = Config::default();
+        config.close_timeout = Duration::from_secs(1000);
+        let mut websocket =
+            WebSocket::after_handshake(near, masking, close.to_vec(), &config).unwrap();
+        let closed = {
+            let mut closing = std::pin::pin!(websocket.close(CloseCode::NORMAL, ""));
+            let cx = &mut Context::from_waker(Waker::noop());
+            Future::poll(closing.as_mut(), cx)
+        };
+        if let Poll::Ready(closed) = closed {
+            closed.unwrap();
+            return None;
+        }
+        let deadline = websocket.engine().deadline.unwrap();
+        Some(deadline.saturating_duration_since(Instant::now()))
+    }
+
+    #[test]
+    fn server_ends_at_once_and_a_client_within_a_second() {
+        //= RFC6455-7.1.1-3, RFC6455-7.1.1-6
+        let masked = b"\x88\x82\0\0\0\0\x03\xe8";
+        assert_eq!(wait_for_the_end(ServerMasking::new(), masked), None);
+        let wait = wait_for_the_end(ClientMasking::new(), b"\x88\x02\x03\xe8").unwrap();
+        assert!(wait <= END_WAIT, "{wait:?}");
     }
 }
