@@ -46,6 +46,8 @@ Usage: echo [OPTIONS]
   --mode echo|broadcast            whether a message goes back to its sender, or to
                                    every open connection, its sender too; on mio
                                    (default: echo)
+  --tell-target                    send each client, before anything else, the target
+                                   of its request as it came
   --threads N                      on how many threads to serve; on mio (default: 1)
   --max-message BYTES              the longest message to take (default: 16 MiB)
   --deflate[=PARAMETERS]           compress, with clients that offer it; PARAMETERS are
@@ -73,6 +75,7 @@ struct Options {
     tls: Option<ServerTls>,
     adapter: Adapter,
     mode: Mode,
+    tells_target: bool,
     threads: usize,
     limits: Limits,
     deflate: Option<DeflatePolicy>,
@@ -121,6 +124,7 @@ impl Options {
             tls: None,
             adapter: Adapter::Mio,
             mode: Mode::Echo,
+            tells_target: false,
             threads: 1,
             limits: Limits::default(),
             deflate: None,
@@ -144,6 +148,7 @@ impl Options {
                 Arg::Long("mode") => {
                     options.mode = examples::value_with(&mut arguments, "--mode", Mode::parse)?;
                 }
+                Arg::Long("tell-target") => options.tells_target = true,
                 Arg::Long("threads") => {
                     options.threads = examples::value(&mut arguments, "--threads")?
                 }
@@ -219,8 +224,8 @@ mod on_mio {
     use std::error::Error;
 
     use ws_mio::{
-        Backpressure, CloseCode, Config, Decision, Drain, Handler, Incoming, Listener, Message,
-        OriginPolicy, Peer, Prepared, ProxyProtocol, Refused, Server, TlsListener,
+        Accept, Backpressure, CloseCode, Config, Decision, Drain, Handler, Incoming, Listener,
+        Message, OriginPolicy, Peer, Prepared, ProxyProtocol, Refused, Server, TlsListener,
     };
     use ws_tls::ServerTls;
 
@@ -246,7 +251,10 @@ mod on_mio {
             .saturating_add(longest)
             .saturating_add(ws_proto::MAX_HEADER_LEN);
         let after = After {
-            mode: options.mode,
+            echo: Echo {
+                mode: options.mode,
+                tells_target: options.tells_target,
+            },
             drain: Drain::new(options.drain, options.drain + REPLIES),
         };
         if options.proxies.is_some() && options.listen.starts_with("unix:") {
@@ -287,7 +295,7 @@ mod on_mio {
 
     /// What a server does once it listens.
     struct After {
-        mode: Mode,
+        echo: Echo,
         drain: Drain,
     }
 
@@ -319,7 +327,7 @@ mod on_mio {
     where
         L: Listener<Transport: Send> + Send + 'static,
     {
-        let After { mode, drain } = after;
+        let After { echo, drain } = after;
         let remote = server.remote();
         examples::on_stop(move || {
             if let Err(error) = remote.drain(&drain) {
@@ -327,25 +335,42 @@ mod on_mio {
             }
         })?;
         announce(address)?;
-        server.run_with(|_| Echo { mode })?;
+        server.run_with(|_| echo)?;
         Ok(())
     }
 
+    #[derive(Clone, Copy)]
     struct Echo {
         mode: Mode,
+        tells_target: bool,
     }
 
-    impl Handler for Echo {
-        type Data = ();
+    /// What is to be told to a client once it is connected.
+    type Target = Option<Box<str>>;
 
-        fn on_request<'r>(&mut self, incoming: Incoming<'r>) -> Decision<'r, ()> {
-            match examples::answer(incoming.request(), incoming.peer_address()) {
-                Some(response) => response.into(),
-                None => incoming.decide(),
+    impl Handler for Echo {
+        type Data = Target;
+
+        fn on_request<'r>(&mut self, incoming: Incoming<'r>) -> Decision<'r, Target> {
+            let request = incoming.request();
+            if let Some(response) = examples::answer(request, incoming.peer_address()) {
+                return response.into();
+            }
+            let target = self.tells_target.then(|| request.target().into());
+            match incoming.negotiate() {
+                Ok(acceptance) => Accept::new(acceptance, target).into(),
+                Err(error) => error.rejection().into(),
             }
         }
 
-        fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
+        fn on_open(&mut self, peer: &mut Peer<'_, Target>) {
+            if let Some(target) = peer.data_mut().take() {
+                // It is shorter than a head may be, and the first that waits.
+                let _ = peer.send(&*target);
+            }
+        }
+
+        fn on_message(&mut self, peer: &mut Peer<'_, Target>, message: Message<'_>) {
             if self.mode == Mode::Broadcast {
                 peer.broadcast(&Prepared::new(message));
             } else if let Backpressure::Refused(Refused::Full(full)) = peer.send(message) {
@@ -395,6 +420,7 @@ mod on_smol {
         };
         let server = Rc::new(Server {
             acceptor,
+            tells_target: options.tells_target,
             // Without the option nobody is believed.
             proxies: ProxyProtocol::new(options.proxies.unwrap_or_default()),
             stopped,
@@ -433,6 +459,7 @@ mod on_smol {
     /// What all connections share.
     struct Server {
         acceptor: Accepting,
+        tells_target: bool,
         proxies: ProxyProtocol,
         stopped: Receiver<Infallible>,
         gate: Gate,
@@ -490,12 +517,30 @@ mod on_smol {
             let (stream, peer) = proxied?;
             match &self.acceptor {
                 Accepting::Plain(acceptor) => {
-                    let handshake = acceptor.accept_with(stream, peer, decide);
-                    echo_after(handshake, pass).await
+                    let mut target = None;
+                    let decide = self.decide(&mut target);
+                    let websocket = acceptor.accept_with(stream, peer, decide).await?;
+                    echo_over(websocket, target, pass).await
                 }
                 Accepting::Tls(acceptor) => {
-                    let handshake = acceptor.accept_with(stream, peer, decide);
-                    echo_after(handshake, pass).await
+                    let mut target = None;
+                    let decide = self.decide(&mut target);
+                    let websocket = acceptor.accept_with(stream, peer, decide).await?;
+                    echo_over(websocket, target, pass).await
+                }
+            }
+        }
+
+        /// Decides on a request, and keeps its target if that is to be told.
+        fn decide(
+            &self,
+            target: &mut Option<String>,
+        ) -> impl AsyncFnOnce(&Request<'_>, &PeerAddr) -> Decision {
+            async |request, peer| match examples::answer(request, *peer) {
+                Some(response) => Decision::respond(response),
+                None => {
+                    *target = self.tells_target.then(|| request.target().into_owned());
+                    Decision::accept()
                 }
             }
         }
@@ -511,14 +556,18 @@ mod on_smol {
         }
     }
 
-    async fn echo_after<S>(
-        handshake: impl Future<Output = Result<WebSocket<S>, ws_smol::Error>>,
+    async fn echo_over<S>(
+        mut websocket: WebSocket<S>,
+        target: Option<String>,
         pass: Pass,
     ) -> Result<(), ws_smol::Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let mut websocket = handshake.await?;
+        if let Some(target) = target {
+            // It leaves with the first wait for a message.
+            websocket.queue(&*target)?;
+        }
         let drained = async {
             pass.drained().await;
             None
@@ -527,13 +576,6 @@ mod on_smol {
         match future::or(talking, drained).await {
             Some(result) => result,
             None => websocket.close(CloseCode::GOING_AWAY, "").await,
-        }
-    }
-
-    async fn decide(request: &Request<'_>, peer: &PeerAddr) -> Decision {
-        match examples::answer(request, *peer) {
-            Some(response) => Decision::respond(response),
-            None => Decision::accept(),
         }
     }
 

@@ -21,10 +21,16 @@ fn echo(arguments: &[&str]) -> Server {
 
 /// Opens a WebSocket and returns the transport.
 fn open(server: &Server) -> TcpStream {
+    open_at(server, "/")
+}
+
+fn open_at(server: &Server, target: &str) -> TcpStream {
     let mut stream = server.connect();
-    let request = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+    let request = format!(
+        "GET {target} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -427,6 +433,23 @@ fn broadcast_goes_to_the_connections_of_all_threads_and_its_sender() {
         let mut message = [0; 4];
         stream.read_exact(&mut message).unwrap();
         assert_eq!(message, *b"\x81\x02hi");
+    }
+}
+
+#[test]
+fn target_is_told_as_it_came() {
+    let target = "//room/[42]/..;/a|b?q={%22a%22:1}&d=50%&re=^x$`";
+    for adapter in ADAPTERS {
+        let echo = echo(&["--adapter", adapter, "--tell-target"]);
+        let mut stream = open_at(&echo, target);
+        let mut message = vec![0; 2 + target.len()];
+        stream.read_exact(&mut message).unwrap();
+        let told = [&[0x81, target.len() as u8], target.as_bytes()].concat();
+        assert_eq!(message, told, "{adapter}");
+        stream.write_all(b"\x81\x82\x00\x00\x00\x00hi").unwrap();
+        let mut message = [0; 4];
+        stream.read_exact(&mut message).unwrap();
+        assert_eq!(message, *b"\x81\x02hi", "{adapter}");
     }
 }
 

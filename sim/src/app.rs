@@ -194,7 +194,7 @@ impl<const CHUNKS: bool> App<CHUNKS> {
     }
 
     /// A call came for an open connection: which one?
-    fn called(&mut self, peer: &mut Peer<'_, Data>, what: &str) -> u32 {
+    fn called(&mut self, peer: &Peer<'_, Data>, what: &str) -> u32 {
         self.net.note(1);
         let number = peer.data().expect("a connection that was let in");
         let now = self.now;

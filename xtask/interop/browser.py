@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Checks an echo server in a headless Chromium: browser.py URL CHROMIUM [DIGEST]
+"""Checks an echo server in a headless Chromium: browser.py URL CHROMIUM [DIGEST | --targets FILE]
 
 Serves browser.html, opens it in the browser, and waits for what it reports. A certificate for
-the key with that SHA-256 digest, in base64, is trusted whoever signed it.
+the key with that SHA-256 digest, in base64, is trusted whoever signed it. With --targets the page
+connects with the targets of FILE only, as targets.cjs does it.
 """
 
+import argparse
 import http.server
 import json
 import queue
@@ -16,7 +18,11 @@ import urllib.parse
 from pathlib import Path
 
 LIMIT = 120
-PAGE = Path(__file__).with_name("browser.html").read_bytes()
+HERE = Path(__file__)
+FILES = {
+    "/": ("text/html", HERE.with_name("browser.html")),
+    "/targets.cjs": ("text/javascript", HERE.with_name("targets.cjs")),
+}
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -27,18 +33,20 @@ FLAGS = [
 class Handler(http.server.BaseHTTPRequestHandler):
     reports = queue.Queue()
 
-    def answer(self, status, body=b""):
+    def answer(self, status, body=b"", kind="text/plain"):
         self.send_response(status)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Type", kind + "; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     def do_GET(self):
-        if urllib.parse.urlsplit(self.path).path == "/":
-            self.answer(200, PAGE)
-        else:
+        found = FILES.get(urllib.parse.urlsplit(self.path).path)
+        if found is None:
             self.answer(404)
+        else:
+            kind, file = found
+            self.answer(200, file.read_bytes(), kind)
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -49,7 +57,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def main(url, chromium, digest=None):
+def main(url, chromium, digest, targets):
+    if targets:
+        FILES["/targets"] = ("text/plain", targets)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     page = "http://127.0.0.1:%d/?%s" % (server.server_address[1], urllib.parse.urlencode({"url": url}))
@@ -81,7 +91,14 @@ def main(url, chromium, digest=None):
     return 1 if failed or not total else 0
 
 
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url")
+    parser.add_argument("chromium", help="the program")
+    parser.add_argument("digest", nargs="?", help="of the key to trust")
+    parser.add_argument("--targets", type=Path, metavar="FILE", help="one target a line")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
-    if len(sys.argv) not in (3, 4):
-        sys.exit(__doc__)
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main(**vars(arguments())))

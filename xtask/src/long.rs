@@ -18,7 +18,6 @@ hours; `--help` of each command tells what it needs.
 /// The commands, each with its arguments.
 const COMMANDS: &[&[&str]] = &[
     &["vectors"],
-    &["hostile", "--plant", "all"],
     &["features", "--all"],
     &["sim", "--seeds", "1000000", "--seconds", "1200"],
     &["fuzz", "all", "--seconds", "300"],

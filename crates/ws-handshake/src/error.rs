@@ -33,8 +33,8 @@ pub enum HandshakeError {
         /// How many there may be.
         limit: usize,
     },
-    /// The peer starts a TLS handshake where plaintext is spoken: it has a `wss://` URL for a port that wants `ws://`. It
-    /// understands no answer in HTTP.
+    /// The peer starts a TLS handshake where plaintext is spoken: it has a `wss://` URL for a port that wants `ws://`. An
+    /// answer in HTTP is no TLS record, and TLS clients name that.
     #[error("TLS spoken to a plaintext port")]
     TlsClientHello,
     /// A line does not end in CR LF (RFC 9112 section 2.2).

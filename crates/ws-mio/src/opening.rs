@@ -88,14 +88,13 @@ pub(crate) struct Admitted<D> {
     pub(crate) terms: Option<Terms>,
 }
 
-/// Answers a head that is none; `None` if the peer speaks TLS, and would not
-/// understand an answer.
-pub(crate) fn reject(error: HandshakeError) -> Option<Response> {
+/// Answers a head that is none. A TLS client takes the answer for the end of
+/// its handshake, and knows by it that nobody here speaks TLS.
+pub(crate) fn reject(error: HandshakeError) -> Response {
     if error == HandshakeError::TlsClientHello {
         info!("{error}");
-        return None;
     }
-    Some(error.rejection())
+    error.rejection()
 }
 
 /// What was decided on a request.

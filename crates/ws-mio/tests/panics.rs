@@ -39,7 +39,7 @@ struct Data {
 }
 
 impl<const CHUNKS: bool> Panicky<CHUNKS> {
-    fn on(&self, callback: &str, peer: &mut Peer<'_, Data>) {
+    fn on(&self, callback: &str, peer: &Peer<'_, Data>) {
         assert!(
             callback != self.at || !peer.data().is_bad,
             "panic in {callback}"

@@ -118,10 +118,11 @@ fn connection_goes_through_an_http_proxy() {
     let echo = Running::start(Echo, config());
     let proxy = proxy(echo.address, |client| {
         let request = head(client).escape_ascii().to_string();
+        let version = env!("CARGO_PKG_VERSION");
         assert_eq!(
-            request,
+            request.replace(version, "VERSION"),
             "CONNECT echo.test:80 HTTP/1.1\\r\\nHost: echo.test:80\\r\\n\
-             Proxy-Authorization: Basic dXNlcjpwYXNz\\r\\n\\r\\n"
+             User-Agent: ws-handshake/VERSION\\r\\nProxy-Authorization: Basic dXNlcjpwYXNz\\r\\n\\r\\n"
         );
         trickle(
             client,

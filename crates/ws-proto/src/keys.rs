@@ -168,6 +168,20 @@ mod thread {
         left: u32,
     }
 
+    impl Generator {
+        const fn new(rng: ChaCha12Rng, process: u32) -> Self {
+            let left = KEYS;
+            Self { rng, process, left }
+        }
+
+        /// Returns the next 32 bits, which count against those that are left.
+        #[inline]
+        fn next(&mut self) -> u32 {
+            self.left -= 1;
+            self.rng.next_u32()
+        }
+    }
+
     thread_local! {
         static GENERATOR: RefCell<Option<Generator>> = const { RefCell::new(None) };
     }
@@ -182,10 +196,7 @@ mod thread {
         let drawn = GENERATOR.try_with(|generator| {
             let mut place = generator.borrow_mut();
             match &mut *place {
-                Some(generator) if generator.left > 0 => {
-                    generator.left -= 1;
-                    Ok(generator.rng.next_u32())
-                }
+                Some(generator) if generator.left > 0 => Ok(generator.next()),
                 _ => renew(&mut place),
             }
         });
@@ -216,12 +227,7 @@ mod thread {
                 ChaCha12Rng::from_seed(seed)
             }
         };
-        let generator = place.insert(Generator {
-            rng,
-            process,
-            left: KEYS - 1,
-        });
-        Ok(generator.rng.next_u32())
+        Ok(place.insert(Generator::new(rng, process)).next())
     }
 
     /// Returns a number that a fork changes, where there are forks.
@@ -231,29 +237,105 @@ mod thread {
 
     #[cfg(test)]
     mod tests {
+        use std::{thread, vec::Vec};
+
         use super::*;
+        use crate::{
+            ClientMasking, MaskingPolicy as _,
+            keys::{KeySource, SeededKeys},
+        };
+
+        /// The first bytes of ChaCha with 12 rounds for a key and a nonce of zeros: TC1 of
+        /// draft-strombergson-chacha-test-vectors.
+        const PUBLISHED: [u8; 32] = [
+            0x9b, 0xf4, 0x9a, 0x6a, 0x07, 0x55, 0xf9, 0x53, 0x81, 0x1f, 0xce, 0x12, 0x5f, 0x26,
+            0x83, 0xd5, 0x04, 0x29, 0xc3, 0xbb, 0x49, 0xe0, 0x74, 0x14, 0x7e, 0x00, 0x89, 0xa5,
+            0x2e, 0xae, 0x15, 0x5f,
+        ];
 
         /// What a fork leaves in the child: a generator of another process.
         /// Returns it as the parent has it.
         fn fork() -> ChaCha12Rng {
             let process = process().wrapping_add(1);
-            start(process);
+            start([7; 32], process);
             ChaCha12Rng::from_seed([7; 32])
         }
 
-        fn start(process: u32) {
-            GENERATOR.set(Some(Generator {
-                rng: ChaCha12Rng::from_seed([7; 32]),
-                process,
-                left: KEYS,
-            }));
+        fn start(seed: [u8; 32], process: u32) {
+            let rng = ChaCha12Rng::from_seed(seed);
+            GENERATOR.set(Some(Generator::new(rng, process)));
+        }
+
+        /// The bits of a key, as the generator gave them.
+        fn bits(key: Result<MaskKey, NoEntropy>) -> u32 {
+            u32::from_ne_bytes(key.unwrap().bytes())
+        }
+
+        /// The seed of this thread's generator.
+        fn seed() -> [u8; 32] {
+            GENERATOR.with_borrow(|generator| generator.as_ref().unwrap().rng.get_seed())
+        }
+
+        #[test]
+        fn keys_are_the_published_stream_of_chacha12() {
+            //= RFC6455-5.3-3, RFC6455-5.3-4, RFC6455-10.3-1
+            start([0; 32], process());
+            let mut seeded = SeededKeys::new([0; 32]);
+            for word in PUBLISHED.as_chunks().0 {
+                let published = u32::from_le_bytes(*word);
+                assert_eq!(bits(draw()), published);
+                assert_eq!(bits(seeded.draw()), published);
+            }
+        }
+
+        #[test]
+        fn all_keys_of_a_thread_are_one_stream_of_chacha12() {
+            //= RFC6455-5.3-2, RFC6455-5.3-3, RFC6455-10.3-1
+            let keys: Vec<u32> = (0..100)
+                .flat_map(|_| {
+                    let mut policies = [ClientMasking::new(), ClientMasking::new()];
+                    policies.each_mut().map(|policy| policy.next_key().unwrap())
+                })
+                .map(|key| u32::from_ne_bytes(key.unwrap().bytes()))
+                .collect();
+            let mut stream = ChaCha12Rng::from_seed(seed());
+            assert!(keys.iter().all(|key| *key == stream.next_u32()));
+        }
+
+        #[test]
+        fn every_thread_has_a_seed_of_256_random_bits() {
+            //= RFC6455-5.3-3, RFC6455-5.3-4, RFC6455-10.3-1
+            const THREADS: usize = 64;
+            let mut seeds: Vec<[u8; 32]> = (0..THREADS)
+                .map(|_| {
+                    let drawing = thread::spawn(|| {
+                        draw().unwrap();
+                        seed()
+                    });
+                    drawing.join().unwrap()
+                })
+                .collect();
+            for at in 0..256 {
+                let ones = seeds
+                    .iter()
+                    .filter(|seed| seed[at / 8] >> (at % 8) & 1 == 1);
+                // 6.5 standard deviations to either side.
+                let ones = ones.count();
+                assert!(
+                    (6..=58).contains(&ones),
+                    "bit {at} is set in {ones} seeds of {THREADS}"
+                );
+            }
+            seeds.sort_unstable();
+            seeds.dedup();
+            assert_eq!(seeds.len(), THREADS);
         }
 
         #[test]
         fn keys_after_a_fork_are_not_those_of_the_parent() {
             //= RFC6455-5.3-2, RFC6455-10.3-1
             let mut parent = fork();
-            let _ = crate::ClientMasking::new();
+            let _ = ClientMasking::new();
             assert_ne!(
                 [draw(), draw()].map(|key| key.unwrap().bytes()),
                 [(); 2].map(|()| parent.next_u32().to_ne_bytes())
@@ -269,7 +351,7 @@ mod thread {
 
         #[test]
         fn the_process_is_asked_for_without_a_new_seed() {
-            start(process());
+            start([7; 32], process());
             let mut same = ChaCha12Rng::from_seed([7; 32]);
             for _ in 0..200 {
                 assert_eq!(draw().unwrap().bytes(), same.next_u32().to_ne_bytes());

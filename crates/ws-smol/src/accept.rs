@@ -355,13 +355,11 @@ impl Acceptor {
             Err(answer) => answer,
         };
         match answer.outcome {
-            Err(error @ Error::Handshake(HandshakeError::TlsClientHello)) => {
-                // No answer would be understood, so the stream is dropped.
-                info!("{error}");
-                Err(error)
-            }
             Err(error) => {
-                debug!(%error, "refused");
+                match &error {
+                    Error::Handshake(HandshakeError::TlsClientHello) => info!("{error}"),
+                    _ => debug!(%error, "refused"),
+                }
                 self.part(async {
                     write_all(&mut stream, &answer.head).await?;
                     close(&mut stream).await

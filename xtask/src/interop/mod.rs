@@ -2,6 +2,7 @@
 
 mod deflate;
 mod relay;
+mod targets;
 mod tls;
 
 use std::fs;
@@ -16,12 +17,14 @@ use crate::log::Log;
 use crate::tool::{self, Failure, Job, Outcome, Service};
 
 pub(crate) const HELP: &str = "
-cargo xtask interop [--allow-missing] [--self-check | --tls]
+cargo xtask interop [--allow-missing] [--self-check | --tls | --targets]
 
 Checks the example `echo`, on both adapters, with clients of PyPI websockets, npm ws and headless
 Chromium; and the example `client`, with both ways of masking, with servers of the first two. Then
 the same with permessage-deflate and each set of its parameters, through a relay that sees what is
 agreed and counts bytes.
+And every such client, with npm undici besides, connects with a list of odd targets, which `echo` has
+to get as the client's own URL parser writes them.
 Then all of it over TLS 1.2 and 1.3, with and without certificates of clients, and with OpenSSL as
 one more client; and `client` with servers whose certificates it is to refuse. Chromium is told to
 trust the server's key, the others trust its authority.
@@ -29,16 +32,18 @@ Needs python3 with venv, node with npm, openssl and chromium; packages go to the
 
   --allow-missing   leave out peers whose tools are not there, and say so
   --tls             only what is over TLS
+  --targets         only the list of targets
   --self-check      check the scripts against each other, without the examples
 ";
 
 pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
-    let (mut allow_missing, mut self_check, mut tls_only) = (false, false, false);
+    let (mut allow_missing, mut self_check, mut part) = (false, false, Part::All);
     while let Some(argument) = arguments.next()? {
         match argument {
             Arg::Long("allow-missing") => allow_missing = true,
             Arg::Long("self-check") => self_check = true,
-            Arg::Long("tls") => tls_only = true,
+            Arg::Long("tls") => part = Part::Tls,
+            Arg::Long("targets") => part = Part::Targets,
             other => return Err(other.unexpected().into()),
         }
     }
@@ -50,7 +55,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         tls::check_each_other(&peers, &certificates, &mut log)?;
     } else {
         tool::build(&["echo", "client"])?;
-        let checks = checks(&peers, &certificates, tls_only);
+        let checks = checks(&peers, &certificates, part);
         // Much of their time they wait for programs that start.
         for checked in tool::at_once(tool::processors() + 2, checks) {
             log.add(checked?);
@@ -59,11 +64,27 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
     Ok(log.finish())
 }
 
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    All,
+    Tls,
+    Targets,
+}
+
+impl Part {
+    fn holds(self, part: Self) -> bool {
+        self == Self::All || self == part
+    }
+}
+
+const ADAPTERS: [&str; 2] = ["mio", "smol"];
+
 /// All that is checked, in parts that know nothing of each other, the longest first.
 fn checks<'a>(
     peers: &'a Peers,
     certificates: &'a Certificates,
-    tls_only: bool,
+    part: Part,
 ) -> Vec<Job<'a, Result<Log, Failure>>> {
     fn check<'a>(
         check: impl FnOnce(&mut Log) -> Result<(), Failure> + Send + 'a,
@@ -75,25 +96,34 @@ fn checks<'a>(
         })
     }
     let mut checks = Vec::new();
-    for version in tls::VERSIONS {
-        checks.push(check(move |log| {
-            tls::check_client(peers, certificates, version, log)
-        }));
+    if part.holds(Part::Tls) {
+        for version in tls::VERSIONS {
+            checks.push(check(move |log| {
+                tls::check_client(peers, certificates, version, log)
+            }));
+        }
     }
-    for adapter in ["mio", "smol"] {
-        if !tls_only {
+    for adapter in ADAPTERS {
+        if part == Part::All {
             checks.push(check(move |log| deflate::check_echo(peers, adapter, log)));
             checks.push(check(move |log| peers.check_echo(adapter, log)));
         }
-        checks.push(check(move |log| {
-            tls::check_echo(peers, certificates, adapter, log)
-        }));
+        if part.holds(Part::Targets) {
+            checks.push(check(move |log| targets::check_echo(peers, adapter, log)));
+        }
+        if part.holds(Part::Tls) {
+            checks.push(check(move |log| {
+                tls::check_echo(peers, certificates, adapter, log)
+            }));
+        }
     }
-    if !tls_only {
+    if part == Part::All {
         checks.push(check(|log| deflate::check_client(peers, log)));
         checks.push(check(|log| peers.check_client(log)));
     }
-    checks.push(check(|log| tls::check_refusals(peers, certificates, log)));
+    if part.holds(Part::Tls) {
+        checks.push(check(|log| tls::check_refusals(peers, certificates, log)));
+    }
     checks
 }
 

@@ -241,10 +241,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                         }
                     }
                 }
-                Err(error) => match reject(error) {
-                    Some(response) => response,
-                    None => return self.abandon(key),
-                },
+                Err(error) => reject(error),
             };
             return self.refuse(key, &response);
         }

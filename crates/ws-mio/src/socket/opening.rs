@@ -205,7 +205,7 @@ impl<D> Reception<D> {
                         Verdict::Refuse(response) => response,
                     }
                 }
-                Err(error) => reject(error).ok_or(error)?,
+                Err(error) => reject(error),
             };
             return Err(answer(&response, out));
         }

@@ -91,7 +91,7 @@ fn client_refuses_what_it_did_not_offer() {
         ),
         (
             Some(DeflateOffer::default()),
-            "permessage-deflate, permessage-deflate",
+            "permessage-deflate, permessage-deflate; server_no_context_takeover",
         ),
     ] {
         let request = request().offers(offer);

@@ -283,8 +283,10 @@ mod tests {
     /// how long that is waited for, if it is.
     fn wait_for_the_end(masking: impl Into<Masking>, close: &[u8]) -> Option<Duration> {
         let (near, _far) = duplex(1000);
-        let mut config = Config::default();
-        config.close_timeout = Duration::from_secs(1000);
+        let config = Config {
+            close_timeout: Duration::from_secs(1000),
+            ..Config::default()
+        };
         let mut websocket =
             WebSocket::after_handshake(near, masking, close.to_vec(), &config).unwrap();
         let closed = {

@@ -186,6 +186,30 @@ fn connection_that_is_too_old_is_closed_with_1001() {
 }
 
 #[test]
+fn device_that_prints_its_request_line_by_line_is_served() {
+    run(async {
+        let (mut near, far) = pipe(1000);
+        let mut config = config();
+        // More than any device has.
+        config.min_head_rate = u32::MAX;
+        config.handshake_timeout = Some(1000 * SHORT);
+        let acceptor = Acceptor::new(OriginPolicy::Any).config(config);
+        let printing = async {
+            let request =
+                b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+            for line in request.split_inclusive(|byte| *byte == b'\n') {
+                put(&mut near, line).await;
+                smol::Timer::after(SHORT).await;
+            }
+        };
+        let accepting = acceptor.accept(far, PeerAddr::Unknown);
+        let (accepted, ()) = smol::future::zip(accepting, printing).await;
+        accepted.unwrap();
+    });
+}
+
+#[test]
 fn request_that_trickles_is_answered_with_408_before_the_handshake_timeout() {
     run(async {
         let (mut near, far) = pipe(1000);
