@@ -107,6 +107,31 @@ fn replies_are_split_also_those_that_could_go_back_as_they_lie() {
 }
 
 #[test]
+fn reply_that_is_longer_than_the_outbox_is_split() {
+    run(async {
+        let (mut near, far) = pipe(4 << 20);
+        let mut config = limited(4096);
+        config.max_outbox = 16 * 1024;
+        let mut far = server(far, &config);
+        let payload: Vec<u8> = (0..60_000).map(|i| (i % 253) as u8).collect();
+        put(&mut near, &masked(0x82, &payload)).await;
+        let mut count = 0;
+        while count == 0 {
+            let echo = |message: MessageRef<'_>, replies: &mut Replies<'_>| {
+                count += 1;
+                replies.queue(message)
+            };
+            let served: Result<bool, Error> = far.receive_with(echo).await;
+            assert!(served.unwrap());
+        }
+        far.flush().await.unwrap();
+        let (got, frames) = messages(&near.take_available(), 4096);
+        assert!(got == [(2, payload)]);
+        assert_eq!(frames, 60_000_usize.div_ceil(4092));
+    });
+}
+
+#[test]
 fn peers_join_what_is_split_whatever_the_transport_takes() {
     for (seed, max_len) in [(1, 1), (2, 7), (3, 1000), (4, 100_000)] {
         let config = limited(131);
