@@ -93,8 +93,8 @@ pub(crate) struct Output {
     /// The payload of the last Ping that there is no room to answer yet.
     pub(crate) held_pong: Option<Box<[u8]>>,
     pub(crate) limit: usize,
-    /// A longer frame is split.
-    pub(crate) max_frame: usize,
+    /// A longer frame is split; `u32::MAX` is no limit.
+    max_frame: u32,
     /// A reply was queued that the transport was not offered yet.
     pub(crate) has_reply: bool,
     /// The transport took bytes that it was not asked to flush yet.
@@ -111,11 +111,23 @@ impl Output {
             outbox: Outbox::with_limit(usize::MAX),
             held_pong: None,
             limit,
-            max_frame,
+            max_frame: if max_frame < u32::MAX as usize {
+                max_frame as u32
+            } else {
+                u32::MAX
+            },
             has_reply: false,
             is_unflushed: false,
             is_blocked: false,
             is_lost: false,
+        }
+    }
+
+    /// The longest frame that is sent.
+    pub(crate) const fn max_frame(&self) -> usize {
+        match self.max_frame {
+            u32::MAX => usize::MAX,
+            max_frame => max_frame as usize,
         }
     }
 
@@ -146,11 +158,11 @@ impl Output {
         frame: OutFrame<'_>,
         sender: &mut Sender<Masking>,
     ) -> Result<(), SendError> {
-        if frame.len() <= self.max_frame {
+        if frame.len() <= self.max_frame() {
             self.push(&frame, 0);
             return Ok(());
         }
-        for frame in sender.split(frame, self.max_frame)?.iter() {
+        for frame in sender.split(frame, self.max_frame())?.iter() {
             self.push(&frame, 0);
         }
         Ok(())

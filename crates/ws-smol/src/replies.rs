@@ -119,8 +119,8 @@ impl<'a> Replies<'a> {
         let frame = outgoing.frame(self.sender, self.compression, &mut lent)?;
         if !self.output.outbox.is_empty() {
             self.output.queue(frame, self.sender)?;
-        } else if frame.len() > self.output.max_frame {
-            for frame in self.sender.split(frame, self.output.max_frame)?.iter() {
+        } else if frame.len() > self.output.max_frame() {
+            for frame in self.sender.split(frame, self.output.max_frame())?.iter() {
                 frame.append_to(self.cork, 0);
             }
         } else if !self.is_echo(&frame) {

@@ -58,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             let frame = outgoing.frame(&mut self.sender, &mut self.compression, &mut lent)?;
             //= RFC6455-6.1-7
             let is_next = self.output.outbox.is_empty() && self.output.held_pong.is_none();
-            if is_next && frame.len() <= self.output.max_frame {
+            if is_next && frame.len() <= self.output.max_frame() {
                 self.write_frame(&frame);
             } else {
                 self.output.queue(frame, &mut self.sender)?;
