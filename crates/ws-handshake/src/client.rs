@@ -361,8 +361,8 @@ impl ClientHandshake {
         if let Stage::Head(reader) = &mut self.stage {
             let reply = loop {
                 let rest = &input[consumed..];
-                if reader.is_idle() && rest.first() == Some(&TLS_ALERT) {
-                    return Err(HandshakeError::TlsReply);
+                if reader.is_idle() {
+                    refuse_other_protocols(rest)?;
                 }
                 let Some(head) = reader.receive(rest)? else {
                     return Ok(ClientProgress::Incomplete);
@@ -661,6 +661,22 @@ impl Interim {
         }
         Ok(())
     }
+}
+
+/// Knows a peer that speaks something else than HTTP by its first byte: it may say no more, or end no line.
+fn refuse_other_protocols(input: &[u8]) -> Result<(), HandshakeError> {
+    match input.first() {
+        None | Some(b'H') => Ok(()),
+        Some(&TLS_ALERT) => Err(HandshakeError::TlsReply),
+        Some(_) => Err(HandshakeError::BadStatusLine {
+            offered: Offered::new(up_to_line_end(input)),
+        }),
+    }
+}
+
+fn up_to_line_end(input: &[u8]) -> &[u8] {
+    let mut lines = input.split(|byte| matches!(byte, b'\r' | b'\n'));
+    lines.next().unwrap_or_default()
 }
 
 /// The head of a reply.

@@ -12,7 +12,7 @@ impl ClientRequest {
     ///
     /// To another origin, which is another scheme, host or port, no [`header`](Self::header) goes along: any of them may be
     /// a secret of the first server (`Authorization`, `Cookie`, an API key). Subprotocols, offers and `Origin` do. Who
-    /// wants it otherwise makes the request of [`HttpResponse::location`] and [`Uri::join`].
+    /// wants it otherwise makes the request of [`HttpResponse::location`] and [`Uri::join`](crate::Uri::join).
     ///
     /// Redirects may go round in circles: bound how many are followed.
     ///

@@ -510,7 +510,8 @@ impl Connector {
     async fn reach(&self, uri: &Uri) -> Result<(TcpStream, PeerAddr), Error> {
         #[cfg(feature = "proxy")]
         if let Some(proxy) = self.route.proxy(uri)? {
-            let (stream, _) = connect_tcp(proxy.host_for_connect(), proxy.port()).await?;
+            let connecting = connect_tcp(proxy.host_for_connect(), proxy.port());
+            let (stream, _) = connecting.await.map_err(Error::of_proxy)?;
             let stream = tunnel(stream, &proxy, uri.host(), uri.port()).await?;
             return Ok((stream, PeerAddr::Unknown));
         }
@@ -580,7 +581,7 @@ fn is_cut_off(error: &io::Error) -> bool {
 async fn connect_tcp(host: &str, port: u16) -> Result<(TcpStream, SocketAddr), Error> {
     //= RFC6455-4.1-10
     let addresses = async_net::resolve((host, port)).await;
-    let addresses = addresses.map_err(Error::Lookup)?;
+    let addresses = addresses.map_err(|error| Error::lookup(host, &error))?;
     let wait = || sleep(now() + STAGGER);
     let (stream, address) = connect_first(addresses, TcpStream::connect, wait).await?;
     stream.set_nodelay(true)?;

@@ -154,6 +154,25 @@ pub enum Error {
 }
 
 impl Error {
+    /// The addresses of a host could not be found.
+    pub(crate) fn lookup(host: &str, error: &io::Error) -> Self {
+        let text = format!("{host}: {error}");
+        Self::Lookup(io::Error::new(error.kind(), text))
+    }
+
+    /// What kept us from reaching a proxy says that it was the proxy.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn of_proxy(self) -> Self {
+        let of_proxy = |error: io::Error| {
+            io::Error::new(error.kind(), format!("on the way to the proxy: {error}"))
+        };
+        match self {
+            Self::Io(error) => Self::Io(of_proxy(error)),
+            Self::Lookup(error) => Self::Lookup(of_proxy(error)),
+            error => error,
+        }
+    }
+
     /// Tells whether a client that tries the same again may be luckier.
     ///
     /// So it is if the server could not be reached or did not answer in time,

@@ -409,6 +409,23 @@ fn a_reply_in_tls_is_known_by_its_first_byte() {
 }
 
 #[test]
+fn a_peer_that_does_not_speak_http_is_known_by_its_first_byte() {
+    for (greeting, shown) in [
+        (&b"SSH-2.0-OpenSSH_9.6\r\n"[..], "SSH-2.0-OpenSSH_9.6"),
+        (b"220 mail.example ESMTP\r\n", "220 mail.example ESMTP"),
+        (b"J\0\0\0\n8.0.36\0", "J\\x00\\x00\\x00"),
+        (b"<html>not found</html>\n", "<html>not found</html>"),
+        (b"\n", ""),
+        (b"+", "+"),
+    ] {
+        let error = start(plain()).receive(greeting).expect_err("no HTTP");
+        assert_eq!(error.kind(), "bad_status_line");
+        let text = format!("malformed status line: \"{shown}\"");
+        assert_eq!(error.to_string(), text);
+    }
+}
+
+#[test]
 fn an_interim_reply_of_another_http_is_not_passed_over() {
     for version in ["0.9", "2.0"] {
         let input = format!("HTTP/{version} 103 Early Hints\r\n\r\n{REPLY}");

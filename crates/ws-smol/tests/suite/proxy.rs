@@ -192,6 +192,18 @@ fn socks_proxy_says_why_it_does_not_connect() {
 }
 
 #[test]
+fn proxy_that_cannot_be_reached_is_named_as_such() {
+    run(async {
+        let (listener, at) = listen().await;
+        drop(listener);
+        let error = go_through(&format!("http://{at}")).await.unwrap_err();
+        assert!(matches!(error, Error::Io(_)), "{error}");
+        assert!(error.to_string().contains("on the way to the proxy"));
+        assert!(error.is_temporary());
+    });
+}
+
+#[test]
 fn proxy_that_is_gone_or_silent_or_hasty_fails_the_client() {
     run(async {
         let (proxy, at) = listen().await;
