@@ -383,6 +383,7 @@ impl Scanner {
     fn count(&mut self, bytes: usize) -> Result<(), HandshakeError> {
         //= RFC9110-5.4-1
         if fault!("head-unlimited") {
+            self.length = self.max_head.min(self.length + bytes);
             return Ok(());
         }
         if bytes > self.max_head - self.length {
