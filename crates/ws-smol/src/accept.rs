@@ -19,9 +19,8 @@ use ws_proto::{ConfigError, KeepaliveConfig, Limits, Masking, ServerMasking};
 #[cfg(feature = "tls")]
 use crate::TlsAcceptor;
 use crate::{
-    Config, ControlledNetwork, Error, Gate, PeerAddr, WebSocket,
+    Config, ControlledNetwork, Error, Gate, PeerAddr, Timeout, WebSocket,
     engine::{Agreed, Engine},
-    error::Timeout,
     handshaking::{Deadline, Pace, Turn, close, read, within, write_all},
     peer::warn_if_exposed,
     signals::Side,

@@ -12,7 +12,8 @@ use std::{
 use futures_io::{AsyncRead, AsyncWrite};
 
 use crate::{
-    error::{Error, Timeout},
+    Timeout,
+    error::Error,
     input::Input,
     timer::{now, sleep},
 };
