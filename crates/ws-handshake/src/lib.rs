@@ -117,6 +117,7 @@ extern crate std;
 mod fault;
 
 mod server;
+mod server_handshake;
 
 mod origin;
 
@@ -178,6 +179,7 @@ pub use redirect::RedirectError;
 pub use request::{Request, Version};
 pub use response::Response;
 pub use server::{Acceptance, ServerConfig, SubprotocolError};
+pub use server_handshake::{ServerHandshake, ServerProgress};
 pub use uri::{Uri, UriError};
 
 #[cfg(doctest)]

@@ -429,8 +429,12 @@ impl Clock {
         let next = step.next();
         self.stage = next.map_or(Stage::Ended, Stage::Ending);
         let longest = match next {
+            None => {
+                self.until = Coarse::NEVER;
+                return None;
+            }
             Some(Ending::Discard(EndOrder::AfterServer)) => END_WAIT,
-            _ => Duration::MAX,
+            Some(_) => Duration::MAX,
         };
         self.until = Coarse::at(times.step_by(longest, now));
         next

@@ -96,6 +96,7 @@ mod connection;
 mod controlled_network;
 #[cfg(feature = "deflate")]
 mod deflate;
+mod endpoint;
 mod error;
 mod header;
 mod keepalive;
@@ -125,6 +126,7 @@ pub use deflate::{
     Budget, DeflateConfig, DeflatePool, DeflateWindow, Deflater, InflateConfig, InflatePool,
     Inflater,
 };
+pub use endpoint::{Action, Endpoint, EndpointConfig, QueueError, Replies};
 pub use error::{ProtocolError, SendError};
 pub use header::{Header, MAX_CONTROL_FRAME, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN};
 pub use keepalive::KeepaliveConfig;
