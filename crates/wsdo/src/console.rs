@@ -87,6 +87,8 @@ pub(crate) struct Console {
     is_coloured: bool,
     /// The standard output is a terminal, which must not obey what peers send.
     is_terminal: bool,
+    /// Lines are typed meanwhile.
+    is_interactive: bool,
     printer: Option<Printer>,
     started: Instant,
     /// Pings that were sent, and when.
@@ -120,6 +122,7 @@ impl Console {
             shows_pongs: false,
             is_coloured,
             is_terminal: io::stdout().is_terminal(),
+            is_interactive: false,
             printer: None,
             started: Instant::now(),
             pings: VecDeque::new(),
@@ -138,8 +141,10 @@ impl Console {
         self
     }
 
-    /// Has everything printed by who edits a line meanwhile.
+    /// Talks to somebody who types, and has everything printed by who edits the
+    /// line, if the terminal can do that.
     pub(crate) fn print_with(&mut self, printer: Option<Printer>) {
+        self.is_interactive = true;
         self.printer = printer;
     }
 
@@ -147,13 +152,12 @@ impl Console {
     pub(crate) fn end_editing(&mut self) {
         if let Some(mut printer) = self.printer.take() {
             let _ = settle(&mut printer);
-            print!("\r\x1b[K");
-            let _ = io::stdout().flush();
+            self.write(b"\r\x1b[K");
         }
     }
 
     pub(crate) const fn is_interactive(&self) -> bool {
-        self.printer.is_some()
+        self.is_interactive
     }
 
     /// Tells whether anybody wants to hear more than messages.
@@ -211,10 +215,10 @@ impl Console {
             };
             return self.event("message", &[("type", json::string(kind)), (field, data)]);
         }
-        if self.is_interactive() {
+        if self.is_interactive {
             let text = self.for_terminal(message).replace('\n', "\n  ");
-            let line = self.paint(GREEN, "<") + " " + &text;
-            return self.print(line);
+            let line = self.paint(GREEN, "<") + " " + &text + "\n";
+            return self.write(line.as_bytes());
         }
         let bytes = message.as_bytes();
         let mut out = Vec::with_capacity(bytes.len() + 5);
@@ -274,7 +278,7 @@ impl Console {
 
     fn write(&mut self, bytes: &[u8]) {
         if self.printer.is_some() {
-            return self.print(String::from_utf8_lossy(bytes).trim_end().to_owned());
+            return self.print(String::from_utf8_lossy(bytes).into_owned());
         }
         let mut out = io::stdout().lock();
         if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
@@ -289,7 +293,7 @@ impl Console {
         };
         let line = label + text;
         match &mut self.printer {
-            Some(_) => self.print(line),
+            Some(_) => self.print(line + "\n"),
             // There is nobody to be told if this fails.
             None => drop(writeln!(io::stderr().lock(), "{line}")),
         }
@@ -297,7 +301,7 @@ impl Console {
 
     fn print(&mut self, line: String) {
         if let Some(printer) = &mut self.printer
-            && let Err(error) = printer(line + "\n")
+            && let Err(error) = printer(line)
         {
             self.failed.get_or_insert(error);
         }

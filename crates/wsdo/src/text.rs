@@ -34,7 +34,7 @@ pub(crate) fn from_hex(text: &str) -> Result<Vec<u8>, String> {
             .map(|digit| digit as u8)
             .ok_or_else(|| format!("{:?} is no hexadecimal digit", char::from(byte)))
     };
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err(format!(
             "{} hexadecimal digits are no whole number of bytes",
             digits.len()

@@ -33,15 +33,18 @@ impl Editor {
             // Without a history it can be typed all the same.
             let _ = load(&mut editor, file);
         }
-        let mut external = editor.create_external_printer().map_err(failure)?;
-        let printer = move |line| external.print(line).map_err(io::Error::other);
+        // A terminal that cannot move its cursor has none.
+        let printer = editor.create_external_printer().ok().map(|mut external| {
+            let print = move |line| external.print(line).map_err(io::Error::other);
+            Box::new(print) as Printer
+        });
         let (sender, orders) = bounded(1);
         thread::Builder::new()
             .name("editor".to_owned())
             .spawn(move || read(editor, format, history.as_deref(), &sender))?;
         Ok(Self {
             orders,
-            printer: Some(Box::new(printer)),
+            printer,
             _terminal: terminal,
         })
     }
