@@ -18,6 +18,8 @@ mod server;
 mod signal;
 mod tap;
 mod text;
+mod transport;
+mod tunnel;
 
 use std::{env, ffi::OsString, process::ExitCode};
 
@@ -27,7 +29,7 @@ use self::{
 };
 
 /// All subcommands.
-pub(crate) const COMMANDS: &[&Command] = &[&connect::COMMAND, &serve::COMMAND];
+pub(crate) const COMMANDS: &[&Command] = &[&connect::COMMAND, &serve::COMMAND, &tunnel::COMMAND];
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
@@ -68,6 +70,7 @@ fn run(arguments: &[OsString]) -> Result<Exit, Failure> {
     };
     match command.name {
         "connect" => connect::run(&given),
-        _ => serve::run(&given),
+        "serve" => serve::run(&given),
+        _ => tunnel::run(&given),
     }
 }
