@@ -4,13 +4,13 @@ use serde_json::Value;
 use ws_handshake::{ClientRequest, DeflateOffer, Nonce, Uri};
 
 use super::message::Message;
-use crate::tool::Failure;
-use crate::vectors::bytes;
-use crate::vectors::json::Object;
+use crate::Failure;
+use crate::bytes;
+use crate::json::Object;
 
 /// A client's configuration, and the request that is due.
 #[derive(Debug)]
-pub(in crate::vectors) struct Request {
+pub(crate) struct Request {
     uri: String,
     config: Value,
     expect: RequestExpect,

@@ -4,7 +4,7 @@ use super::Receiver;
 use super::deflate::Deflate;
 use super::inbound::Fault;
 use super::proto::{Config, Endpoint, Role};
-use crate::tool::Failure;
+use crate::Failure;
 
 /// The header of one row with what one column expects of it.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use std::{
 };
 
 use lexopt::{Arg, Parser, ValueExt as _};
-use sim::{Size, Totals, Violation, simulate};
+use ws_sim::{Size, Totals, Violation, simulate};
 
 /// What was asked for.
 #[derive(Debug)]

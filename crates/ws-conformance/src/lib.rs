@@ -1,6 +1,7 @@
-//! `cargo xtask vectors`: the conformance vectors against the crates.
+//! The conformance vectors of RFC 6455, RFC 7692 and [MS-WSPE], and what runs them against `ws-proto`
+//! and `ws-handshake`.
 //!
-//! The format is described in `spec/README.md`. Any folder laid out like `spec/` can be run.
+//! The format is described in the README of this crate. Any folder laid out like it can be run.
 
 mod bytes;
 mod deflate;
@@ -11,44 +12,19 @@ mod matrix;
 mod outbound;
 mod proto;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lexopt::{Arg, Parser, ValueExt};
 use serde_json::Value;
 
-use crate::spec::{Citation, Kind};
-use crate::tool::{self, Failure, Outcome};
 use inbound::Inbound;
 use json::Object;
 use outbound::Outbound;
-
-pub(crate) const HELP: &str = "
-cargo xtask vectors [DIR]
-
-Runs DIR/vectors/*.json, DIR/vectors/header_matrix.csv and DIR/handshake/*.json (default DIR: spec)
-against ws-proto and ws-handshake. Each vector that is a stream of bytes runs in the chunks that it
-names, whole, cut in two at every place, and byte by byte. Prints counts for each class and each
-failure with its name. Vectors with `\"strict\": false` are counted apart.
-";
-
-pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
-    let mut dir = tool::root().join("spec");
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Arg::Value(value) => dir = PathBuf::from(value.string()?),
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    let suite = Suite::read(&dir)?;
-    let report = suite.check();
-    print!("{report}");
-    Ok(Outcome::from_passed(report.passed()))
-}
 
 /// What waits for later work; counted, never taken for passed.
 const EXTENDED_CONNECT: &str = "needs WebSockets over HTTP/2 and HTTP/3";
@@ -67,54 +43,31 @@ fn known(case: &Case) -> Option<&'static Known> {
         .find(|known| !case.is_strict && known.name == case.name)
 }
 
-/// The requirements that the vectors below `dir` test, by the files that hold them.
-pub(crate) fn citations(dir: &Path) -> Result<Vec<Citation>, Failure> {
-    let suite = Suite::read(dir)?;
-    let mut citations = Vec::new();
-    for case in &suite.cases {
-        if known(case).is_some() {
-            continue;
-        }
-        for id in &case.requirements {
-            let citation = Citation {
-                id: id.clone(),
-                place: tool::relative(&dir.join(&case.class)),
-                kind: Kind::Test,
-            };
-            if !citations.contains(&citation) {
-                citations.push(citation);
-            }
-        }
-    }
-    Ok(citations)
-}
-
-/// The bytes of vectors, for those who want seeds of them: class, name and the whole input.
-pub(crate) fn inputs(dir: &Path) -> Result<Vec<Input>, Failure> {
-    let suite = Suite::read(dir)?;
-    Ok(suite
-        .cases
-        .into_iter()
-        .filter_map(Case::into_input)
-        .collect())
-}
-
 /// What one vector feeds to whom.
 #[derive(Debug)]
-pub(crate) struct Input {
+pub struct Input {
     /// The file that holds it, as `vectors/inbound-utf8.json`.
-    pub(crate) class: String,
-    pub(crate) name: String,
-    pub(crate) receiver: Receiver,
-    pub(crate) bytes: Vec<u8>,
+    pub class: String,
+    /// The vector's name.
+    pub name: String,
+    /// The reader of the bytes.
+    pub receiver: Receiver,
+    /// All of the input.
+    pub bytes: Vec<u8>,
 }
 
+/// The endpoint that an input is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Receiver {
+pub enum Receiver {
+    /// A server with `accept_unmasked_frame` off.
     StrictServer,
+    /// A server with `accept_unmasked_frame` on.
     AcceptingServer,
+    /// A client that reads frames.
     Client,
+    /// A server that reads the request of an opening handshake.
     Request,
+    /// A client that reads the reply to its opening handshake.
     Response,
     /// An endpoint of any role that agreed to permessage-deflate.
     Inflating,
@@ -122,9 +75,27 @@ pub(crate) enum Receiver {
     Nobody,
 }
 
+/// Why a folder of vectors cannot be read, as one sentence for the person who called.
+#[derive(Debug)]
+pub struct Failure(String);
+
+impl Failure {
+    fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failure {}
+
 /// All vectors of a folder.
 #[derive(Debug)]
-struct Suite {
+pub struct Suite {
     cases: Vec<Case>,
     waiting: BTreeMap<(String, &'static str), usize>,
 }
@@ -149,25 +120,26 @@ enum Test {
 }
 
 impl Suite {
-    fn read(dir: &Path) -> Result<Self, Failure> {
+    /// Reads `DIR/vectors/*.json`, `DIR/vectors/header_matrix.csv` and `DIR/handshake/*.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] names the file that cannot be read, or the field that is not of the format.
+    pub fn read(dir: &Path) -> Result<Self, Failure> {
         let mut suite = Self {
             cases: Vec::new(),
             waiting: BTreeMap::new(),
         };
-        let is_json = |path: &Path| {
-            path.extension()
-                .is_some_and(|extension| extension == "json")
-        };
         for folder in ["vectors", "handshake"] {
-            for file in tool::files_below(&dir.join(folder), &is_json)? {
-                let document: Value = serde_json::from_str(&tool::read(&file)?)
+            for file in json_files(&dir.join(folder)) {
+                let document: Value = serde_json::from_str(&read(&file)?)
                     .map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
                 suite.add(&class_of(dir, &file), &document)?;
             }
         }
         let matrix = dir.join("vectors/header_matrix.csv");
         if matrix.is_file() {
-            suite.add_matrix(&class_of(dir, &matrix), &tool::read(&matrix)?)?;
+            suite.add_matrix(&class_of(dir, &matrix), &read(&matrix)?)?;
         }
         if suite.cases.is_empty() && suite.waiting.is_empty() {
             return Err(Failure::new(format!(
@@ -176,6 +148,26 @@ impl Suite {
             )));
         }
         Ok(suite)
+    }
+
+    /// The requirements that the vectors test, each with the file that holds the vector, as
+    /// `vectors/inbound-utf8.json`.
+    #[must_use]
+    pub fn citations(&self) -> BTreeSet<(&str, &str)> {
+        let cases = self.cases.iter().filter(|case| known(case).is_none());
+        cases
+            .flat_map(|case| {
+                let ids = case.requirements.iter();
+                ids.map(|id| (id.as_str(), case.class.as_str()))
+            })
+            .collect()
+    }
+
+    /// The bytes of the vectors, as seeds for a fuzzer.
+    #[must_use]
+    pub fn into_inputs(self) -> Vec<Input> {
+        let cases = self.cases.into_iter();
+        cases.filter_map(Case::into_input).collect()
     }
 
     fn add(&mut self, class: &str, document: &Value) -> Result<(), Failure> {
@@ -224,7 +216,8 @@ impl Suite {
     }
 
     /// Runs all of it on as many threads as there are processors.
-    fn check(&self) -> Report<'_> {
+    #[must_use]
+    pub fn check(&self) -> Report<'_> {
         let started = Instant::now();
         // The longest first: they would otherwise be what everybody waits for in the end.
         let mut order: Vec<usize> = (0..self.cases.len()).collect();
@@ -255,6 +248,20 @@ impl Suite {
             took: started.elapsed(),
         }
     }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))
+}
+
+/// The vectors in a folder, in order of their names; none if there is no such folder.
+fn json_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<_> = entries.map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|kind| kind == "json"));
+    files.sort();
+    files
 }
 
 fn class_of(dir: &Path, file: &Path) -> String {
@@ -316,8 +323,9 @@ const CUT_EVERYWHERE: usize = 200_000;
 /// How many bytes at either end of a longer input are cut at every place; between them every 997th.
 const CUT_ENDS: usize = 4096;
 
+/// What became of each vector. `Display` prints counts for each class, and each failure by name.
 #[derive(Debug)]
-struct Report<'s> {
+pub struct Report<'s> {
     suite: &'s Suite,
     results: Vec<(usize, Result<(), String>)>,
     took: Duration,
@@ -333,7 +341,9 @@ struct Tally {
 }
 
 impl Report<'_> {
-    fn passed(&self) -> bool {
+    /// Whether every vector passed.
+    #[must_use]
+    pub fn passed(&self) -> bool {
         // A vector whose result is missing took its thread down with it.
         self.results.len() == self.suite.cases.len() && self.failures().next().is_none()
     }
@@ -435,7 +445,7 @@ mod tests {
 
     #[test]
     fn every_conformance_vector_passes() {
-        let suite = Suite::read(&tool::root().join("spec")).expect("readable vectors");
+        let suite = Suite::read(Path::new(env!("CARGO_MANIFEST_DIR"))).expect("readable vectors");
         let report = suite.check();
         assert!(report.passed(), "\n{report}");
         assert!(report.results.len() > 10_000, "\n{report}");
@@ -443,7 +453,7 @@ mod tests {
 
     #[test]
     fn every_known_failure_is_an_advised_vector() {
-        let suite = Suite::read(&tool::root().join("spec")).expect("readable vectors");
+        let suite = Suite::read(Path::new(env!("CARGO_MANIFEST_DIR"))).expect("readable vectors");
         for known in KNOWN {
             assert!(
                 suite
@@ -459,7 +469,7 @@ mod tests {
 
     #[test]
     fn a_folder_without_vectors_is_an_error() {
-        assert!(Suite::read(&tool::root().join("xtask")).is_err());
+        assert!(Suite::read(Path::new("src")).is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::bytes::{self, show};
 use super::deflate::Deflate;
 use super::json::Object;
 use super::proto::{Config, Endpoint, Role, Seen, State};
-use crate::tool::Failure;
+use crate::Failure;
 
 /// One vector, read and ready to run any number of times.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The compact notation of bytes in the wire vectors.
 
-use crate::tool::Failure;
+use crate::Failure;
 
 /// Reads `8105 (6162)*5`: hex, and a pattern repeated to a length in all, divided by blanks.
 pub(super) fn decode(text: &str) -> Result<Vec<u8>, Failure> {

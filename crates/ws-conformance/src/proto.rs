@@ -13,7 +13,7 @@ use super::bytes::show;
 use super::deflate::Deflate;
 use super::inbound::{Fault, Sent};
 use super::outbound::Action;
-use crate::tool::Failure;
+use crate::Failure;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::bytes;
-use crate::tool::Failure;
+use crate::Failure;
 
 /// A JSON object in a vector and the name to blame when it is not as it should be.
 #[derive(Debug, Clone, Copy)]

@@ -13,7 +13,7 @@ use ws_handshake::{Extensions, HeadLimits, Uri, accept_key};
 use super::Receiver;
 use super::bytes;
 use super::json::Object;
-use crate::tool::Failure;
+use crate::Failure;
 use client::Client;
 use request::Request;
 use server::Server;

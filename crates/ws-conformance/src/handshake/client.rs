@@ -5,13 +5,13 @@ use ws_handshake::{ClientHandshake, ClientProgress, DeflateParams, HandshakeErro
 use super::request::request;
 use super::stream::Stream;
 use super::{deflate, limits};
-use crate::tool::Failure;
-use crate::vectors::bytes;
-use crate::vectors::json::Object;
+use crate::Failure;
+use crate::bytes;
+use crate::json::Object;
 
 /// A reply, and what is to come of it.
 #[derive(Debug)]
-pub(in crate::vectors) struct Client {
+pub(crate) struct Client {
     handshake: ClientHandshake,
     pub(super) stream: Stream,
     is_end_of_input: bool,

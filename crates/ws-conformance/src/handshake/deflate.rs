@@ -3,8 +3,8 @@
 use serde_json::Value;
 use ws_handshake::{DeflateParams, DeflatePolicy};
 
-use crate::tool::Failure;
-use crate::vectors::json::Object;
+use crate::Failure;
+use crate::json::Object;
 
 /// Parameters of a vector's `deflate`, with the defaults of RFC 7692.
 pub(super) fn params(value: Object<'_>) -> Result<DeflateParams, Failure> {

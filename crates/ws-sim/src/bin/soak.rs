@@ -3,7 +3,7 @@
 use std::{error::Error, fs, path::PathBuf, process::ExitCode, time::Duration};
 
 use lexopt::{Arg, Parser, ValueExt as _};
-use sim::soak::{Task, serve, soak};
+use ws_sim::soak::{Task, serve, soak};
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut task = Task {

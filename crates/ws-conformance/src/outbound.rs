@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::bytes::show;
 use super::json::Object;
 use super::proto::{Masking, Role, Transmitter};
-use crate::tool::Failure;
+use crate::Failure;
 
 #[derive(Debug)]
 pub(super) struct Outbound {

@@ -1,8 +1,8 @@
 //! Bytes that come in any pieces.
 
-use crate::tool::Failure;
-use crate::vectors::bytes;
-use crate::vectors::json::Object;
+use crate::Failure;
+use crate::bytes;
+use crate::json::Object;
 
 /// The input of a vector.
 #[derive(Debug)]

@@ -6,13 +6,13 @@ use ws_handshake::{DeflateParams, HandshakeError, OriginPolicy, ServerConfig};
 use super::message::Reply;
 use super::stream::Stream;
 use super::{deflate, limits, same};
-use crate::tool::Failure;
-use crate::vectors::bytes;
-use crate::vectors::json::Object;
+use crate::Failure;
+use crate::bytes;
+use crate::json::Object;
 
 /// A request, and the answer that is due.
 #[derive(Debug)]
-pub(in crate::vectors) struct Server {
+pub(crate) struct Server {
     config: ServerConfig,
     pub(super) stream: Stream,
     expect: ServerExpect,

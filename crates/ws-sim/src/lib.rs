@@ -20,7 +20,7 @@
 //!   and misses none of its deadlines.
 //!
 //! `cargo xtask sim` plays many seeds, and `cargo xtask sim --plant all` shows
-//! that faults are found: those of `spec/faults.toml`.
+//! that faults are found: those of `crates/ws-conformance/faults.toml`.
 
 mod app;
 mod message;

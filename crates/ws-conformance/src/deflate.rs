@@ -13,7 +13,7 @@ use super::bytes::show;
 use super::json::Object;
 use super::outbound::Action;
 use super::proto::{Masking, Role, Transmitter};
-use crate::tool::Failure;
+use crate::Failure;
 
 /// The agreed parameters, by who compresses with them.
 #[derive(Debug, Clone, Copy)]
