@@ -5,6 +5,7 @@ use std::{
     io::{Read, Write},
     net::{Shutdown, TcpStream},
     thread,
+    time::Duration,
 };
 
 use ws_mio::{Accept, Decision, Incoming, OriginPolicy, Response};
@@ -84,10 +85,12 @@ fn page_is_read_to_its_end_though_the_request_goes_on() {
     let body = page.clone();
     let (probe, _log) = Probe::<false>::new(|_, _| {});
     let probe = probe.deciding(move |_| Response::new(200).body(body.clone()).into());
-    let server = Running::start(probe, config());
+    let mut config = config();
+    // However slowly this machine runs, both are done within it.
+    config.close_timeout = Duration::from_secs(300);
+    let server = Running::start(probe, config);
     let mut stream = server.dial();
     let mut writer = stream.try_clone().unwrap();
-    // Made before: once the head is there, the server waits for `close_timeout` only.
     let request = pattern(4 << 20);
     let upload = thread::spawn(move || {
         let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4194304\r\n\r\n";
