@@ -50,6 +50,7 @@ use crate::{
     scratch::Scratch,
     seats::Seats,
     timers::Timers,
+    topics::Topics,
     wheel::{Tick, Wheel, tick_from},
 };
 
@@ -260,7 +261,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let counters = Arc::clone(&remote.mailboxes()[usize::from(index)].counters);
         let codecs = Codecs::of_loop(&config, &counters);
         let log = Arc::clone(remote.log());
-        let orders = OrderQueue::new(Arc::clone(&log), index, remote.loop_numbers());
+        let topics = Topics::new(Arc::clone(remote.topic_sizes()), index);
+        let orders = OrderQueue::new(Arc::clone(&log), topics, index, remote.loop_numbers());
         let hall = Arc::clone(remote.hall());
         let seats = Seats::new(hall, config.max_connections_per_address);
         let read_buffer = config.read_buffer.max(READ_BUFFER_MIN);
@@ -673,6 +675,7 @@ impl<H: Handler, T> Drop for EventLoop<H, T> {
     fn drop(&mut self) {
         self.remote.mailboxes()[usize::from(self.index)].end();
         self.log.end_loop(self.index.into());
+        self.remote.topic_sizes().end_loop(self.index.into());
     }
 }
 

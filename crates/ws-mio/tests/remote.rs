@@ -209,7 +209,7 @@ fn loop_lends_its_peers_with_their_data() {
             peer.with_peer(id, |peer| {
                 let mut topics: Vec<String> = peer.topics().map(str::to_owned).collect();
                 topics.sort();
-                peer.send(format!("{topics:?} {}", peer.subscribers("zoo")));
+                peer.send(format!("{topics:?} {}", peer.subscriber_count("zoo")));
             })
             .unwrap();
         }
