@@ -17,6 +17,7 @@ mod hostile;
 mod interop;
 mod log;
 mod long;
+mod package;
 mod proxies;
 mod sim;
 mod soak;
@@ -128,6 +129,12 @@ const COMMANDS: &[Command] = &[
         summary: "check every combination of features of every crate",
         help: features::HELP,
         run: features::run,
+    },
+    Command {
+        name: "package",
+        summary: "run the tests of the crates as they are packaged",
+        help: package::HELP,
+        run: package::run,
     },
     Command {
         name: "wasm",

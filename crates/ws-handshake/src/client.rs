@@ -6,6 +6,7 @@ mod request;
 mod response;
 
 pub use handshake::{Agreed, ClientHandshake, ClientProgress};
+#[cfg(feature = "proxy")]
 pub(crate) use reply::{Interim, Reply};
 pub use request::{ClientRequest, ClientRequestError};
 pub use response::HttpResponse;
