@@ -48,13 +48,13 @@ impl RequestFields {
     }
 
     /// The line of `User-Agent`, or nothing.
-    pub(crate) fn user_agent(&self) -> &[u8] {
-        self.user_agent.as_bytes()
+    pub(crate) const fn user_agent(&self) -> &FieldBlock {
+        &self.user_agent
     }
 
     /// The lines of all other fields.
-    pub(crate) fn added(&self) -> &[u8] {
-        self.added.as_bytes()
+    pub(crate) const fn added(&self) -> &FieldBlock {
+        &self.added
     }
 }
 

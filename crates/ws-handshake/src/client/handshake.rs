@@ -1,17 +1,15 @@
 //! A client's handshake under way.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
 use super::reply::{Interim, Reply};
+use super::terms::{Agreed, Terms};
 use super::{ClientRequest, HttpResponse, TLS_ALERT};
 use crate::body::{Body, Collected};
-use crate::deflate::{DeflateOffer, DeflateParams, agree_all};
 use crate::error::{HandshakeError, Offered};
-use crate::head::HeadLimits;
-use crate::head::HeadReader;
-use crate::headers::{Headers, elements, has_element, is_token};
+use crate::head::{HeadLimits, HeadReader};
+use crate::headers::{Headers, elements, has_element};
 
 /// A handshake under way: the request to send, and the reply as it comes in.
 ///
@@ -22,8 +20,7 @@ use crate::headers::{Headers, elements, has_element, is_token};
 pub struct ClientHandshake {
     request: Vec<u8>,
     accept: [u8; 28],
-    subprotocols: Vec<String>,
-    offers: Vec<DeflateOffer>,
+    terms: Terms,
     limits: HeadLimits,
     interim: Interim,
     max_body: usize,
@@ -42,8 +39,7 @@ impl ClientHandshake {
         Self {
             request: bytes,
             accept,
-            subprotocols: request.subprotocols,
-            offers: request.offers,
+            terms: request.terms,
             limits: request.limits,
             interim: Interim::default(),
             max_body: request.max_body,
@@ -184,15 +180,7 @@ impl ClientHandshake {
             return Err(HandshakeError::BadConnection);
         }
         self.check_accept(&headers)?;
-        let subprotocol = self.agree_subprotocol(&headers)?;
-        //= RFC6455-9.1-1
-        let deflate = agree_all(headers.get_all("Sec-WebSocket-Extensions"), &self.offers)?;
-        //= RFC6455-4.1-43
-        Ok(Agreed {
-            subprotocol,
-            deflate,
-            headers,
-        })
+        self.terms.agree(headers)
     }
 
     fn check_accept(&self, headers: &Headers) -> Result<(), HandshakeError> {
@@ -209,44 +197,6 @@ impl ClientHandshake {
             });
         }
         Ok(())
-    }
-
-    fn agree_subprotocol(&self, headers: &Headers) -> Result<Option<String>, HandshakeError> {
-        //= RFC6455-11.3.4-2
-        //= RFC6455-4.3-4
-        //= RFC6455-4.2.2-12
-        let mut names = headers.get_all("Sec-WebSocket-Protocol").flat_map(elements);
-        let Some(name) = names.next() else {
-            return Ok(None);
-        };
-        if !is_token(name) {
-            return Err(HandshakeError::BadSubprotocolHeader {
-                offered: Offered::new(name),
-            });
-        }
-        // A proxy that writes a header twice says nothing new.
-        if names.any(|other| !other.eq_ignore_ascii_case(name)) {
-            return Err(HandshakeError::DuplicateSubprotocol);
-        }
-        //= RFC6455-4.1-40
-        self.requested(name).cloned().map(Some).ok_or_else(|| {
-            HandshakeError::UnexpectedSubprotocol {
-                offered: Offered::new(name),
-            }
-        })
-    }
-
-    /// The subprotocol that was requested by that name; by the same letters in another case if there is no other.
-    fn requested(&self, name: &[u8]) -> Option<&String> {
-        let exact = self
-            .subprotocols
-            .iter()
-            .find(|requested| requested.as_bytes() == name);
-        exact.or_else(|| {
-            self.subprotocols
-                .iter()
-                .find(|requested| requested.as_bytes().eq_ignore_ascii_case(name))
-        })
     }
 }
 
@@ -282,18 +232,6 @@ pub enum ClientProgress {
         /// How many bytes of the input belong to the reply.
         consumed: usize,
     },
-}
-
-/// What server and client agreed on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Agreed {
-    /// The subprotocol, one of those requested; `None` for none.
-    pub subprotocol: Option<String>,
-    /// The compression; `None` for none.
-    pub deflate: Option<DeflateParams>,
-    /// All headers of the reply.
-    pub headers: Headers,
 }
 
 /// Knows a peer that speaks something else than HTTP by its first byte: it may say no more, or end no line.

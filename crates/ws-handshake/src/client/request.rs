@@ -1,11 +1,11 @@
 //! The request of a client in the making.
 
 use alloc::borrow::ToOwned as _;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
 use super::ClientHandshake;
+use super::terms::Terms;
 use crate::deflate::DeflateOffer;
 use crate::error::Offered;
 use crate::head::HeadLimits;
@@ -22,11 +22,10 @@ use crate::uri::Uri;
 #[derive(Clone, Debug)]
 pub struct ClientRequest {
     pub(crate) uri: Uri,
-    pub(super) subprotocols: Vec<String>,
-    pub(super) offers: Vec<DeflateOffer>,
-    origin: Option<FieldBlock>,
+    pub(crate) terms: Terms,
+    pub(crate) origin: Option<FieldBlock>,
     pub(crate) fields: RequestFields,
-    pub(super) limits: HeadLimits,
+    pub(crate) limits: HeadLimits,
     pub(super) max_body: usize,
 }
 
@@ -39,8 +38,7 @@ impl ClientRequest {
     pub fn new(uri: Uri) -> Self {
         Self {
             uri,
-            subprotocols: Vec::new(),
-            offers: Vec::new(),
+            terms: Terms::default(),
             origin: None,
             fields: RequestFields::new(),
             limits: HeadLimits::default(),
@@ -57,33 +55,33 @@ impl ClientRequest {
         //= RFC6455-4.1-29
         //= RFC6455-4.1-30
         //= RFC6455-8.1-2
-        if !is_token(name.as_bytes()) || self.subprotocols.iter().any(|known| known == name) {
+        if !is_token(name.as_bytes()) || self.terms.subprotocols.iter().any(|known| known == name) {
             return Err(ClientRequestError::BadSubprotocol {
                 offered: Offered::new(name.as_bytes()),
             });
         }
-        self.subprotocols.push(name.to_owned());
+        self.terms.subprotocols.push(name.to_owned());
         Ok(self)
     }
 
     /// Adds an offer of permessage-deflate, the one liked best first.
     #[must_use]
     pub fn offer(mut self, offer: DeflateOffer) -> Self {
-        self.offers.push(offer);
+        self.terms.offers.push(offer);
         self
     }
 
     /// Adds several offers, such as those that [`DeflateOffer::parse_list`] reads.
     #[must_use]
     pub fn offers(mut self, offers: impl IntoIterator<Item = DeflateOffer>) -> Self {
-        self.offers.extend(offers);
+        self.terms.offers.extend(offers);
         self
     }
 
     /// Takes all offers back, for a frame layer that cannot keep them.
     #[must_use]
     pub fn without_offers(mut self) -> Self {
-        self.offers = Vec::new();
+        self.terms.offers = Vec::new();
         self
     }
 
@@ -191,9 +189,9 @@ impl ClientRequest {
         //= RFC6455-11.3.5-2
         out.extend_from_slice(b"\r\nSec-WebSocket-Version: 13\r\n");
         //= RFC6455-4.1-28
-        if !self.subprotocols.is_empty() {
+        if !self.terms.subprotocols.is_empty() {
             out.extend_from_slice(b"Sec-WebSocket-Protocol: ");
-            append(&mut out, &Listed(&self.subprotocols));
+            append(&mut out, &Listed(&self.terms.subprotocols));
             out.extend_from_slice(b"\r\n");
         }
         // Offers are all that the extensions header ever holds: [MS-WSPE] masking is told to nobody.
@@ -201,15 +199,15 @@ impl ClientRequest {
         //= RFC6455-4.1-31
         //= RFC6455-9-1
         //= RFC6455-9.1-3
-        if !self.offers.is_empty() {
+        if !self.terms.offers.is_empty() {
             out.extend_from_slice(b"Sec-WebSocket-Extensions: ");
-            append(&mut out, &Listed(&self.offers));
+            append(&mut out, &Listed(&self.terms.offers));
             out.extend_from_slice(b"\r\n");
         }
         if let Some(origin) = &self.origin {
             out.extend_from_slice(origin.as_bytes());
         }
-        out.extend_from_slice(self.fields.user_agent());
+        out.extend_from_slice(self.fields.user_agent().as_bytes());
         if let Some(credentials) = self.uri.authorization()
             && !self.fields.has_added("Authorization")
         {
@@ -217,7 +215,7 @@ impl ClientRequest {
             out.extend_from_slice(credentials.as_bytes());
             out.extend_from_slice(b"\r\n");
         }
-        out.extend_from_slice(self.fields.added());
+        out.extend_from_slice(self.fields.added().as_bytes());
         out.extend_from_slice(b"\r\n");
         out
     }
@@ -250,7 +248,7 @@ impl ClientRequestError {
 }
 
 /// Shows a list with commas.
-struct Listed<'a, T>(&'a [T]);
+pub(crate) struct Listed<'a, T>(pub(crate) &'a [T]);
 
 impl<T: fmt::Display> fmt::Display for Listed<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

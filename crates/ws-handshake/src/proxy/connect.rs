@@ -32,7 +32,7 @@ impl Connect {
         let authority = authority(host, port)?;
         let mut request =
             format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n").into_bytes();
-        request.extend_from_slice(proxy.fields().user_agent());
+        request.extend_from_slice(proxy.fields().user_agent().as_bytes());
         if let Some(known) = proxy.its_credentials()
             && !proxy.fields().has_added("Proxy-Authorization")
         {
@@ -41,7 +41,7 @@ impl Connect {
             request.extend_from_slice(credentials.as_bytes());
             request.extend_from_slice(b"\r\n");
         }
-        request.extend_from_slice(proxy.fields().added());
+        request.extend_from_slice(proxy.fields().added().as_bytes());
         request.extend_from_slice(b"\r\n");
         Ok(Self {
             request,
