@@ -78,7 +78,7 @@ struct Guest {
 /// The handler of one loop.
 struct Chat {
     shared: Arc<Shared>,
-    remote: Remote<Chat>,
+    remote: Remote<Self>,
 }
 
 impl Handler for Chat {

@@ -186,7 +186,9 @@ fn ids_of_loops_and_sockets_are_all_different_and_have_an_order() {
     let socket = || {
         let request = ClientRequest::new(Uri::parse("ws://localhost/").unwrap());
         let (near, _far) = memory::pair(100);
-        Socket::<(), _>::client(near, request, &ClientConfig::default()).id()
+        Socket::<(), _>::client(near, request, &ClientConfig::default())
+            .unwrap()
+            .id()
     };
     let ids = BTreeSet::from([id, socket(), socket()]);
     assert_eq!(ids.len(), 3);
