@@ -22,7 +22,7 @@ fn refused_connection_is_an_io_error() {
     let mut sockets = Loop::new();
     match Socket::connect(address, request(address), &ClientConfig::default()) {
         // Some systems say so at once.
-        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused),
+        Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused),
         Ok(socket) => {
             sockets.add(socket);
             let mut handlers = [Notes::default()];
@@ -30,7 +30,7 @@ fn refused_connection_is_an_io_error() {
             let Some(OpenError::Io(error)) = &sockets.errors[0] else {
                 panic!("{:?}", sockets.errors)
             };
-            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
             assert_eq!(handlers[0].notes, [""; 0]);
         }
     }
