@@ -1,5 +1,6 @@
 //! `cargo xtask package`: each crate as its users get it passes its own tests.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ cargo xtask package
 Packages every crate that is to be published, unpacks the packages below the target folder, and runs
 `cargo test` with all features in each, with the unpacked packages as its dependencies. A package has
 its unit tests and the examples of its documentation; what reaches outside of it does not build there.
+Counts the dependencies of ws-proto, too.
 Needs tar.
 ";
 
@@ -29,6 +31,13 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
     unpack(&packages, &dir)?;
     write_workspace(&packages, &dir)?;
     let mut log = Log::default();
+    for (flags, most) in TREES {
+        let name = format!(
+            "ws-proto {} has at most {most} dependencies",
+            flags.join(" ")
+        );
+        log.note(&name, has_at_most(most, flags));
+    }
     for package in &packages {
         let tested = tool::run(
             tool::cargo()
@@ -40,6 +49,27 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         log.note(&format!("the package of {}", package.name), tested);
     }
     Ok(log.finish())
+}
+
+/// How many crates come with ws-proto: as it is, and without the fastest kernels.
+const TREES: [(&[&str], usize); 2] = [
+    (&[], 15),
+    (&["--no-default-features", "--features", "std"], 8),
+];
+
+fn has_at_most(most: usize, flags: &[&str]) -> Result<(), Failure> {
+    let mut tree = tool::cargo();
+    tree.args(["tree", "--package", "ws-proto", "--edges", "normal"])
+        .args(["--prefix", "none"])
+        .args(flags);
+    let tree = tool::output_of(&mut tree)?;
+    // A crate that was shown before has a mark behind its version.
+    let crates = tree.lines().map(|line| line.trim_end_matches(" (*)"));
+    let count = crates.collect::<BTreeSet<_>>().len() - 1;
+    match count <= most {
+        true => Ok(()),
+        false => Err(Failure::new(format!("there are {count}"))),
+    }
 }
 
 #[derive(Debug)]
