@@ -26,7 +26,7 @@ pub struct ClientRequest {
     pub(crate) origin: Option<FieldBlock>,
     pub(crate) fields: RequestFields,
     pub(crate) limits: HeadLimits,
-    pub(super) max_body: usize,
+    pub(crate) max_body: usize,
 }
 
 impl ClientRequest {
