@@ -211,7 +211,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "backplane",
-        summary: "simulate the engines of ws-backplane, and find planted faults",
+        summary: "play what happens to the engines of ws-backplane, real and simulated",
         help: backplane::HELP,
         run: backplane::run,
     },
