@@ -5,8 +5,8 @@ use std::mem;
 use ws_proto::{Assembler, BusyTimers, Flow, Limits, Masking, MaskingPolicy, Receiver, Timeout};
 
 use crate::{
-    Config, SlowConsumer, connect::Role, deflate::Rest, metrics::Counters, outgoing::Outgoing,
-    pool::Gather,
+    Config, Profile, SlowConsumer, connect::Role, deflate::Rest, metrics::Counters,
+    outgoing::Outgoing, pool::Gather,
 };
 
 /// What a connection owns while it is in the middle of something.
@@ -110,13 +110,13 @@ impl Link {
 pub(crate) fn new_link(
     role: Role,
     accepts_compressed: bool,
-    limits: &Limits,
+    profile: &Profile,
     config: &Config,
 ) -> Link {
     Link::new(
         role.masking(),
-        *limits,
-        config.max_frame_sent,
+        profile.limits,
+        profile.max_frame_sent.unwrap_or(config.max_frame_sent),
         config.max_backpressure,
         config.slow_consumer,
     )
