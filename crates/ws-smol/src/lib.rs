@@ -54,6 +54,8 @@
 //! [`flush`](WebSocket::flush), and [`send`](WebSocket::send), which is both.
 //! [`Stream`](futures_core::Stream) and [`Sink`](futures_sink::Sink) are
 //! there too, and [`split`](WebSocket::split) makes halves for two tasks.
+//! [`into_stream`](WebSocket::into_stream) makes a stream of bytes of it, over
+//! binary messages.
 //!
 //! # Memory
 //!
@@ -183,6 +185,7 @@ mod fault;
 mod accept;
 mod backlog;
 mod backoff;
+mod byte_stream;
 mod close_status;
 #[cfg_attr(not(feature = "deflate"), path = "compression/none.rs")]
 mod compression;
@@ -200,6 +203,7 @@ mod memory;
 mod message;
 #[cfg(feature = "net")]
 pub mod net;
+mod opening;
 mod outbound;
 mod outgoing;
 mod peer;
@@ -217,6 +221,7 @@ mod websocket;
 
 pub use accept::{Acceptor, Decision, accept};
 pub use backoff::Backoff;
+pub use byte_stream::ByteStream;
 pub use close_status::CloseStatus;
 pub use config::Config;
 pub use connect::{Connector, client_on, connect};
@@ -226,6 +231,7 @@ pub use gate::{Gate, NotAdmitted, Pass};
 pub use maybe_tls::MaybeTls;
 pub use memory::MemoryBudget;
 pub use message::Message;
+pub use opening::{Opening, Rejection};
 pub use outbound::{AsOutbound, Outbound, Uncompressed};
 pub use pings::Pong;
 #[cfg(feature = "proxy")]
@@ -242,8 +248,8 @@ pub use ws_handshake::proxy::{
     Proxy, ProxyHeaderError, ProxyUrlError, SocksReply, TrustedProxies, TunnelError,
 };
 pub use ws_handshake::{
-    ClientRequest, HandshakeError, HeadLimits, Headers, HttpResponse, OriginError, OriginPolicy,
-    RedirectError, Request, Response, Uri,
+    Acceptance, Agreed, ClientRequest, HandshakeError, HeadLimits, Headers, HttpResponse,
+    OriginError, OriginPolicy, RedirectError, Request, Response, Uri, UriError, Version,
 };
 #[cfg(feature = "deflate")]
 pub use ws_handshake::{DeflateOffer, DeflateParams, DeflatePolicy};

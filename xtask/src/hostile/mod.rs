@@ -1,6 +1,6 @@
 //! `cargo xtask hostile`: published defects of others → our tests.
 //!
-//! `spec/HOSTILE.md` names for each the tests that would notice it, as `crate/file.rs#function`, and
+//! `crates/ws-conformance/HOSTILE.md` names for each the tests that would notice it, as `crate/file.rs#function`, and
 //! the faults that show that they do.
 
 mod plant;
@@ -19,7 +19,7 @@ use table::Row;
 pub(crate) const HELP: &str = "
 cargo xtask hostile [--plant]
 
-Checks that every test that spec/HOSTILE.md names exists, and that every row names one or says why
+Checks that every test that crates/ws-conformance/HOSTILE.md names exists, and that every row names one or says why
 there is none.
 
   --plant    run the tests of each row with each of its faults planted: every fault is noticed by one
@@ -34,7 +34,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
             _ => return Err(argument.unexpected().into()),
         }
     }
-    let document = tool::read(&tool::root().join("spec/HOSTILE.md"))?;
+    let document = tool::read(&tool::root().join("crates/ws-conformance/HOSTILE.md"))?;
     let rows = Row::all(&document);
     let faults: Vec<_> = Fault::all()?.into_iter().map(|fault| fault.name).collect();
     let mut wrong = wrong_names(&rows, &faults);

@@ -1,4 +1,4 @@
-//! The tables of `spec/HOSTILE.md`.
+//! The tables of `crates/ws-conformance/HOSTILE.md`.
 
 /// A row: tests, and what is taken out of the library to see that they notice it.
 #[derive(Debug, Default)]
