@@ -72,16 +72,16 @@ pub(crate) const TURN_LEN: usize = 64 * 1024;
 /// What a read costs at least, in bytes.
 pub(crate) const READ_COST: usize = 1024;
 
-/// What may still be read of a peer that was told that it is over, in bytes.
+/// What may still be read of a peer that was told that it is over, in KiB.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience(u32);
+pub(crate) struct Patience(u16);
 
 impl Patience {
-    pub(crate) const ALL: Self = Self(DISCARD_MAX as u32);
+    pub(crate) const ALL: Self = Self((DISCARD_MAX / 1024) as u16);
 
     /// Counts a read of `len` bytes; `false` if that is more than may be.
     pub(crate) fn spend(&mut self, len: usize) -> bool {
-        let len = u32::try_from(len.max(READ_COST)).unwrap_or(u32::MAX);
+        let len = u16::try_from(len.div_ceil(1024)).unwrap_or(u16::MAX);
         let left = self.0.checked_sub(len);
         self.0 = left.unwrap_or(0);
         left.is_some() || fault!("discarded-without-end")

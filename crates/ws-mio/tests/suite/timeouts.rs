@@ -5,7 +5,6 @@ use std::{io::Write, time::Duration};
 
 use ws_mio::{CloseCode, Config};
 
-use crate::common;
 use crate::common::{
     CLOSE, Echo, Probe, REQUEST, Running, Seen,
     bench::{Bench, take},
@@ -195,7 +194,7 @@ fn timeouts_may_be_for_ever() {
     config.keepalive.ping_interval = Some(Duration::MAX);
     config.keepalive.pong_timeout = Some(Duration::MAX);
     config.keepalive.idle_timeout = Some(Duration::MAX);
-    let server = Running::start(common::Echo, config);
+    let server = Running::start(Echo, config);
     let mut stream = server.connect();
     stream.write_all(&masked(0x81, b"ever")).unwrap();
     stream.write_all(CLOSE).unwrap();
