@@ -260,7 +260,10 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             match Transport::read(&mut self.slot.transport, buffer) {
                 Ok(0) => return Ok(Came::End),
                 Ok(len) => {
-                    let len = len.min(buffer.len());
+                    let len = match fault!("count-believed") {
+                        true => len,
+                        false => len.min(buffer.len()),
+                    };
                     share.spend(len);
                     if let Some(counters) = self.counters {
                         counters.bytes_received.add(len as u64);

@@ -2,7 +2,9 @@
 
 use core::time::Duration;
 
-use crate::{Cause, END_WAIT, EndOrder, Ending, KeepaliveConfig, Stage, TimeLimits, Timeout};
+use crate::{
+    Cause, DISCARD_MAX, END_WAIT, EndOrder, Ending, KeepaliveConfig, Stage, TimeLimits, Timeout,
+};
 
 /// The clock of one connection: keepalive, time limits, the lifetime, the
 /// closing handshake and the end, in one list of timers.
@@ -47,9 +49,11 @@ pub struct Clock {
     /// the highest whether it was answered.
     pings: u16,
     stage: Stage,
-    /// The second in which a Ping or a Pong came last, and how many did in it.
+    /// The second in which a Ping or a Pong came last.
     control_second: u16,
-    controls: u16,
+    /// How many Pings and Pongs came in it; in the end, how many KiB were
+    /// discarded.
+    counted: u16,
 }
 
 /// The timers of a connection that is in the middle of something: output waits
@@ -315,7 +319,7 @@ impl Clock {
             pings: ANSWERED,
             stage,
             control_second: 0,
-            controls: 0,
+            counted: 0,
         }
     }
 
@@ -375,11 +379,11 @@ impl Clock {
         let second = now.as_secs() as u16;
         if second != self.control_second {
             self.control_second = second;
-            self.controls = 0;
+            self.counted = 0;
         }
-        self.controls = self.controls.saturating_add(1);
+        self.counted = self.counted.saturating_add(1);
         let is_limited = max_control_rate < u16::MAX.into() && !fault!("control-unlimited");
-        is_limited && u32::from(self.controls) > max_control_rate
+        is_limited && u32::from(self.counted) > max_control_rate
     }
 
     /// Notes how data flows, after each step; returns whether a timer was
@@ -417,6 +421,7 @@ impl Clock {
     /// Starts the end, which [takes steps](Self::end_step) of the transport.
     pub fn begin_end(&mut self, order: EndOrder, times: &Times<'_>, now: Duration) {
         self.stage = Stage::Ending(Ending::Write(order));
+        self.counted = 0;
         self.until = Coarse::at(times.step_by(Duration::MAX, now));
     }
 
@@ -438,6 +443,16 @@ impl Clock {
         };
         self.until = Coarse::at(times.step_by(longest, now));
         next
+    }
+
+    /// Notes that `len` bytes came of a peer that was told the end; returns
+    /// whether more may be [discarded](Ending::Discard), up to [`DISCARD_MAX`]
+    /// in all.
+    #[must_use]
+    pub fn note_discarded(&mut self, len: usize) -> bool {
+        let len = u16::try_from(len.div_ceil(1024)).unwrap_or(u16::MAX);
+        self.counted = self.counted.saturating_add(len);
+        usize::from(self.counted) * 1024 <= DISCARD_MAX || fault!("discarded-without-end")
     }
 
     /// Notes that the transport is gone.

@@ -173,6 +173,9 @@ impl<P: MaskingPolicy> Endpoint<P> {
         mut on_message: impl FnMut(Message<'_>, &mut Replies<'_, P>),
     ) {
         if !self.clock.stage().is_receiving() {
+            if !self.clock.note_discarded(input.len()) {
+                self.clock.end();
+            }
             return;
         }
         self.clock.note_input(now);

@@ -67,7 +67,8 @@ impl<T: Transport, D> Slot<T, D> {
         End::Over
     }
 
-    /// Reads what the peer still sends, up to the end of the stream.
+    /// Reads what the peer still sends, up to the end of the stream, and no more
+    /// than [`DISCARD_MAX`](ws_proto::DISCARD_MAX).
     fn discard(&mut self, buffer: &mut [u8]) -> End {
         // The end itself may have found no room. If it never does, the deadline
         // ends it all.
@@ -77,7 +78,8 @@ impl<T: Transport, D> Slot<T, D> {
         while !share.is_spent() {
             match Transport::read(&mut self.transport, share.window(buffer)) {
                 Ok(0) => return End::Over,
-                Ok(len) => share.spend(len),
+                Ok(len) if self.clock.note_discarded(len) => share.spend(len),
+                Ok(_) => return End::Over,
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock if fault!("spin") => break,
                     io::ErrorKind::WouldBlock => return End::Waiting { wants_write },

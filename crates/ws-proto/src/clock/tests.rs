@@ -490,3 +490,16 @@ fn close_names_the_limit_that_was_passed() {
         assert_eq!(close(cause), None);
     }
 }
+
+#[test]
+fn peer_that_sends_without_end_is_discarded_up_to_a_limit() {
+    let mut bench = Bench::new(Setup::OFF);
+    let times = bench.setup.times();
+    // What was counted before is another matter.
+    assert!(!bench.clock.note_control(10, s(0)));
+    bench.clock.begin_end(EndOrder::Linger, &times, s(0));
+    for _ in 0..DISCARD_MAX / 1024 {
+        assert!(bench.clock.note_discarded(1));
+    }
+    assert!(!bench.clock.note_discarded(1));
+}
