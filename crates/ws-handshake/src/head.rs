@@ -101,6 +101,10 @@ impl HeadReader {
             self.scanner = Scanner::new(self.limits.max_head, self.is_request);
             self.buffer = Vec::new();
         }
+        if fault!("head-read-again") {
+            let _ = self.scanner.clone().scan(&self.buffer);
+            self.scanner.visit(self.buffer.len());
+        }
         let Scanned { start, end } = match self.scanner.scan(input) {
             Ok(scanned) => scanned,
             Err(error) => {
