@@ -80,6 +80,16 @@ impl Server {
         (self.child.wait().unwrap().code(), errors)
     }
 
+    /// Waits until it tells of something on its standard error.
+    pub(crate) fn tells(mut self, text: &str) {
+        let stderr = BufReader::new(self.child.stderr.take().unwrap());
+        let told = stderr
+            .lines()
+            .map(Result::unwrap)
+            .any(|line| line.contains(text));
+        assert!(told, "nothing of {text:?}");
+    }
+
     /// Kills it, and returns what it has told.
     pub(crate) fn told(mut self) -> String {
         let _ = self.child.kill();
