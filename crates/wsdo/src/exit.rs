@@ -168,7 +168,7 @@ fn with_causes(error: &WsError) -> String {
     if let WsError::Refused(response) = error {
         if let Some(location) = response.location() {
             let location = crate::text::printable(location);
-            text = format!("{text}: it is at {location}, and --redirects 1 goes there");
+            text = format!("{text}: it is at {location}, and -L goes there");
         }
         let body = String::from_utf8_lossy(&response.body);
         for line in body.trim().lines() {

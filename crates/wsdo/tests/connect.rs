@@ -471,7 +471,7 @@ fn redirects_are_followed_as_often_as_is_said() {
         ran.errors.contains("307") && ran.errors.contains("it is at /there"),
         "{ran:?}"
     );
-    let ran = connect(&["--redirects", "1", "--idle", "never"], &url, b"");
+    let ran = connect(&["--redirects=1", "--idle", "never"], &url, b"");
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(server.join().unwrap().starts_with("GET /there "));
 }

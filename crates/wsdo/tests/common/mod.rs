@@ -176,7 +176,11 @@ pub(crate) fn played<T: Send + 'static>(
 
 /// Accepts a client, and makes the opening handshake; returns its request.
 pub(crate) fn accept(listener: &TcpListener) -> (TcpStream, String) {
-    let (mut stream, _) = listener.accept().unwrap();
+    shake(listener.accept().unwrap().0)
+}
+
+/// Makes the opening handshake with a client; returns its request.
+pub(crate) fn shake(mut stream: TcpStream) -> (TcpStream, String) {
     let request = read_head(&mut stream);
     let key = request
         .lines()
