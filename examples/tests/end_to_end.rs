@@ -147,6 +147,7 @@ fn every_example_has_help_and_refuses_what_it_does_not_know() {
         ECHO,
         CLIENT,
         env!("CARGO_BIN_EXE_autobahn_client"),
+        env!("CARGO_BIN_EXE_axum"),
         env!("CARGO_BIN_EXE_embed_blocking"),
         env!("CARGO_BIN_EXE_embed_tokio"),
         env!("CARGO_BIN_EXE_h2"),
@@ -436,4 +437,29 @@ fn sigterm_closes_connections_with_1001_and_exits_with_0() {
             assert!(echo.child.wait().unwrap().success(), "{adapter}");
         }
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_websocket_in_axum_gets_its_echo_and_hears_of_the_end() {
+    let mut server = Server::start(env!("CARGO_BIN_EXE_axum"), [""; 0]);
+    let mut stream = open_at(&server, "/echo");
+    stream.write_all(b"\x81\x82\0\0\0\0Hi").unwrap();
+    let mut echo = [0; 4];
+    stream.read_exact(&mut echo).unwrap();
+    assert_eq!(&echo, b"\x81\x02Hi");
+    let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let page = exchange(server.connect(), request);
+    assert!(page.ends_with("1 WebSockets were opened\n"), "{page}");
+
+    let pid = server.child.id().to_string();
+    let kill = Command::new("kill").args(["-s", "TERM", &pid]).status();
+    assert!(kill.unwrap().success());
+    let mut close = [0; 4];
+    stream.read_exact(&mut close).unwrap();
+    assert_eq!(&close, b"\x88\x02\x03\xe9");
+    stream.write_all(b"\x88\x82\0\0\0\0\x03\xe9").unwrap();
+    assert_eq!(stream.read(&mut close).unwrap(), 0);
+    assert_eq!(server.said_behind("all WebSockets are gone: "), "true");
+    assert!(server.child.wait().unwrap().success());
 }
