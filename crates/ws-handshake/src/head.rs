@@ -5,7 +5,6 @@ use core::fmt;
 
 use crate::error::HandshakeError;
 use crate::headers::{Escaped, position};
-use crate::request::Request;
 
 /// How large a message head may be.
 ///
@@ -194,13 +193,8 @@ impl<'a> Head<'a> {
         self.consumed
     }
 
-    /// Reads the head as a request.
-    ///
-    /// # Errors
-    ///
-    /// As [`Request::parse`].
-    pub fn request(&self) -> Result<Request<'a>, HandshakeError> {
-        Request::parse_scanned(self.bytes, self.max_headers)
+    pub(crate) const fn max_headers(&self) -> usize {
+        self.max_headers
     }
 
     /// The start line, and the block of field lines with the CR LF of each.
