@@ -80,11 +80,8 @@ pub fn turns_are_bounded(input: &[u8], seed: u8) {
 
 fn play(script: Script) {
     let has_end = script.has_end();
-    let most = match script.piece {
-        // Rounds enough to read all of it.
-        1 => script.once.len() / 256 + 8,
-        _ => 8,
-    };
+    // Each turn that is asked for reads something.
+    let most = script.once.len() + 8;
     let wire = Wire(Rc::new(RefCell::new(script)));
     let Ok(mut inner) = EventLoop::new(config(), Echo, || Ok(())) else {
         unreachable!("the configuration is legal")
