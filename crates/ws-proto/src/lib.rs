@@ -63,9 +63,11 @@
 //! With the feature `deflate`, an `Inflater` makes chunks of the compressed
 //! pieces that a [`Receiver`] hands out once it was told of the negotiation
 //! ([`Receiver::accept_compressed`]), and a `Deflater` stands where the
-//! [`Sender`] does for plain messages. Both are small, and borrow what the work
-//! takes from an `InflatePool` and a `DeflatePool` of the loop. Without the
-//! feature the same places are open to a codec of one's own.
+//! [`Sender`] does for plain messages; [`DeflateCodec`] is both, for one
+//! connection. They are small, and borrow what the work takes from an
+//! [`InflatePool`] and a [`DeflatePool`] of the loop. Without the feature
+//! [`DeflateCodec`] has no values, and the same places are open to a codec of
+//! one's own.
 //!
 //! # Features
 //!
@@ -92,7 +94,7 @@ mod close;
 mod config_error;
 mod connection;
 mod controlled_network;
-#[cfg(feature = "deflate")]
+#[cfg_attr(not(feature = "deflate"), path = "deflate/absent.rs")]
 mod deflate;
 mod error;
 mod header;
@@ -116,10 +118,8 @@ pub use config_error::ConfigError;
 pub use connection::{Connection, ConnectionState};
 pub use controlled_network::ControlledNetwork;
 #[cfg(feature = "deflate")]
-pub use deflate::{
-    Budget, DeflateConfig, DeflatePool, DeflateWindow, Deflater, InflateConfig, InflatePool,
-    Inflater,
-};
+pub use deflate::{Budget, DeflateWindow, Deflater, Inflater};
+pub use deflate::{DeflateCodec, DeflateConfig, DeflatePool, InflateConfig, InflatePool};
 pub use error::{ProtocolError, SendError};
 pub use header::{Header, MAX_CONTROL_FRAME, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN};
 pub use keepalive::{Due, Keepalive, KeepaliveConfig, Timer};

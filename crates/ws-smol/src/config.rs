@@ -1,12 +1,9 @@
 //! What is decided before a connection is built.
 
-#[cfg(feature = "deflate")]
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use ws_proto::{ConfigError, KeepaliveConfig, Limits, TimeLimits};
-#[cfg(feature = "deflate")]
-use ws_proto::{DeflateConfig, InflateConfig};
+use ws_proto::{ConfigError, DeflateConfig, InflateConfig, KeepaliveConfig, Limits, TimeLimits};
 
 use crate::MemoryBudget;
 
@@ -78,16 +75,13 @@ pub struct Config {
     pub memory: MemoryBudget,
     /// How messages are compressed, where that was agreed on. Each thread has
     /// one pool of compressors for all connections with the same values.
-    #[cfg(feature = "deflate")]
     pub deflate: DeflateConfig,
     /// How much inflating may cost. By default all connections of the process
     /// share one budget of 256 MiB.
-    #[cfg(feature = "deflate")]
     pub inflate: InflateConfig,
 }
 
 /// One budget for all that ask for none of their own.
-#[cfg(feature = "deflate")]
 static INFLATE: LazyLock<InflateConfig> = LazyLock::new(InflateConfig::default);
 
 impl Config {
@@ -109,9 +103,7 @@ impl Config {
         ConfigError::check_time("close_timeout", Some(self.close_timeout))?;
         ConfigError::check_time("handshake_timeout", self.handshake_timeout)?;
         ConfigError::check_number("memory", self.memory.limit() as u64)?;
-        #[cfg(feature = "deflate")]
         self.deflate.check()?;
-        #[cfg(feature = "deflate")]
         self.inflate.check()?;
         Ok(())
     }
@@ -130,9 +122,7 @@ impl Default for Config {
             handshake_timeout: Some(Duration::from_secs(30)),
             min_head_rate: 10,
             memory: MemoryBudget::of_process(),
-            #[cfg(feature = "deflate")]
             deflate: DeflateConfig::default(),
-            #[cfg(feature = "deflate")]
             inflate: INFLATE.clone(),
         }
     }

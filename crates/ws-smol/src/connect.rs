@@ -296,7 +296,7 @@ impl Connector {
         request: ClientRequest,
     ) -> Result<WebSocket<MaybeTls<TcpStream>>, Error> {
         self.check()?;
-        check_tls(&request)?;
+        check_request(&request)?;
         let limit = Deadline::after(Some(self.connect_timeout));
         //= RFC6455-4.1-4, RFC6455-4.1-8
         let connecting = within(limit, Timeout::Connect, self.reach(request.uri()));
@@ -350,7 +350,7 @@ impl Connector {
                 .handshake_until(self.begin()?, stream.into(), peer, true, request)
                 .await;
         }
-        check_tls(&request)?;
+        check_request(&request)?;
         self.open_over(stream, peer, request).await
     }
 
@@ -405,8 +405,9 @@ impl Connector {
     /// before a byte is written; [`Error::Refused`] if the server answers with another status than 101,
     /// with its body; [`Error::Handshake`] if its answer breaks a rule;
     /// [`Error::Timeout`] if it did not come in time; [`Error::Io`] if the
-    /// transport failed; [`Error::Config`] as [`check`](Self::check) says,
-    /// before a byte is written.
+    /// transport failed; [`Error::Config`] as [`check`](Self::check) says, and
+    /// for an [offer](ClientRequest::offer) of permessage-deflate in a build
+    /// without the feature `deflate`, before a byte is written.
     ///
     /// # Cancel safety
     ///
@@ -445,6 +446,7 @@ impl Connector {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let span = info_span!("websocket", role = "client", %peer);
+        ConfigError::check_deflate("request.offers", request.has_offers())?;
         let mut handshake = request.start_random()?;
         let opening = self.shake(stream, peer, is_tls, &mut handshake, span.clone());
         // On the heap, as it is large and soon over.
@@ -484,20 +486,13 @@ impl Connector {
             },
             Err(error) => return Err(error.into()),
         };
-        #[cfg(not(feature = "deflate"))]
-        if agreed.deflate.is_some() {
-            return Err(Error::DeflateUnavailable);
-        }
         let flag = self.zero_mask.decide(peer, is_tls, None);
         if flag {
             warn_if_exposed("set_mask_to_zero", peer, is_tls);
         }
         let masking = Masking::Client(client_masking(flag));
         let mut engine = Engine::new(stream, masking, leftover, Arc::clone(&self.config), span);
-        #[cfg(feature = "deflate")]
-        if let Some(params) = agreed.deflate {
-            engine.compress(params);
-        }
+        engine.compress(agreed.deflate);
         engine.agreed = Some(Box::new(Agreed {
             subprotocol: agreed.subprotocol,
             headers: Some(agreed.headers),
@@ -521,7 +516,8 @@ impl Connector {
 }
 
 /// Tells whether this build can make the connection that a request asks for.
-fn check_tls(request: &ClientRequest) -> Result<(), Error> {
+fn check_request(request: &ClientRequest) -> Result<(), Error> {
+    ConfigError::check_deflate("request.offers", request.has_offers())?;
     match request.uri().is_secure() && !cfg!(feature = "tls") {
         true => Err(Error::TlsUnavailable),
         false => Ok(()),

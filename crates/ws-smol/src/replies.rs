@@ -6,7 +6,7 @@ use ws_proto::{
 
 use crate::{
     AsOutbound, Error,
-    compression::{Compression, LentDeflate},
+    compression::{Compression, LentPool},
     outgoing::{Outgoing, Output},
 };
 
@@ -115,7 +115,7 @@ impl<'a> Replies<'a> {
                 limit,
             }));
         }
-        let mut lent = LentDeflate::default();
+        let mut lent = LentPool::default();
         let frame = outgoing.frame(self.sender, self.compression, &mut lent)?;
         if !self.output.outbox.is_empty() {
             self.output.queue(frame, self.sender)?;

@@ -6,8 +6,7 @@ use ws_proto::{Assembler, Limits, Masking, MaskingPolicy, Receiver};
 
 use super::Deadlines;
 use crate::{
-    Config, SlowConsumer, connect::Role, deflate::Rest, metrics::Counters, outgoing::Outgoing,
-    pool::Gather,
+    Config, SlowConsumer, connect::Role, metrics::Counters, outgoing::Outgoing, pool::Gather,
 };
 
 /// What a connection owns while it is in the middle of something.
@@ -21,8 +20,6 @@ pub(crate) struct Link {
     /// Input that was read and not parsed, as the peer reads slowly or the
     /// application paused.
     pub(super) unread: Vec<u8>,
-    /// The compressed message that it begins with, if it was unmasked already.
-    pub(super) rest: Option<Rest>,
     /// By when the peer has to do what.
     pub(crate) deadlines: Deadlines,
     /// The bytes held for it that the loop has counted.
@@ -45,7 +42,6 @@ impl Link {
             gather: None,
             outgoing: Outgoing::new(masking, max_frame_sent, max_backpressure, slow_consumer),
             unread: Vec::new(),
-            rest: None,
             deadlines: Deadlines::default(),
             counted: 0,
             is_used: false,
@@ -60,10 +56,7 @@ impl Link {
 
     /// Tells whether a new one would do as well.
     pub(crate) fn is_idle(&self) -> bool {
-        self.receiver.is_idle()
-            && self.outgoing.is_idle()
-            && self.unread.is_empty()
-            && self.rest.is_none()
+        self.receiver.is_idle() && self.outgoing.is_idle() && self.unread.is_empty()
     }
 
     /// Returns how much memory is held for the peer, in bytes.

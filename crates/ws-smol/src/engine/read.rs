@@ -7,13 +7,15 @@ use std::{
 };
 
 use futures_io::{AsyncRead, AsyncWrite};
-use ws_proto::{Chunk, Event, Masking, Message as MessageRef, MessageKind, ProtocolError, Sender};
+use ws_proto::{
+    Chunk, Event, InflatePool, Masking, Message as MessageRef, MessageKind, ProtocolError, Sender,
+};
 
 use super::{Engine, Phase, READ_COST, time::Life};
 use crate::{
     CloseStatus,
     backlog::Backlog,
-    compression::LentInflate,
+    compression::LentPool,
     error::{Error, Failure},
     message::{Joiner, Message, Piece},
     outgoing::Output,
@@ -196,9 +198,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Inflates the piece that was parsed last, if it is one of a compressed
     /// message, up to what is wanted.
     fn inflate(&mut self, want: Option<Want>) -> Result<Option<Found>, ProtocolError> {
-        let Some(mut pool) = self.compression.lend_inflate() else {
+        if !self.compression.is_inflating() {
             return Ok(None);
-        };
+        }
+        let mut pool = LentPool::default();
         while self.left > 0
             && let Some(chunk) = self.inflate_chunk(&mut pool)?
         {
@@ -213,7 +216,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Inflates the next chunk; `None` once there is nothing more of the piece.
     pub(super) fn inflate_chunk<'p>(
         &mut self,
-        pool: &'p mut LentInflate,
+        pool: &'p mut LentPool<InflatePool>,
     ) -> Result<Option<Chunk<'p>>, ProtocolError> {
         self.life.has_data = true;
         let inflated = self.compression.inflate(&mut self.input, pool);
@@ -278,7 +281,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                     }
                 }
                 Event::Compressed(piece) => {
-                    compression.open(&piece);
+                    compression.hold(&piece);
                     put_back = piece.data.len();
                     break Ok(None);
                 }

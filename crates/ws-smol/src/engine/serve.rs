@@ -14,6 +14,7 @@ use super::{
     read::{Target, answer},
 };
 use crate::{
+    compression::LentPool,
     error::Error,
     input::with_staging,
     replies::{Echo, Lent, Replies},
@@ -141,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 Some(Event::Compressed(piece)) => {
                     // It is put back in front of the rest.
                     let left = left + piece.data.len();
-                    self.compression.open(&piece);
+                    self.compression.hold(&piece);
                     self.input.set_left(left);
                     self.hand_out_inflated(cork, handler)?;
                     continue;
@@ -194,9 +195,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         cork: &mut Vec<u8>,
         handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
     ) -> Result<(), Stop> {
-        let Some(mut pool) = self.compression.lend_inflate() else {
+        if !self.compression.is_inflating() {
             return Ok(());
-        };
+        }
+        let mut pool = LentPool::default();
         while self.left > 0
             && let Some(chunk) = self.inflate_chunk(&mut pool)?
         {

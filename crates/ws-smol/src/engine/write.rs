@@ -11,7 +11,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use ws_proto::{OutFrame, OutboxFull};
 
 use super::{Engine, Phase, time::Since};
-use crate::{compression::LentDeflate, error::Error, input::with_staging, outgoing::Outgoing};
+use crate::{compression::LentPool, error::Error, input::with_staging, outgoing::Outgoing};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Queues a frame, or refuses it where that would pass the limit.
@@ -36,7 +36,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     }
 
     fn take(&mut self, outgoing: &Outgoing<'_>) -> Result<(), Error> {
-        let mut lent = LentDeflate::default();
+        let mut lent = LentPool::default();
         let frame = outgoing.frame(&mut self.sender, &mut self.compression, &mut lent)?;
         self.output.queue(frame, &mut self.sender)?;
         Ok(())
@@ -54,7 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             let len = outgoing.frame_len(&self.sender);
             ready!(self.poll_room(len, outgoing.is_control()))?;
             self.check_sendable()?;
-            let mut lent = LentDeflate::default();
+            let mut lent = LentPool::default();
             let frame = outgoing.frame(&mut self.sender, &mut self.compression, &mut lent)?;
             //= RFC6455-6.1-7
             let is_next = self.output.outbox.is_empty() && self.output.held_pong.is_none();
