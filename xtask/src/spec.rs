@@ -1,7 +1,7 @@
 //! `cargo xtask spec`: requirement → code → test.
 //!
 //! A line `//= RFC6455-5.1-3` stands where code obeys the requirement of that name in
-//! `spec/requirements.toml`, and again on a test that would notice if it did not. The conformance
+//! `crates/ws-conformance/requirements.toml`, and again on a test that would notice if it did not. The conformance
 //! vectors carry names of requirements too and count as tests.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::vectors;
 pub(crate) const HELP: &str = "
 cargo xtask spec [--table]
 
-Matches spec/requirements.toml with the citations (`//= ID, ID`) in crates/*/src, crates/*/tests,
+Matches crates/ws-conformance/requirements.toml with the citations (`//= ID, ID`) in crates/*/src, crates/*/tests,
 examples and xtask, and with the conformance vectors that are run. Fails when a MUST or MUST NOT of
 the layers proto, handshake and deflate, or of [MS-WSPE], has no code or no test, and when an unknown
 requirement is cited.
@@ -33,13 +33,20 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         }
     }
     let root = tool::root();
-    let requirements = Requirement::parse_all(&tool::read(&root.join("spec/requirements.toml"))?)?;
+    let requirements = Requirement::parse_all(&tool::read(
+        &root.join("crates/ws-conformance/requirements.toml"),
+    )?)?;
     let mut citations = Vec::new();
     for file in sources(&root)? {
         let name = tool::relative(&file);
         citations.extend(scan(&name, &tool::read(&file)?));
     }
-    citations.extend(vectors::citations(&root.join("spec"))?);
+    let vectors = vectors::read(&vectors::dir())?;
+    citations.extend(vectors.citations().into_iter().map(|(id, file)| Citation {
+        id: id.to_owned(),
+        place: format!("crates/ws-conformance/{file}"),
+        kind: Kind::Test,
+    }));
     let report = Report::new(&requirements, citations);
     if table {
         print!("{}", report.table());
@@ -50,23 +57,17 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
 }
 
 /// Requirements that later work obeys, and why they may be without code today.
-const WAITING: &[Waiting] = &[
-    Waiting {
-        is: |requirement| requirement.source == "RFC8441",
-        reason: "WebSockets over HTTP/2",
-    },
-    Waiting {
-        is: |requirement| requirement.source == "RFC9220",
-        reason: "WebSockets over HTTP/3",
-    },
-];
+const WAITING: &[Waiting] = &[Waiting {
+    is: |requirement| requirement.source == "RFC9220" && requirement.layer == "transport",
+    reason: "QUIC, on which HTTP/3 runs",
+}];
 
 struct Waiting {
     is: fn(&Requirement) -> bool,
     reason: &'static str,
 }
 
-/// One row of `spec/requirements.toml`, as far as it matters here.
+/// One row of `crates/ws-conformance/requirements.toml`, as far as it matters here.
 #[derive(Debug, Clone)]
 struct Requirement {
     id: String,
@@ -421,7 +422,7 @@ mod tests {
             requirement("A-4", "RFC6455", "SHOULD", "proto"),
             requirement("A-5", "RFC6455", "MUST", "tls"),
             requirement("A-6", "RFC7692", "MUST", "deflate"),
-            requirement("A-7", "RFC8441", "MUST", "handshake"),
+            requirement("A-7", "RFC9220", "MUST", "transport"),
         ];
         let report = Report::new(&rules, scan("crates/a/src/lib.rs", SOURCE));
         let faults: Vec<_> = report.rows.iter().map(Row::fault).collect();
@@ -456,7 +457,8 @@ mod tests {
 
     #[test]
     fn the_list_of_requirements_is_readable() {
-        let text = tool::read(&tool::root().join("spec/requirements.toml")).expect("the list");
+        let text = tool::read(&tool::root().join("crates/ws-conformance/requirements.toml"))
+            .expect("the list");
         let rules = Requirement::parse_all(&text).expect("valid rows");
         assert!(rules.len() > 400, "{}", rules.len());
     }

@@ -3,8 +3,9 @@
 
 use std::io::Write;
 
+#[path = "suite/common/mod.rs"]
 mod common;
-#[path = "common/descriptors.rs"]
+#[path = "suite/common/descriptors.rs"]
 mod descriptors;
 
 use common::{CLOSE, Echo, REPLY, REQUEST, Running, config, expect, masked, rest};

@@ -11,7 +11,7 @@ use std::{
 use smol::{LocalExecutor, net::TcpListener};
 use ws_smol::{Acceptor, Gate, OriginPolicy};
 
-#[path = "../../ws-mio/tests/common/descriptors.rs"]
+#[path = "../../ws-mio/tests/suite/common/descriptors.rs"]
 mod descriptors;
 
 use descriptors::{warnings, without_descriptors};
