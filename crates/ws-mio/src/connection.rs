@@ -444,7 +444,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         let rest = input.len() + compressed;
         self.link
             .outgoing
-            .flush_in_place(self.cork, buffer, &mut self.slot.transport);
+            .flush_echoes(self.cork, buffer, &mut self.slot.transport);
         Parsed { over, rest, begun }
     }
 
@@ -484,7 +484,9 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             messages += 1;
             let bytes = message.as_bytes();
             let payload = bytes.as_ptr().addr();
-            peer.outgoing.lend(bytes, payload - start, payload - frame);
+            peer.outgoing
+                .echoes
+                .lend(bytes, payload - start, payload - frame);
             self.handler.on_message(peer, message);
         };
         if messages > 0 {

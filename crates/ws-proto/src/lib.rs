@@ -96,6 +96,8 @@ mod connection;
 mod controlled_network;
 #[cfg_attr(not(feature = "deflate"), path = "deflate/absent.rs")]
 mod deflate;
+#[cfg(feature = "std")]
+mod echo;
 mod error;
 mod header;
 mod keepalive;
@@ -105,6 +107,7 @@ mod masking;
 mod message;
 mod opcode;
 mod outbox;
+mod page;
 mod peer_addr;
 mod prepared;
 mod receive;
@@ -120,6 +123,8 @@ pub use controlled_network::ControlledNetwork;
 #[cfg(feature = "deflate")]
 pub use deflate::{Budget, DeflateWindow, Deflater, Inflater};
 pub use deflate::{DeflateCodec, DeflateConfig, DeflatePool, InflateConfig, InflatePool};
+#[cfg(feature = "std")]
+pub use echo::Echoes;
 pub use error::{ProtocolError, SendError};
 pub use header::{Header, MAX_CONTROL_FRAME, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN};
 pub use keepalive::{Due, Keepalive, KeepaliveConfig, Timer};
@@ -129,6 +134,7 @@ pub use masking::{ClientMasking, Inbound, Masking, MaskingPolicy, ServerMasking}
 pub use message::{AsMessage, Assembler, Chunk, CompressedChunk, Message, MessageKind};
 pub use opcode::OpCode;
 pub use outbox::{Outbox, OutboxFull};
+pub use page::{PAGE, place_in_page};
 pub use peer_addr::PeerAddr;
 pub use prepared::Prepared;
 pub use receive::{Event, FrameCounts, Receiver};

@@ -61,7 +61,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     #[cold]
     pub(crate) fn end_after_panic(&mut self) -> Fate {
         let (link, transport) = (&mut *self.link, &mut self.slot.transport);
-        link.outgoing.forget_in_place(self.cork);
+        link.outgoing.forget_echoes(self.cork);
         link.receiver.refuse();
         let code = CloseCode::INTERNAL_ERROR;
         if let Ok(close) = link
@@ -88,7 +88,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     #[cold]
     pub(crate) fn drop_after_panic(&mut self) -> Fate {
         self.cork.clear();
-        self.link.outgoing.forget_in_place(self.cork);
+        self.link.outgoing.forget_echoes(self.cork);
         self.link.outgoing.aborted = true;
         Fate::Drop
     }

@@ -285,7 +285,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                     put_back = piece.data.len();
                     break Ok(None);
                 }
-                control => answer(&control, sender, output, life, close_status),
+                control => answer(&control, sender, output, None, life, close_status),
             }
         };
         let left = rest.len() + put_back;
@@ -409,11 +409,12 @@ fn keep(
     joiner.push(&chunk).map(Found::Owned)
 }
 
-/// Deals with a control frame, and queues the reply that is owed.
+/// Deals with a control frame, and queues the reply that is owed, or corks it.
 pub(super) fn answer(
     event: &Event<'_>,
     sender: &mut Sender<Masking>,
     output: &mut Output,
+    cork: Option<&mut Vec<u8>>,
     life: &mut Life,
     close_status: &mut Option<Box<CloseStatus>>,
 ) {
@@ -441,7 +442,11 @@ pub(super) fn answer(
             }
             //= RFC6455-5.5.2-2, RFC6455-5.5.2-3, RFC6455-5.5.1-7
             if let Some(reply) = sender.respond(event) {
-                output.push(&reply, 0);
+                match cork {
+                    // What is in the cork comes first.
+                    Some(cork) if output.outbox.is_empty() => reply.append_to(cork, 0),
+                    _ => output.push(&reply, 0),
+                }
                 output.has_reply = true;
             }
         }
