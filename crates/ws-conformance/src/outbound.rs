@@ -11,6 +11,8 @@ use crate::Failure;
 pub(super) struct Outbound {
     role: Role,
     masking: Masking,
+    /// The longest frame, with its head.
+    max_frame_sent: usize,
     actions: Vec<Action>,
     error: Option<String>,
     bytes: Vec<u8>,
@@ -38,6 +40,7 @@ impl Outbound {
         Ok(Self {
             role: Role::parse(vector.text("role")?)?,
             masking: Masking::parse(vector)?,
+            max_frame_sent: vector.size_or_unlimited("max_frame_sent")?,
             actions: vector
                 .objects("actions")?
                 .into_iter()
@@ -54,6 +57,7 @@ impl Outbound {
 
     pub(super) fn check(&self) -> Result<(), String> {
         let mut transmitter = Transmitter::new(self.role, &self.masking)?;
+        transmitter.split_at(self.max_frame_sent);
         let mut refusal = None;
         for (index, action) in self.actions.iter().enumerate() {
             let Err(kind) = transmitter.send(action) else {

@@ -20,6 +20,7 @@ impl ClientRequest {
             fields: self.to_fields(),
             terms: self.terms,
             limits: self.limits,
+            max_body: self.max_body,
             interim: Interim::default(),
         }
     }
@@ -58,13 +59,13 @@ impl ClientRequest {
         if let Some(origin) = &self.origin {
             list.push_block(origin);
         }
-        list.push_block(&self.user_agent);
+        list.push_block(self.fields.user_agent());
         if let Some(credentials) = self.uri.authorization()
-            && !self.fields.contains("Authorization")
+            && !self.fields.has_added("Authorization")
         {
             list.push(b"authorization", credentials.as_bytes());
         }
-        list.push_block(&self.fields);
+        list.push_block(self.fields.added());
         list
     }
 }
@@ -94,6 +95,7 @@ pub struct ExtendedConnect {
     fields: Headers,
     terms: Terms,
     limits: HeadLimits,
+    max_body: usize,
     interim: Interim,
 }
 
@@ -102,6 +104,12 @@ impl ExtendedConnect {
     #[must_use]
     pub const fn fields(&self) -> &Headers {
         &self.fields
+    }
+
+    /// How many bytes of the body of a refusal are to be kept: [`ClientRequest::max_body`].
+    #[must_use]
+    pub const fn max_body(&self) -> usize {
+        self.max_body
     }
 
     /// Takes the list of fields of a reply, as name and value.

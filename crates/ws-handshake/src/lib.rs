@@ -127,6 +127,7 @@ mod redirect;
 mod uri;
 
 mod request;
+mod request_fields;
 
 mod target;
 

@@ -6,7 +6,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::error::{HandshakeError, Offered};
 use crate::request::Request;
-use crate::uri::split_authority;
+use crate::uri::{ipv4::ends_in_number, split_authority};
 
 /// Whose pages may open a WebSocket.
 ///
@@ -246,14 +246,8 @@ fn check_host(host: &str) -> Option<bool> {
     if host.starts_with('[') {
         return ipv6(host).map(|_| true);
     }
-    let last = host.strip_suffix('.').unwrap_or(host);
-    let last = last.rsplit('.').next().unwrap_or_default();
-    // Browsers take a number at the end for an IPv4 address, which they write with four numbers.
-    let is_number = last.bytes().all(|byte| byte.is_ascii_digit())
-        || last
-            .get(..2)
-            .is_some_and(|start| start.eq_ignore_ascii_case("0x"));
-    match is_number {
+    // Browsers write an IPv4 address with four numbers.
+    match ends_in_number(host) {
         true => host.parse::<Ipv4Addr>().ok().map(|_| true),
         false => Some(false),
     }

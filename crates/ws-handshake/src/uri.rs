@@ -1,14 +1,13 @@
 //! `ws` and `wss` URIs, and the URI grammar that requests share with them.
 
 mod authority;
-
 mod error;
-
+pub(crate) mod ipv4;
 mod target;
 
 use alloc::borrow::ToOwned as _;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use core::fmt;
 use core::str::FromStr;
 
@@ -44,6 +43,8 @@ impl Uri {
     ///
     /// - `http` and `https` stand for `ws` and `wss`. Blanks around the URI are dropped.
     /// - An absent port becomes 80 or 443, an absent path `/`. The host is lower-cased.
+    /// - A host whose last label is a number is an IPv4 address: `127.1`, `0x7f.1` and `2130706433` are `127.0.0.1`, and
+    ///   `1.2.3.256` is refused (WHATWG URL section 3.5).
     /// - Path and query are percent-encoded where browsers do it: blanks, quotes, `<`, `>`, everything outside ASCII, and in a
     ///   path `^`, `` ` ``, `{` and `}`. `[`, `]`, `|`, and a `%` that begins no triplet, stay as they are. In a path `\`
     ///   becomes `/`, and `.` and `..` are resolved.
@@ -243,6 +244,15 @@ pub(crate) fn split_authority(authority: &str) -> Option<(&str, Option<&str>)> {
     }
 }
 
+/// Writes a host that is no IPv6 address as browsers do: in lower case, and an IPv4 address with four decimal numbers.
+/// `None` for what would be such an address and is none.
+pub(crate) fn host_name(host: &str) -> Option<String> {
+    match ipv4::ends_in_number(host) {
+        true => ipv4::parse(host).map(|address| address.to_string()),
+        false => Some(host.to_ascii_lowercase()),
+    }
+}
+
 /// Cuts at the first `?`.
 pub(crate) fn split_query(resource: &str) -> (&str, Option<&str>) {
     match resource.split_once('?') {
@@ -303,8 +313,6 @@ fn split_scheme(reference: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::ToString as _;
-
     use super::*;
 
     fn kind(text: &str) -> &'static str {
@@ -404,11 +412,26 @@ mod tests {
             "ws://[fe80::1%25a/b]/",
             "ws://[fe80::1%25a b]/",
             "ws://u@",
+            "ws://1.2.3.256/",
+            "ws://a.0x1/",
+            "ws://1.2.3.4.5/",
         ] {
             assert_eq!(kind(text), "bad_authority", "{text}");
         }
         for text in ["ws://caf\u{e9}/", "ws://caf%C3%A9/"] {
             assert_eq!(kind(text), "host_not_ascii", "{text}");
+        }
+        for text in [
+            "ws://127.1/",
+            "ws://0x7F.1/",
+            "ws://2130706433./",
+            "ws://%3127.1",
+        ] {
+            let uri = Uri::parse(text).expect(text);
+            assert_eq!(
+                (uri.host(), uri.host_header()),
+                ("127.0.0.1", "127.0.0.1".to_owned())
+            );
         }
         assert_eq!(
             Uri::parse("ws://EX%41mple/").expect("a URI").host(),

@@ -201,6 +201,16 @@ impl Echoes {
             let head = &frame.head[..usize::from(frame.head_len)];
             buffer[frame.start()..frame.payload.start].copy_from_slice(head);
         }
+        if let [frame] = &self.frames[..] {
+            // What most are.
+            let before = IoSlice::new(&cork[..frame.cork_end]);
+            let echo = IoSlice::new(&buffer[frame.start()..frame.payload.end]);
+            match frame.cork_end {
+                0 => write(&mut [echo]),
+                _ => write(&mut [before, echo]),
+            }
+            return self.end(cork);
+        }
         self.frames.dedup_by(|frame, run| {
             let joins = (fault!("echo-overtakes") || frame.cork_end == run.cork_end)
                 && frame.payload.len() < Self::JOIN_BELOW;
@@ -229,6 +239,10 @@ impl Echoes {
             write(&mut group[..len]);
         }
         drop(slices);
+        self.end(cork);
+    }
+
+    fn end(&mut self, cork: &mut Vec<u8>) {
         let written = self.frames.last().map_or(0, |frame| frame.cork_end);
         cork.drain(..written);
         self.frames.clear();

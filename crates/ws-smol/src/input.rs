@@ -1,6 +1,10 @@
 //! Bytes that were read and are not parsed yet, and where they lie.
 
-use std::{cell::RefCell, mem, ops::Range};
+use std::{
+    cell::{Cell, RefCell},
+    mem,
+    ops::Range,
+};
 
 use ws_proto::{Echoes, PAGE, place_in_page};
 
@@ -208,15 +212,15 @@ impl Staging {
 
 /// Runs `write` with an empty staging place of the thread's.
 pub(crate) fn with_staging<R>(write: impl FnOnce(&mut Staging) -> R) -> R {
-    let mut staging = STAGING
-        .try_with(|staging| mem::take(&mut *staging.borrow_mut()))
-        .unwrap_or_default();
+    let kept = STAGING.try_with(Cell::take);
+    let mut staging = kept.ok().flatten().unwrap_or_default();
     let result = write(&mut staging);
-    staging.echoes.forget(&mut staging.cork);
-    staging.cork.clear();
-    staging.cork.shrink_to(STAGING_KEPT);
+    let Staging { cork, echoes } = &mut *staging;
+    echoes.forget(cork);
+    cork.clear();
+    cork.shrink_to(STAGING_KEPT);
     // A thread that ends has no place for it any more.
-    let _ = STAGING.try_with(|place| place.replace(staging));
+    let _ = STAGING.try_with(|place| place.set(Some(staging)));
     result
 }
 
@@ -252,12 +256,7 @@ fn give_memory(memory: Vec<u8>) {
 
 thread_local! {
     static KEPT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-    static STAGING: RefCell<Staging> = const {
-        RefCell::new(Staging {
-            cork: Vec::new(),
-            echoes: Echoes::new(),
-        })
-    };
+    static STAGING: Cell<Option<Box<Staging>>> = const { Cell::new(None) };
 }
 
 /// Large enough that large messages do not cost a system call for every few

@@ -32,16 +32,16 @@ impl Connect {
         let authority = authority(host, port)?;
         let mut request =
             format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n").into_bytes();
-        request.extend_from_slice(proxy.user_agent().as_bytes());
+        request.extend_from_slice(proxy.fields().user_agent().as_bytes());
         if let Some(known) = proxy.its_credentials()
-            && !proxy.fields().contains("Proxy-Authorization")
+            && !proxy.fields().has_added("Proxy-Authorization")
         {
             let credentials = STANDARD.encode(format!("{}:{}", known.user, known.password));
             request.extend_from_slice(b"Proxy-Authorization: Basic ");
             request.extend_from_slice(credentials.as_bytes());
             request.extend_from_slice(b"\r\n");
         }
-        request.extend_from_slice(proxy.fields().as_bytes());
+        request.extend_from_slice(proxy.fields().added().as_bytes());
         request.extend_from_slice(b"\r\n");
         Ok(Self {
             request,

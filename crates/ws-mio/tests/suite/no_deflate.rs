@@ -42,7 +42,8 @@ fn client_that_offers_is_refused_before_anything_is_sent() {
     let uri = Uri::parse("ws://localhost/").unwrap();
     let request = ClientRequest::new(uri).offer(DeflateOffer::default());
     let (near, mut far) = memory::pair(4096);
-    let mut socket: Socket<(), _> = Socket::client(near, request, &ClientConfig::default());
+    let mut socket: Socket<(), _> =
+        Socket::client(near, request, &ClientConfig::default()).unwrap();
     let ready = ws_mio::Ready {
         writable: true,
         ..Default::default()

@@ -312,9 +312,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
 
     /// Writes the replies, and keeps what the transport does not take.
     fn flush_replies(&mut self, Staging { cork, echoes }: &mut Staging) {
-        let mut memory = self.input.take_memory();
-        echoes.flush(cork, &mut memory, |slices| self.write_or_queue(slices));
-        self.input.put_memory(memory);
+        if echoes.is_empty() {
+            // Nothing is lent any more.
+            echoes.flush(cork, &mut [], |_| {});
+        } else {
+            let mut memory = self.input.take_memory();
+            echoes.flush(cork, &mut memory, |slices| self.write_or_queue(slices));
+            self.input.put_memory(memory);
+        }
         if !cork.is_empty() {
             self.write_or_queue(&mut [IoSlice::new(cork)]);
             cork.clear();
