@@ -79,7 +79,8 @@ fn messages(size: usize, number: usize) -> Vec<u8> {
 /// memory.
 fn in_a_loop(size: usize, number: usize) -> Box<dyn FnMut()> {
     let input = messages(size, number);
-    let mut echo = EventLoop::new(ws_mio::Config::new(OriginPolicy::Any), Echo, || Ok(()));
+    let mut echo = EventLoop::new(ws_mio::Config::new(OriginPolicy::Any), Echo, || Ok(()))
+        .expect("the defaults are right");
     let (mut client, server) = ws_mio::memory::pair(64 << 10);
     let key = echo.admit(server).expect("there is room");
     let mut buffer = vec![0; 64 << 10];
