@@ -83,7 +83,8 @@ class Tab:
         self.fill("speak", text=text)
 
     def leave(self):
-        self.call("Page.navigate", url="about:blank")
+        # A page that is only left may be kept, with its connection.
+        self.call("Page.close")
         self.socket.close()
 
 

@@ -221,7 +221,7 @@ mod under_tls;
 mod wheel;
 
 pub use call::OpenError;
-pub use closed::{Cause, Closed, Timeout};
+pub use closed::{Cause, Closed};
 pub use config::{Accepting, ClientConfig, Config, OnPanic, SlowConsumer};
 pub use connect::{Connect, Orders};
 pub use context::Loop;
@@ -258,6 +258,7 @@ pub use ws_proto::Budget;
 pub use ws_proto::{
     self, AsMessage, Chunk, CloseCode, ConfigError, ControlledNetwork, DeflateConfig,
     InflateConfig, KeepaliveConfig, Limits, Message, MessageKind, PeerAddr, Prepared, TimeLimits,
+    Timeout,
 };
 #[cfg(feature = "tls")]
 pub use ws_tls::{self, ClientTls, ServerTls, TlsConfigError, TlsError};

@@ -8,7 +8,7 @@ use crate::body::Body;
 use crate::error::{HandshakeError, Offered};
 use crate::head::{Head, HeadLimits};
 use crate::headers::{Headers, is_value};
-use crate::request::Version;
+use crate::version::Version;
 
 /// Interim replies that were passed over.
 #[derive(Clone, Copy, Debug, Default)]

@@ -9,7 +9,7 @@ use core::net::IpAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::tunnel::{TunnelError, TunnelProgress};
+use super::outcome::{MAX_HOST, TunnelError, TunnelProgress};
 use super::url::{Proxy, without_brackets};
 use crate::body::{Body, Collected};
 use crate::client::{HttpResponse, Interim, Reply, TLS_ALERT};
@@ -137,9 +137,6 @@ fn authority(host: &str, port: u16) -> Result<String, TunnelError> {
 
 /// How much is kept of the page that comes with a refusal.
 const MAX_PAGE: usize = 4096;
-
-/// No name is longer.
-pub(super) const MAX_HOST: usize = 255;
 
 const LIMITS: HeadLimits = HeadLimits {
     max_head: 8192,

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 
 use super::error::UriError;
-use super::{host_name, is_name_byte};
+use super::grammar::{host_name, is_name_byte};
 use crate::error::Offered;
 
 /// The parts of an authority.

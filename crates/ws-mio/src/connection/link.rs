@@ -2,9 +2,8 @@
 
 use std::mem;
 
-use ws_proto::{Assembler, Limits, Masking, MaskingPolicy, Receiver};
+use ws_proto::{Assembler, BusyTimers, Flow, Limits, Masking, MaskingPolicy, Receiver, Timeout};
 
-use super::Deadlines;
 use crate::{
     Config, Profile, SlowConsumer, connect::Role, metrics::Counters, outgoing::Outgoing,
     pool::Gather,
@@ -21,8 +20,9 @@ pub(crate) struct Link {
     /// Input that was read and not parsed, as the peer reads slowly or the
     /// application paused.
     pub(super) unread: Vec<u8>,
-    /// By when the peer has to do what.
-    pub(crate) deadlines: Deadlines,
+    pub(crate) busy: BusyTimers,
+    /// The limit that the peer has passed, for the next turn to tell.
+    pub(crate) expired: Option<Timeout>,
     /// The bytes held for it that the loop has counted.
     pub(crate) counted: usize,
     /// It had a turn since its frames were counted.
@@ -43,7 +43,8 @@ impl Link {
             gather: None,
             outgoing: Outgoing::new(masking, max_frame_sent, max_backpressure, slow_consumer),
             unread: Vec::new(),
-            deadlines: Deadlines::default(),
+            busy: BusyTimers::new(),
+            expired: None,
             counted: 0,
             is_used: false,
         }
@@ -58,6 +59,19 @@ impl Link {
     /// Tells whether a new one would do as well.
     pub(crate) fn is_idle(&self) -> bool {
         self.receiver.is_idle() && self.outgoing.is_idle() && self.unread.is_empty()
+    }
+
+    /// Returns how its data flows, at the end of a turn.
+    pub(crate) fn flow(&mut self, high_water: usize) -> Flow {
+        Flow {
+            is_waiting: self.outgoing.is_waiting(),
+            has_moved: mem::take(&mut self.outgoing.has_moved),
+            is_begun: !self.receiver.is_idle(),
+            received: self.receiver.message_received(),
+            is_reading: self.outgoing.goes_on(high_water),
+            is_paused: self.outgoing.paused,
+            is_close_sent: self.outgoing.sender.is_close_sent(),
+        }
     }
 
     /// Returns how much memory is held for the peer, in bytes.
