@@ -4,11 +4,9 @@
 use std::io::Write;
 
 mod common;
-#[path = "common/descriptors.rs"]
-mod descriptors;
 
 use common::{CLOSE, Echo, REPLY, REQUEST, Running, config, expect, masked, rest};
-use descriptors::{warnings, without_descriptors};
+use ws_testkit::descriptors::{warnings, without_descriptors};
 
 #[test]
 fn server_out_of_descriptors_serves_on_and_accepts_again() {

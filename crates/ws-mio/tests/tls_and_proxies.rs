@@ -15,12 +15,10 @@ use ws_mio::{
     TrustedProxies, Tunneled, Uri,
 };
 
-#[path = "../../ws-tls/tests/common/mod.rs"]
-mod certificates;
 mod common;
 
-use certificates::Ca;
 use common::{config, head};
+use ws_testkit::certificates::Ca;
 
 /// Tells a client where it is.
 struct WhoIs;

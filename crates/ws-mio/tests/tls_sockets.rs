@@ -20,12 +20,10 @@ use ws_mio::{
     },
 };
 
-#[path = "../../ws-tls/tests/common/mod.rs"]
-mod certificates;
 mod common;
 
-use certificates::Ca;
 use common::{Echo, REPLY, REQUEST, config, dial, head, masked, pattern, unmasked};
+use ws_testkit::certificates::Ca;
 
 const HOST: &str = "localhost";
 

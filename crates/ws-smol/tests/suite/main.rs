@@ -1,9 +1,6 @@
 //! The crate as a user sees it, over in-memory transports and loopback TCP.
 
 mod cancel;
-#[cfg(feature = "tls")]
-#[path = "../../../ws-tls/tests/common/mod.rs"]
-mod certificates;
 mod close;
 mod control;
 #[cfg(feature = "deflate")]
