@@ -93,7 +93,7 @@ fn packages() -> Result<Vec<Package>, Failure> {
     let mut packages = Vec::new();
     for package in metadata["packages"].as_array().ok_or_else(wrong)? {
         let manifest = package["manifest_path"].as_str().ok_or_else(wrong)?;
-        if !manifest.starts_with(&below) {
+        if !manifest.starts_with(&below) || !has_library(package) {
             continue;
         }
         packages.push(Package {
@@ -108,6 +108,16 @@ fn packages() -> Result<Vec<Package>, Failure> {
         });
     }
     Ok(packages)
+}
+
+/// Tells whether a package has a library: a program has no features to choose
+/// from.
+fn has_library(package: &Value) -> bool {
+    let targets = package["targets"].as_array().into_iter().flatten();
+    targets
+        .filter_map(|target| target["kind"].as_array())
+        .flatten()
+        .any(|kind| kind == "lib")
 }
 
 #[cfg(test)]

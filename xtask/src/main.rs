@@ -4,6 +4,7 @@
 
 mod altered;
 mod autobahn;
+mod backplane;
 mod bench;
 #[cfg(unix)]
 mod bridge;
@@ -200,6 +201,12 @@ const COMMANDS: &[Command] = &[
         summary: "put real proxies in front of the example server and client",
         help: proxies::HELP,
         run: proxies::run,
+    },
+    Command {
+        name: "backplane",
+        summary: "simulate the engines of ws-backplane, and find planted faults",
+        help: backplane::HELP,
+        run: backplane::run,
     },
     Command {
         name: "bench",

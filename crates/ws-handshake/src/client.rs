@@ -27,12 +27,11 @@ use crate::uri::Uri;
 #[derive(Clone, Debug)]
 pub struct ClientRequest {
     pub(crate) uri: Uri,
-    subprotocols: Vec<String>,
-    offers: Vec<DeflateOffer>,
-    origin: Option<FieldBlock>,
-    user_agent: FieldBlock,
+    pub(crate) terms: Terms,
+    pub(crate) origin: Option<FieldBlock>,
+    pub(crate) user_agent: FieldBlock,
     pub(crate) fields: FieldBlock,
-    limits: HeadLimits,
+    pub(crate) limits: HeadLimits,
     max_body: usize,
 }
 
@@ -47,8 +46,7 @@ impl ClientRequest {
         user_agent.push_own("User-Agent", USER_AGENT.as_bytes());
         Self {
             uri,
-            subprotocols: Vec::new(),
-            offers: Vec::new(),
+            terms: Terms::default(),
             origin: None,
             user_agent,
             fields: FieldBlock::default(),
@@ -66,33 +64,33 @@ impl ClientRequest {
         //= RFC6455-4.1-29
         //= RFC6455-4.1-30
         //= RFC6455-8.1-2
-        if !is_token(name.as_bytes()) || self.subprotocols.iter().any(|known| known == name) {
+        if !is_token(name.as_bytes()) || self.terms.subprotocols.iter().any(|known| known == name) {
             return Err(ClientRequestError::BadSubprotocol {
                 offered: Offered::new(name.as_bytes()),
             });
         }
-        self.subprotocols.push(name.to_owned());
+        self.terms.subprotocols.push(name.to_owned());
         Ok(self)
     }
 
     /// Adds an offer of permessage-deflate, the one liked best first.
     #[must_use]
     pub fn offer(mut self, offer: DeflateOffer) -> Self {
-        self.offers.push(offer);
+        self.terms.offers.push(offer);
         self
     }
 
     /// Adds several offers, such as those that [`DeflateOffer::parse_list`] reads.
     #[must_use]
     pub fn offers(mut self, offers: impl IntoIterator<Item = DeflateOffer>) -> Self {
-        self.offers.extend(offers);
+        self.terms.offers.extend(offers);
         self
     }
 
     /// Takes all offers back, for a frame layer that cannot keep them.
     #[must_use]
     pub fn without_offers(mut self) -> Self {
-        self.offers = Vec::new();
+        self.terms.offers = Vec::new();
         self
     }
 
@@ -179,8 +177,7 @@ impl ClientRequest {
         ClientHandshake {
             request: self.to_bytes(&key),
             accept: accept_key(&key),
-            subprotocols: self.subprotocols,
-            offers: self.offers,
+            terms: self.terms,
             limits: self.limits,
             interim: Interim::default(),
             max_body: self.max_body,
@@ -214,9 +211,9 @@ impl ClientRequest {
         //= RFC6455-11.3.5-2
         out.extend_from_slice(b"\r\nSec-WebSocket-Version: 13\r\n");
         //= RFC6455-4.1-28
-        if !self.subprotocols.is_empty() {
+        if !self.terms.subprotocols.is_empty() {
             out.extend_from_slice(b"Sec-WebSocket-Protocol: ");
-            append(&mut out, &Listed(&self.subprotocols));
+            append(&mut out, &Listed(&self.terms.subprotocols));
             out.extend_from_slice(b"\r\n");
         }
         // Offers are all that the extensions header ever holds: [MS-WSPE] masking is told to nobody.
@@ -224,9 +221,9 @@ impl ClientRequest {
         //= RFC6455-4.1-31
         //= RFC6455-9-1
         //= RFC6455-9.1-3
-        if !self.offers.is_empty() {
+        if !self.terms.offers.is_empty() {
             out.extend_from_slice(b"Sec-WebSocket-Extensions: ");
-            append(&mut out, &Listed(&self.offers));
+            append(&mut out, &Listed(&self.terms.offers));
             out.extend_from_slice(b"\r\n");
         }
         if let Some(origin) = &self.origin {
@@ -281,8 +278,7 @@ impl ClientRequestError {
 pub struct ClientHandshake {
     request: Vec<u8>,
     accept: [u8; 28],
-    subprotocols: Vec<String>,
-    offers: Vec<DeflateOffer>,
+    terms: Terms,
     limits: HeadLimits,
     interim: Interim,
     max_body: usize,
@@ -430,15 +426,7 @@ impl ClientHandshake {
             return Err(HandshakeError::BadConnection);
         }
         self.check_accept(&headers)?;
-        let subprotocol = self.agree_subprotocol(&headers)?;
-        //= RFC6455-9.1-1
-        let deflate = agree_all(headers.get_all("Sec-WebSocket-Extensions"), &self.offers)?;
-        //= RFC6455-4.1-43
-        Ok(Agreed {
-            subprotocol,
-            deflate,
-            headers,
-        })
+        self.terms.agree(headers)
     }
 
     fn check_accept(&self, headers: &Headers) -> Result<(), HandshakeError> {
@@ -455,6 +443,29 @@ impl ClientHandshake {
             });
         }
         Ok(())
+    }
+}
+
+/// What a client asks for, and a server may agree to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Terms {
+    pub(crate) subprotocols: Vec<String>,
+    pub(crate) offers: Vec<DeflateOffer>,
+}
+
+impl Terms {
+    /// Reads what a reply that accepts agrees to.
+    pub(crate) fn agree(&self, headers: Headers) -> Result<Agreed, HandshakeError> {
+        //= RFC8441-5-6
+        let subprotocol = self.agree_subprotocol(&headers)?;
+        //= RFC6455-9.1-1
+        let deflate = agree_all(headers.get_all("Sec-WebSocket-Extensions"), &self.offers)?;
+        //= RFC6455-4.1-43
+        Ok(Agreed {
+            subprotocol,
+            deflate,
+            headers,
+        })
     }
 
     fn agree_subprotocol(&self, headers: &Headers) -> Result<Option<String>, HandshakeError> {
@@ -766,7 +777,7 @@ fn check_upgrade(headers: &Headers) -> Result<(), HandshakeError> {
 }
 
 /// Shows a list with commas.
-struct Listed<'a, T>(&'a [T]);
+pub(crate) struct Listed<'a, T>(pub(crate) &'a [T]);
 
 impl<T: fmt::Display> fmt::Display for Listed<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

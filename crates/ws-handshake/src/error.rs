@@ -85,6 +85,48 @@ pub enum HandshakeError {
         /// The start of the value.
         offered: Offered,
     },
+    /// A message of HTTP/2 or HTTP/3 lacks a pseudo-header that it has to have (RFC 8441 section 4, RFC 9113 section 8.3).
+    #[error("no {name} pseudo-header")]
+    MissingPseudoHeader {
+        /// The name, with its colon.
+        name: &'static str,
+    },
+    /// A pseudo-header is unknown, repeated, behind another field or out of place, or its value is outside its grammar
+    /// (RFC 9113 section 8.3).
+    #[error("pseudo-header out of place, repeated or malformed: \"{offered}\"")]
+    BadPseudoHeader {
+        /// The start of the name.
+        offered: Offered,
+    },
+    /// A message of HTTP/2 or HTTP/3 has a field that speaks of a connection of HTTP/1.1, such as `connection` or `upgrade`
+    /// (RFC 8441 section 5, RFC 9113 section 8.2.2).
+    #[error(
+        "header field of an HTTP/1.1 connection in a message of HTTP/2 or HTTP/3: \"{offered}\""
+    )]
+    ConnectionHeader {
+        /// The start of the name.
+        offered: Offered,
+    },
+    /// `host` names something else than `:authority` (RFC 9113 section 8.3.1).
+    #[error("Host is not the same as :authority: \"{offered}\"")]
+    HostMismatch {
+        /// The start of the value of `host`.
+        offered: Offered,
+    },
+    /// A request of HTTP/2 or HTTP/3 is no extended CONNECT (RFC 8441 section 4).
+    #[error(
+        "an extended CONNECT is needed over HTTP/2 and HTTP/3, method \"{offered}\" was offered"
+    )]
+    NotExtendedConnect {
+        /// The start of the method.
+        offered: Offered,
+    },
+    /// The `:protocol` of an extended CONNECT is not `websocket` (RFC 8441 section 5).
+    #[error(":protocol \"websocket\" is needed, \"{offered}\" was offered")]
+    UnsupportedProtocol {
+        /// The start of the protocol.
+        offered: Offered,
+    },
     /// The request announces a body, whose bytes would be taken for frames (RFC 9112 section 6.3).
     #[error("an upgrade request has no body, but this one announces one")]
     UnexpectedBody,
@@ -235,6 +277,12 @@ impl HandshakeError {
             Self::MissingHost => "missing_host",
             Self::DuplicateHost => "duplicate_host",
             Self::BadHost { .. } => "bad_host",
+            Self::MissingPseudoHeader { .. } => "missing_pseudo_header",
+            Self::BadPseudoHeader { .. } => "bad_pseudo_header",
+            Self::ConnectionHeader { .. } => "connection_header",
+            Self::HostMismatch { .. } => "host_mismatch",
+            Self::NotExtendedConnect { .. } => "not_extended_connect",
+            Self::UnsupportedProtocol { .. } => "unsupported_protocol",
             Self::UnexpectedBody => "unexpected_body",
             Self::NotUpgrade => "not_upgrade",
             Self::NotConnectionUpgrade => "not_connection_upgrade",
@@ -279,7 +327,9 @@ impl HandshakeError {
             Self::HeadTooLarge { .. } | Self::TooManyHeaders { .. } => 431,
             //= RFC9110-15.6.6-1
             Self::BadHttpVersion { .. } => 505,
-            Self::BadMethod { .. } => 405,
+            Self::BadMethod { .. } | Self::NotExtendedConnect { .. } => 405,
+            //= RFC9220-3-2
+            Self::UnsupportedProtocol { .. } => 501,
             Self::NotUpgrade | Self::NotConnectionUpgrade | Self::UnsupportedVersion { .. } => 426,
             //= RFC6455-4.2.2-6
             //= RFC6455-10.2-2
@@ -289,6 +339,22 @@ impl HandshakeError {
             //= RFC9112-3.2-1
             _ => 400,
         }
+    }
+
+    /// Whether it makes a message of HTTP/2 or HTTP/3 malformed: where a server of HTTP/1.1 closes the connection, one of
+    /// these resets the stream, with `PROTOCOL_ERROR` (RFC 9113 section 8.1.1) or `H3_MESSAGE_ERROR` (RFC 9114 section
+    /// 4.1.2). It may send the [`rejection`](Self::rejection) before.
+    #[must_use]
+    pub const fn is_malformed(&self) -> bool {
+        //= RFC9113-8.1.1-1
+        matches!(
+            self,
+            Self::MissingPseudoHeader { .. }
+                | Self::BadPseudoHeader { .. }
+                | Self::ConnectionHeader { .. }
+                | Self::HostMismatch { .. }
+                | Self::BadHeader { .. }
+        )
     }
 
     /// The reply with which a server refuses the handshake before it closes the connection.
@@ -309,12 +375,13 @@ impl HandshakeError {
             }
             _ => response.text(kind),
         };
-        if matches!(self, Self::UnsupportedVersion { .. }) {
+        match self {
             //= RFC6455-4.2.2-8
             //= RFC6455-4.4-2
-            return response.supported_version();
+            Self::UnsupportedVersion { .. } => response.supported_version(),
+            Self::NotExtendedConnect { .. } => response.allow("CONNECT"),
+            _ => response,
         }
-        response
     }
 }
 

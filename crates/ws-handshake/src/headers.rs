@@ -5,7 +5,9 @@ use core::fmt;
 
 use crate::error::{HandshakeError, Offered};
 
-/// The header fields of a reply, in the order received.
+/// The header fields of a message, in the order received or to be sent.
+///
+/// A message of HTTP/2 or HTTP/3 begins with its pseudo-headers, such as `:status`.
 ///
 /// Names are compared without regard to case (RFC 9110 section 5.1). Values are bytes, without the blanks around them.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -36,7 +38,7 @@ impl Headers {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.fields.iter().map(|span| {
             let name = &self.text[span.start..span.colon];
-            // INVARIANT: only tokens, which are ASCII, are stored as names.
+            // INVARIANT: only tokens and pseudo-headers, which are ASCII, are stored as names.
             (
                 str::from_utf8(name).unwrap_or_default(),
                 &self.text[span.colon..span.end],
@@ -75,7 +77,7 @@ impl Headers {
         Ok(headers)
     }
 
-    fn push(&mut self, name: &[u8], value: &[u8]) {
+    pub(crate) fn push(&mut self, name: &[u8], value: &[u8]) {
         let start = self.text.len();
         self.text.extend_from_slice(name);
         let colon = self.text.len();
@@ -85,6 +87,25 @@ impl Headers {
             colon,
             end: self.text.len(),
         });
+    }
+
+    /// Adds a field with its name in lower case, as HTTP/2 and HTTP/3 have it.
+    pub(crate) fn push_lower(&mut self, name: &[u8], value: &[u8]) {
+        self.push(&name.to_ascii_lowercase(), value);
+    }
+
+    /// Adds fields that were checked when they were given.
+    pub(crate) fn push_block(&mut self, block: &FieldBlock) {
+        for (name, value) in block.iter() {
+            self.push_lower(name, value);
+        }
+    }
+
+    /// Adds a field whose value is something that is shown as text.
+    pub(crate) fn push_shown(&mut self, name: &str, value: &impl fmt::Display) {
+        let mut text = Vec::new();
+        append(&mut text, value);
+        self.push(name.as_bytes(), &text);
     }
 
     fn unfold(&mut self, line: &[u8]) -> Result<(), HandshakeError> {

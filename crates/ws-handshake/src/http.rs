@@ -16,19 +16,19 @@ use crate::uri::{Uri, UriError};
 impl<'a> Request<'a> {
     /// Takes over a request from an HTTP server that speaks in the types of the `http` crate.
     ///
+    /// Those types do not have the `:protocol` of an extended CONNECT: over HTTP/2 and HTTP/3 a WebSocket is asked for with
+    /// [`from_http_connect`](Self::from_http_connect), and what comes here is any other request.
+    ///
     /// # Errors
     ///
-    /// As [`Request::from_parts`]; [`HandshakeError::BadHttpVersion`] for HTTP/2 and HTTP/3, whose handshake is another
-    /// (RFC 8441, RFC 9220).
+    /// As [`Request::from_parts`]; over HTTP/2 and HTTP/3 as [`Request::from_fields`].
     pub fn from_http<B>(request: &'a http::Request<B>) -> Result<Self, HandshakeError> {
         let version = match request.version() {
             http::Version::HTTP_09 => Version { major: 0, minor: 9 },
             http::Version::HTTP_10 => Version::HTTP_10,
             http::Version::HTTP_11 => Version::HTTP_11,
-            http::Version::HTTP_3 => {
-                return Err(HandshakeError::BadHttpVersion { offered: HTTP_3 });
-            }
-            _ => return Err(HandshakeError::BadHttpVersion { offered: HTTP_2 }),
+            http::Version::HTTP_3 => return from_list(request, Version::HTTP_3, None),
+            _ => return from_list(request, Version::HTTP_2, None),
         };
         let uri = request.uri();
         let authority = uri.authority().map(|authority| authority.as_str());
@@ -54,36 +54,70 @@ impl<'a> Request<'a> {
             _ => request,
         })
     }
+
+    /// Takes over an extended CONNECT from an HTTP server that speaks in the types of the `http` crate, with the
+    /// `:protocol` that it keeps elsewhere: `h2` and `hyper` in the request's extensions.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::from_fields`].
+    pub fn from_http_connect<B>(
+        request: &'a http::Request<B>,
+        protocol: &'a str,
+    ) -> Result<Self, HandshakeError> {
+        let version = match request.version() {
+            http::Version::HTTP_3 => Version::HTTP_3,
+            _ => Version::HTTP_2,
+        };
+        from_list(request, version, Some(protocol))
+    }
+}
+
+/// Reads a request of HTTP/2 or HTTP/3, whose pseudo-headers have become its method and URI.
+fn from_list<'a, B>(
+    request: &'a http::Request<B>,
+    version: Version,
+    protocol: Option<&'a str>,
+) -> Result<Request<'a>, HandshakeError> {
+    let uri = request.uri();
+    let is_ordinary_connect = request.method() == http::Method::CONNECT && protocol.is_none();
+    let path = uri.path_and_query().map(|path| path.as_str());
+    let path = path.filter(|_| !is_ordinary_connect);
+    // The `http` crate has no place for the scheme of a URI that is a path alone.
+    let scheme = uri.scheme_str().or_else(|| path.map(|_| "http"));
+    let pseudo = [
+        (":method", Some(request.method().as_str())),
+        (":protocol", protocol),
+        (":scheme", scheme),
+        (":path", path),
+        (
+            ":authority",
+            uri.authority().map(|authority| authority.as_str()),
+        ),
+    ];
+    let pseudo = pseudo
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?.as_bytes())));
+    let headers = request
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
+    Request::from_fields(version, pseudo.chain(headers))
 }
 
 impl Acceptance<'_> {
-    /// The 101 as a value of the `http` crate, for an HTTP server that writes the reply itself.
+    /// The reply as a value of the `http` crate, for an HTTP server that writes it itself: a 101, or a 200 over HTTP/2 and
+    /// HTTP/3.
     #[must_use]
     pub fn to_http(&self) -> http::Response<()> {
         let mut response = http::Response::new(());
-        *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
-        let headers = response.headers_mut();
-        headers.insert(http::header::UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(
-            http::header::CONNECTION,
-            HeaderValue::from_static("Upgrade"),
-        );
-        insert(
-            headers,
-            http::header::SEC_WEBSOCKET_ACCEPT,
-            self.accept_key(),
-        );
-        if let Some(name) = self.agreed_subprotocol() {
-            insert(headers, http::header::SEC_WEBSOCKET_PROTOCOL, name);
+        *response.status_mut() = match self.status() {
+            101 => http::StatusCode::SWITCHING_PROTOCOLS,
+            _ => http::StatusCode::OK,
+        };
+        for (name, value) in self.to_fields().iter().skip(1) {
+            append_one(response.headers_mut(), name.as_bytes(), value);
         }
-        if let Some(answer) = self.deflate_answer() {
-            insert(
-                headers,
-                http::header::SEC_WEBSOCKET_EXTENSIONS,
-                &answer.to_string(),
-            );
-        }
-        append_all(headers, self.fields());
         response
     }
 }
@@ -91,7 +125,8 @@ impl Acceptance<'_> {
 impl Response {
     /// The reply as a value of the `http` crate, for an HTTP server that writes it itself.
     ///
-    /// `Connection: close` is asked for. `Content-Length` is left to that server, but for the answer to a HEAD
+    /// `Connection: close` is asked for, but in the answer to a request over HTTP/2 or HTTP/3
+    /// ([`for_request`](Self::for_request)). `Content-Length` is left to that server, but for the answer to a HEAD
     /// ([`for_request`](Self::for_request)), whose body is empty here.
     #[must_use]
     pub fn to_http(&self) -> http::Response<Vec<u8>> {
@@ -107,6 +142,9 @@ impl Response {
         }
         if status == 405 && !headers.contains_key(http::header::ALLOW) {
             headers.insert(http::header::ALLOW, HeaderValue::from_static("GET"));
+        }
+        if !self.is_http1() {
+            return response;
         }
         if status == 426 {
             headers.insert(http::header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -152,13 +190,6 @@ impl TryFrom<&http::Uri> for Uri {
     }
 }
 
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    // INVARIANT: base64, a token, or extensions of our own writing: never a control character.
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
-    }
-}
-
 fn append_all(headers: &mut HeaderMap, fields: &FieldBlock) {
     for (name, value) in fields.iter() {
         append_one(headers, name, value);
@@ -170,6 +201,3 @@ fn append_one(headers: &mut HeaderMap, name: &[u8], value: &[u8]) {
         headers.append(name, value);
     }
 }
-
-const HTTP_2: Version = Version { major: 2, minor: 0 };
-const HTTP_3: Version = Version { major: 3, minor: 0 };

@@ -8,6 +8,7 @@ use core::fmt;
 
 use crate::error::{HandshakeError, Offered};
 use crate::extensions::{Extension, Extensions};
+use crate::fields::{self, FieldList, bad_pseudo_header, missing};
 use crate::head::{Head, HeadLimits, Scanned, Scanner};
 use crate::headers::{
     Escaped, elements, has_element, is_token, is_value, lines, parse_field, trim,
@@ -26,6 +27,8 @@ pub struct Request<'a> {
     target: Option<Target<'a>>,
     version: Version,
     fields: Fields<'a>,
+    /// Of a list of fields: the `:protocol`, if there is one.
+    list: Option<Option<&'a str>>,
     pub(crate) facts: Facts<'a>,
 }
 
@@ -75,6 +78,7 @@ impl<'a> Request<'a> {
             target,
             version,
             fields: Fields::Block(block),
+            list: None,
             facts,
         })
     }
@@ -118,14 +122,120 @@ impl<'a> Request<'a> {
             target: Target::parse(raw_target),
             version,
             fields: Fields::Parts(fields),
+            list: None,
             facts,
         })
     }
 
-    /// The method; `GET` in an opening handshake.
+    /// Takes over a request of HTTP/2 or HTTP/3: the list of its fields, pseudo-headers first, in the order received.
+    ///
+    /// An extended CONNECT ([`protocol`](Self::protocol)) may be a WebSocket's opening handshake (RFC 8441, RFC 9220);
+    /// any other request is one to be answered with a [`Response`](crate::Response). How long the list may be is for the
+    /// HTTP library to say, in `SETTINGS_MAX_HEADER_LIST_SIZE`.
+    ///
+    /// ```
+    /// use ws_handshake::{OriginPolicy, Request, ServerConfig, Version};
+    ///
+    /// let list: [(&str, &[u8]); 6] = [
+    ///     (":method", b"CONNECT"),
+    ///     (":protocol", b"websocket"),
+    ///     (":scheme", b"https"),
+    ///     (":path", b"/chat"),
+    ///     (":authority", b"example.com"),
+    ///     ("sec-websocket-version", b"13"),
+    /// ];
+    /// let request = Request::from_fields(Version::HTTP_2, list)?;
+    /// assert_eq!((request.path(), request.authority()), ("/chat", Some("example.com")));
+    /// let acceptance = ServerConfig::new(OriginPolicy::SameHost).negotiate(&request)?;
+    /// let reply = acceptance.to_fields(); // send it, and leave the stream open
+    /// assert_eq!(reply.iter().collect::<Vec<_>>(), [(":status", &b"200"[..])]);
+    /// # Ok::<(), ws_handshake::HandshakeError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What makes the request malformed, whose stream is to be reset
+    /// ([`is_malformed`](HandshakeError::is_malformed)): [`MissingPseudoHeader`](HandshakeError::MissingPseudoHeader),
+    /// [`BadPseudoHeader`](HandshakeError::BadPseudoHeader), [`ConnectionHeader`](HandshakeError::ConnectionHeader),
+    /// [`HostMismatch`](HandshakeError::HostMismatch) and [`BadHeader`](HandshakeError::BadHeader).
+    /// [`BadHttpVersion`](HandshakeError::BadHttpVersion) for a version that has no such lists.
+    pub fn from_fields(
+        version: Version,
+        list: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<Self, HandshakeError> {
+        if version.major < 2 {
+            return Err(HandshakeError::BadHttpVersion { offered: version });
+        }
+        let FieldList {
+            pseudo: [method, protocol, scheme, path, authority],
+            regular: fields,
+        } = fields::read(REQUEST_PSEUDO, list)?;
+        let method = method.ok_or_else(|| missing(":method"))?;
+        let method = ascii(method)
+            .filter(|method| is_token(method.as_bytes()))
+            .ok_or_else(|| bad_pseudo_header(":method"))?;
+        let protocol = protocol
+            .map(|name| check_protocol(method, name))
+            .transpose()?;
+        let mut facts = Facts::default();
+        for (name, value) in &fields {
+            facts.note(name.as_bytes(), value);
+        }
+        let authority = check_authority(authority, facts.host)?;
+        let target = match method == "CONNECT" && protocol.is_none() {
+            // An ordinary CONNECT asks for a host and for no resource.
+            true if scheme.is_some() => return Err(bad_pseudo_header(":scheme")),
+            true if path.is_some() => return Err(bad_pseudo_header(":path")),
+            true => None,
+            false => {
+                //= RFC8441-4-2
+                check_scheme(scheme.ok_or_else(|| missing(":scheme"))?)?;
+                Some(path.ok_or_else(|| missing(":path"))?)
+            }
+        };
+        //= RFC8441-5-4
+        if method == "CONNECT" && authority.is_none() {
+            return Err(missing(":authority"));
+        }
+        Ok(Self {
+            method,
+            raw_target: match (target, authority) {
+                (Some(path), _) => path,
+                (None, authority) => authority.unwrap_or_default().as_bytes(),
+            },
+            target: target
+                .and_then(Target::parse)
+                .filter(|target| target.authority.is_none())
+                .map(|target| Target {
+                    authority,
+                    ..target
+                }),
+            version,
+            fields: Fields::Parts(fields),
+            list: Some(protocol),
+            facts,
+        })
+    }
+
+    /// The method; `GET` in an opening handshake, and `CONNECT` over HTTP/2 and HTTP/3.
     #[must_use]
     pub const fn method(&self) -> &'a str {
         self.method
+    }
+
+    /// The protocol that an extended CONNECT asks for, as `websocket` (RFC 8441 section 4); `None` of any other request.
+    #[must_use]
+    pub const fn protocol(&self) -> Option<&'a str> {
+        //= RFC8441-4-1
+        match self.list {
+            Some(protocol) => protocol,
+            None => None,
+        }
+    }
+
+    /// Whether it came as a list of fields, over HTTP/2 or HTTP/3.
+    pub(crate) const fn is_field_list(&self) -> bool {
+        self.list.is_some()
     }
 
     /// The HTTP version.
@@ -209,7 +319,7 @@ impl<'a> Request<'a> {
             .map(|(_, value)| value)
     }
 
-    /// The host and port the client meant: from an absolute target if there is one, else from `Host`.
+    /// The host and port the client meant: from an absolute target or `:authority` if there is one, else from `Host`.
     ///
     /// `None` if there is none that is well formed and unambiguous.
     #[must_use]
@@ -301,9 +411,13 @@ impl<'a> Request<'a> {
     /// A request that does not is an ordinary one, to be answered with a [`Response`](crate::Response); one that does
     /// goes to [`ServerConfig::negotiate`](crate::ServerConfig::negotiate).
     #[must_use]
-    pub const fn is_upgrade(&self) -> bool {
-        //= RFC9110-7.8-3
-        self.facts.upgrade && !(self.version.major == 1 && self.version.minor == 0)
+    pub fn is_upgrade(&self) -> bool {
+        match self.list {
+            //= RFC8441-5-1
+            Some(protocol) => protocol.is_some_and(|name| name.eq_ignore_ascii_case("websocket")),
+            //= RFC9110-7.8-3
+            None => self.facts.upgrade && !(self.version.major == 1 && self.version.minor == 0),
+        }
     }
 
     /// Checks the request line and `Host` as RFC 9112 wants them in any request.
@@ -317,7 +431,7 @@ impl<'a> Request<'a> {
     /// [`MissingHost`](HandshakeError::MissingHost), [`DuplicateHost`](HandshakeError::DuplicateHost) and
     /// [`BadHost`](HandshakeError::BadHost).
     pub fn check_http(&self) -> Result<(), HandshakeError> {
-        if self.version.major != 1 {
+        if self.version.major != 1 && !self.is_field_list() {
             return Err(HandshakeError::BadHttpVersion {
                 offered: self.version,
             });
@@ -335,6 +449,8 @@ impl<'a> Request<'a> {
         //= RFC6455-4.2.1-3
         //= RFC9112-3.2-1
         match self.facts.host {
+            // `:authority`, which was looked at when the list was read, stands for it.
+            _ if self.is_field_list() => Ok(()),
             Once::None if self.version < Version::HTTP_11 => Ok(()),
             Once::None => Err(HandshakeError::MissingHost),
             Once::Many(_) => Err(HandshakeError::DuplicateHost),
@@ -416,6 +532,10 @@ impl Version {
     pub const HTTP_10: Self = Self { major: 1, minor: 0 };
     /// HTTP/1.1.
     pub const HTTP_11: Self = Self { major: 1, minor: 1 };
+    /// HTTP/2, where an extended CONNECT opens a WebSocket in a stream (RFC 8441).
+    pub const HTTP_2: Self = Self { major: 2, minor: 0 };
+    /// HTTP/3, where it does so too (RFC 9220).
+    pub const HTTP_3: Self = Self { major: 3, minor: 0 };
 
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         match text {
@@ -528,6 +648,42 @@ fn parse_request_line(line: &[u8]) -> Option<(&str, &[u8], Version)> {
     Some((ascii(method)?, target, Version::parse(version)?))
 }
 
+fn check_protocol<'a>(method: &str, name: &'a [u8]) -> Result<&'a str, HandshakeError> {
+    //= RFC8441-4-1
+    let is_sound = method == "CONNECT" && is_token(name);
+    ascii(name)
+        .filter(|_| is_sound)
+        .ok_or_else(|| bad_pseudo_header(":protocol"))
+}
+
+fn check_scheme(scheme: &[u8]) -> Result<(), HandshakeError> {
+    //= RFC8441-5-2
+    let is_of_web = |name: &[u8]| scheme.eq_ignore_ascii_case(name);
+    match is_of_web(b"https") || is_of_web(b"http") {
+        true => Ok(()),
+        false => Err(bad_pseudo_header(":scheme")),
+    }
+}
+
+/// Returns whom a request of HTTP/2 is addressed to: `:authority`, and `host` where there is none. Gateways send both.
+fn check_authority<'a>(
+    authority: Option<&'a [u8]>,
+    host: Once<'a>,
+) -> Result<Option<&'a str>, HandshakeError> {
+    //= RFC9113-8.3.1-1
+    let Some(value) = authority else {
+        return Ok(host.one().and_then(as_authority));
+    };
+    let authority = as_authority(value).ok_or_else(|| bad_pseudo_header(":authority"))?;
+    match host {
+        Once::None => Ok(Some(authority)),
+        Once::One(host) if host.eq_ignore_ascii_case(value) => Ok(Some(authority)),
+        Once::One(host) | Once::Many(host) => Err(HandshakeError::HostMismatch {
+            offered: Offered::new(host),
+        }),
+    }
+}
+
 fn as_authority(host: &[u8]) -> Option<&str> {
     ascii(host).filter(|host| is_authority(host))
 }
@@ -539,6 +695,9 @@ fn ascii(bytes: &[u8]) -> Option<&str> {
         None
     }
 }
+
+/// The pseudo-headers of a request (RFC 9113 section 8.3.1, RFC 8441 section 4).
+const REQUEST_PSEUDO: [&str; 5] = [":method", ":protocol", ":scheme", ":path", ":authority"];
 
 const ORIGIN: &str = "Origin";
 const PROTOCOL: &str = "Sec-WebSocket-Protocol";

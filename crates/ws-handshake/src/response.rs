@@ -1,8 +1,8 @@
-//! Replies other than 101: refusals, redirects, pages.
+//! Replies that let nobody in: refusals, redirects, pages.
 
 use alloc::vec::Vec;
 
-use crate::headers::{FieldBlock, HeaderError};
+use crate::headers::{FieldBlock, HeaderError, Headers};
 use crate::request::Request;
 
 /// An HTTP reply that ends the exchange: no WebSocket follows it, and the connection is closed.
@@ -25,6 +25,7 @@ pub struct Response {
     fields: FieldBlock,
     body: Vec<u8>,
     without_body: bool,
+    is_http1: bool,
 }
 
 impl Response {
@@ -45,6 +46,7 @@ impl Response {
             fields: FieldBlock::default(),
             body: Vec::new(),
             without_body: false,
+            is_http1: true,
         }
     }
 
@@ -78,7 +80,8 @@ impl Response {
         self
     }
 
-    /// Makes it the answer to this request: one to HEAD tells the length of the body and comes without it.
+    /// Makes it the answer to this request: one to HEAD tells the length of the body and comes without it, and one over
+    /// HTTP/2 or HTTP/3 has no `Connection` and no `Upgrade`, and 400 for 426, which has to ask for an upgrade.
     ///
     /// ```
     /// use ws_handshake::{HeadLimits, Request, Response};
@@ -93,6 +96,10 @@ impl Response {
     #[must_use]
     pub fn for_request(mut self, request: &Request<'_>) -> Self {
         self.without_body = request.method() == "HEAD";
+        self.is_http1 = request.version().major < 2;
+        if !self.is_http1 {
+            self.status = status_of_stream(self.status);
+        }
         self
     }
 
@@ -102,7 +109,32 @@ impl Response {
         self.status
     }
 
-    /// Appends the reply to `out`.
+    /// The body as it is sent: none with 204, 304 and in the answer to a HEAD.
+    #[must_use]
+    pub fn content(&self) -> &[u8] {
+        self.body_and_length().0
+    }
+
+    /// The reply as the list of fields that HTTP/2 and HTTP/3 send: `:status`, then the headers in lower case. The
+    /// [`content`](Self::content) goes behind it, and ends the stream.
+    ///
+    /// A 426 is told as 400: it would have to name a protocol in `Upgrade`, which these versions do not have.
+    #[must_use]
+    pub fn to_fields(&self) -> Headers {
+        //= RFC9113-8.2.2-1
+        let mut list = Headers::default();
+        list.push_shown(":status", &status_of_stream(self.status));
+        list.push_block(&self.fields);
+        if self.status == 405 && !self.fields.contains("Allow") {
+            list.push(b"allow", b"GET");
+        }
+        if self.may_have_body() {
+            list.push_shown("content-length", &self.body.len());
+        }
+        list
+    }
+
+    /// Appends the reply to `out`, for HTTP/1.1.
     ///
     /// Send it, then close the connection: what the peer sends after a refused handshake is not for us.
     pub fn write_to(&self, out: &mut Vec<u8>) {
@@ -148,6 +180,12 @@ impl Response {
         self
     }
 
+    /// Names the methods that are allowed instead.
+    pub(crate) fn allow(mut self, methods: &str) -> Self {
+        self.fields.push_own("Allow", methods.as_bytes());
+        self
+    }
+
     /// Says which version of the protocol is spoken here.
     pub(crate) fn supported_version(mut self) -> Self {
         self.fields.push_own("Sec-WebSocket-Version", b"13");
@@ -159,14 +197,26 @@ impl Response {
         &self.fields
     }
 
-    /// The body that is sent, and the length that is told where no body is.
     #[cfg(feature = "http")]
+    pub(crate) const fn is_http1(&self) -> bool {
+        self.is_http1
+    }
+
+    /// The body that is sent, and the length that is told where no body is.
     pub(crate) fn body_and_length(&self) -> (&[u8], Option<usize>) {
         match (self.may_have_body(), self.without_body) {
             (false, _) => (&[], None),
             (true, true) => (&[], Some(self.body.len())),
             (true, false) => (&self.body, None),
         }
+    }
+}
+
+/// The status over HTTP/2 and HTTP/3, where nothing can be upgraded.
+const fn status_of_stream(status: u16) -> u16 {
+    match status {
+        426 => 400,
+        status => status,
     }
 }
 

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 
 use crate::deflate::{DeflateAnswer, DeflateParams, DeflatePolicy, answer};
 use crate::error::{HandshakeError, Offered};
+use crate::fields::bad_pseudo_header;
 use crate::head::{HeadLimits, HeadReader};
-use crate::headers::{FieldBlock, HeaderError, append, is_token};
+use crate::headers::{FieldBlock, HeaderError, Headers, append, is_token};
 use crate::key::{accept_key, is_key};
 use crate::origin::OriginPolicy;
 use crate::request::{Once, Request};
@@ -21,6 +22,7 @@ pub struct ServerConfig {
     subprotocols: Vec<String>,
     deflate: Option<DeflatePolicy>,
     origins: OriginPolicy,
+    extended_connect: bool,
 }
 
 impl ServerConfig {
@@ -32,6 +34,7 @@ impl ServerConfig {
             subprotocols: Vec::new(),
             deflate: None,
             origins,
+            extended_connect: true,
         }
     }
 
@@ -76,6 +79,15 @@ impl ServerConfig {
         self.deflate.as_ref()
     }
 
+    /// Takes no WebSocket over HTTP/2 and HTTP/3, for a server whose HTTP library does not announce
+    /// `SETTINGS_ENABLE_CONNECT_PROTOCOL`: a `:protocol` is then a pseudo-header like any that is not known (RFC 8441
+    /// section 3).
+    #[must_use]
+    pub const fn without_extended_connect(mut self) -> Self {
+        self.extended_connect = false;
+        self
+    }
+
     /// A reader for the head of a new connection, with the limits set here.
     #[must_use]
     pub const fn head_reader(&self) -> HeadReader {
@@ -90,6 +102,9 @@ impl ServerConfig {
 
     /// Checks a request by all the rules of RFC 6455 section 4.2.1, and agrees on subprotocol and compression.
     ///
+    /// One of HTTP/2 or HTTP/3 is checked by RFC 8441 section 5 (RFC 9220 section 3): it is an extended CONNECT for
+    /// `websocket`, and has no key. All else is as over HTTP/1.1.
+    ///
     /// # Errors
     ///
     /// The first rule that the request breaks. Send its [`rejection`](HandshakeError::rejection) and close.
@@ -97,39 +112,18 @@ impl ServerConfig {
         &self,
         request: &'r Request<'_>,
     ) -> Result<Acceptance<'r>, HandshakeError> {
-        //= RFC6455-4.2.1-1
-        let facts = &request.facts;
-        //= RFC6455-4.2.1-2
-        if !request.version().allows_upgrade() {
-            return Err(HandshakeError::BadHttpVersion {
-                offered: request.version(),
-            });
-        }
-        if request.method() != "GET" {
-            return Err(HandshakeError::BadMethod {
-                offered: Offered::new(request.method().as_bytes()),
-            });
-        }
-        request.check_target_and_host()?;
-        //= RFC9112-6.3-2
-        if facts.body {
-            return Err(HandshakeError::UnexpectedBody);
-        }
-        //= RFC6455-4.2.1-4
-        //= RFC9110-7.8-1
-        if !facts.upgrade {
-            return Err(HandshakeError::NotUpgrade);
-        }
-        //= RFC6455-4.2.1-5
-        if !facts.connection {
-            return Err(HandshakeError::NotConnectionUpgrade);
-        }
-        check_version(facts.ws_version)?;
-        let key = check_key(facts.key)?;
+        let accept = match request.is_field_list() {
+            true => {
+                self.check_connect(request)?;
+                None
+            }
+            false => Some(accept_key(check_upgrade(request)?)),
+        };
         request.check_extensions()?;
         self.origins.check(request)?;
 
         //= RFC6455-4.2.2-10
+        //= RFC8441-5-6
         let subprotocol = request
             .subprotocols()
             .find(|name| self.subprotocols.iter().any(|ours| ours == name));
@@ -142,23 +136,86 @@ impl ServerConfig {
             .and_then(|policy| answer(request.extensions(), policy));
         Ok(Acceptance {
             request,
-            accept: accept_key(key),
+            accept,
             subprotocol,
             deflate,
             fields: FieldBlock::default(),
         })
     }
+
+    /// Checks an extended CONNECT by RFC 8441.
+    fn check_connect(&self, request: &Request<'_>) -> Result<(), HandshakeError> {
+        let Some(protocol) = request.protocol() else {
+            return Err(HandshakeError::NotExtendedConnect {
+                offered: Offered::new(request.method().as_bytes()),
+            });
+        };
+        //= RFC8441-3-2
+        if !self.extended_connect {
+            return Err(bad_pseudo_header(":protocol"));
+        }
+        //= RFC8441-5-1
+        //= RFC9220-3-2
+        if !protocol.eq_ignore_ascii_case("websocket") {
+            return Err(HandshakeError::UnsupportedProtocol {
+                offered: Offered::new(protocol.as_bytes()),
+            });
+        }
+        request.check_target_and_host()?;
+        if request.facts.body {
+            return Err(HandshakeError::UnexpectedBody);
+        }
+        //= RFC8441-5-6
+        // A key would be proof of nothing here: it is not looked at.
+        //= RFC8441-5-5
+        check_version(request.facts.ws_version)
+    }
+}
+
+/// Checks an upgrade of HTTP/1.1 by RFC 6455 section 4.2.1, and returns its key.
+fn check_upgrade<'a>(request: &Request<'a>) -> Result<&'a [u8], HandshakeError> {
+    //= RFC6455-4.2.1-1
+    let facts = &request.facts;
+    //= RFC6455-4.2.1-2
+    if !request.version().allows_upgrade() {
+        return Err(HandshakeError::BadHttpVersion {
+            offered: request.version(),
+        });
+    }
+    if request.method() != "GET" {
+        return Err(HandshakeError::BadMethod {
+            offered: Offered::new(request.method().as_bytes()),
+        });
+    }
+    request.check_target_and_host()?;
+    //= RFC9112-6.3-2
+    if facts.body {
+        return Err(HandshakeError::UnexpectedBody);
+    }
+    //= RFC6455-4.2.1-4
+    //= RFC9110-7.8-1
+    if !facts.upgrade {
+        return Err(HandshakeError::NotUpgrade);
+    }
+    //= RFC6455-4.2.1-5
+    if !facts.connection {
+        return Err(HandshakeError::NotConnectionUpgrade);
+    }
+    check_version(facts.ws_version)?;
+    check_key(facts.key)
 }
 
 /// A correct handshake that the server is about to accept.
 ///
-/// Write it with [`write_to`](Self::write_to) and the connection is open; or send a [`Response`](crate::Response) instead
+/// Write it with [`write_to`](Self::write_to), or send its [`to_fields`](Self::to_fields) over HTTP/2, and the connection
+/// is open; or send a [`Response`](crate::Response) instead
 /// and close. Nothing is agreed before it is written.
 #[derive(Clone, Debug)]
 #[must_use = "the handshake is accepted by writing it to the client"]
 pub struct Acceptance<'r> {
     request: &'r Request<'r>,
-    accept: [u8; 28],
+    /// None of HTTP/2 and HTTP/3, whose streams need no proof.
+    accept: Option<[u8; 28]>,
     subprotocol: Option<&'r str>,
     deflate: Option<DeflateAnswer>,
     fields: FieldBlock,
@@ -210,7 +267,7 @@ impl<'r> Acceptance<'r> {
         self
     }
 
-    /// Adds a header to the 101, such as a cookie.
+    /// Adds a header to the reply, such as a cookie.
     ///
     /// # Errors
     ///
@@ -222,15 +279,55 @@ impl<'r> Acceptance<'r> {
         Ok(self)
     }
 
-    /// The value of `Sec-WebSocket-Accept`.
+    /// The value of `Sec-WebSocket-Accept`; `None` over HTTP/2 and HTTP/3, which do without.
     #[must_use]
-    pub fn accept_key(&self) -> &str {
+    pub fn accept_key(&self) -> Option<&str> {
         // INVARIANT: base64 is ASCII.
-        str::from_utf8(&self.accept).unwrap_or_default()
+        self.accept
+            .as_ref()
+            .map(|accept| str::from_utf8(accept).unwrap_or_default())
+    }
+
+    /// The status that accepts: 101, or 200 over HTTP/2 and HTTP/3.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        //= RFC8441-5-7
+        match self.accept {
+            Some(_) => 101,
+            None => 200,
+        }
+    }
+
+    /// The reply as a list of fields for an HTTP library that writes it: `:status`, then the headers in lower case.
+    ///
+    /// Over HTTP/2 and HTTP/3 the stream stays open behind it, and carries the frames. Nobody connects to anywhere for it:
+    /// `:authority` names the server itself (RFC 8441 section 4).
+    #[must_use]
+    pub fn to_fields(&self) -> Headers {
+        //= RFC8441-4-3
+        let mut list = Headers::default();
+        list.push_shown(":status", &self.status());
+        if let Some(accept) = &self.accept {
+            list.push(b"upgrade", b"websocket");
+            list.push(b"connection", b"Upgrade");
+            list.push(b"sec-websocket-accept", accept);
+        }
+        if let Some(name) = self.subprotocol {
+            list.push(b"sec-websocket-protocol", name.as_bytes());
+        }
+        if let Some(answer) = &self.deflate {
+            list.push_shown("sec-websocket-extensions", answer);
+        }
+        list.push_block(&self.fields);
+        list
     }
 
     /// Appends the 101 to `out`. Frames may follow it at once.
+    ///
+    /// For HTTP/1.1: the reply over HTTP/2 and HTTP/3 is a list of fields ([`to_fields`](Self::to_fields)), and nothing is
+    /// written.
     pub fn write_to(&self, out: &mut Vec<u8>) {
+        let Some(accept) = &self.accept else { return };
         //= RFC6455-4.2.2-1
         //= RFC6455-4.2.2-15
         //= RFC6455-4.2.2-16
@@ -248,7 +345,7 @@ impl<'r> Acceptance<'r> {
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
             Sec-WebSocket-Accept: ",
         );
-        out.extend_from_slice(&self.accept);
+        out.extend_from_slice(accept);
         //= RFC6455-4.2.2-11
         //= RFC6455-4.3-4
         //= RFC6455-11.3.4-2
@@ -265,16 +362,6 @@ impl<'r> Acceptance<'r> {
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(self.fields.as_bytes());
         out.extend_from_slice(b"\r\n");
-    }
-
-    #[cfg(feature = "http")]
-    pub(crate) const fn deflate_answer(&self) -> Option<DeflateAnswer> {
-        self.deflate
-    }
-
-    #[cfg(feature = "http")]
-    pub(crate) const fn fields(&self) -> &FieldBlock {
-        &self.fields
     }
 }
 

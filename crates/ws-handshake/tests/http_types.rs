@@ -2,8 +2,8 @@
 #![cfg(feature = "http")]
 
 use ws_handshake::{
-    ClientProgress, ClientRequest, DeflatePolicy, HandshakeError, Nonce, OriginPolicy, Request,
-    Response, ServerConfig, Uri, Version,
+    ClientProgress, ClientRequest, DeflatePolicy, Nonce, OriginPolicy, Request, Response,
+    ServerConfig, Uri, Version,
 };
 
 fn upgrade(uri: &str) -> http::Request<()> {
@@ -80,18 +80,63 @@ fn an_absolute_target_without_a_path_asks_for_the_root() {
     }
 }
 
+/// An extended CONNECT as `h2` and `hyper` hand it over.
+fn connect(version: http::Version) -> http::Request<()> {
+    http::Request::connect("https://h/chat?x=1")
+        .version(version)
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-protocol", "chat")
+        .body(())
+        .expect("a request")
+}
+
 #[test]
-fn http_2_is_another_handshake() {
+fn an_extended_connect_is_accepted_with_200() {
+    //= RFC8441-5-7
     for version in [http::Version::HTTP_2, http::Version::HTTP_3] {
-        let mut original = upgrade("/");
-        *original.version_mut() = version;
+        let original = connect(version);
+        let request = Request::from_http_connect(&original, "websocket").expect("sound");
+        assert!(request.is_upgrade());
         assert_eq!(
-            Request::from_http(&original)
-                .err()
-                .map(|error| error.kind()),
-            Some("bad_http_version")
+            (request.target().as_ref(), request.authority()),
+            ("/chat?x=1", Some("h"))
         );
+        let config = ServerConfig::new(OriginPolicy::Any).subprotocols(["chat"]);
+        let reply = config.negotiate(&request).expect("correct").to_http();
+        assert_eq!(reply.status(), 200);
+        let names: Vec<_> = reply.headers().keys().map(|name| name.as_str()).collect();
+        assert_eq!(names, ["sec-websocket-protocol"]);
     }
+}
+
+#[test]
+fn http_2_without_protocol_asks_for_no_websocket() {
+    let mut original = http::Request::get("https://h/chat")
+        .body(())
+        .expect("sound");
+    *original.version_mut() = http::Version::HTTP_2;
+    let request = Request::from_http(&original).expect("sound");
+    assert!(!request.is_upgrade());
+    let mut original = upgrade("/");
+    *original.version_mut() = http::Version::HTTP_2;
+    let error = Request::from_http(&original).expect_err("it has Upgrade");
+    assert_eq!(error.kind(), "connection_header");
+    let mut original = http::Request::connect("h:443").body(()).expect("sound");
+    *original.version_mut() = http::Version::HTTP_2;
+    let request = Request::from_http(&original).expect("sound");
+    let config = ServerConfig::new(OriginPolicy::Any);
+    let error = config.negotiate(&request).map(drop).expect_err("a tunnel");
+    assert_eq!(error.kind(), "not_extended_connect");
+}
+
+#[test]
+fn a_refusal_over_http_2_has_no_connection_header() {
+    //= RFC9113-8.2.2-1
+    let original = connect(http::Version::HTTP_2);
+    let request = Request::from_http_connect(&original, "websocket").expect("sound");
+    let reply = Response::new(404).body("x").for_request(&request).to_http();
+    assert_eq!(reply.headers().len(), 0);
+    assert_eq!(reply.body(), b"x");
 }
 
 #[test]
@@ -151,12 +196,13 @@ fn the_version_of_a_request_is_the_one_it_came_with() {
         let request = Request::from_http(&original).expect("sound");
         assert_eq!(request.version(), expected);
     }
-    for (version, major) in [(http::Version::HTTP_2, 2), (http::Version::HTTP_3, 3)] {
-        let mut original = upgrade("/");
-        *original.version_mut() = version;
-        let error = Request::from_http(&original).expect_err("another handshake");
-        let offered = Version { major, minor: 0 };
-        assert_eq!(error, HandshakeError::BadHttpVersion { offered });
+    for (version, expected) in [
+        (http::Version::HTTP_2, Version::HTTP_2),
+        (http::Version::HTTP_3, Version::HTTP_3),
+    ] {
+        let original = connect(version);
+        let request = Request::from_http_connect(&original, "websocket").expect("sound");
+        assert_eq!(request.version(), expected);
     }
 }
 

@@ -295,13 +295,71 @@ impl Connector {
         &self,
         request: ClientRequest,
     ) -> Result<WebSocket<MaybeTls<TcpStream>>, Error> {
+        check_tls(request.uri())?;
+        let (stream, peer) = self.connect_tcp(request.uri()).await?;
+        self.open_over(stream, peer, request).await
+    }
+
+    /// Connects the transport alone, and returns it with the server's address,
+    /// which is [`PeerAddr::Unknown`] behind a proxy. No byte is sent on it but
+    /// what a proxy is told.
+    ///
+    /// With [`encrypt`](Self::encrypt) and [`handshake`](Self::handshake) this is
+    /// [`connect`](Self::connect) in its steps, for a program that puts a stream
+    /// of its own between two of them:
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ws_smol::{ClientRequest, Connector, Uri};
+    ///
+    /// let request = ClientRequest::new(Uri::parse("wss://example.com/feed")?);
+    /// let connector = Connector::new();
+    /// let (tcp, peer) = connector.connect_tcp(request.uri()).await?;
+    /// let tls = connector.encrypt(tcp, request.uri()).await?;
+    /// let websocket = connector.under_tls().handshake(tls, peer, request).await?;
+    /// # drop(websocket);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lookup`], [`Error::Timeout`] and [`Error::Io`] if there is no
+    /// connection within [`connect_timeout`](Self::connect_timeout);
+    /// `Error::Proxy` and `Error::ProxyUrl` if there is no way through a proxy;
+    /// [`Error::Config`] as [`check`](Self::check) says.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the attempt.
+    pub async fn connect_tcp(&self, uri: &Uri) -> Result<(TcpStream, PeerAddr), Error> {
         self.check()?;
-        check_tls(&request)?;
         let limit = Deadline::after(Some(self.connect_timeout));
         //= RFC6455-4.1-4, RFC6455-4.1-8
-        let connecting = within(limit, Timeout::Connect, self.reach(request.uri()));
-        let (stream, peer) = connecting.await?;
-        self.open_over(stream, peer, request).await
+        within(limit, Timeout::Connect, self.reach(uri)).await
+    }
+
+    /// Makes the TLS handshake on a stream that is connected already, if the
+    /// URL is `wss://`; a `ws://` URL leaves the stream as it is. It has
+    /// [`handshake_timeout`](Self::handshake_timeout).
+    ///
+    /// See [`connect_tcp`](Self::connect_tcp).
+    ///
+    /// # Errors
+    ///
+    /// `Error::Tls` if there is no TLS connection, [`Error::TlsUnavailable`]
+    /// without the feature `tls`, [`Error::Timeout`], and [`Error::Config`] as
+    /// [`check`](Self::check) says.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the stream.
+    pub async fn encrypt<S>(&self, stream: S, uri: &Uri) -> Result<MaybeTls<S>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        check_tls(uri)?;
+        self.encrypt_until(self.begin()?, stream, uri).await
     }
 
     /// Makes the opening handshakes on a stream that is connected already to
@@ -350,7 +408,7 @@ impl Connector {
                 .handshake_until(self.begin()?, stream.into(), peer, true, request)
                 .await;
         }
-        check_tls(&request)?;
+        check_tls(request.uri())?;
         self.open_over(stream, peer, request).await
     }
 
@@ -366,15 +424,28 @@ impl Connector {
     {
         let is_tls = request.uri().is_secure();
         let deadline = self.begin()?;
-        let encrypting = self.encrypt(stream, request.uri());
-        let stream = Box::pin(within(deadline, Timeout::Handshake, encrypting)).await?;
+        let stream = self.encrypt_until(deadline, stream, request.uri()).await?;
         self.handshake_until(deadline, stream, peer, is_tls, request)
             .await
     }
 
+    async fn encrypt_until<S>(
+        &self,
+        deadline: Deadline,
+        stream: S,
+        uri: &Uri,
+    ) -> Result<MaybeTls<S>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let shaking = self.shake_tls(stream, uri);
+        // On the heap, as it is large and soon over.
+        Box::pin(within(deadline, Timeout::Handshake, shaking)).await
+    }
+
     /// Makes the TLS handshake if the URI asks for it.
     #[cfg(feature = "tls")]
-    async fn encrypt<S>(&self, stream: S, uri: &Uri) -> Result<MaybeTls<S>, Error>
+    async fn shake_tls<S>(&self, stream: S, uri: &Uri) -> Result<MaybeTls<S>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -388,7 +459,7 @@ impl Connector {
     }
 
     #[cfg(not(feature = "tls"))]
-    async fn encrypt<S>(&self, stream: S, _: &Uri) -> Result<MaybeTls<S>, Error> {
+    async fn shake_tls<S>(&self, stream: S, _: &Uri) -> Result<MaybeTls<S>, Error> {
         Ok(stream.into())
     }
 
@@ -510,19 +581,19 @@ impl Connector {
     async fn reach(&self, uri: &Uri) -> Result<(TcpStream, PeerAddr), Error> {
         #[cfg(feature = "proxy")]
         if let Some(proxy) = self.route.proxy(uri)? {
-            let connecting = connect_tcp(proxy.host_for_connect(), proxy.port());
+            let connecting = connect_host(proxy.host_for_connect(), proxy.port());
             let (stream, _) = connecting.await.map_err(Error::of_proxy)?;
             let stream = tunnel(stream, &proxy, uri.host(), uri.port()).await?;
             return Ok((stream, PeerAddr::Unknown));
         }
-        let (stream, address) = connect_tcp(uri.host_for_connect(), uri.port()).await?;
+        let (stream, address) = connect_host(uri.host_for_connect(), uri.port()).await?;
         Ok((stream, address.into()))
     }
 }
 
-/// Tells whether this build can make the connection that a request asks for.
-fn check_tls(request: &ClientRequest) -> Result<(), Error> {
-    match request.uri().is_secure() && !cfg!(feature = "tls") {
+/// Tells whether this build can make the connection that a URL asks for.
+fn check_tls(uri: &Uri) -> Result<(), Error> {
+    match uri.is_secure() && !cfg!(feature = "tls") {
         true => Err(Error::TlsUnavailable),
         false => Ok(()),
     }
@@ -578,7 +649,7 @@ fn is_cut_off(error: &io::Error) -> bool {
 }
 
 /// Connects to the first address of a host that can be.
-async fn connect_tcp(host: &str, port: u16) -> Result<(TcpStream, SocketAddr), Error> {
+async fn connect_host(host: &str, port: u16) -> Result<(TcpStream, SocketAddr), Error> {
     //= RFC6455-4.1-10
     let addresses = async_net::resolve((host, port)).await;
     let addresses = addresses.map_err(|error| Error::lookup(host, &error))?;

@@ -50,9 +50,6 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
     Ok(Outcome::from_passed(report.passed()))
 }
 
-/// What waits for later work; counted, never taken for passed.
-const EXTENDED_CONNECT: &str = "needs WebSockets over HTTP/2 and HTTP/3";
-
 /// Advised outcomes (`"strict": false`) that the crates do not give, and why.
 const KNOWN: &[Known] = &[];
 
@@ -126,7 +123,6 @@ pub(crate) enum Receiver {
 #[derive(Debug)]
 struct Suite {
     cases: Vec<Case>,
-    waiting: BTreeMap<(String, &'static str), usize>,
 }
 
 /// One vector.
@@ -150,10 +146,7 @@ enum Test {
 
 impl Suite {
     fn read(dir: &Path) -> Result<Self, Failure> {
-        let mut suite = Self {
-            cases: Vec::new(),
-            waiting: BTreeMap::new(),
-        };
+        let mut suite = Self { cases: Vec::new() };
         let is_json = |path: &Path| {
             path.extension()
                 .is_some_and(|extension| extension == "json")
@@ -169,7 +162,7 @@ impl Suite {
         if matrix.is_file() {
             suite.add_matrix(&class_of(dir, &matrix), &tool::read(&matrix)?)?;
         }
-        if suite.cases.is_empty() && suite.waiting.is_empty() {
+        if suite.cases.is_empty() {
             return Err(Failure::new(format!(
                 "there are no vectors in {}: no vectors/*.json, vectors/header_matrix.csv or handshake/*.json",
                 dir.display()
@@ -187,10 +180,6 @@ impl Suite {
         for value in document.list("vectors")? {
             let vector = Object::new(value, class);
             let name = vector.text("name")?;
-            if let Some(reason) = waits_for(kind) {
-                *self.waiting.entry((class.to_owned(), reason)).or_default() += 1;
-                continue;
-            }
             let test = match kind {
                 "inbound" => Test::Inbound(Inbound::parse(value, name)?),
                 "outbound" => Test::Outbound(Outbound::parse(value, name)?),
@@ -259,11 +248,6 @@ impl Suite {
 
 fn class_of(dir: &Path, file: &Path) -> String {
     file.strip_prefix(dir).unwrap_or(file).display().to_string()
-}
-
-/// Why a vector cannot be run yet, if so.
-fn waits_for(kind: &str) -> Option<&'static str> {
-    (kind == "extended-connect").then_some(EXTENDED_CONNECT)
 }
 
 impl Case {
@@ -377,9 +361,6 @@ impl fmt::Display for Report<'_> {
             total.advised_passed += tally.advised_passed;
         }
         writeln!(f, "{:<42} {total}", "all")?;
-        for ((class, reason), count) in &self.suite.waiting {
-            writeln!(f, "waiting: {count:>4} of {class}: {reason}")?;
-        }
         let long = self
             .suite
             .cases

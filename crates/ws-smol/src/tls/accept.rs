@@ -116,14 +116,35 @@ impl TlsAcceptor {
     {
         let peer = peer.into();
         let deadline = self.acceptor.begin()?;
-        let stream = Box::pin(self.encrypt(stream, deadline)).await;
+        let stream = Box::pin(self.encrypt_until(deadline, stream)).await;
         let stream = stream.inspect_err(|error| debug!(%peer, %error, "no TLS"))?;
         self.acceptor
             .accept_until(deadline, stream, peer, true, decide)
             .await
     }
 
-    async fn encrypt<S>(&self, stream: S, deadline: Deadline) -> Result<MaybeTls<S>, Error>
+    /// Makes the TLS handshake alone, for a program that puts a stream of its own
+    /// between TLS and the WebSocket: that goes to an [`Acceptor`] which is
+    /// [under TLS](Acceptor::under_tls).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tls`] if there is no TLS connection, [`Error::Timeout`] if it took
+    /// longer than [`Config::handshake_timeout`](crate::Config::handshake_timeout),
+    /// and those of [`Acceptor::accept`] that come before a request is read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the stream.
+    pub async fn encrypt<S>(&self, stream: S) -> Result<MaybeTls<S>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let deadline = self.acceptor.begin()?;
+        Box::pin(self.encrypt_until(deadline, stream)).await
+    }
+
+    async fn encrypt_until<S>(&self, deadline: Deadline, stream: S) -> Result<MaybeTls<S>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {

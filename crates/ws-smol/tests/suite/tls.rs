@@ -160,6 +160,44 @@ fn tls_goes_over_a_stream_of_ones_own_in_both_roles() {
 }
 
 #[test]
+fn streams_of_ones_own_may_lie_above_tls_in_both_roles() {
+    let ca = Ca::new("ours");
+    let acceptor = acceptor();
+    let secure = acceptor.clone().tls(server_tls(&ca.issue("localhost")));
+    let connector = connector(&ca);
+    run(async {
+        let (listener, request) = listen().await;
+        let client = async {
+            let (tcp, peer) = connector.connect_tcp(request.uri()).await.unwrap();
+            assert_eq!(peer, listener.local_addr().unwrap().into());
+            let tls = connector.encrypt(tcp, request.uri()).await.unwrap();
+            assert!(tls.is_tls());
+            let above = Chaotic::new(tls, 1, 3_000);
+            let connector = connector.clone().under_tls();
+            connector.handshake(above, peer, request.clone()).await
+        };
+        let server = async {
+            let (stream, peer) = listener.accept().await.unwrap();
+            let tls = secure.encrypt(stream).await.unwrap();
+            let above = Chaotic::new(tls, 2, 3_000);
+            acceptor.clone().under_tls().accept(above, peer).await
+        };
+        let (client, server) = zip(client, server).await;
+        zip(talk_and_close(client.unwrap()), echo(server.unwrap())).await;
+    });
+}
+
+#[test]
+fn url_without_tls_leaves_a_stream_as_it_is() {
+    let uri = Uri::parse("ws://localhost/").unwrap();
+    run(async {
+        let (near, _far) = pipe(10_000);
+        let stream = Connector::new().encrypt(near, &uri).await.unwrap();
+        assert!(!stream.is_tls());
+    });
+}
+
+#[test]
 fn flag_that_demands_tls_stays_off_without() {
     //= MSWS-1.6-3
     let network = ControlledNetwork::new().loopback().require_tls();

@@ -2,6 +2,7 @@
 
 mod client;
 mod deflate;
+mod extended;
 mod message;
 mod request;
 mod server;
@@ -15,6 +16,7 @@ use super::bytes;
 use super::json::Object;
 use crate::tool::Failure;
 use client::Client;
+use extended::{ConnectReply, ConnectRequest, ExtendedConnect};
 use request::Request;
 use server::Server;
 
@@ -24,6 +26,9 @@ pub(super) enum Test {
     Server(Box<Server>),
     Client(Box<Client>),
     Request(Box<Request>),
+    ExtendedConnect(Box<ExtendedConnect>),
+    ConnectReply(Box<ConnectReply>),
+    ConnectRequest(ConnectRequest),
     Uri { text: String, expect: Value },
     AcceptKey { key: String, expect: String },
     Grammar { value: Vec<u8>, expect: Value },
@@ -37,6 +42,9 @@ impl Test {
             "server" => Self::Server(Box::new(Server::parse(vector)?)),
             "client" => Self::Client(Box::new(Client::parse(vector)?)),
             "client-request" => Self::Request(Box::new(Request::parse(vector)?)),
+            "extended-connect" => Self::ExtendedConnect(Box::new(ExtendedConnect::parse(vector)?)),
+            "extended-connect-reply" => Self::ConnectReply(Box::new(ConnectReply::parse(vector)?)),
+            "extended-connect-request" => Self::ConnectRequest(ConnectRequest::parse(vector)?),
             "uri" => Self::Uri {
                 text: vector.text("uri")?.to_owned(),
                 expect: expect(),
@@ -61,9 +69,7 @@ impl Test {
         match self {
             Self::Server(vector) => vector.stream.input.len(),
             Self::Client(vector) => vector.stream.input.len(),
-            Self::Request(_) | Self::Uri { .. } | Self::AcceptKey { .. } | Self::Grammar { .. } => {
-                0
-            }
+            _ => 0,
         }
     }
 
@@ -71,9 +77,7 @@ impl Test {
         match self {
             Self::Server(vector) => Some((Receiver::Request, vector.stream.input)),
             Self::Client(vector) => Some((Receiver::Response, vector.stream.input)),
-            Self::Request(_) | Self::Uri { .. } | Self::AcceptKey { .. } | Self::Grammar { .. } => {
-                None
-            }
+            _ => None,
         }
     }
 
@@ -82,6 +86,9 @@ impl Test {
             Self::Server(vector) => vector.stream.check(cuts, |ends| vector.run(ends)),
             Self::Client(vector) => vector.stream.check(cuts, |ends| vector.run(ends)),
             Self::Request(vector) => vector.check(),
+            Self::ExtendedConnect(vector) => vector.check(),
+            Self::ConnectReply(vector) => vector.check(),
+            Self::ConnectRequest(vector) => vector.check(),
             Self::Uri { text, expect } => same(&read_uri(text), expect),
             Self::AcceptKey { key, expect } => {
                 let accept = accept_key(key.as_bytes());

@@ -38,20 +38,27 @@ enum ServerExpect {
     },
 }
 
+/// Builds a server's configuration from that of a vector.
+pub(super) fn config(settings: Object<'_>) -> Result<ServerConfig, Failure> {
+    let origins = match settings.get("origins") {
+        None => OriginPolicy::Any,
+        Some(policy) if policy == "same_host" => OriginPolicy::SameHost,
+        Some(_) => OriginPolicy::list(settings.texts("origins")?)
+            .map_err(|_| settings.wrong("origins", "origins of pages"))?,
+    };
+    let config = ServerConfig::new(origins)
+        .limits(limits(settings)?)
+        .subprotocols(settings.texts("subprotocols")?);
+    Ok(match settings.get("deflate") {
+        None => config,
+        Some(_) => config.deflate(deflate::policy(settings.object("deflate")?)?),
+    })
+}
+
 impl Server {
     pub(super) fn parse(vector: Object<'_>) -> Result<Self, Failure> {
         let settings = vector.object("config")?;
-        let origins = match settings.get("origins") {
-            None => OriginPolicy::Any,
-            Some(_) => OriginPolicy::list(settings.texts("origins")?)
-                .map_err(|_| settings.wrong("origins", "origins of pages"))?,
-        };
-        let mut config = ServerConfig::new(origins)
-            .limits(limits(settings)?)
-            .subprotocols(settings.texts("subprotocols")?);
-        if settings.get("deflate").is_some() {
-            config = config.deflate(deflate::policy(settings.object("deflate")?)?);
-        }
+        let config = config(settings)?;
         let expect = vector.object("expect")?;
         let expect = match expect.text("outcome")? {
             "incomplete" => ServerExpect::Incomplete,

@@ -1,0 +1,29 @@
+//! A node as a future, and the handle by which other threads reach it.
+
+mod calls;
+mod driver;
+#[cfg(feature = "tls")]
+mod tls;
+
+pub use calls::Node;
+pub use driver::{Connect, run};
+#[cfg(feature = "tls")]
+pub use tls::connect_tls;
+
+use std::io;
+
+/// Connects to a server over TCP, without delay of small writes: what
+/// [`run`] wants for an engine without TLS.
+///
+/// # Errors
+///
+/// Those of looking up the name, and of connecting.
+///
+/// # Cancel safety
+///
+/// Dropped, it leaves nothing behind.
+pub async fn connect_tcp(host: &str, port: u16) -> io::Result<async_net::TcpStream> {
+    let stream = async_net::TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}

@@ -1,0 +1,73 @@
+//! WebSocket on the command line: a client that shows each frame, and a server
+//! for tests and programs.
+
+mod client;
+mod connect;
+mod console;
+mod deflate;
+mod exit;
+mod files;
+mod frame;
+mod help;
+mod json;
+mod networks;
+mod options;
+mod secret;
+mod serve;
+mod server;
+mod signal;
+mod tap;
+mod text;
+
+use std::{env, ffi::OsString, process::ExitCode};
+
+use self::{
+    exit::{Exit, Failure},
+    options::{Asked, Command, Given},
+};
+
+/// All subcommands.
+pub(crate) const COMMANDS: &[&Command] = &[&connect::COMMAND, &serve::COMMAND];
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    match run(&arguments) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("wsdo: {failure}");
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(arguments: &[OsString]) -> Result<Exit, Failure> {
+    let [name, rest @ ..] = arguments else {
+        return Err(Failure::usage("which subcommand?"));
+    };
+    let name = name.to_string_lossy();
+    match &*name {
+        "-h" | "--help" | "help" => {
+            print!("{}", help::of_all());
+            return Ok(Exit::Success);
+        }
+        "-V" | "--version" => {
+            println!("wsdo {}", env!("CARGO_PKG_VERSION"));
+            return Ok(Exit::Success);
+        }
+        _ => {}
+    }
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        return Err(Failure::usage(format!("there is no {name:?}")));
+    };
+    let given = match Given::read(command, rest)? {
+        Asked::Help => {
+            print!("{}", help::of(command));
+            return Ok(Exit::Success);
+        }
+        Asked::Run(given) => given,
+    };
+    match command.name {
+        "connect" => connect::run(&given),
+        _ => serve::run(&given),
+    }
+}
