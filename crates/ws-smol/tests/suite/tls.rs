@@ -163,7 +163,7 @@ fn tls_goes_over_a_stream_of_ones_own_in_both_roles() {
 fn streams_of_ones_own_may_lie_above_tls_in_both_roles() {
     let ca = Ca::new("ours");
     let acceptor = acceptor();
-    let secure = acceptor.clone().tls(server_tls(&ca.issue("localhost")));
+    let secure = acceptor.clone().tls(server_of(&ca.issue("localhost")));
     let connector = connector(&ca);
     run(async {
         let (listener, request) = listen().await;
