@@ -92,6 +92,7 @@ fn embedding_examples_get_their_echo() {
         env!("CARGO_BIN_EXE_embed_blocking"),
         env!("CARGO_BIN_EXE_embed_tokio"),
         env!("CARGO_BIN_EXE_own_poll"),
+        env!("CARGO_BIN_EXE_h2"),
     ] {
         let printed = run(program, &[]);
         assert!(printed.contains("Hello"), "{program}: {printed}");
@@ -148,6 +149,7 @@ fn every_example_has_help_and_refuses_what_it_does_not_know() {
         env!("CARGO_BIN_EXE_autobahn_client"),
         env!("CARGO_BIN_EXE_embed_blocking"),
         env!("CARGO_BIN_EXE_embed_tokio"),
+        env!("CARGO_BIN_EXE_h2"),
         env!("CARGO_BIN_EXE_intranet"),
         env!("CARGO_BIN_EXE_metrics"),
         env!("CARGO_BIN_EXE_own_poll"),

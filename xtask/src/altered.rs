@@ -18,7 +18,7 @@ pub(crate) struct Alteration {
 }
 
 /// What a build of the workspace needs, without the manifest.
-const PARTS: [&str; 5] = ["benches", "crates", "examples", "sim", "xtask"];
+const PARTS: [&str; 4] = ["benches", "crates", "examples", "xtask"];
 
 /// Copies the members of the workspace to a folder.
 ///

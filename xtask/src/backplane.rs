@@ -19,7 +19,7 @@ ordered, or is told of the discontinuity.
   --seeds N      how many (10000)
   --from SEED    the first of them (0)
   --plant NAME   plant a fault, and fail if no seed finds it; all is each of those in
-                 spec/faults.toml whose names begin with backplane-
+                 crates/ws-conformance/faults.toml whose names begin with backplane-
 ";
 
 pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
@@ -51,7 +51,7 @@ fn find_faults(name: &str, seeds: &str, log: &mut Log) -> Result<(), Failure> {
     faults.retain(|fault| name == "all" || fault.name == name);
     if faults.is_empty() {
         return Err(Failure::new(format!(
-            "no fault {name:?} of ws-backplane in spec/faults.toml"
+            "no fault {name:?} of ws-backplane in crates/ws-conformance/faults.toml"
         )));
     }
     tool::run(&mut simulation(faulty::cargo(), "0..1"))?;

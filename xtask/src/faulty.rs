@@ -1,4 +1,4 @@
-//! Faults that are planted: those of `spec/faults.toml`, and builds that have them.
+//! Faults that are planted: those of `crates/ws-conformance/faults.toml`, and builds that have them.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use crate::tool::{self, Failure};
 /// The environment variable that says which fault is planted.
 pub(crate) const VARIABLE: &str = "WS_FAULT";
 
-/// A row of `spec/faults.toml`.
+/// A row of `crates/ws-conformance/faults.toml`.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) name: String,
@@ -19,9 +19,10 @@ pub(crate) struct Fault {
 impl Fault {
     /// All faults there are.
     pub(crate) fn all() -> Result<Vec<Self>, Failure> {
-        let document: toml::Table = tool::read(&tool::root().join("spec/faults.toml"))?
-            .parse()
-            .map_err(|error| Failure::new(format!("faults.toml: {error}")))?;
+        let document: toml::Table =
+            tool::read(&tool::root().join("crates/ws-conformance/faults.toml"))?
+                .parse()
+                .map_err(|error| Failure::new(format!("faults.toml: {error}")))?;
         let rows = document.get("fault").and_then(toml::Value::as_array);
         let rows = rows.ok_or_else(|| Failure::new("faults.toml has no [[fault]]"))?;
         rows.iter().map(Self::parse).collect()

@@ -1,6 +1,6 @@
 //! `cargo xtask hostile`: published defects of others → our tests.
 //!
-//! `spec/HOSTILE.md` names for each the tests that would notice it, as `crate/file.rs#function`.
+//! `crates/ws-conformance/HOSTILE.md` names for each the tests that would notice it, as `crate/file.rs#function`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::tool::{self, Failure, Outcome};
 pub(crate) const HELP: &str = "
 cargo xtask hostile
 
-Checks that every test that spec/HOSTILE.md names exists, and that every row names one or says why
+Checks that every test that crates/ws-conformance/HOSTILE.md names exists, and that every row names one or says why
 there is none.
 ";
 
@@ -21,7 +21,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         return Err(argument.unexpected().into());
     }
     let root = tool::root();
-    let table = tool::read(&root.join("spec/HOSTILE.md"))?;
+    let table = tool::read(&root.join("crates/ws-conformance/HOSTILE.md"))?;
     let mut sources = BTreeMap::new();
     let (mut rows, mut tests, mut wrong) = (0, 0, 0);
     for row in rows_of(&table) {

@@ -18,7 +18,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
     let rest: Vec<_> = arguments.raw_args()?.collect();
     let plot = tool::target_dir().join("soak.svg");
     let status = tool::cargo()
-        .args(["run", "--quiet", "--release", "--package", "sim"])
+        .args(["run", "--quiet", "--release", "--package", "ws-sim"])
         .args(["--bin", "soak", "--", "--plot"])
         .arg(plot)
         .args(rest)

@@ -1,7 +1,7 @@
 //! `cargo xtask spec`: requirement → code → test.
 //!
 //! A line `//= RFC6455-5.1-3` stands where code obeys the requirement of that name in
-//! `spec/requirements.toml`, and again on a test that would notice if it did not. The conformance
+//! `crates/ws-conformance/requirements.toml`, and again on a test that would notice if it did not. The conformance
 //! vectors carry names of requirements too and count as tests.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::vectors;
 pub(crate) const HELP: &str = "
 cargo xtask spec [--table]
 
-Matches spec/requirements.toml with the citations (`//= ID, ID`) in crates/*/src, crates/*/tests,
+Matches crates/ws-conformance/requirements.toml with the citations (`//= ID, ID`) in crates/*/src, crates/*/tests,
 examples and xtask, and with the conformance vectors that are run. Fails when a MUST or MUST NOT of
 the layers proto, handshake and deflate, or of [MS-WSPE], has no code or no test, and when an unknown
 requirement is cited.
@@ -33,13 +33,20 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         }
     }
     let root = tool::root();
-    let requirements = Requirement::parse_all(&tool::read(&root.join("spec/requirements.toml"))?)?;
+    let requirements = Requirement::parse_all(&tool::read(
+        &root.join("crates/ws-conformance/requirements.toml"),
+    )?)?;
     let mut citations = Vec::new();
     for file in sources(&root)? {
         let name = tool::relative(&file);
         citations.extend(scan(&name, &tool::read(&file)?));
     }
-    citations.extend(vectors::citations(&root.join("spec"))?);
+    let vectors = vectors::read(&vectors::dir())?;
+    citations.extend(vectors.citations().into_iter().map(|(id, file)| Citation {
+        id: id.to_owned(),
+        place: format!("crates/ws-conformance/{file}"),
+        kind: Kind::Test,
+    }));
     let report = Report::new(&requirements, citations);
     if table {
         print!("{}", report.table());
@@ -60,7 +67,7 @@ struct Waiting {
     reason: &'static str,
 }
 
-/// One row of `spec/requirements.toml`, as far as it matters here.
+/// One row of `crates/ws-conformance/requirements.toml`, as far as it matters here.
 #[derive(Debug, Clone)]
 struct Requirement {
     id: String,
@@ -450,7 +457,8 @@ mod tests {
 
     #[test]
     fn the_list_of_requirements_is_readable() {
-        let text = tool::read(&tool::root().join("spec/requirements.toml")).expect("the list");
+        let text = tool::read(&tool::root().join("crates/ws-conformance/requirements.toml"))
+            .expect("the list");
         let rules = Requirement::parse_all(&text).expect("valid rows");
         assert!(rules.len() > 400, "{}", rules.len());
     }

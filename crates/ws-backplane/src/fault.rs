@@ -1,4 +1,4 @@
-//! Faults that can be planted, to see that tests and the simulator find them. `spec/faults.toml`
+//! Faults that can be planted, to see that tests and the simulator find them. `crates/ws-conformance/faults.toml`
 //! lists them.
 
 /// Tells whether the fault of this name is planted. It is `false` itself in every build but those

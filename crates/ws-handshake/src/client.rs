@@ -32,7 +32,7 @@ pub struct ClientRequest {
     pub(crate) user_agent: FieldBlock,
     pub(crate) fields: FieldBlock,
     pub(crate) limits: HeadLimits,
-    max_body: usize,
+    pub(crate) max_body: usize,
 }
 
 impl ClientRequest {

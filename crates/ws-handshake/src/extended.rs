@@ -20,6 +20,7 @@ impl ClientRequest {
             fields: self.to_fields(),
             terms: self.terms,
             limits: self.limits,
+            max_body: self.max_body,
             interim: Interim::default(),
         }
     }
@@ -94,6 +95,7 @@ pub struct ExtendedConnect {
     fields: Headers,
     terms: Terms,
     limits: HeadLimits,
+    max_body: usize,
     interim: Interim,
 }
 
@@ -102,6 +104,12 @@ impl ExtendedConnect {
     #[must_use]
     pub const fn fields(&self) -> &Headers {
         &self.fields
+    }
+
+    /// How many bytes of the body of a refusal are to be kept: [`ClientRequest::max_body`].
+    #[must_use]
+    pub const fn max_body(&self) -> usize {
+        self.max_body
     }
 
     /// Takes the list of fields of a reply, as name and value.

@@ -1,4 +1,4 @@
-//! Heads that are meant to hurt. `spec/HOSTILE.md` says which attack each is.
+//! Heads that are meant to hurt. `crates/ws-conformance/HOSTILE.md` says which attack each is.
 
 use std::time::{Duration, Instant};
 

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 
+#[path = "suite/common/mod.rs"]
 mod common;
 
 use common::{CLOSE, Echo, REPLY, REQUEST, Running, config, expect, masked, rest};

@@ -19,6 +19,7 @@ use tracing_subscriber::{
 };
 use ws_mio::{ClientConfig, ControlledNetwork, PeerAddr, Server};
 
+#[path = "suite/common/mod.rs"]
 mod common;
 
 use common::{CLOSE, Echo, REQUEST, config, dial, head, located, rest};

@@ -9,18 +9,18 @@ use std::{
 
 use futures_io::{AsyncRead, AsyncWrite};
 use tracing::{Instrument as _, Span, debug, info, info_span};
+#[cfg(feature = "deflate")]
+use ws_handshake::DeflatePolicy;
 use ws_handshake::{
     Acceptance, HandshakeError, HeadLimits, OriginPolicy, Request, Response, ServerConfig,
 };
-#[cfg(feature = "deflate")]
-use ws_handshake::{DeflateParams, DeflatePolicy};
-use ws_proto::{ConfigError, KeepaliveConfig, Limits, Masking, ServerMasking};
+use ws_proto::{ConfigError, KeepaliveConfig, Limits, ServerMasking};
 
 #[cfg(feature = "tls")]
 use crate::TlsAcceptor;
 use crate::{
-    Config, ControlledNetwork, Error, Gate, PeerAddr, WebSocket,
-    engine::{Agreed, Engine},
+    Config, ControlledNetwork, Error, Gate, NotAdmitted, Opening, PeerAddr, Rejection, WebSocket,
+    engine::Engine,
     error::Timeout,
     handshaking::{Deadline, Pace, Turn, close, read, within, write_all},
     peer::warn_if_exposed,
@@ -331,7 +331,7 @@ impl Acceptor {
         let span = info_span!("websocket", role = "server", %peer);
         // On the heap, as it is large and soon over: the future of a task is as
         // long as the longest that it ever waits for.
-        let opening = self.handshake(deadline, stream, peer, is_tls, decide, span.clone());
+        let opening = self.handshake(deadline, stream, peer, is_tls, decide);
         Box::pin(opening.instrument(span)).await
     }
 
@@ -342,7 +342,6 @@ impl Acceptor {
         peer: PeerAddr,
         is_tls: bool,
         decide: F,
-        span: Span,
     ) -> Result<WebSocket<S>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -369,10 +368,10 @@ impl Acceptor {
                 Err(error)
             }
             Ok(accepted) => {
-                if accepted.masking.accept_unmasked_frame() {
+                if accepted.opening.masking.accept_unmasked_frame() {
                     warn_if_exposed("accept_unmasked_frame", peer, is_tls);
                 }
-                let opening = self.open(stream, &answer.head, accepted, span);
+                let opening = self.open(stream, &answer.head, accepted);
                 within(deadline, Timeout::Handshake, opening).await
             }
         }
@@ -448,21 +447,9 @@ impl Acceptor {
         stream: S,
         head: &[u8],
         accepted: Accepted,
-        span: Span,
     ) -> Result<WebSocket<S>, Error> {
-        let masking = Masking::Server(accepted.masking);
-        let config = accepted.config;
-        let mut engine = Engine::new(stream, masking, accepted.leftover, config, span);
-        engine.agreed = accepted.subprotocol.map(|name| {
-            Box::new(Agreed {
-                subprotocol: Some(name),
-                headers: None,
-            })
-        });
-        #[cfg(feature = "deflate")]
-        if let Some(params) = accepted.deflate {
-            engine.compress(params);
-        }
+        let Accepted { opening, leftover } = accepted;
+        let mut engine = opening.into_engine(stream, leftover);
         engine.push_head(head);
         let mut websocket = WebSocket::from_engine(engine);
         poll_fn(|cx| {
@@ -483,43 +470,142 @@ impl Acceptor {
         is_tls: bool,
         decision: Decision,
     ) -> Answer {
+        match self.judge_peer(request, *peer, is_tls, decision, Span::current()) {
+            Ok((acceptance, opening)) => {
+                let mut head = Vec::with_capacity(160);
+                acceptance.write_to(&mut head);
+                let outcome = Ok(Accepted { opening, leftover });
+                Answer { head, outcome }
+            }
+            Err(rejection) => Answer::respond(&rejection.response, rejection.error),
+        }
+    }
+
+    /// Judges an opening handshake that an HTTP library has read, over HTTP/1.1,
+    /// HTTP/2 or HTTP/3, and whose answer that library sends: by the decision, the
+    /// rules of the handshake, the [`OriginPolicy`], subprotocols and compression,
+    /// and whether the [gate](Self::gate) is drained.
+    ///
+    /// What the [`Acceptance`] says is to be sent. Then [`Opening::open`] makes the
+    /// WebSocket of the stream. How long the request may take, and how large it
+    /// may be, is that library's.
+    ///
+    /// `peer` is the client's address, as the connection tells it, and never as a
+    /// header of the request does; or [`PeerAddr::Unknown`]. The flag of [MS-WSPE]
+    /// is decided by it.
+    ///
+    /// ```
+    /// use ws_smol::{Acceptor, Decision, Error, OriginPolicy, PeerAddr, Request, Version, duplex};
+    ///
+    /// # fn main() -> Result<(), Error> {
+    /// // What an HTTP/2 library has read.
+    /// let fields: [(&str, &[u8]); 6] = [
+    ///     (":method", b"CONNECT"),
+    ///     (":protocol", b"websocket"),
+    ///     (":scheme", b"https"),
+    ///     (":path", b"/chat"),
+    ///     (":authority", b"example.com"),
+    ///     ("sec-websocket-version", b"13"),
+    /// ];
+    /// let request = Request::from_fields(Version::HTTP_2, fields)?;
+    /// let acceptor = Acceptor::new(OriginPolicy::SameHost);
+    /// match acceptor.judge(&request, PeerAddr::Unknown, Decision::accept()) {
+    ///     Ok((acceptance, opening)) => {
+    ///         let _reply = acceptance.to_fields(); // send it
+    ///         let (stream, _) = duplex(1024); // the stream of that request
+    ///         let _websocket = opening.open(stream, Vec::new());
+    ///     }
+    ///     Err(rejection) => {
+    ///         let _reply = rejection.response.to_fields(); // send it, and end the stream
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection`]: what to answer instead, and why. Its errors are those of
+    /// [`accept_with`](Self::accept_with).
+    pub fn judge<'r>(
+        &self,
+        request: &'r Request<'_>,
+        peer: impl Into<PeerAddr>,
+        decision: Decision,
+    ) -> Result<(Acceptance<'r>, Opening), Box<Rejection>> {
+        let peer = peer.into();
+        let span = info_span!("websocket", role = "server", %peer);
+        let _entered = span.enter();
+        let judged = self
+            .check_room()
+            .and_then(|()| self.judge_peer(request, peer, self.is_tls, decision, span.clone()));
+        match judged {
+            Ok((acceptance, opening)) => {
+                if opening.masking.accept_unmasked_frame() {
+                    warn_if_exposed("accept_unmasked_frame", peer, self.is_tls);
+                }
+                Ok((acceptance, opening))
+            }
+            Err(mut rejection) => {
+                debug!(error = %rejection.error, "refused");
+                rejection.response = rejection.response.clone().for_request(request);
+                Err(rejection)
+            }
+        }
+    }
+
+    /// Tells whether there is room for one more.
+    fn check_room(&self) -> Result<(), Box<Rejection>> {
+        if self.gate.as_ref().and_then(Gate::ends_at).is_some() {
+            return Err(Rejection::with_status(503, NotAdmitted::Draining));
+        }
+        self.begin().map(drop).map_err(|error| {
+            let status = match error {
+                Error::OverMemory { .. } => 503,
+                _ => 500,
+            };
+            Rejection::with_status(status, error)
+        })
+    }
+
+    fn judge_peer<'r>(
+        &self,
+        request: &'r Request<'_>,
+        peer: PeerAddr,
+        is_tls: bool,
+        decision: Decision,
+        span: Span,
+    ) -> Result<(Acceptance<'r>, Opening), Box<Rejection>> {
         let accept = match decision.0 {
             Kind::Accept(accept) => accept,
             Kind::Respond(response) => {
                 let status = response.status();
-                let response = response.for_request(request);
-                return Answer::respond(&response, Error::Answered { status });
+                return Err(Rejection::new(
+                    response.for_request(request),
+                    Error::Answered { status },
+                ));
             }
         };
-        let acceptance = match self.handshake.negotiate(request) {
-            Ok(acceptance) => acceptance,
-            Err(error) => {
-                let response = error.rejection().for_request(request);
-                return Answer::respond(&response, error.into());
-            }
+        let acceptance = self.handshake.negotiate(request).map_err(|error| {
+            let response = error.rejection().for_request(request);
+            Rejection::new(response, error.into())
+        })?;
+        let flag = self.unmasked.decide(peer, is_tls, accept.unmasked);
+        let acceptance = accept
+            .apply(acceptance)
+            .map_err(|error| Rejection::with_status(500, error))?;
+        let config = accept
+            .configure(&self.config)
+            .map_err(|error| Rejection::with_status(500, error))?;
+        let opening = Opening {
+            masking: server_masking(flag),
+            subprotocol: acceptance.agreed_subprotocol().map(str::to_owned),
+            #[cfg(feature = "deflate")]
+            deflate: acceptance.deflate(),
+            config,
+            span,
         };
-        let flag = self.unmasked.decide(*peer, is_tls, accept.unmasked);
-        let acceptance = match accept.apply(acceptance) {
-            Ok(acceptance) => acceptance,
-            Err(error) => return Answer::respond(&Response::new(500), error),
-        };
-        let config = match accept.configure(&self.config) {
-            Ok(config) => config,
-            Err(error) => return Answer::respond(&Response::new(500), error.into()),
-        };
-        let mut answer = Vec::with_capacity(160);
-        acceptance.write_to(&mut answer);
-        Answer {
-            head: answer,
-            outcome: Ok(Accepted {
-                masking: server_masking(flag),
-                subprotocol: acceptance.agreed_subprotocol().map(str::to_owned),
-                #[cfg(feature = "deflate")]
-                deflate: acceptance.deflate(),
-                leftover,
-                config,
-            }),
-        }
+        Ok((acceptance, opening))
     }
 }
 
@@ -690,12 +776,8 @@ struct Answer {
 }
 
 struct Accepted {
-    masking: ServerMasking,
-    subprotocol: Option<String>,
-    #[cfg(feature = "deflate")]
-    deflate: Option<DeflateParams>,
+    opening: Opening,
     leftover: Vec<u8>,
-    config: Arc<Config>,
 }
 
 impl Answer {

@@ -491,11 +491,23 @@ impl Connector {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        if request.uri().is_secure() && !self.is_tls {
-            return Err(Error::NoTls);
-        }
+        self.check_request(&request)?;
         self.handshake_until(self.begin()?, stream, peer.into(), self.is_tls, request)
             .await
+    }
+
+    /// Checks whether a request may be sent on a stream that is connected already, as
+    /// [`handshake`](Self::handshake) does; for handshakes that are made elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoTls`] for a `wss://` URL, unless the streams are
+    /// [under TLS](Self::under_tls).
+    pub fn check_request(&self, request: &ClientRequest) -> Result<(), Error> {
+        match request.uri().is_secure() && !self.is_tls {
+            true => Err(Error::NoTls),
+            false => Ok(()),
+        }
     }
 
     /// Begins a handshake, and returns until when it has to be over.
@@ -555,6 +567,50 @@ impl Connector {
             },
             Err(error) => return Err(error.into()),
         };
+        self.open(stream, agreed, leftover, peer, is_tls, span)
+    }
+
+    /// Makes the WebSocket of a stream after an opening handshake that was made
+    /// elsewhere, such as in a stream of HTTP/2: with this connector's
+    /// [`Config`], its flag of [MS-WSPE], and what was agreed on. `leftover` are the
+    /// bytes that were read behind the server's reply.
+    ///
+    /// `peer` is the server's address, or [`PeerAddr::Unknown`]; whether there is
+    /// TLS, [`under_tls`](Self::under_tls) says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] as [`check`](Self::check) says, and
+    /// [`Error::DeflateUnavailable`] if compression was agreed on without the
+    /// feature `deflate`.
+    pub fn after_handshake<S>(
+        &self,
+        stream: S,
+        peer: impl Into<PeerAddr>,
+        agreed: ws_handshake::Agreed,
+        leftover: Vec<u8>,
+    ) -> Result<WebSocket<S>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.check()?;
+        let peer = peer.into();
+        let span = info_span!("websocket", role = "client", %peer);
+        self.open(stream, agreed, leftover, peer, self.is_tls, span)
+    }
+
+    fn open<S>(
+        &self,
+        stream: S,
+        agreed: ws_handshake::Agreed,
+        leftover: Vec<u8>,
+        peer: PeerAddr,
+        is_tls: bool,
+        span: Span,
+    ) -> Result<WebSocket<S>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         #[cfg(not(feature = "deflate"))]
         if agreed.deflate.is_some() {
             return Err(Error::DeflateUnavailable);

@@ -230,6 +230,24 @@ impl From<io::Error> for Error {
     }
 }
 
+/// For what works on streams of bytes; the error is the source of that which is
+/// made, unless it is one of the transport's.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error {
+            Error::Io(error) | Error::Lookup(error) => return error,
+            Error::Closed => io::ErrorKind::BrokenPipe,
+            Error::ClosedByPeer(_) => io::ErrorKind::ConnectionAborted,
+            Error::ConnectionLost => io::ErrorKind::UnexpectedEof,
+            Error::Protocol(_) => io::ErrorKind::InvalidData,
+            Error::Timeout(_) => io::ErrorKind::TimedOut,
+            Error::OverMemory { .. } => io::ErrorKind::OutOfMemory,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
 impl From<SendError> for Error {
     fn from(error: SendError) -> Self {
         match error {
@@ -359,6 +377,30 @@ mod tests {
             (Error::from(ProxyUrlError::Socks4), "SOCKS4"),
         ] {
             assert!(error.to_string().contains(cause), "{error} lacks {cause}");
+        }
+    }
+
+    #[test]
+    fn an_io_error_has_a_kind_and_the_error_inside() {
+        for (error, kind) in [
+            (
+                Error::Io(io::ErrorKind::ConnectionRefused.into()),
+                io::ErrorKind::ConnectionRefused,
+            ),
+            (Error::Closed, io::ErrorKind::BrokenPipe),
+            (Error::ConnectionLost, io::ErrorKind::UnexpectedEof),
+            (Timeout::Pong.into(), io::ErrorKind::TimedOut),
+            (
+                Error::from(ProtocolError::TextNotUtf8),
+                io::ErrorKind::InvalidData,
+            ),
+            (Error::OverMemory { limit: 1 }, io::ErrorKind::OutOfMemory),
+            (Error::NoTls, io::ErrorKind::Other),
+        ] {
+            let text = error.to_string();
+            let error = io::Error::from(error);
+            assert_eq!(error.kind(), kind);
+            assert!(text.ends_with(&error.to_string()), "{text}");
         }
     }
 

@@ -54,6 +54,8 @@
 //! [`flush`](WebSocket::flush), and [`send`](WebSocket::send), which is both.
 //! [`Stream`](futures_core::Stream) and [`Sink`](futures_sink::Sink) are
 //! there too, and [`split`](WebSocket::split) makes halves for two tasks.
+//! [`into_stream`](WebSocket::into_stream) makes a stream of bytes of it, over
+//! binary messages.
 //!
 //! # Memory
 //!
@@ -180,6 +182,7 @@
 mod accept;
 mod backlog;
 mod backoff;
+mod byte_stream;
 mod close_status;
 #[cfg_attr(not(feature = "deflate"), path = "compression/none.rs")]
 mod compression;
@@ -197,6 +200,7 @@ mod memory;
 mod message;
 #[cfg(feature = "net")]
 pub mod net;
+mod opening;
 mod outbound;
 mod outgoing;
 mod peer;
@@ -214,6 +218,7 @@ mod websocket;
 
 pub use accept::{Acceptor, Decision, accept};
 pub use backoff::Backoff;
+pub use byte_stream::ByteStream;
 pub use close_status::CloseStatus;
 pub use config::Config;
 pub use connect::{Connector, client_on, connect};
@@ -223,6 +228,7 @@ pub use gate::{Gate, NotAdmitted, Pass};
 pub use maybe_tls::MaybeTls;
 pub use memory::MemoryBudget;
 pub use message::Message;
+pub use opening::{Opening, Rejection};
 pub use outbound::{AsOutbound, Outbound, Uncompressed};
 pub use pings::Pong;
 #[cfg(feature = "proxy")]
@@ -239,8 +245,8 @@ pub use ws_handshake::proxy::{
     Proxy, ProxyHeaderError, ProxyUrlError, SocksReply, TrustedProxies, TunnelError,
 };
 pub use ws_handshake::{
-    ClientRequest, HandshakeError, HeadLimits, Headers, HttpResponse, OriginError, OriginPolicy,
-    RedirectError, Request, Response, Uri,
+    Acceptance, Agreed, ClientRequest, HandshakeError, HeadLimits, Headers, HttpResponse,
+    OriginError, OriginPolicy, RedirectError, Request, Response, Uri, UriError, Version,
 };
 #[cfg(feature = "deflate")]
 pub use ws_handshake::{DeflateOffer, DeflateParams, DeflatePolicy};

@@ -521,7 +521,15 @@ impl TlsConnection {
         self.flush(below)
     }
 
+    #[inline]
     fn write_held<S: RawStream + ?Sized>(&mut self, below: &mut S) -> io::Result<()> {
+        match self.held.is_empty() {
+            true => Ok(()),
+            false => self.write_all_held(below),
+        }
+    }
+
+    fn write_all_held<S: RawStream + ?Sized>(&mut self, below: &mut S) -> io::Result<()> {
         while self.held_written < self.held.len() {
             let rest = &self.held[self.held_written..];
             self.held_written += write_once(rest, |bytes| below.write(bytes))?;

@@ -172,6 +172,7 @@ impl Session {
     /// # Errors
     ///
     /// Why the connection is over, once it failed.
+    #[inline]
     pub(crate) fn check(&self) -> Result<(), TlsError> {
         match &self.failed {
             Some(error) => Err(TlsError::clone(error)),

@@ -81,6 +81,15 @@ impl RecordHeads {
     /// Returns how much more than their bytes the records cost that begin here.
     fn surcharge(&mut self, mut bytes: &[u8]) -> usize {
         let mut surcharge = 0;
+        while self.header == 0
+            && let Some((&[_, _, _, high, low], rest)) = bytes
+                .get(self.body.into()..)
+                .and_then(<[u8]>::split_first_chunk)
+        {
+            self.body = u16::from_be_bytes([high, low]);
+            surcharge += self.record();
+            bytes = rest;
+        }
         loop {
             let body = bytes.len().min(self.body.into());
             self.body -= body as u16;
@@ -93,10 +102,15 @@ impl RecordHeads {
             } else {
                 self.header = 0;
                 self.body = u16::from_be_bytes([self.high, *first]);
-                surcharge += LEAST.saturating_sub(usize::from(HEADER) + usize::from(self.body));
+                surcharge += self.record();
             }
             bytes = rest;
         }
+    }
+
+    /// Returns how much more than its bytes the record costs that begins.
+    fn record(&self) -> usize {
+        LEAST.saturating_sub(usize::from(HEADER) + usize::from(self.body))
     }
 }
 

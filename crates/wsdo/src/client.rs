@@ -2,15 +2,15 @@
 
 use std::{cell::RefCell, path::PathBuf, rc::Rc};
 
-use smol::io::{AsyncRead, AsyncWrite};
-use ws_smol::{ClientRequest, ClientTls, Config, Connector, Error, PeerAddr, Uri, WebSocket};
+use ws_smol::{ClientRequest, ClientTls, Config, Connector, Error, PeerAddr, Uri};
 
 use crate::{
+    console::Console,
     exit::Failure,
     networks,
     options::{Given, Group, Opt, Value},
     secret,
-    tap::{Observer, Tap},
+    transport::{self, Socket, Transport},
 };
 
 /// What is asked for.
@@ -205,35 +205,33 @@ pub(crate) struct Client {
     redirects: usize,
 }
 
-/// Any transport.
-pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Transport for S {}
-
-/// A stream to a server that is watched.
-pub(crate) type Watched<O> = Tap<Box<dyn Transport>, O>;
-
 impl Client {
     /// Makes a client of what the command line says.
     pub(crate) fn new(given: &Given, url: &str) -> Result<Self, Failure> {
+        Self::with_config(given, url, Config::default())
+    }
+
+    /// Makes a client with limits of its own, as far as the command line says
+    /// nothing else.
+    pub(crate) fn with_config(given: &Given, url: &str, config: Config) -> Result<Self, Failure> {
         let uri = Uri::parse(url).map_err(|error| Failure::usage(format!("{url:?}: {error}")))?;
         Ok(Self {
             request: request(given, uri)?,
-            connector: connector(given)?,
+            connector: connector(given, config)?,
             unix: given.path("unix"),
             redirects: given.parsed("redirects")?.unwrap_or(0),
         })
     }
 
-    /// Connects, and has `observer` see what passes between the opening
-    /// handshake and TLS.
-    pub(crate) async fn connect<O: Observer>(
+    /// Connects; `console`, if there is one, sees what passes between the
+    /// opening handshake and TLS.
+    pub(crate) async fn connect(
         &self,
-        observer: &Rc<RefCell<O>>,
-    ) -> Result<WebSocket<Watched<O>>, Error> {
+        console: Option<&Rc<RefCell<Console>>>,
+    ) -> Result<Socket, Error> {
         let mut request = self.request.clone();
         for _ in 0..self.redirects {
-            let outcome = self.connect_once(request.clone(), observer).await;
+            let outcome = self.connect_once(request.clone(), console).await;
             let Err(Error::Refused(response)) = outcome else {
                 return outcome;
             };
@@ -242,16 +240,16 @@ impl Client {
                 None => return Err(Error::Refused(response)),
             }
         }
-        self.connect_once(request, observer).await
+        self.connect_once(request, console).await
     }
 
-    async fn connect_once<O: Observer>(
+    async fn connect_once(
         &self,
         request: ClientRequest,
-        observer: &Rc<RefCell<O>>,
-    ) -> Result<WebSocket<Watched<O>>, Error> {
+        console: Option<&Rc<RefCell<Console>>>,
+    ) -> Result<Socket, Error> {
         let (stream, peer) = self.transport(request.uri()).await?;
-        let stream = Tap::new(stream, Rc::clone(observer));
+        let stream = transport::watched(stream, console);
         let connector = match request.uri().is_secure() {
             true => &self.connector.clone().under_tls(),
             false => &self.connector,
@@ -330,8 +328,7 @@ fn mistake<E: std::fmt::Display>(of: &str) -> impl FnOnce(E) -> Failure {
     move |error| Failure::usage(format!("{of}: {error}"))
 }
 
-fn connector(given: &Given) -> Result<Connector, Failure> {
-    let mut config = Config::default();
+fn connector(given: &Given, mut config: Config) -> Result<Connector, Failure> {
     if let Some(bytes) = given.parsed("max-message")? {
         config.limits.max_message = bytes;
     }

@@ -18,6 +18,7 @@ pub(crate) enum Exit {
     Closed = 7,
     Lost = 8,
     TimedOut = 9,
+    Broken = 10,
     Interrupted = 130,
 }
 
@@ -57,6 +58,7 @@ pub(crate) const CODES: &[(Exit, &str)] = &[
         Exit::TimedOut,
         "something took too long, such as by --timeout",
     ),
+    (Exit::Broken, "check: the server breaks a rule"),
     (Exit::Interrupted, "Ctrl-C or SIGTERM"),
 ];
 

@@ -19,7 +19,10 @@ pub(crate) fn of_all() -> String {
     for command in COMMANDS {
         let _ = writeln!(text, "  {:<10} {}", command.name, command.summary);
     }
-    text.push_str("\nEach has --help. --version tells the version. Exit codes:\n\n");
+    text.push_str(
+        "\nEach has --help. --version tells the version, man writes the man page, and \
+         completions\nbash|zsh|fish what a shell completes. Exit codes:\n\n",
+    );
     for (code, meaning) in CODES {
         let _ = writeln!(text, "  {:>3}  {meaning}", *code as u8);
     }

@@ -1,6 +1,7 @@
 //! WebSocket on the command line: a client that shows each frame, and a server
 //! for tests and programs.
 
+mod check;
 mod client;
 mod connect;
 mod console;
@@ -8,6 +9,7 @@ mod deflate;
 mod exit;
 mod files;
 mod frame;
+mod generate;
 mod help;
 mod json;
 mod networks;
@@ -18,6 +20,8 @@ mod server;
 mod signal;
 mod tap;
 mod text;
+mod transport;
+mod tunnel;
 
 use std::{env, ffi::OsString, process::ExitCode};
 
@@ -27,7 +31,12 @@ use self::{
 };
 
 /// All subcommands.
-pub(crate) const COMMANDS: &[&Command] = &[&connect::COMMAND, &serve::COMMAND];
+pub(crate) const COMMANDS: &[&Command] = &[
+    &connect::COMMAND,
+    &serve::COMMAND,
+    &tunnel::COMMAND,
+    &check::COMMAND,
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
@@ -54,6 +63,19 @@ fn run(arguments: &[OsString]) -> Result<Exit, Failure> {
             println!("wsdo {}", env!("CARGO_PKG_VERSION"));
             return Ok(Exit::Success);
         }
+        "man" => {
+            print!("{}", generate::man());
+            return Ok(Exit::Success);
+        }
+        "completions" => {
+            let shell = rest.first().map(|shell| shell.to_string_lossy());
+            let text = generate::completions(&shell.unwrap_or_default());
+            print!(
+                "{}",
+                text.ok_or_else(|| Failure::usage("for bash, zsh or fish?"))?
+            );
+            return Ok(Exit::Success);
+        }
         _ => {}
     }
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
@@ -68,6 +90,8 @@ fn run(arguments: &[OsString]) -> Result<Exit, Failure> {
     };
     match command.name {
         "connect" => connect::run(&given),
-        _ => serve::run(&given),
+        "serve" => serve::run(&given),
+        "tunnel" => tunnel::run(&given),
+        _ => check::run(&given),
     }
 }

@@ -4,7 +4,7 @@ use std::{ffi::OsString, fmt::Display, path::PathBuf, str::FromStr, time::Durati
 
 use lexopt::{Arg, Parser, ValueExt as _};
 
-use crate::exit::Failure;
+use crate::{COMMANDS, exit::Failure};
 
 /// An option of a subcommand.
 #[derive(Debug)]
@@ -63,7 +63,6 @@ impl Command {
 /// What was given on the command line.
 #[derive(Debug)]
 pub(crate) struct Given {
-    command: &'static Command,
     options: Vec<(&'static Opt, Option<OsString>)>,
     pub(crate) operands: Vec<OsString>,
 }
@@ -82,7 +81,6 @@ impl Given {
         arguments: &[OsString],
     ) -> Result<Asked, Failure> {
         let mut given = Self {
-            command,
             options: Vec::new(),
             operands: Vec::new(),
         };
@@ -175,10 +173,13 @@ impl Given {
     }
 
     fn values_of(&self, long: &str) -> impl Iterator<Item = Option<&OsString>> {
+        // What subcommands share may ask for an option that this one has not.
         debug_assert!(
-            self.command.options().any(|opt| opt.long == long),
-            "{} has no --{long}",
-            self.command.name
+            COMMANDS
+                .iter()
+                .flat_map(|command| command.options())
+                .any(|opt| opt.long == long),
+            "nothing has --{long}",
         );
         let of = move |(opt, _): &&(&'static Opt, Option<OsString>)| opt.long == long;
         let options = self.options.iter();

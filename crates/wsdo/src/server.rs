@@ -7,22 +7,21 @@ use std::{
     rc::Rc,
 };
 
-use smol::net::TcpListener;
 #[cfg(unix)]
-use smol::net::unix::UnixListener;
+use smol::net::unix::{UnixListener, UnixStream};
+use smol::net::{TcpListener, TcpStream};
 use ws_smol::{
     Acceptor, Config, Decision, Error, Gate, OriginPolicy, PeerAddr, Request, ServerTls,
-    TlsAcceptor, WebSocket,
+    TlsAcceptor,
 };
 
 use crate::{
-    client::Transport,
     console::Console,
     deflate,
     exit::{Exit, Failure},
     files, networks,
     options::{Given, Group, Opt, Value},
-    tap::Tap,
+    transport::{self, Socket, Transport},
 };
 
 /// Whom a server accepts, and how.
@@ -54,6 +53,30 @@ pub(crate) const ACCEPT: Group = Group {
             ],
         },
         Opt {
+            short: None,
+            long: "accept-unmasked-frame",
+            value: Value::Optional("NETWORKS"),
+            help: &[
+                "take frames without a mask, for controlled networks;",
+                "with NETWORKS, such as 10.0.0.0/8,fd00::/8, only",
+                "from clients there",
+            ],
+        },
+        Opt {
+            short: None,
+            long: "max-connections",
+            value: Value::One("N"),
+            help: &["serve at most so many clients at a time", "(default: 1000)"],
+        },
+    ],
+};
+
+/// What a server agrees on with clients. A tunnel has options with these names
+/// on its other side, too.
+pub(crate) const AGREE: Group = Group {
+    title: "What clients may do",
+    options: &[
+        Opt {
             short: Some('o'),
             long: "origin",
             value: Value::One("ORIGIN"),
@@ -81,16 +104,6 @@ pub(crate) const ACCEPT: Group = Group {
         },
         Opt {
             short: None,
-            long: "accept-unmasked-frame",
-            value: Value::Optional("NETWORKS"),
-            help: &[
-                "take frames without a mask, for controlled networks;",
-                "with NETWORKS, such as 10.0.0.0/8,fd00::/8, only",
-                "from clients there",
-            ],
-        },
-        Opt {
-            short: None,
             long: "max-message",
             value: Value::One("BYTES"),
             help: &["the longest message to take (default: 16 MiB)"],
@@ -103,12 +116,6 @@ pub(crate) const ACCEPT: Group = Group {
                 "the longest frame to send: longer messages go out in",
                 "fragments",
             ],
-        },
-        Opt {
-            short: None,
-            long: "max-connections",
-            value: Value::One("N"),
-            help: &["serve at most so many clients at a time", "(default: 1000)"],
         },
     ],
 };
@@ -165,18 +172,36 @@ impl Listener {
     }
 
     /// Accepts the next stream.
-    pub(crate) async fn accept(&self) -> io::Result<(Box<dyn Transport>, PeerAddr)> {
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, PeerAddr)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok((Box::new(stream), peer.into()))
+                Ok((Stream::Tcp(stream), peer.into()))
             }
             #[cfg(unix)]
             Self::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Box::new(stream), PeerAddr::Local))
+                Ok((Stream::Unix(stream), PeerAddr::Local))
             }
+        }
+    }
+}
+
+/// What a listener accepts.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+impl Stream {
+    pub(crate) fn boxed(self) -> Box<dyn Transport> {
+        match self {
+            Self::Tcp(stream) => Box::new(stream),
+            #[cfg(unix)]
+            Self::Unix(stream) => Box::new(stream),
         }
     }
 }
@@ -195,9 +220,6 @@ impl fmt::Display for Listener {
     }
 }
 
-/// A WebSocket to any client.
-pub(crate) type Accepted = WebSocket<Box<dyn Transport>>;
-
 /// Makes WebSockets of streams.
 #[derive(Clone, Debug)]
 pub(crate) struct Accepting {
@@ -208,9 +230,18 @@ pub(crate) struct Accepting {
 
 impl Accepting {
     pub(crate) fn new(given: &Given) -> Result<Self, Failure> {
-        let max = given.parsed("max-connections")?.unwrap_or(1000);
-        let gate = Gate::new(max, max);
-        let acceptor = acceptor(given)?.gate(&gate);
+        Self::with_config(given, Config::default(), &[])
+    }
+
+    /// Accepts with limits of its own, as far as the command line says nothing
+    /// else, and with more subprotocols.
+    pub(crate) fn with_config(
+        given: &Given,
+        config: Config,
+        subprotocols: &[&str],
+    ) -> Result<Self, Failure> {
+        let gate = gate(given)?;
+        let acceptor = acceptor(given, config, subprotocols)?.gate(&gate);
         acceptor.check().map_err(Error::from)?;
         let tls = tls(given)?.map(|tls| acceptor.clone().tls(tls));
         Ok(Self {
@@ -227,15 +258,15 @@ impl Accepting {
         }
     }
 
-    /// Makes the opening handshakes; `console` sees what passes above TLS, and
-    /// `look` the request.
+    /// Makes the opening handshakes; `console`, if there is one, sees what
+    /// passes above TLS, and `decide` the request.
     pub(crate) async fn accept(
         &self,
         stream: Box<dyn Transport>,
         peer: PeerAddr,
         console: Option<&Rc<RefCell<Console>>>,
-        look: impl FnOnce(&Request<'_>),
-    ) -> Result<Accepted, Error> {
+        decide: impl AsyncFnOnce(&Request<'_>) -> Decision,
+    ) -> Result<Socket, Error> {
         let (stream, acceptor): (Box<dyn Transport>, _) = match &self.tls {
             None => (stream, self.acceptor.clone()),
             Some(tls) => {
@@ -243,30 +274,31 @@ impl Accepting {
                 (Box::new(stream), self.acceptor.clone().under_tls())
             }
         };
-        let stream = match console {
-            None => stream,
-            Some(console) => Box::new(Tap::new(stream, Rc::clone(console))),
-        };
+        let stream = transport::watched(stream, console);
         acceptor
-            .accept_with(stream, peer, async |request, _| {
-                look(request);
-                Decision::accept()
-            })
+            .accept_with(stream, peer, async |request, _| decide(request).await)
             .await
     }
 }
 
-fn acceptor(given: &Given) -> Result<Acceptor, Failure> {
-    let mut config = Config::default();
+/// Counts connections.
+pub(crate) fn gate(given: &Given) -> Result<Gate, Failure> {
+    let max = given.parsed("max-connections")?.unwrap_or(1000);
+    Ok(Gate::new(max, max))
+}
+
+fn acceptor(given: &Given, mut config: Config, subprotocols: &[&str]) -> Result<Acceptor, Failure> {
     if let Some(bytes) = given.parsed("max-message")? {
         config.limits.max_message = bytes;
     }
     if let Some(bytes) = given.parsed("max-frame")? {
         config.max_frame_sent = bytes;
     }
+    let mut names = given.texts("subprotocol")?;
+    names.extend(subprotocols.iter().map(|name| (*name).to_owned()));
     let mut acceptor = Acceptor::new(origins(given)?)
         .config(config)
-        .subprotocols(given.texts("subprotocol")?);
+        .subprotocols(names);
     if given.has("deflate") {
         acceptor = acceptor.deflate(deflate::policy(given.text("deflate")?.as_deref())?);
     }

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::Path;
 
 use super::fuzz_dir;
-use crate::tool::{self, Failure};
-use crate::vectors::{self, Input, Receiver};
+use crate::tool::Failure;
+use crate::vectors;
+use ws_conformance::{Input, Receiver};
 
 /// Writes the seeds of every target anew.
 pub(super) fn write() -> Result<(), Failure> {
-    let inputs = vectors::inputs(&tool::root().join("spec"))?;
+    let inputs = vectors::read(&vectors::dir())?.into_inputs();
     for recipe in RECIPES {
         let dir = fuzz_dir().join("seeds").join(recipe.target);
         if dir.is_dir() {
@@ -189,7 +190,9 @@ mod tests {
 
     #[test]
     fn every_target_gets_seeds() {
-        let inputs = vectors::inputs(&tool::root().join("spec")).expect("readable vectors");
+        let inputs = vectors::read(&vectors::dir())
+            .expect("readable vectors")
+            .into_inputs();
         for recipe in RECIPES {
             let seeds = recipe.seeds(&inputs).len();
             assert!(

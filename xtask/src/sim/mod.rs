@@ -24,10 +24,10 @@ the command is printed that plays it again, the same in every detail.
   --seconds N        end after this time, whatever is left
   --as-it-is         do not make the seed smaller
   --plant NAME       plant a fault, and fail if no seed finds it; all is each of those in
-                     spec/faults.toml that the simulator has to find, in turn
+                     crates/ws-conformance/faults.toml that the simulator has to find, in turn
 
 A single seed is not made smaller, and shows where it failed. What is checked is told by the
-documentation of sim/src/lib.rs.
+documentation of crates/ws-sim/src/lib.rs.
 ";
 
 pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {

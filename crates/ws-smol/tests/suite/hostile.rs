@@ -1,4 +1,4 @@
-//! Peers and transports that are meant to hurt. `spec/HOSTILE.md` says which
+//! Peers and transports that are meant to hurt. `crates/ws-conformance/HOSTILE.md` says which
 //! attack each is.
 
 use std::{

@@ -1,5 +1,6 @@
 //! The crate as a user sees it, over in-memory transports and loopback TCP.
 
+mod byte_stream;
 mod cancel;
 mod close;
 mod control;
@@ -12,6 +13,7 @@ mod gate;
 mod halves;
 mod handshake;
 mod hostile;
+mod judge;
 mod limits;
 mod max_frame_sent;
 mod memory;

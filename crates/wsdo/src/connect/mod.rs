@@ -20,12 +20,13 @@ use self::{
     talk::{End, Ended, Talk},
 };
 use crate::{
-    client::{self, Client, Watched},
+    client::{self, Client},
     console::{self, Console, Form},
     exit::{Exit, Failure},
     json,
     options::{Command, Given, Group, Opt, Value},
     signal,
+    transport::Socket,
 };
 
 pub(crate) const COMMAND: Command = Command {
@@ -321,7 +322,7 @@ impl Session {
     async fn run(mut self) -> Result<Exit, Failure> {
         let mut signals = signal::Interrupts::new()?;
         let (client, console) = (self.client.clone(), Rc::clone(&self.console));
-        let connect = async move |_| client.connect(&console).await;
+        let connect = async move |_| client.connect(Some(&console)).await;
         let mut reconnect = Reconnect::new(connect, self.client.request.clone());
         let comes_back = self.backoff.is_some();
         reconnect = match self.backoff.take() {
@@ -364,7 +365,7 @@ impl Session {
         }
     }
 
-    fn greet(&self, websocket: &ws_smol::WebSocket<Watched<Console>>) {
+    fn greet(&self, websocket: &Socket) {
         let mut console = self.console.borrow_mut();
         let subprotocol = websocket.subprotocol();
         let is_compressed = websocket.deflate().is_some();

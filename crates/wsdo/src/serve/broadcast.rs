@@ -8,7 +8,7 @@ use smol::{
 };
 use ws_smol::{CloseCode, Error, Pass, Prepared, ReadHalf, WriteHalf};
 
-use crate::{client::Transport, server::Accepted};
+use crate::transport::{Socket, Transport};
 
 /// All who are connected.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ const MAX_WAITING: usize = 1024;
 
 impl Everybody {
     /// Gives a client what all say, and all what it says.
-    pub(crate) async fn join(&self, websocket: Accepted, pass: &Pass) -> Result<(), Error> {
+    pub(crate) async fn join(&self, websocket: Socket, pass: &Pass) -> Result<(), Error> {
         let (number, queue) = self.enter();
         let (read, write) = websocket.split();
         let heard = self.hear(read);

@@ -11,20 +11,20 @@ use std::{
 };
 
 use smol::{LocalExecutor, future};
-use ws_smol::{CloseCode, Error, MessageRef, Pass, PeerAddr, Replies};
+use ws_smol::{CloseCode, Decision, Error, MessageRef, Pass, PeerAddr, Replies, Request};
 
 use self::{
     broadcast::Everybody,
     program::{Program, Variables},
 };
 use crate::{
-    client::Transport,
     console::{self, Console, Form},
     exit::{Exit, Failure},
     json,
     options::{Command, Given, Group, Opt, Value},
-    server::{self, Accepted, Accepting, Listener},
+    server::{self, Accepting, Listener},
     signal::Interrupts,
+    transport::{Socket, Transport},
 };
 
 pub(crate) const COMMAND: Command = Command {
@@ -39,7 +39,7 @@ pub(crate) const COMMAND: Command = Command {
         "and lines of its standard output are messages. ADDRESS is HOST:PORT, PORT of this",
         "machine alone, or unix:PATH (default: 8080).",
     ],
-    groups: &[&SERVE, &console::SHOW, &server::ACCEPT],
+    groups: &[&SERVE, &console::SHOW, &server::ACCEPT, &server::AGREE],
     examples: &[
         ("wsdo serve 9001", "echo on ws://127.0.0.1:9001/"),
         (
@@ -173,7 +173,7 @@ impl Serving<'_> {
                     continue;
                 };
                 number += 1;
-                let task = executor.spawn(self.client(number, stream, peer, pass)?);
+                let task = executor.spawn(self.client(number, stream.boxed(), peer, pass)?);
                 if self.given.has("once") {
                     task.await;
                     return Ok(Exit::Success);
@@ -210,12 +210,13 @@ impl Serving<'_> {
         Ok(async move {
             let mut variables = Variables::new();
             let tap = watches.then_some(&console);
-            let looked = |request: &ws_smol::Request<'_>| {
+            let decide = async |request: &Request<'_>| {
                 if let Service::Program(_) = &*service {
                     variables = program::variables(request, peer);
                 }
+                Decision::accept()
             };
-            let ended = match accepting.accept(stream, peer, tap, looked).await {
+            let ended = match accepting.accept(stream, peer, tap, decide).await {
                 Ok(websocket) => {
                     let fields = [("peer", json::string(&peer.to_string()))];
                     console.borrow_mut().event("open", &fields);
@@ -240,7 +241,7 @@ impl Serving<'_> {
 
 /// Serves a client until it goes, or the server ends.
 async fn serve(
-    websocket: Accepted,
+    websocket: Socket,
     service: &Service,
     variables: Variables,
     pass: &Pass,
@@ -257,7 +258,7 @@ async fn serve(
 
 /// Answers each message.
 async fn answer(
-    mut websocket: Accepted,
+    mut websocket: Socket,
     pass: &Pass,
     mut handler: impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use smol::{
 };
 use ws_smol::{CloseCode, Error, Message, Pass, PeerAddr, ReadHalf, Request, WriteHalf};
 
-use crate::{client::Transport, server::Accepted};
+use crate::transport::{Socket, Transport};
 
 /// Variables of the environment.
 pub(crate) type Variables = Vec<(String, OsString)>;
@@ -39,7 +39,7 @@ impl Program {
     /// ends. A process that ends without success closes with 1011.
     pub(crate) async fn talk(
         &self,
-        mut websocket: Accepted,
+        mut websocket: Socket,
         variables: Variables,
         pass: &Pass,
     ) -> Result<(), Error> {

@@ -1,0 +1,9 @@
+//! The crate as a user sees it, over connections in memory.
+
+mod dependencies;
+mod ending;
+mod flow;
+mod hostile;
+mod opening;
+mod raw;
+mod support;

@@ -1,0 +1,140 @@
+//! A deterministic simulator of `ws-mio`'s loop. It serves very many
+//! connections in memory, over transports that do whatever a transport may do,
+//! in virtual time, and all that happens follows from a seed.
+//!
+//! [`simulate`] plays one seed. The [`EventLoop`](ws_mio::EventLoop) and its
+//! application are on one side; on the other are peers made of `ws-proto`'s own
+//! receivers and senders, which number what they send and check what comes.
+//! After each step the same has to hold:
+//!
+//! - A message comes once, in order and intact, or its connection is reported
+//!   closed; every connection that was opened is closed once, and nothing
+//!   happens to it after that. Who did not subscribe gets nothing.
+//! - The last words of a connection reach a peer that reads, and so does the
+//!   Pong for its last Ping.
+//! - What the loop holds is bounded by its limits and by what is on its way;
+//!   nothing is left of it when it ends.
+//! - A peer that does not do in time what it owes is given up.
+//! - Where nothing more happens, nobody waits for anything: no wake-up is lost.
+//! - The loop asks for no turn in which it has nothing to do, time after time,
+//!   and misses none of its deadlines.
+//!
+//! `cargo xtask sim` plays many seeds, and `cargo xtask sim --plant all` shows
+//! that faults are found: those of `crates/ws-conformance/faults.toml`.
+
+mod app;
+mod message;
+mod peer;
+mod plan;
+mod random;
+pub mod soak;
+mod wire;
+mod world;
+
+use std::{
+    any::Any,
+    cell::Cell,
+    fmt,
+    panic::{self, AssertUnwindSafe},
+};
+
+pub use plan::Size;
+pub use random::Random;
+
+use world::World;
+
+/// What has happened in simulations.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    /// How many there were.
+    pub seeds: u64,
+    /// Steps, each with a turn of the loop.
+    pub steps: u64,
+    /// Turns, also those between two steps until everything was at rest.
+    pub turns: u64,
+    /// How often everything was at rest, and checked.
+    pub rests: u64,
+    /// Connections, opened by either side.
+    pub connections: u64,
+    /// Messages between the application and single peers.
+    pub messages: u64,
+    /// Connections whose last bytes a loop did not wait for when it stopped.
+    pub left: u64,
+    /// The most bytes that a loop has held.
+    pub most_held: u64,
+}
+
+impl Totals {
+    /// Adds what has happened in others.
+    pub fn add(&mut self, other: &Self) {
+        self.seeds += other.seeds;
+        self.steps += other.steps;
+        self.turns += other.turns;
+        self.rests += other.rests;
+        self.connections += other.connections;
+        self.messages += other.messages;
+        self.left += other.left;
+        self.most_held = self.most_held.max(other.most_held);
+    }
+}
+
+/// What did not hold.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// The seed of the simulation.
+    pub seed: u64,
+    /// After how many steps.
+    pub step: usize,
+    /// What was seen.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "seed {} in step {}: {}", self.seed, self.step, self.what)
+    }
+}
+
+impl std::error::Error for Violation {}
+
+/// Plays a seed to its end.
+///
+/// # Errors
+///
+/// The first thing that did not hold, panics of the loop among them.
+pub fn simulate(seed: u64, size: Size) -> Result<Totals, Violation> {
+    // What is made once in a thread belongs to no loop.
+    message::prepare();
+    let _ = ws_proto::MaskingPolicy::next_key(&mut <ws_proto::ClientMasking>::new());
+    let step = Cell::new(0);
+    let random = Random::new(seed);
+    let played = panic::catch_unwind(AssertUnwindSafe(|| match seed % 4 {
+        0 => play::<true>(random, size, &step),
+        _ => play::<false>(random, size, &step),
+    }));
+    played.map_err(|panic| Violation {
+        seed,
+        step: step.get(),
+        what: message_of(&*panic),
+    })
+}
+
+fn play<const CHUNKS: bool>(random: Random, size: Size, step: &Cell<usize>) -> Totals {
+    let mut world = World::<CHUNKS>::new(random, size);
+    for _ in 0..size.steps {
+        world.step();
+        step.set(step.get() + 1);
+    }
+    Totals {
+        seeds: 1,
+        ..world.end()
+    }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let string = panic.downcast_ref::<String>().map(String::as_str);
+    text.or(string)
+        .unwrap_or("a panic without a message")
+        .to_owned()
+}
