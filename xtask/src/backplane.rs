@@ -1,4 +1,4 @@
-//! `cargo xtask backplane`: `ws-backplane` on a simulated engine.
+//! `cargo xtask backplane`: `ws-backplane` on a simulated engine, and on real servers.
 
 use std::process::Command;
 
@@ -9,13 +9,19 @@ use crate::log::Log;
 use crate::tool::{self, Failure, Outcome};
 
 pub(crate) const HELP: &str = "
-cargo xtask backplane [--seeds N] [--from SEED]
+cargo xtask backplane [--allow-missing] [--seeds N] [--from SEED] [--only TEXT]
+cargo xtask backplane --bars
 cargo xtask backplane --plant NAME|all
 
-Plays ws-backplane on a simulated engine that loses, delays, doubles and reorders messages, and
+Starts redis-server on free ports, in folders of their own, and kills it, stops it, empties it: every
+message arrives, or its loss is reported. On Debian: apt-get install redis-server. Then it
+plays ws-backplane on a simulated engine that loses, delays, doubles and reorders messages, and
 restarts with an old or a new epoch: every subscriber sees a contiguous run of what the engine
 ordered, or is told of the discontinuity.
 
+  --allow-missing   leave out servers that are not there, and say so
+  --bars         measure instead what it costs, beside redis-benchmark, in a release build
+  --only TEXT    only what has it in its name, and no simulation
   --seeds N      how many (10000)
   --from SEED    the first of them (0)
   --plant NAME   plant a fault, and fail if no seed finds it; all is each of those in
@@ -24,25 +30,73 @@ ordered, or is told of the discontinuity.
 
 pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
     let (mut first, mut seeds) = (0_u64, 10_000_u64);
-    let mut plant = None;
+    let (mut plant, mut only) = (None, None);
+    let (mut bars, mut allow_missing) = (false, false);
     while let Some(argument) = arguments.next()? {
         match argument {
             Arg::Long("seeds") => seeds = arguments.value()?.parse()?,
             Arg::Long("from") => first = arguments.value()?.parse()?,
+            Arg::Long("allow-missing") => allow_missing = true,
+            Arg::Long("bars") => bars = true,
+            Arg::Long("only") => only = Some(arguments.value()?.string()?),
             Arg::Long("plant") => plant = Some(arguments.value()?.string()?),
             other => return Err(other.unexpected().into()),
         }
     }
     let seeds = format!("{first}..{}", first + seeds);
     let mut log = Log::default();
-    match plant {
-        Some(name) => find_faults(&name, &seeds, &mut log)?,
-        None => {
-            let name = format!("simulated engine, seeds {seeds}");
-            log.note(&name, tool::run(&mut simulation(tool::cargo(), &seeds)));
-        }
+    match &plant {
+        Some(name) => find_faults(name, &seeds, &mut log)?,
+        None => play_servers(allow_missing, bars, only.as_deref(), &mut log)?,
+    }
+    if plant.is_none() && only.is_none() && !bars {
+        let name = format!("simulated engine, seeds {seeds}");
+        log.note(&name, tool::run(&mut simulation(tool::cargo(), &seeds)));
     }
     Ok(log.finish())
+}
+
+/// What happens to real servers is an example of the crate, which prints a line for each.
+fn play_servers(
+    allow_missing: bool,
+    bars: bool,
+    only: Option<&str>,
+    log: &mut Log,
+) -> Result<(), Failure> {
+    let Some(redis) = tool::find("redis-server") else {
+        if allow_missing {
+            log.leave_out("Redis", &"redis-server is not installed");
+            return Ok(());
+        }
+        return Err(Failure::new(
+            "redis-server is not installed; --allow-missing goes on without, --help says how to get it",
+        ));
+    };
+    let mut cargo = tool::cargo();
+    cargo.args(["run", "--quiet", "-p", "ws-backplane"]);
+    cargo.args(bars.then_some("--release"));
+    cargo.args([
+        "--features",
+        "redis,mio",
+        "--example",
+        "servers",
+        "--",
+        "--redis",
+    ]);
+    cargo.arg(redis);
+    if let Some(benchmark) = tool::find("redis-benchmark") {
+        cargo.arg("--benchmark").arg(benchmark);
+    }
+    cargo.args(bars.then_some("--bars")).args(only);
+    log.note(
+        if bars {
+            "what it costs"
+        } else {
+            "what happens to redis-server"
+        },
+        tool::run(&mut cargo),
+    );
+    Ok(())
 }
 
 fn find_faults(name: &str, seeds: &str, log: &mut Log) -> Result<(), Failure> {

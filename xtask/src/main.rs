@@ -18,6 +18,7 @@ mod hostile;
 mod interop;
 mod log;
 mod long;
+mod package;
 mod proxies;
 mod sim;
 mod soak;
@@ -131,6 +132,12 @@ const COMMANDS: &[Command] = &[
         run: features::run,
     },
     Command {
+        name: "package",
+        summary: "run the tests of the crates as they are packaged",
+        help: package::HELP,
+        run: package::run,
+    },
+    Command {
         name: "wasm",
         summary: "build the core crates for no_std and wasm targets, without the masking flags",
         help: wasm::HELP,
@@ -204,7 +211,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "backplane",
-        summary: "simulate the engines of ws-backplane, and find planted faults",
+        summary: "play what happens to the engines of ws-backplane, real and simulated",
         help: backplane::HELP,
         run: backplane::run,
     },

@@ -849,7 +849,7 @@ impl Core {
             }
             Link::Subscribed if topic.is_desired() => {
                 let is_check = !topic.behind && !topic.is_waited_for();
-                if let Some(after) = topic.next_read() {
+                if let Some(after) = topic.next_read(u64::from(self.limits.page / 4)) {
                     if is_check {
                         self.metrics.checks += 1;
                     } else if after.is_some() {
@@ -889,8 +889,9 @@ impl Core {
     }
 
     fn ask_page(&mut self, now: Instant, at: usize, after: Option<u64>) {
-        let most = self.limits.page;
-        self.ask(now, at, What::Read(at), Ask::Read { after, most });
+        let (most, bytes) = (self.limits.page, self.limits.page_bytes);
+        let ask = Ask::Read { after, most, bytes };
+        self.ask(now, at, What::Read(at), ask);
     }
 
     /// Asks the engine for something about a topic.

@@ -85,6 +85,8 @@ pub enum Ask {
         after: Option<u64>,
         /// So many messages at most.
         most: u32,
+        /// So many bytes of payloads at most, but one message at least.
+        bytes: usize,
     },
     /// These members are present for so long; answered by [`Answer::Done`].
     Enter {

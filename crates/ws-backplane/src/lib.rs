@@ -63,7 +63,10 @@
 //!
 //! - [`Memory`]: this process alone, for one node and for tests.
 //!
-//! [`Engine`] is the interface to others.
+//! - `Redis`, with the feature `redis`: Redis from 6.2 and what is compatible
+//!   with it, such as Valkey. One server; no Cluster, no Sentinel.
+//!
+//! There is no engine for NATS. [`Engine`] is the interface to others.
 //!
 //! # Drivers
 //!
@@ -87,6 +90,8 @@ mod metrics;
 pub mod mio;
 mod position;
 mod presence;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "task")]
 mod task;
 mod topic;
@@ -105,6 +110,8 @@ pub use memory::MemoryStream;
 pub use memory::{Memory, MemoryEngine};
 pub use metrics::Metrics;
 pub use position::{Epoch, ParsePositionError, Position};
+#[cfg(feature = "redis")]
+pub use redis::{Redis, resp};
 #[cfg(feature = "tls")]
 pub use task::connect_tls;
 #[cfg(feature = "task")]

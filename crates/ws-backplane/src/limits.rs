@@ -38,8 +38,12 @@ pub struct Limits {
     /// Bytes of payloads of one topic that wait for a read of its history:
     /// 4 MiB. What is beyond is read from the history.
     pub held_bytes: usize,
-    /// Messages that are asked for in one read: 256.
+    /// Messages that are asked for in one read: 256. A read for clients begins a
+    /// quarter of them further back than it would have to.
     pub page: u32,
+    /// Bytes of payloads that are asked for in one read: 131,072. One message
+    /// comes, however long it is.
+    pub page_bytes: usize,
     /// How long a topic that nobody subscribes to any more stays subscribed
     /// at the engine: 5 s.
     pub linger: Duration,
@@ -50,7 +54,10 @@ pub struct Limits {
     /// than [`check_interval`](Self::check_interval) allows, each topic's turn
     /// comes later.
     pub checks_per_second: u32,
-    /// Requests about topics that are under way at once: 512.
+    /// Requests about topics that are under way at once: 64. What the engine
+    /// may have to hold for this node is so many times
+    /// [`page_bytes`](Self::page_bytes); it should be below the limit that the
+    /// engine has for it, in Redis `client-output-buffer-limit pubsub`.
     pub window: usize,
     /// How long the engine may take for an answer: 5 s. Then the connection
     /// is given up.
@@ -111,10 +118,11 @@ impl Default for Limits {
             recover_linger: Duration::from_secs(5),
             held_bytes: 4 << 20,
             page: 256,
+            page_bytes: 128 << 10,
             linger: Duration::from_secs(5),
             check_interval: Duration::from_secs(5),
             checks_per_second: 5_000,
-            window: 512,
+            window: 64,
             answer_time: Duration::from_secs(5),
             presence_time: Duration::from_secs(30),
             members: 10_000,

@@ -250,8 +250,8 @@ impl Broker {
                 };
                 Note::Published(token, self.publish(now, &topic, kept, history, key))
             }
-            Ask::Read { after, most } => {
-                Note::Read(token, self.stored(now, &topic).page(after, most))
+            Ask::Read { after, most, bytes } => {
+                Note::Read(token, self.stored(now, &topic).page(after, most, bytes))
             }
             Ask::Enter { members, time } => {
                 self.lapse(now, &topic);
@@ -387,13 +387,19 @@ impl Stored {
         self.forgotten_at = Some(now + history.age);
     }
 
-    fn page(&self, after: Option<u64>, most: u32) -> Page {
+    fn page(&self, after: Option<u64>, most: u32, bytes: usize) -> Page {
         let oldest = self
             .kept
             .front()
             .map_or(self.offset, |kept| kept.offset - 1);
         let after = after.unwrap_or(self.offset);
         let later = self.kept.iter().filter(|kept| kept.offset > after);
+        let mut sum = 0;
+        let later = later.take_while(|kept| {
+            let is_first = sum == 0;
+            sum += kept.payload.len().max(1);
+            is_first || sum <= bytes
+        });
         Page {
             top: Position::new(self.epoch, self.offset),
             inherited: None,

@@ -242,13 +242,20 @@ impl Topic {
 
     /// Whether there is something to be read, and after which offset. It is
     /// under way from now on.
-    pub(crate) fn next_read(&mut self) -> Option<Option<u64>> {
+    ///
+    /// For clients it begins so much further back: others of a storm will come
+    /// with positions that are a little older.
+    pub(crate) fn next_read(&mut self, further: u64) -> Option<Option<u64>> {
         let checks = std::mem::take(&mut self.check);
         if self.read != Read::None || !(self.behind || checks || self.is_waited_for()) {
             return None;
         }
         let waiting = self.busy.iter().flat_map(|busy| &busy.waiting);
         let since = waiting.filter_map(|waiting| waiting.since);
+        let since = since.map(|since| Position {
+            offset: since.offset.saturating_sub(further),
+            ..since
+        });
         let after = since.chain(self.position).map(|since| since.offset).min();
         if let Some(busy) = &mut self.busy {
             busy.settled = busy.held.len();

@@ -33,11 +33,11 @@ use self::{
     upgrade::Knocking,
 };
 use crate::{
-    Cause, Config, Drain, Handler, Loop, Orders, Peer, PeerId, Ready, Remote, Transport,
+    Cause, Config, ConfigError, Drain, Handler, Loop, Orders, Peer, PeerId, Ready, Remote,
+    Transport,
     arena::{Arena, NOWHERE},
     audience::Audience,
     call::Call,
-    config::READ_BUFFER_MIN,
     connection::{Fate, Link, Phase, Slot, Turn, high_water, new_link},
     decider::Decided,
     deflate::Codecs,
@@ -50,6 +50,7 @@ use crate::{
     scratch::Scratch,
     seats::Seats,
     timers::Timers,
+    topics::Topics,
     wheel::{Tick, Wheel, tick_from},
 };
 
@@ -94,7 +95,7 @@ use crate::{
 ///     }
 /// }
 ///
-/// let mut echo = EventLoop::new(Config::new(OriginPolicy::Any), Echo, || Ok(()));
+/// let mut echo = EventLoop::new(Config::new(OriginPolicy::Any), Echo, || Ok(()))?;
 /// let (mut client, server) = memory::pair(4096);
 /// let key = echo.admit(server).unwrap();
 /// client.write(&[IoSlice::new(
@@ -185,14 +186,19 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// `wake` is called, from any thread, when something was asked of the
     /// [`remote`](Self::remote): it sees to it that a turn is started soon, as a
     /// [`mio::Waker`] does. What is registered, and where, is up to the caller.
-    /// `config.threads` and `config.accepting` do not apply. The configuration is
-    /// taken as it is: see [`Config::check`].
+    /// `config.threads` and `config.accepting` do not apply.
+    ///
+    /// # Errors
+    ///
+    /// What [`Config::check`] finds.
     pub fn new(
         config: Config,
         handler: H,
         wake: impl Fn() -> io::Result<()> + Send + Sync + 'static,
-    ) -> Self {
-        Self::of_server(None, Remote::new(vec![Arc::new(wake)]), 0, config, handler)
+    ) -> Result<Self, ConfigError> {
+        config.check()?;
+        let remote = Remote::new(vec![Arc::new(wake)]);
+        Ok(Self::of_server(None, remote, 0, config, handler))
     }
 
     /// Has the loop register its transports itself: what is
@@ -217,7 +223,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     ///     let mut listener = TcpListener::bind("127.0.0.1:9001".parse().unwrap())?;
     ///     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     ///     let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-    ///     let mut inner = EventLoop::new(config, handler, move || waker.wake())
+    ///     let mut inner = EventLoop::new(config, handler, move || waker.wake())?
     ///         .with_registry(poll.registry().try_clone()?);
     ///     let started = Instant::now();
     ///     loop {
@@ -260,10 +266,11 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let counters = Arc::clone(&remote.mailboxes()[usize::from(index)].counters);
         let codecs = Codecs::of_loop(&config, &counters);
         let log = Arc::clone(remote.log());
-        let orders = OrderQueue::new(Arc::clone(&log), index, remote.loop_numbers());
+        let topics = Topics::new(Arc::clone(remote.topic_sizes()), index);
+        let orders = OrderQueue::new(Arc::clone(&log), topics, index, remote.loop_numbers());
         let hall = Arc::clone(remote.hall());
         let seats = Seats::new(hall, config.max_connections_per_address);
-        let read_buffer = config.read_buffer.max(READ_BUFFER_MIN);
+        let read_buffer = config.read_buffer;
         let pool = Pool::new(read_buffer, config.gather_buffers);
         let mut this = Self {
             registry,
@@ -556,7 +563,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 let Served { profile, spares } = &mut self.profiles[usize::from(slot.profile)];
                 let spare = &mut spares[slot.role.index()][usize::from(is_compressed)];
                 if !spare.is_idle() || below > 0 {
-                    let fresh = new_link(slot.role, is_compressed, &profile.limits, &self.config);
+                    let fresh = new_link(slot.role, is_compressed, profile, &self.config);
                     let mut link = mem::replace(spare, fresh);
                     link.add_counts_to(&self.counters);
                     self.held += link.count_held(below);
@@ -673,6 +680,7 @@ impl<H: Handler, T> Drop for EventLoop<H, T> {
     fn drop(&mut self) {
         self.remote.mailboxes()[usize::from(self.index)].end();
         self.log.end_loop(self.index.into());
+        self.remote.topic_sizes().end_loop(self.index.into());
     }
 }
 

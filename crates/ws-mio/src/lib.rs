@@ -213,6 +213,7 @@ mod socket;
 mod timers;
 #[cfg(feature = "tls")]
 mod tls;
+mod topic_sizes;
 mod topics;
 mod transport;
 mod under_tls;

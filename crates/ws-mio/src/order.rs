@@ -38,10 +38,15 @@ impl<O> Placed<O> {
 }
 
 impl<D> OrderQueue<D> {
-    pub(crate) fn new(log: Arc<PublicationLog>, index: u16, loops: Range<u32>) -> Self {
+    pub(crate) fn new(
+        log: Arc<PublicationLog>,
+        topics: Topics,
+        index: u16,
+        loops: Range<u32>,
+    ) -> Self {
         Self {
             orders: Vec::new(),
-            topics: Topics::default(),
+            topics,
             log,
             index,
             loops,

@@ -403,13 +403,14 @@ impl<D, Data> Peer<'_, D, Data> {
             .flat_map(|orders| orders.topics.topics_of(self.id.key))
     }
 
-    /// Returns how many connections of this loop are subscribed to a topic.
-    /// What this turn has asked for does not count yet. Who they are is told by
-    /// [`Loop::subscribers`](crate::Loop::subscribers).
+    /// Returns how many connections of all loops are subscribed to a topic, as
+    /// [`Remote::subscriber_count`](crate::Remote::subscriber_count). What this
+    /// turn has asked for does not count yet. [`Loop::subscribers`](crate::Loop::subscribers)
+    /// names those of one loop.
     #[must_use]
-    pub fn subscribers(&self, topic: &str) -> usize {
+    pub fn subscriber_count(&self, topic: &str) -> usize {
         let orders = self.orders.as_deref();
-        orders.map_or(0, |orders| orders.topics.subscribers(topic).len())
+        orders.map_or(0, |orders| orders.topics.subscriber_count(topic))
     }
 
     /// Sends a message to all subscribers of a topic but this peer, on all

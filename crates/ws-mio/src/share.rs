@@ -1,4 +1,6 @@
-//! How much a connection reads in a turn.
+//! How much a connection reads in a turn, and once it is over.
+
+use ws_proto::DISCARD_MAX;
 
 /// How much is read from an open connection in a turn, or inflated, in bytes.
 pub(crate) const SHARE: usize = 1024 * 1024;
@@ -10,6 +12,22 @@ pub(crate) const HANDSHAKE_SHARE: usize = 64 * 1024;
 pub(crate) const INTERRUPTED: usize = 64 * 1024;
 /// What a read counts at least, as each is a call of the system.
 const READ_MIN: usize = 4 * 1024;
+
+/// What may still be read of a peer that was told that it is over, in KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Patience(u16);
+
+impl Patience {
+    pub(crate) const ALL: Self = Self((DISCARD_MAX / 1024) as u16);
+
+    /// Counts a read of `len` bytes; `false` if that is more than may be.
+    pub(crate) fn spend(&mut self, len: usize) -> bool {
+        let len = u16::try_from(len.div_ceil(1024)).unwrap_or(u16::MAX);
+        let left = self.0.checked_sub(len);
+        self.0 = left.unwrap_or(0);
+        left.is_some() || fault!("discarded-without-end")
+    }
+}
 
 /// What a connection may still read in a turn, in bytes.
 #[derive(Debug)]
@@ -23,7 +41,10 @@ impl Share {
     /// Returns the part of a buffer that may be read into.
     #[inline]
     pub(crate) fn window<'b>(&self, buffer: &'b mut [u8]) -> &'b mut [u8] {
-        let len = buffer.len().min(self.0);
+        let len = match fault!("turn-unlimited") {
+            true => buffer.len(),
+            false => buffer.len().min(self.0),
+        };
         &mut buffer[..len]
     }
 
@@ -39,7 +60,7 @@ impl Share {
     }
 
     #[inline]
-    pub(crate) const fn is_spent(&self) -> bool {
-        self.0 == 0
+    pub(crate) fn is_spent(&self) -> bool {
+        self.0 == 0 && !fault!("turn-unlimited")
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use mio::{Interest, Registry, Token, event::Source, net::TcpStream};
 use tracing::{Span, info_span};
 use ws_handshake::{Agreed, ClientRequest};
-use ws_proto::{KeepaliveConfig, Limits, Masking, TimeLimits};
+use ws_proto::{ConfigError, KeepaliveConfig, Limits, Masking, TimeLimits};
 
 use self::opening::Opening;
 use crate::{
@@ -85,7 +85,7 @@ mod time;
 /// let (stream, _) = listener.accept()?;
 /// stream.set_nonblocking(true)?;
 /// let config = Arc::new(Config::new(OriginPolicy::Any));
-/// let mut server = Some(Socket::accept(TcpStream::from_std(stream), config));
+/// let mut server = Some(Socket::accept(TcpStream::from_std(stream), config)?);
 ///
 /// let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(8));
 /// let both = Interest::READABLE | Interest::WRITABLE;
@@ -171,12 +171,14 @@ impl<D: Default> Socket<D, TcpStream> {
     ///
     /// # Errors
     ///
-    /// Those of the system; many come with the first event only.
+    /// Those of the system, of which many come with the first event only; and
+    /// [`io::ErrorKind::InvalidInput`] with what [`ClientConfig::check`] finds.
     pub fn connect(
         address: SocketAddr,
         request: ClientRequest,
         config: &ClientConfig,
     ) -> io::Result<Self> {
+        config.check()?;
         let stream = TcpStream::connect(address)?;
         Ok(Self::client_at(stream, address.into(), request, config))
     }
@@ -189,10 +191,18 @@ impl<D: Default, T: Transport> Socket<D, T> {
     /// Whether [`ClientConfig::set_mask_to_zero`] is for this server is decided
     /// when the connection opens, by what the stream says then of
     /// [where it is](Transport::peer_addr).
-    #[must_use]
-    pub fn client(stream: T, request: ClientRequest, config: &ClientConfig) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// What [`ClientConfig::check`] finds.
+    pub fn client(
+        stream: T,
+        request: ClientRequest,
+        config: &ClientConfig,
+    ) -> Result<Self, ConfigError> {
+        config.check()?;
         let server = stream.peer_addr();
-        Self::client_at(stream, server, request, config)
+        Ok(Self::client_at(stream, server, request, config))
     }
 
     /// Starts as a client; `server` is what the span has of it.
@@ -208,8 +218,12 @@ impl<D: Default, T: Transport> Socket<D, T> {
     }
 
     /// Waits for a client's opening handshake over a stream that was accepted.
-    #[must_use]
-    pub fn accept(mut stream: T, config: Arc<Config>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// What [`Config::check`] finds.
+    pub fn accept(mut stream: T, config: Arc<Config>) -> Result<Self, ConfigError> {
+        config.check()?;
         // One that was accepted is connected; if it failed, reading says so.
         let _ = stream.begin();
         let span = info_span!(
@@ -218,7 +232,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
             peer = %stream.peer_addr()
         );
         let common = ClientConfig::like(&config);
-        Self::new(stream, Role::Server, Opening::server(config), span, &common)
+        let opening = Opening::server(config);
+        Ok(Self::new(stream, Role::Server, opening, span, &common))
     }
 
     /// Starts in either role.

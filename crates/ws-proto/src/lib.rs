@@ -124,7 +124,7 @@ pub use error::{ProtocolError, SendError};
 pub use header::{Header, MAX_CONTROL_FRAME, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN};
 pub use keepalive::{Due, Keepalive, KeepaliveConfig, Timer};
 pub use keys::{KeySource, MaskKey, NoEntropy, SeededKeys, ThreadEntropy};
-pub use limits::Limits;
+pub use limits::{DISCARD_MAX, Limits};
 pub use masking::{ClientMasking, Inbound, Masking, MaskingPolicy, ServerMasking};
 pub use message::{AsMessage, Assembler, Chunk, CompressedChunk, Message, MessageKind};
 pub use opcode::OpCode;

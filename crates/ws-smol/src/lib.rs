@@ -179,6 +179,9 @@
 //! feature `proxy` it goes through a proxy (`Connector::proxy`), and a server
 //! behind one learns who its clients are (`ProxyProtocol`).
 
+#[macro_use]
+mod fault;
+
 mod accept;
 mod backlog;
 mod backoff;

@@ -218,7 +218,7 @@ impl Server {
                 };
                 Note::Published(token, self.publish(now, &topic, kept, history, key))
             }
-            Ask::Read { after, most } => {
+            Ask::Read { after, most, .. } => {
                 assert!(most > 0);
                 Note::Read(token, self.stored(&topic).page(after, most))
             }

@@ -1,12 +1,15 @@
 //! How a connection ends, and what its application is told of it.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use tracing::debug;
 use ws_proto::{CloseCode, CloseFrame, END_WAIT, ProtocolError};
 
-use super::{Fate, Turn};
-use crate::{Cause, Closed, Handler, Peer, Timeout, Transport};
+use super::{Fate, Phase, Slot, Turn};
+use crate::{
+    Cause, Closed, Handler, Peer, Timeout, Transport,
+    share::{SHARE, Share},
+};
 
 /// Returns how long the end of the transport is waited for: a peer that
 /// `lingers` has something to read first, and otherwise both Closes were seen.
@@ -15,6 +18,39 @@ pub(crate) fn end_wait(close_timeout: Duration, lingers: bool) -> Duration {
         true => close_timeout,
         false => close_timeout.min(END_WAIT),
     }
+}
+
+/// How far reading came that drops what it reads.
+pub(crate) enum Discarded {
+    /// There is nothing more for now.
+    All,
+    /// There may be more, for another turn.
+    Share,
+    /// The transport ended, or the peer sends without end.
+    Over,
+}
+
+/// Reads what a peer still sends, and drops it: in a turn no more than a share,
+/// and in all no more than [`DISCARD_MAX`](ws_proto::DISCARD_MAX).
+pub(crate) fn discard<T: Transport, D>(slot: &mut Slot<T, D>, buffer: &mut [u8]) -> Discarded {
+    let Phase::Lingering { patience, .. } = &mut slot.phase else {
+        return Discarded::All;
+    };
+    let mut share = Share::new(SHARE);
+    while !share.is_spent() {
+        match Transport::read(&mut slot.transport, share.window(buffer)) {
+            Ok(0) => return Discarded::Over,
+            Ok(len) if patience.spend(len) => share.spend(len),
+            Ok(_) => return Discarded::Over,
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock if fault!("spin") => return Discarded::Share,
+                io::ErrorKind::WouldBlock => return Discarded::All,
+                io::ErrorKind::Interrupted => share.spend_interrupted(),
+                _ => return Discarded::Over,
+            },
+        }
+    }
+    Discarded::Share
 }
 
 impl<H: Handler, T: Transport> Turn<'_, H, T> {

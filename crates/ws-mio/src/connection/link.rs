@@ -6,8 +6,8 @@ use ws_proto::{Assembler, Limits, Masking, MaskingPolicy, Receiver};
 
 use super::Deadlines;
 use crate::{
-    Config, SlowConsumer, connect::Role, deflate::Rest, metrics::Counters, outgoing::Outgoing,
-    pool::Gather,
+    Config, Profile, SlowConsumer, connect::Role, deflate::Rest, metrics::Counters,
+    outgoing::Outgoing, pool::Gather,
 };
 
 /// What a connection owns while it is in the middle of something.
@@ -96,13 +96,13 @@ impl Link {
 pub(crate) fn new_link(
     role: Role,
     accepts_compressed: bool,
-    limits: &Limits,
+    profile: &Profile,
     config: &Config,
 ) -> Link {
     Link::new(
         role.masking(),
-        *limits,
-        config.max_frame_sent,
+        profile.limits,
+        profile.max_frame_sent.unwrap_or(config.max_frame_sent),
         config.max_backpressure,
         config.slow_consumer,
     )

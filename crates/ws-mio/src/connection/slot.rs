@@ -8,6 +8,7 @@ use crate::{
     arena::NOWHERE,
     connect::Role,
     deflate::Terms,
+    share::Patience,
     wheel::{Tick, Timer, tick_from},
 };
 
@@ -85,7 +86,7 @@ pub(crate) enum Phase {
     /// Everything was written and the stream ended; the peer is given time to
     /// read it, since a socket that is dropped with unread input resets the
     /// connection and takes what it has sent along.
-    Lingering { until: Tick },
+    Lingering { until: Tick, patience: Patience },
 }
 
 impl Phase {

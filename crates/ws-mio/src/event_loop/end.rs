@@ -1,7 +1,5 @@
 //! Connections end.
 
-use std::io;
-
 use super::{
     EventLoop,
     panics::{catch, report},
@@ -9,8 +7,8 @@ use super::{
 use crate::{
     Cause, Handler, Transport,
     arena::NOWHERE,
-    connection::{Phase, Turn, end_wait},
-    share::{SHARE, Share},
+    connection::{Discarded, Phase, Turn, discard, end_wait},
+    share::Patience,
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
@@ -57,7 +55,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let wait = end_wait(self.config.close_timeout, linger);
         let soon = self.tick_after(wait);
         let until = soon.min(self.close_deadline());
-        self.slots[key].phase = Phase::Lingering { until };
+        self.slots[key].phase = Phase::Lingering {
+            until,
+            patience: Patience::ALL,
+        };
         self.arm(key, until);
         self.linger(key);
     }
@@ -69,21 +70,11 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         // The end itself may have found no room. If it never does, the
         // deadline ends it all.
         let _ = slot.transport.flush();
-        // Bounded within a turn by the share, and in all by the deadline.
-        let mut share = Share::new(SHARE);
-        while !share.is_spent() {
-            match Transport::read(&mut slot.transport, share.window(buffer)) {
-                Ok(0) => return self.remove(key),
-                Ok(len) => share.spend(len),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock if fault!("spin") => break,
-                    io::ErrorKind::WouldBlock => return,
-                    io::ErrorKind::Interrupted => share.spend_interrupted(),
-                    _ => return self.remove(key),
-                },
-            }
+        match discard(slot, buffer) {
+            Discarded::All => {}
+            Discarded::Share => self.go_on(key),
+            Discarded::Over => self.remove(key),
         }
-        self.go_on(key);
     }
 
     /// Ends an open connection at once.

@@ -329,7 +329,7 @@ mod tests {
             let failures = Rc::default();
             let handler = Failures(Rc::clone(&failures));
             let config = Config::new(OriginPolicy::Any);
-            let mut inner = EventLoop::new(config, handler, || Ok(()));
+            let mut inner = EventLoop::new(config, handler, || Ok(())).unwrap();
             inner.start_turn(Duration::ZERO);
             Self {
                 inner,

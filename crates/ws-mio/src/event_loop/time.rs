@@ -84,7 +84,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let until = match slot.phase {
             Phase::Upgrading { until }
             | Phase::Flushing { until, .. }
-            | Phase::Lingering { until } => until,
+            | Phase::Lingering { until, .. } => until,
             Phase::Open { until } => return self.time_out_open(key, until),
         };
         let is_request = matches!(slot.phase, Phase::Upgrading { .. });

@@ -324,7 +324,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         debug!(status = response.status(), "refused");
         self.counters.count_refused(response.status());
         let slot = &mut self.slots[key];
-        let mut link = new_link(Role::Server, false, &self.config.limits, &self.config);
+        let mut link = new_link(Role::Server, false, &self.profiles[0].profile, &self.config);
         response.write_to(&mut self.cork);
         link.outgoing
             .flush_cork(&mut self.cork, &mut slot.transport);

@@ -1,13 +1,11 @@
 //! How a connection in somebody else's loop ends.
 
-use std::io;
-
 use super::{Socket, SocketState};
 use crate::{
     Cause, Handler, Timeout, Transport,
-    connection::{Phase, end_wait},
+    connection::{Discarded, Phase, discard, end_wait},
     scratch::Scratch,
-    share::{SHARE, Share},
+    share::Patience,
     wheel::{Tick, tick_at},
 };
 
@@ -40,7 +38,10 @@ impl<D: Default, T: Transport> Socket<D, T> {
         }
         let wait = end_wait(self.close_timeout, linger);
         let until = tick_at(self.now.saturating_add(wait));
-        self.slot.phase = Phase::Lingering { until };
+        self.slot.phase = Phase::Lingering {
+            until,
+            patience: Patience::ALL,
+        };
         self.linger(scratch)
     }
 
@@ -48,21 +49,11 @@ impl<D: Default, T: Transport> Socket<D, T> {
     pub(super) fn linger(&mut self, scratch: &mut Scratch) -> SocketState {
         // The end itself may have found no room.
         let _ = self.slot.transport.flush();
-        // Bounded here by the share, and in all by the deadline.
-        let mut share = Share::new(SHARE);
-        while !share.is_spent() {
-            let buffer = share.window(scratch.as_mut_slice());
-            match Transport::read(&mut self.slot.transport, buffer) {
-                Ok(0) => return self.over(),
-                Ok(len) => share.spend(len),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => return SocketState::Ending,
-                    io::ErrorKind::Interrupted => share.spend_interrupted(),
-                    _ => return self.over(),
-                },
-            }
+        match discard(&mut self.slot, scratch.as_mut_slice()) {
+            Discarded::Over => return self.over(),
+            Discarded::Share => self.slot.goes_on = true,
+            Discarded::All => {}
         }
-        self.slot.goes_on = true;
         SocketState::Ending
     }
 

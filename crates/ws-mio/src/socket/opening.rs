@@ -291,6 +291,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
                 if let Some(profile) = self.opening.profile(admitted.profile) {
                     (self.limits, self.keepalive) = (profile.limits, profile.keepalive);
                     self.chunks = Some(profile.chunks);
+                    self.max_frame_sent = profile.max_frame_sent.unwrap_or(self.max_frame_sent);
                 }
                 self.agree(role, admitted.terms);
                 self.slot.data = admitted.data;

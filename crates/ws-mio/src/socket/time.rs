@@ -31,7 +31,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         let tick = match self.slot.phase {
             Phase::Upgrading { until }
             | Phase::Flushing { until, .. }
-            | Phase::Lingering { until } => {
+            | Phase::Lingering { until, .. } => {
                 let soon = self.opening.trickles_at(self.tick());
                 soon.into_iter().chain([until]).min()
             }
@@ -72,7 +72,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
                 with_scratch(|scratch| self.refuse_late(scratch))
             }
             //= RFC6455-5.5.1-14, RFC6455-7.1.1-2
-            Phase::Flushing { until, .. } | Phase::Lingering { until } if tick >= until => {
+            Phase::Flushing { until, .. } | Phase::Lingering { until, .. } if tick >= until => {
                 let state = self.over();
                 self.settle(state)
             }

@@ -157,6 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         self.input.clear();
         let failure = match (self.write_error.take(), error, self.receiver.end()) {
             (Some(error), ..) | (None, Some(error), _) => Failure::Io(error),
+            (None, None, Err(_)) if fault!("loss-hidden") => return self.finish(),
             (None, None, Err(_)) => Failure::Lost,
             (None, None, Ok(())) => return self.finish(),
         };
@@ -171,6 +172,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Returns until when the peer has to do something that has `time` at most.
     fn deadline_after(&self, time: Duration) -> Instant {
         let now = Instant::now();
+        if fault!("close-deadline-missing") {
+            return now + Duration::from_secs(u32::MAX.into());
+        }
         // What is beyond the clock is as good as never.
         now.checked_add(self.config.close_timeout.min(time))
             .unwrap_or_else(|| now + Duration::from_secs(u32::MAX.into()))
@@ -243,7 +247,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         loop {
             match ready!(self.poll_read(Target::Next(usize::MAX))) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
-                Ok(_) => {}
+                Ok(len) if self.patience.spend(len) => {}
+                Ok(_) => return Poll::Ready(()),
             }
         }
     }

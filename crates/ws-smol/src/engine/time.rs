@@ -125,12 +125,16 @@ impl Life {
         };
         let all = [
             after(
-                self.blocked_since.get(),
+                self.blocked_since
+                    .get()
+                    .filter(|_| !fault!("write-deadline-missing")),
                 limits.write_progress,
                 Overdue::Write,
             ),
             after(
-                self.begun_since.get(),
+                self.begun_since
+                    .get()
+                    .filter(|_| !fault!("message-not-timed")),
                 limits.for_message(received),
                 Overdue::Message,
             ),

@@ -18,7 +18,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     pub(crate) fn queue(&mut self, outgoing: &Outgoing<'_>) -> Result<(), Error> {
         self.check_sendable()?;
         let len = outgoing.frame_len(&self.sender);
-        if !self.output.has_room(len, outgoing.is_control()) {
+        if !self.output.has_room(len, outgoing.is_control()) && !fault!("outbox-unlimited") {
             return Err(Error::OutboxFull(OutboxFull {
                 pending: self.output.outbox.len(),
                 len,
@@ -196,7 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         match frame.as_slices() {
             Some([head, payload]) if frame.len() > COPY_BELOW => {
                 let written = self.write_slices(head, payload);
-                if written < frame.len() {
+                if written < frame.len() && !fault!("short-write-lost") {
                     self.output.push(frame, written);
                 }
             }

@@ -1,0 +1,202 @@
+//! What it costs, in ratios of one run on one machine.
+
+use std::{
+    fs,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use ws_backplane::{Limits, Position, Publish, Recovery, Redis};
+
+use crate::{
+    Failure, Play, Setup,
+    observer::{LONG, node},
+    redis::Server,
+};
+
+pub(crate) const ALL: &[(&str, Play)] = &[
+    ("messages a second, beside redis-benchmark", throughput),
+    ("5,000 clients that come back", returning),
+    ("memory of 100,000 idle topics", memory),
+];
+
+const MESSAGES: u64 = 200_000;
+
+/// 125 bytes, pipelined, through the same script.
+fn throughput(setup: &Setup<'_>) -> Result<String, Failure> {
+    let Some(benchmark) = setup.benchmark else {
+        return Err("redis-benchmark is not installed".into());
+    };
+    let server = Server::start(setup.redis, &[])?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        theirs.push(benchmarked(benchmark, &server)?);
+        ours.push(published(&server)?);
+    }
+    let (ours, theirs) = (median(ours), median(theirs));
+    let ratio = ours / theirs;
+    let what = format!("{ours:.0} ÷ {theirs:.0} = {ratio:.2}, at least 0.7");
+    if ratio < 0.7 {
+        Err(what.into())
+    } else {
+        Ok(what)
+    }
+}
+
+fn published(server: &Server) -> Result<f64, Failure> {
+    let (publisher, seen) = node(Redis::new(), server.port, Limits::default());
+    seen.wait("the engine is there", LONG, |story| story.ups > 0)?;
+    let answered = Arc::new(AtomicU64::new(0));
+    let payload = bytes(125);
+    let began = Instant::now();
+    let mut sent = 0;
+    while sent < MESSAGES {
+        let answered = Arc::clone(&answered);
+        // As many under way as redis-benchmark has.
+        if sent - answered.load(Ordering::Relaxed) >= PIPELINE {
+            thread::yield_now();
+            continue;
+        }
+        publisher.publish_then("speed", payload.clone(), Publish::default(), move |_| {
+            answered.fetch_add(1, Ordering::Relaxed);
+        })?;
+        sent += 1;
+    }
+    while answered.load(Ordering::Relaxed) < MESSAGES {
+        thread::yield_now();
+    }
+    Ok(MESSAGES as f64 / began.elapsed().as_secs_f64())
+}
+
+const PIPELINE: u64 = 256;
+
+fn benchmarked(benchmark: &str, server: &Server) -> Result<f64, Failure> {
+    let script = concat!(
+        include_str!("../../src/redis/head.lua"),
+        include_str!("../../src/redis/publish.lua")
+    );
+    let digest = server.admin(&["SCRIPT", "LOAD", script])?;
+    let payload = String::from_utf8(bytes(125))?;
+    let output = Command::new(benchmark)
+        .args(["-p", &server.port.to_string(), "-c", "1", "--csv"])
+        .args(["-P", &PIPELINE.to_string(), "-n", &MESSAGES.to_string()])
+        .args(["EVALSHA", &digest, "2", "ws:{bench}:m", "ws:{bench}:s"])
+        .args(["run", "00000000000000ff", "86400000", "ws:bench", &payload])
+        .args(["100", "300000", "0", "300000"])
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let rate = text
+        .lines()
+        .last()
+        .and_then(|line| line.split("\",\"").nth(1));
+    let rate = rate.ok_or_else(|| format!("redis-benchmark said {text:?}"))?;
+    Ok(rate.trim_matches('"').parse()?)
+}
+
+/// Clients of a server that was killed come back to another, all at once.
+fn returning(setup: &Setup<'_>) -> Result<String, Failure> {
+    const CLIENTS: u64 = 5_000;
+    let server = Server::start(setup.redis, &[])?;
+    let (publisher, seen) = node(Redis::new(), server.port, Limits::default());
+    seen.wait("the engine is there", LONG, |story| story.ups > 0)?;
+    let (sender, receiver) = mpsc::channel();
+    for _ in 0..100 {
+        let sender = sender.clone();
+        publisher.publish_then("storm", bytes(125), Publish::default(), move |result| {
+            let _ = sender.send(result);
+        })?;
+        receiver.recv_timeout(LONG)??;
+    }
+    let (other, _) = node(Redis::new(), server.port, Limits::default());
+    let began = Instant::now();
+    let last = last_position(&other)?;
+    let (sender, receiver) = mpsc::channel();
+    for client in 0..CLIENTS {
+        let sender = sender.clone();
+        let since = Position::new(last.epoch, last.offset - client % 50);
+        other.subscribe("storm");
+        other.recover("storm", Some(since), move |recovery| {
+            let count = match recovery {
+                Ok(Recovery::Recovered { messages, .. }) => messages.len() as u64,
+                _ => u64::MAX,
+            };
+            let _ = sender.send((client, count));
+        });
+    }
+    for _ in 0..CLIENTS {
+        let (client, count) = receiver.recv_timeout(LONG)?;
+        if count != client % 50 {
+            return Err(format!("client {client} was given {count} messages").into());
+        }
+    }
+    let took = began.elapsed();
+    thread::sleep(Duration::from_millis(300));
+    let reads = other.metrics().history_reads;
+    let what = format!(
+        "{} ms, {reads} reads of the history; at most 2 s and 1",
+        took.as_millis()
+    );
+    if took > Duration::from_secs(2) || reads > 1 {
+        Err(what.into())
+    } else {
+        Ok(what)
+    }
+}
+
+fn last_position(node: &ws_backplane::Node) -> Result<Position, Failure> {
+    let (sender, receiver) = mpsc::channel();
+    node.recover("storm", None, move |recovery| {
+        if let Ok(Recovery::Recovered { position, .. }) = recovery {
+            let _ = sender.send(*position);
+        }
+    });
+    Ok(receiver.recv_timeout(LONG)?)
+}
+
+fn memory(setup: &Setup<'_>) -> Result<String, Failure> {
+    const TOPICS: usize = 100_000;
+    let server = Server::start(setup.redis, &[])?;
+    let (other, seen) = node(Redis::new(), server.port, Limits::default());
+    seen.wait("the engine is there", LONG, |story| story.ups > 0)?;
+    let before = resident()?;
+    for topic in 0..TOPICS {
+        other.subscribe(format!("topic {topic}"));
+    }
+    // Whoever asked last is answered last.
+    let (sender, receiver) = mpsc::channel();
+    other.recover(format!("topic {}", TOPICS - 1), None, move |_| {
+        let _ = sender.send(());
+    });
+    receiver.recv_timeout(LONG)?;
+    thread::sleep(Duration::from_secs(1));
+    let each = resident()?.saturating_sub(before) / TOPICS as u64;
+    let topics = other.metrics().topics;
+    let what = format!("{each} B a topic, at most 512; {topics} subscribed");
+    if each > 512 || topics != TOPICS as u64 {
+        Err(what.into())
+    } else {
+        Ok(what)
+    }
+}
+
+/// Bytes of memory that this process has.
+fn resident() -> Result<u64, Failure> {
+    let text = fs::read_to_string("/proc/self/statm")?;
+    let pages = text.split(' ').nth(1).ok_or("statm")?;
+    Ok(pages.parse::<u64>()? * 4096)
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
+}
+
+fn bytes(length: usize) -> Vec<u8> {
+    vec![b'.'; length]
+}
