@@ -261,7 +261,7 @@ pub use ws_proto::{
     Timeout,
 };
 #[cfg(feature = "tls")]
-pub use ws_tls::{self, ClientTls, ServerTls, TlsConfigError, TlsError};
+pub use ws_tls::{self, ClientTls, ServerTls, TlsConfigError, TlsConnection, TlsError};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
