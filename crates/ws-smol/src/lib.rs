@@ -226,7 +226,7 @@ pub use close_status::CloseStatus;
 pub use config::Config;
 pub use connect::{Connector, client_on, connect};
 pub use duplex::{Duplex, duplex};
-pub use error::{Error, Timeout};
+pub use error::Error;
 pub use gate::{Gate, NotAdmitted, Pass};
 pub use maybe_tls::MaybeTls;
 pub use memory::MemoryBudget;
@@ -242,6 +242,7 @@ pub use split::{ReadHalf, ReuniteError, WriteHalf};
 #[cfg(feature = "tls")]
 pub use tls::TlsAcceptor;
 pub use websocket::WebSocket;
+pub use ws_proto::Timeout;
 
 #[cfg(feature = "proxy")]
 pub use ws_handshake::proxy::{

@@ -353,7 +353,10 @@ fn connection_that_always_has_more_is_no_older_than_it_may_be() {
                 Err(error) => break error,
             }
         };
-        assert!(matches!(error, Error::Timeout(Timeout::Close)), "{error:?}");
+        assert!(
+            matches!(error, Error::Timeout(Timeout::Lifetime)),
+            "{error:?}"
+        );
     });
 }
 
