@@ -84,6 +84,8 @@ fn play_servers(
         "--redis",
     ]);
     cargo.arg(redis);
+    tool::build(&["chat"])?;
+    cargo.arg("--chat").arg(tool::program("chat"));
     if let Some(benchmark) = tool::find("redis-benchmark") {
         cargo.arg("--benchmark").arg(benchmark);
     }
