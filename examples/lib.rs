@@ -5,6 +5,7 @@ use std::{
     error::Error,
     fmt::Display,
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{self, ExitCode},
     str::FromStr,
@@ -12,8 +13,28 @@ use std::{
 
 use lexopt::{Arg, Parser, ValueExt as _};
 use ws_handshake::{DeflateOffer, DeflateParams, DeflatePolicy, Request, Response};
-use ws_mio::PeerAddr;
-use ws_tls::{ClientTls, ServerTls};
+use ws_mio::{CloseCode, PeerAddr};
+use ws_tls::{ClientTls, ServerTls, TlsConfigError};
+
+pub mod deadlines;
+
+/// Why an example failed.
+pub type Failure = Box<dyn Error + Send + Sync>;
+
+/// Says hello to a server, and goodbye after the answer.
+///
+/// # Errors
+///
+/// What the connection ends with, if that is not a normal end.
+pub fn talk(server: SocketAddr) -> Result<(), Failure> {
+    smol::block_on(async {
+        let mut websocket = ws_smol::connect(&format!("ws://{server}/")).await?;
+        websocket.send("Hello").await?;
+        println!("the server says {:?}", websocket.receive().await?);
+        websocket.close(CloseCode::NORMAL, "that was all").await?;
+        Ok(())
+    })
+}
 
 /// Runs an example that takes no arguments but `--help`.
 #[must_use]
@@ -197,12 +218,15 @@ impl TlsFiles {
                 Some(_) => Err(mistake("--client-ca goes with --tls-cert")),
             };
         };
-        let ca = self.ca.as_deref().map(read).transpose()?;
-        let mut tls = ServerTls::builder().identity(&cert, &key);
-        if let Some(ca) = &ca {
-            tls = tls.client_ca(ca);
-        }
-        Ok(Some(tls.build()?))
+        let tls = ServerTls::from_pem(&cert, &key).map_err(|error| self.wrong_identity(error))?;
+        let Some(ca) = &self.ca else {
+            return Ok(Some(tls));
+        };
+        let of_clients = read(ca)?;
+        let tls = ServerTls::builder()
+            .identity(&cert, &key)
+            .client_ca(&of_clients);
+        Ok(Some(tls.build().map_err(|error| wrong(ca, error))?))
     }
 
     /// Makes the client's side of them; `None` without any. Without an
@@ -214,17 +238,41 @@ impl TlsFiles {
     pub fn client(&self) -> Result<Option<ClientTls>, Box<dyn Error + Send + Sync>> {
         let identity = self.identity()?;
         let ca = self.ca.as_deref().map(read).transpose()?;
-        if identity.is_none() && ca.is_none() {
-            return Ok(None);
-        }
-        let mut tls = match &ca {
-            Some(ca) => ClientTls::builder().ca(ca),
-            None => ClientTls::builder().platform_roots(),
+        let (trusting, trusted) = match (&self.ca, &ca) {
+            (Some(path), Some(ca)) => {
+                let trusting = ClientTls::builder().ca(ca);
+                (
+                    trusting.clone(),
+                    trusting.build().map_err(|error| wrong(path, error))?,
+                )
+            }
+            _ if identity.is_none() => return Ok(None),
+            _ => {
+                let trusting = ClientTls::builder().platform_roots();
+                (trusting.clone(), trusting.build()?)
+            }
         };
-        if let Some((cert, key)) = &identity {
-            tls = tls.identity(cert, key);
+        let Some((cert, key)) = &identity else {
+            return Ok(Some(trusted));
+        };
+        let tls = trusting.identity(cert, key).build();
+        Ok(Some(tls.map_err(|error| self.wrong_identity(error))?))
+    }
+
+    /// Says which of the two files of the identity is wrong, or that they do not fit.
+    fn wrong_identity(&self, error: TlsConfigError) -> Box<dyn Error + Send + Sync> {
+        let path = |path: &Option<PathBuf>| path.clone().unwrap_or_default();
+        let (cert, key) = (path(&self.cert), path(&self.key));
+        match error {
+            TlsConfigError::NoCertificate | TlsConfigError::NotACertificate { .. } => {
+                wrong(&cert, error)
+            }
+            TlsConfigError::NoKey
+            | TlsConfigError::NotAKey { .. }
+            | TlsConfigError::EncryptedKey
+            | TlsConfigError::P521Key(_) => wrong(&key, error),
+            _ => format!("{} with {}: {error}", cert.display(), key.display()).into(),
         }
-        Ok(Some(tls.build()?))
     }
 
     #[expect(clippy::type_complexity, reason = "a certificate and its key")]
@@ -239,6 +287,10 @@ impl TlsFiles {
 
 fn mistake(message: &str) -> Box<dyn Error + Send + Sync> {
     lexopt::Error::from(message).into()
+}
+
+fn wrong(path: &Path, error: TlsConfigError) -> Box<dyn Error + Send + Sync> {
+    format!("{}: {error}", path.display()).into()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {

@@ -81,7 +81,7 @@ fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
             match event.token() {
                 LISTENER => {
                     while let Some(stream) = accept(&listener)? {
-                        let mut socket = Socket::accept(stream, Arc::clone(&config));
+                        let mut socket = Socket::accept(stream, Arc::clone(&config))?;
                         let token = tokens.next().expect("it has no end");
                         poll.registry().register(&mut socket, token, both)?;
                         accepted.insert(token, socket);

@@ -124,13 +124,13 @@ fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let (near, far) = memory::pair(1024);
 
     // Whoever asks gets an echo, so it does not matter whose page it is.
-    let mut server = EventLoop::new(Config::new(OriginPolicy::Any), Echo, || Ok(()));
+    let mut server = EventLoop::new(Config::new(OriginPolicy::Any), Echo, || Ok(()))?;
     let far = Line::new(far, &time, &sent);
     let key = server.admit(far).ok_or("the server is full")?;
 
     let request = ClientRequest::new(Uri::parse("ws://localhost/")?);
     let near = Line::new(near, &time, &received);
-    let mut client = Socket::client(near, request, &ClientConfig::default());
+    let mut client = Socket::client(near, request, &ClientConfig::default())?;
     let mut greeter = Greeter {
         time: Rc::clone(&time),
     };

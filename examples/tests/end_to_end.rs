@@ -147,6 +147,7 @@ fn every_example_has_help_and_refuses_what_it_does_not_know() {
         ECHO,
         CLIENT,
         env!("CARGO_BIN_EXE_autobahn_client"),
+        env!("CARGO_BIN_EXE_axum"),
         env!("CARGO_BIN_EXE_embed_blocking"),
         env!("CARGO_BIN_EXE_embed_tokio"),
         env!("CARGO_BIN_EXE_h2"),
@@ -255,45 +256,6 @@ fn errors_of_arguments_name_option_and_value_once() {
         assert!(complaint.contains(told), "{arguments:?}: {complaint}");
         assert!(!complaint.contains("secret"), "{complaint}");
     }
-}
-
-#[cfg(unix)]
-#[test]
-fn one_ctrl_d_closes_and_what_came_looks_different_on_a_terminal() {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-
-    let echo = echo(&[]);
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap();
-    let open = || {
-        let mut options = std::fs::OpenOptions::new();
-        options.read(true).write(true);
-        options.open(name.to_str().unwrap()).unwrap()
-    };
-    let mut child = Command::new(CLIENT)
-        .arg(echo.url())
-        .stdin(open())
-        .stdout(open())
-        .stderr(open())
-        .spawn()
-        .unwrap();
-    let mut terminal = std::fs::File::from(terminal);
-    let mut shown = String::new();
-    let mut wait_for = |terminal: &mut std::fs::File, text: &str| {
-        while !shown.contains(text) {
-            let mut bytes = [0; 100];
-            let len = terminal.read(&mut bytes).unwrap();
-            shown.push_str(&String::from_utf8_lossy(&bytes[..len]));
-        }
-    };
-    wait_for(&mut terminal, "connected");
-    terminal.write_all(b"hello\n").unwrap();
-    wait_for(&mut terminal, "< hello");
-    terminal.write_all(b"\x04").unwrap();
-    wait_for(&mut terminal, "closed with code 1000");
-    assert!(child.wait().unwrap().success());
 }
 
 #[test]
@@ -455,36 +417,6 @@ fn target_is_told_as_it_came() {
     }
 }
 
-#[test]
-fn refusal_shows_status_and_body_and_redirect_its_location() {
-    for (response, shown) in [
-        (
-            "HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nnot today",
-            &["403 Forbidden", "| not today"][..],
-        ),
-        (
-            "HTTP/1.1 302 Found\r\nLocation: ws://elsewhere/\r\nContent-Length: 0\r\n\r\n",
-            &["302 Found", "ws://elsewhere/"],
-        ),
-    ] {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("ws://{}/", listener.local_addr().unwrap());
-        let server = std::thread::spawn(move || {
-            let (stream, _) = listener.accept().unwrap();
-            let mut lines = BufReader::new(&stream).lines();
-            while !lines.next().unwrap().unwrap().is_empty() {}
-            (&stream).write_all(response.as_bytes()).unwrap();
-        });
-        let output = client([&url], b"");
-        server.join().unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        for shown in shown {
-            assert!(complaint.contains(shown), "{complaint}");
-        }
-    }
-}
-
 #[cfg(unix)]
 #[test]
 fn sigterm_closes_connections_with_1001_and_exits_with_0() {
@@ -505,4 +437,29 @@ fn sigterm_closes_connections_with_1001_and_exits_with_0() {
             assert!(echo.child.wait().unwrap().success(), "{adapter}");
         }
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_websocket_in_axum_gets_its_echo_and_hears_of_the_end() {
+    let mut server = Server::start(env!("CARGO_BIN_EXE_axum"), [""; 0]);
+    let mut stream = open_at(&server, "/echo");
+    stream.write_all(b"\x81\x82\0\0\0\0Hi").unwrap();
+    let mut echo = [0; 4];
+    stream.read_exact(&mut echo).unwrap();
+    assert_eq!(&echo, b"\x81\x02Hi");
+    let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let page = exchange(server.connect(), request);
+    assert!(page.ends_with("1 WebSockets were opened\n"), "{page}");
+
+    let pid = server.child.id().to_string();
+    let kill = Command::new("kill").args(["-s", "TERM", &pid]).status();
+    assert!(kill.unwrap().success());
+    let mut close = [0; 4];
+    stream.read_exact(&mut close).unwrap();
+    assert_eq!(&close, b"\x88\x02\x03\xe9");
+    stream.write_all(b"\x88\x82\0\0\0\0\x03\xe9").unwrap();
+    assert_eq!(stream.read(&mut close).unwrap(), 0);
+    assert_eq!(server.said_behind("all WebSockets are gone: "), "true");
+    assert!(server.child.wait().unwrap().success());
 }

@@ -229,6 +229,58 @@ fn certificate_without_its_key_is_a_mistake() {
 }
 
 #[test]
+fn error_of_a_tls_file_names_the_file() {
+    let certificates = Certificates::make("swapped");
+    let path = |name: &str| certificates.path(name);
+    let with_identity = |cert: &str, key: &str| {
+        let identity = strings(&["--cert", &path(cert), "--key", &path(key)]);
+        [certificates.trust(), identity].concat()
+    };
+    for (arguments, at_fault) in [
+        (strings(&["--ca", &path("client-key")]), path("client-key")),
+        (
+            with_identity("server-key", "client-key"),
+            path("server-key"),
+        ),
+        (with_identity("client", "server"), path("server")),
+        (
+            with_identity("client", "server-key"),
+            format!("{} with {}", path("client"), path("server-key")),
+        ),
+    ] {
+        let said = format!("error: {at_fault}: ");
+        is_refused(&arguments, "wss://localhost:1/", &said);
+        if arguments[0] == "--ca" && arguments.len() > 2 {
+            let (cert, key) = (&arguments[3], &arguments[5]);
+            is_refused_as_server(&["--tls-cert", cert, "--tls-key", key], &said);
+        }
+    }
+    let (cert, key, other) = (path("server"), path("server-key"), path("client-key"));
+    is_refused_as_server(
+        &[
+            "--tls-cert",
+            &cert,
+            "--tls-key",
+            &key,
+            "--client-ca",
+            &other,
+        ],
+        &format!("error: {other}: "),
+    );
+}
+
+fn is_refused_as_server(arguments: &[&str], cause: &str) {
+    let output = Command::new(ECHO)
+        .args(["--listen", "127.0.0.1:0"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(cause), "{cause}: {said}");
+}
+
+#[test]
 fn recommended_set_up_has_both_flags_and_no_strangers() {
     let output = Command::new(env!("CARGO_BIN_EXE_tls_mutual"))
         .output()

@@ -84,8 +84,8 @@ fn play_servers(
         "--redis",
     ]);
     cargo.arg(redis);
-    tool::build(&["chat"])?;
-    cargo.arg("--chat").arg(tool::program("chat"));
+    tool::build(&["rooms"])?;
+    cargo.arg("--rooms").arg(tool::program("rooms"));
     if let Some(benchmark) = tool::find("redis-benchmark") {
         cargo.arg("--benchmark").arg(benchmark);
     }

@@ -88,6 +88,17 @@ mod tests {
         let rows: BTreeSet<_> = faults.iter().map(|fault| fault.name.clone()).collect();
         assert_eq!(places, rows);
         assert_eq!(rows.len(), faults.len(), "a name of its own");
+        let document = tool::read(&tool::root().join("crates/ws-conformance/HOSTILE.md")).unwrap();
+        for fault in &faults {
+            let by_test = document.contains(&format!("`{}`", fault.name));
+            // Those of ws-backplane are for the tests beside it.
+            let by_others = fault.name.starts_with("backplane-");
+            assert!(
+                !fault.told.is_empty() || by_test || by_others,
+                "{}",
+                fault.name
+            );
+        }
         let by_simulator = faults.iter().filter(|fault| !fault.told.is_empty());
         assert!(by_simulator.count() >= 40);
     }

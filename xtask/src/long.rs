@@ -19,6 +19,7 @@ hours; `--help` of each command tells what it needs.
 const COMMANDS: &[&[&str]] = &[
     &["vectors"],
     &["features", "--all"],
+    &["package"],
     &["sim", "--seeds", "1000000", "--seconds", "1200"],
     &["fuzz", "all", "--seconds", "300"],
     &["autobahn", "all"],

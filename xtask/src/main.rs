@@ -18,6 +18,7 @@ mod hostile;
 mod interop;
 mod log;
 mod long;
+mod package;
 mod proxies;
 mod sim;
 mod soak;
@@ -129,6 +130,12 @@ const COMMANDS: &[Command] = &[
         summary: "check every combination of features of every crate",
         help: features::HELP,
         run: features::run,
+    },
+    Command {
+        name: "package",
+        summary: "run the tests of the crates as they are packaged",
+        help: package::HELP,
+        run: package::run,
     },
     Command {
         name: "wasm",

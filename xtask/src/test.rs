@@ -19,13 +19,12 @@ each took, and what those printed that failed. ARGUMENTS go to every program tha
 
 pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
     let arguments: Vec<_> = arguments.raw_args()?.collect();
-    let programs = programs()?;
+    let programs = programs(&mut tool::cargo())?;
     let run = |program: &'_ Program| {
         let began = Instant::now();
-        let output = Command::new(&program.file)
+        let output = program
+            .command()
             .args(arguments.iter().filter(|_| !program.is_bench))
-            .current_dir(&program.folder)
-            .env("CARGO_MANIFEST_DIR", &program.folder)
             .stdin(Stdio::null())
             .output();
         (output, began.elapsed())
@@ -44,15 +43,26 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
 
 /// A program that has tests in it.
 #[derive(Debug)]
-struct Program {
-    name: String,
+pub(crate) struct Program {
+    pub(crate) name: String,
     file: PathBuf,
     /// Of its package.
-    folder: PathBuf,
-    is_bench: bool,
+    pub(crate) folder: PathBuf,
+    /// The file that it begins with.
+    pub(crate) source: PathBuf,
+    pub(crate) is_bench: bool,
 }
 
 impl Program {
+    /// Runs it as Cargo does.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.file);
+        command
+            .current_dir(&self.folder)
+            .env("CARGO_MANIFEST_DIR", &self.folder);
+        command
+    }
+
     /// Says how a run went; tells whether it passed.
     fn tell(&self, output: &Output, took: Duration) -> bool {
         let said = String::from_utf8_lossy(&output.stdout);
@@ -75,9 +85,10 @@ impl Program {
     }
 }
 
-fn programs() -> Result<Vec<Program>, Failure> {
+/// Builds all programs that have tests in them.
+pub(crate) fn programs(cargo: &mut Command) -> Result<Vec<Program>, Failure> {
     let said = tool::output_of(
-        tool::cargo()
+        cargo
             .args(["test", "--workspace", "--all-targets", "--no-run"])
             .args(["--message-format", "json-render-diagnostics"]),
     )?;
@@ -97,6 +108,7 @@ fn program(line: &str) -> Option<Program> {
         name: format!("{package}/{}", message["target"]["name"].as_str()?),
         file: message["executable"].as_str()?.into(),
         folder: folder.into(),
+        source: message["target"]["src_path"].as_str()?.into(),
         is_bench: message["target"]["kind"][0] == "bench",
     })
 }
@@ -108,7 +120,7 @@ mod tests {
     #[test]
     fn message_of_cargo_names_a_program_with_tests() {
         let line = r#"{"reason":"compiler-artifact","manifest_path":"/w/crates/ws-a/Cargo.toml",
-            "target":{"kind":["test"],"name":"b"},"profile":{"test":true},"executable":"/w/b-1"}"#;
+            "target":{"kind":["test"],"name":"b","src_path":"/w/b.rs"},"profile":{"test":true},"executable":"/w/b-1"}"#;
         let read = program(&line.replace('\n', " ")).unwrap();
         assert_eq!(read.name, "ws-a/b");
         assert_eq!(read.file, PathBuf::from("/w/b-1"));

@@ -319,6 +319,11 @@ impl Service {
         self.port
     }
 
+    /// The number that the system knows the program by.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line that the program prints, or `None` when `limit` passes first.
     pub(crate) fn next_line(&self, limit: Duration) -> Option<String> {
         self.lines.recv_timeout(limit).ok()
@@ -333,6 +338,11 @@ impl Service {
             )));
         }
         terminate(&self.child)?;
+        self.stopped()
+    }
+
+    /// Waits for a program that was asked to end, and says whether it does so cleanly.
+    pub(crate) fn stopped(mut self) -> Result<(), Failure> {
         match wait_at_most(&mut self.child, STOP_LIMIT)? {
             Some(status) if status.success() => Ok(()),
             Some(status) => Err(Failure::new(format!(

@@ -54,7 +54,7 @@ fn run() -> Result<(), Box<dyn Error>> {
 
     let mut config = Config::new(OriginPolicy::Any);
     config.max_connections = connections;
-    let mut echo = EventLoop::new(config, Echo, || Ok(()));
+    let mut echo = EventLoop::new(config, Echo, || Ok(())).unwrap();
     // Resident from the start, and so not taken for the loop's.
     let mut keys = vec![1; connections];
     keys.clear();

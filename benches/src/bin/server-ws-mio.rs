@@ -1,23 +1,52 @@
 //! `ws-mio` as its documentation shows it, with nothing tuned.
 
 use std::error::Error;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use bench_rig::{Arguments, Deflate, Mode, finish, server_tls};
 use ws_handshake::DeflatePolicy;
-use ws_mio::{Config, Handler, Message, OriginPolicy, Peer, Prepared, Server, ServerTls};
+use ws_mio::{
+    ClientRequest, Config, Connect, Handler, Message, Orders, OriginPolicy, Peer, Prepared, Server,
+    ServerTls, Uri,
+};
 
 const HELP: &str = "\
 server-ws-mio [--mode echo|broadcast] [--threads N] [--accept-unmasked-frame]
-              [--deflate LEVEL [--takeover]] [--tls-cert FILE --tls-key FILE]
+              [--deflate LEVEL [--takeover]] [--tls-cert FILE --tls-key FILE] [--call PORT]
+
+--call PORT: calls a server there again and again, which is not expected to answer well.
 ";
 
 struct Answers {
     mode: Mode,
+    /// Whom to call.
+    call: Option<u16>,
 }
+
+/// How long to wait between two calls.
+const PAUSE: Duration = Duration::from_millis(5);
 
 impl Handler for Answers {
     type Data = ();
+
+    fn on_start(&mut self, orders: &mut Orders<'_, ()>) {
+        if self.call.is_some() {
+            orders.set_timer(0, Some(PAUSE));
+        }
+    }
+
+    fn on_loop_timer(&mut self, timer: u64, orders: &mut Orders<'_, ()>) {
+        let Some(port) = self.call else {
+            return;
+        };
+        orders.set_timer(timer, Some(PAUSE));
+        if let Ok(uri) = Uri::parse("ws://localhost/") {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            orders.connect(address, Connect::new(ClientRequest::new(uri), ()));
+        }
+    }
 
     fn on_message(&mut self, peer: &mut Peer<'_, ()>, message: Message<'_>) {
         match self.mode {
@@ -49,13 +78,14 @@ fn run() -> Result<(), Box<dyn Error>> {
         config.deflate.level = deflate.level;
     }
     let tls = server_tls(&mut arguments)?;
+    let call = arguments.value("--call")?;
     arguments.end()?;
     if let Some(tls) = tls {
         let server = Server::bind_tls("127.0.0.1:0", &ServerTls::from_rustls(tls), config)?;
         println!("listening on {}", server.local_addr()?);
-        return Ok(server.run_with(|_| Answers { mode })?);
+        return Ok(server.run_with(|_| Answers { mode, call })?);
     }
     let server = Server::bind("127.0.0.1:0", config)?;
     println!("listening on {}", server.local_addr()?);
-    Ok(server.run_with(|_| Answers { mode })?)
+    Ok(server.run_with(|_| Answers { mode, call })?)
 }

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::error::Error;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,14 +12,19 @@ use smol::channel::{Receiver, Sender, unbounded};
 use smol::io::{AsyncRead, AsyncWrite};
 use smol::{LocalExecutor, future};
 use socket2::{Domain, Protocol, Socket, Type};
-use ws_handshake::DeflatePolicy;
+use ws_handshake::{DeflatePolicy, UriError};
 use ws_smol::net::{self, TcpListener, TcpStream};
-use ws_smol::{Acceptor, Config, OriginPolicy, Prepared, ServerTls, TlsAcceptor, WebSocket};
+use ws_smol::{
+    Acceptor, ClientRequest, Config, Connector, OriginPolicy, Prepared, ServerTls, TlsAcceptor,
+    Uri, WebSocket,
+};
 
 const HELP: &str = "\
 server-ws-smol [--mode echo|broadcast] [--accept-unmasked-frame]
                [--deflate LEVEL [--takeover]] [--tls-cert FILE --tls-key FILE]
-               [--handshake-timeout SECONDS]
+               [--handshake-timeout SECONDS] [--call PORT]
+
+--call PORT: calls a server there again and again, which is not expected to answer well.
 ";
 
 fn main() -> ExitCode {
@@ -37,6 +42,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let deflate = Deflate::from_arguments(&mut arguments)?;
     let tls = server_tls(&mut arguments)?;
     let handshake_timeout = arguments.value("--handshake-timeout")?;
+    let call: Option<u16> = arguments.value("--call")?;
     arguments.end()?;
     let mut acceptor = acceptor(deflate).accept_unmasked_frame(flag);
     if let Some(seconds) = handshake_timeout {
@@ -51,6 +57,9 @@ fn run() -> Result<(), Box<dyn Error>> {
     net::block_on(executor.run(async {
         let listener = listen()?;
         println!("listening on {}", listener.local_addr()?);
+        if let Some(port) = call {
+            executor.spawn(keep_calling(port)).detach();
+        }
         loop {
             let (stream, peer) = listener.accept().await?;
             // How a connection ends is told by what the generator gets to see.
@@ -62,6 +71,27 @@ fn run() -> Result<(), Box<dyn Error>> {
             .detach();
         }
     }))?
+}
+
+/// Calls a server every 5 ms, whatever became of the calls before.
+async fn keep_calling(port: u16) -> Result<(), UriError> {
+    let request = ClientRequest::new(Uri::parse("ws://localhost/")?);
+    let executor = LocalExecutor::new();
+    let calling = async {
+        loop {
+            smol::Timer::after(Duration::from_millis(5)).await;
+            let request = request.clone();
+            executor.spawn(call(port, request)).detach();
+        }
+    };
+    executor.run(calling).await
+}
+
+async fn call(port: u16, request: ClientRequest) -> Result<(), ws_smol::Error> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let stream = TcpStream::from_std(std::net::TcpStream::connect(address)?)?;
+    Connector::new().handshake(stream, address, request).await?;
+    Ok(())
 }
 
 fn acceptor(deflate: Option<Deflate>) -> Acceptor {

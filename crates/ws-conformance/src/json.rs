@@ -107,6 +107,11 @@ impl<'j> Object<'j> {
         usize::try_from(self.number(field)?).map_err(|_| self.wrong(field, "a size"))
     }
 
+    /// The largest number there is where the field is absent.
+    pub(super) fn size_or_unlimited(self, field: &str) -> Result<usize, Failure> {
+        self.get(field).map_or(Ok(usize::MAX), |_| self.size(field))
+    }
+
     /// False where the field is absent.
     pub(super) fn flag(self, field: &str) -> Result<bool, Failure> {
         self.get(field).map_or(Ok(false), |value| {

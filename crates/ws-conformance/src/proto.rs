@@ -9,34 +9,12 @@ use ws_proto::{
     xor,
 };
 
+use super::action::{Action, Masking};
+use super::agreed::Deflate;
 use super::bytes::show;
-use super::deflate::Deflate;
-use super::inbound::{Fault, Sent};
-use super::outbound::Action;
+use super::role::Role;
+use super::sent::{Fault, Sent};
 use crate::Failure;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    Client,
-    Server,
-}
-
-impl Role {
-    pub(super) fn parse(name: &str) -> Result<Self, Failure> {
-        match name {
-            "client" => Ok(Self::Client),
-            "server" => Ok(Self::Server),
-            _ => Err(Failure::new(format!("{name:?} is no role"))),
-        }
-    }
-
-    pub(super) const fn peer(self) -> Self {
-        match self {
-            Self::Client => Self::Server,
-            Self::Server => Self::Client,
-        }
-    }
-}
 
 /// How the endpoint under test is built.
 #[derive(Debug)]
@@ -246,20 +224,12 @@ fn fault(error: &ProtocolError) -> Fault {
     }
 }
 
-/// Which keys an outbound vector sends with.
-#[derive(Debug)]
-pub(super) enum Masking {
-    None,
-    Zero,
-    /// One for each frame.
-    Fixed(Vec<[u8; 4]>),
-}
-
 /// An endpoint that only sends.
 #[derive(Debug)]
 pub(super) struct Transmitter {
     sender: AnySender,
     deflater: Option<(Deflater, DeflatePool)>,
+    max_frame_sent: usize,
     wire: Vec<u8>,
     /// The keys of the vector, in place of those that were drawn; the last is the next.
     keys: Option<Vec<[u8; 4]>>,
@@ -294,9 +264,15 @@ impl Transmitter {
         Ok(Self {
             sender,
             deflater: None,
+            max_frame_sent: usize::MAX,
             wire: Vec::new(),
             keys,
         })
+    }
+
+    /// Splits every frame that is longer than so many bytes, from now on.
+    pub(super) const fn split_at(&mut self, max_len: usize) {
+        self.max_frame_sent = max_len;
     }
 
     /// Compresses every message from now on.
@@ -307,10 +283,11 @@ impl Transmitter {
     /// Sends; an error is the name of the rule that forbids it.
     pub(super) fn send(&mut self, action: &Action) -> Result<(), &'static str> {
         let (deflater, wire) = (&mut self.deflater, &mut self.wire);
+        let max_len = self.max_frame_sent;
         let start = wire.len();
         let sent = match &mut self.sender {
-            AnySender::Server(sender) => send(sender, deflater, action, wire),
-            AnySender::Client(sender) => send(sender, deflater, action, wire),
+            AnySender::Server(sender) => send(sender, deflater, action, max_len, wire),
+            AnySender::Client(sender) => send(sender, deflater, action, max_len, wire),
         };
         if let Some(keys) = &mut self.keys {
             exchange_keys(&mut wire[start..], keys)?;
@@ -329,9 +306,15 @@ fn send<P: MaskingPolicy>(
     sender: &mut Sender<P>,
     deflater: &mut Option<(Deflater, DeflatePool)>,
     action: &Action,
+    max_len: usize,
     wire: &mut Vec<u8>,
 ) -> Result<(), &'static str> {
-    let mut write = |frame: OutFrame<'_>| frame.append_to(wire, 0);
+    let mut write = |sender: &mut Sender<P>, frame: Result<OutFrame<'_>, SendError>| {
+        let frames = frame.and_then(|frame| sender.split(frame, max_len));
+        let frames = frames.map_err(|error| error.kind())?;
+        frames.iter().for_each(|frame| frame.append_to(wire, 0));
+        Ok(())
+    };
     // What is wrong with the state comes before what cannot be said.
     if sender.is_close_sent() {
         return Err(SendError::Closing.kind());
@@ -351,8 +334,7 @@ fn send<P: MaskingPolicy>(
                         .deflate(data, true, pool)
                         .and_then(|payload| sender.compressed(whole.kind(), payload)),
                 };
-                write(frame.map_err(|error| error.kind())?);
-                return Ok(());
+                return write(sender, frame);
             }
             let mut rest = data.as_slice();
             for (index, size) in fragments.iter().enumerate() {
@@ -366,17 +348,17 @@ fn send<P: MaskingPolicy>(
                         deflater.fragment_bytes(sender, whole.kind(), piece, is_last, pool)
                     }
                 };
-                write(frame.map_err(|error| error.kind())?);
+                write(sender, frame)?;
             }
             Ok(())
         }
         Action::Ping(data) => {
-            write(sender.ping(data).map_err(|error| error.kind())?);
-            Ok(())
+            let frame = sender.ping(data);
+            write(sender, frame)
         }
         Action::Pong(data) => {
-            write(sender.pong(data).map_err(|error| error.kind())?);
-            Ok(())
+            let frame = sender.pong(data);
+            write(sender, frame)
         }
         Action::Close { code, reason } => {
             let code = code.map(|code| CloseCode::new(code).ok_or("close_code_invalid"));
@@ -390,8 +372,8 @@ fn send<P: MaskingPolicy>(
                 Err(_) => return Err("close_reason_not_utf8"),
             };
             let frame = code.map(|code| CloseFrame { code, reason });
-            write(sender.close(frame).map_err(|error| error.kind())?);
-            Ok(())
+            let frame = sender.close(frame);
+            write(sender, frame)
         }
     }
 }

@@ -59,13 +59,13 @@ impl ClientRequest {
         if let Some(origin) = &self.origin {
             list.push_block(origin);
         }
-        list.push_block(&self.user_agent);
+        list.push_block(self.fields.user_agent());
         if let Some(credentials) = self.uri.authorization()
-            && !self.fields.contains("Authorization")
+            && !self.fields.has_added("Authorization")
         {
             list.push(b"authorization", credentials.as_bytes());
         }
-        list.push_block(&self.fields);
+        list.push_block(self.fields.added());
         list
     }
 }

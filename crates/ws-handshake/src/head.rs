@@ -5,7 +5,6 @@ use core::fmt;
 
 use crate::error::HandshakeError;
 use crate::headers::{Escaped, position};
-use crate::request::Request;
 
 /// How large a message head may be.
 ///
@@ -102,6 +101,10 @@ impl HeadReader {
             self.scanner = Scanner::new(self.limits.max_head, self.is_request);
             self.buffer = Vec::new();
         }
+        if fault!("head-read-again") {
+            let _ = self.scanner.clone().scan(&self.buffer);
+            self.scanner.visit(self.buffer.len());
+        }
         let Scanned { start, end } = match self.scanner.scan(input) {
             Ok(scanned) => scanned,
             Err(error) => {
@@ -190,13 +193,8 @@ impl<'a> Head<'a> {
         self.consumed
     }
 
-    /// Reads the head as a request.
-    ///
-    /// # Errors
-    ///
-    /// As [`Request::parse`].
-    pub fn request(&self) -> Result<Request<'a>, HandshakeError> {
-        Request::parse_scanned(self.bytes, self.max_headers)
+    pub(crate) const fn max_headers(&self) -> usize {
+        self.max_headers
     }
 
     /// The start line, and the block of field lines with the CR LF of each.

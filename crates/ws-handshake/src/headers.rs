@@ -365,7 +365,7 @@ pub(crate) fn is_value(bytes: &[u8]) -> bool {
     //= RFC9110-5.5-1
     // All of them are looked at, many at once: a first bad one is rare.
     let is_bad = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
-    !bytes.iter().fold(false, |bad, &byte| bad | is_bad(byte))
+    !bytes.iter().fold(false, |bad, &byte| bad | is_bad(byte)) || fault!("headers-injected")
 }
 
 const TOKEN_BYTES: [bool; 256] = {

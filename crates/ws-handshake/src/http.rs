@@ -8,10 +8,11 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use crate::client::HttpResponse;
 use crate::error::{HandshakeError, Offered};
 use crate::headers::{FieldBlock, Headers};
-use crate::request::{Request, Version};
+use crate::request::Request;
 use crate::response::Response;
 use crate::server::Acceptance;
 use crate::uri::{Uri, UriError};
+use crate::version::Version;
 
 impl<'a> Request<'a> {
     /// Takes over a request from an HTTP server that speaks in the types of the `http` crate.

@@ -117,16 +117,20 @@ extern crate std;
 mod fault;
 
 mod server;
+mod server_handshake;
 
 mod origin;
 
 mod client;
 
 mod redirect;
+mod rejection;
 
 mod uri;
+mod version;
 
 mod request;
+mod request_fields;
 
 mod target;
 
@@ -175,10 +179,12 @@ pub use headers::{HeaderError, Headers};
 pub use key::{NoEntropy, Nonce, accept_key};
 pub use origin::{OriginError, OriginList, OriginPolicy};
 pub use redirect::RedirectError;
-pub use request::{Request, Version};
+pub use request::Request;
 pub use response::Response;
 pub use server::{Acceptance, ServerConfig, SubprotocolError};
+pub use server_handshake::{ServerHandshake, ServerProgress};
 pub use uri::{Uri, UriError};
+pub use version::Version;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

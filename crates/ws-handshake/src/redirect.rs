@@ -1,7 +1,6 @@
 //! Redirects: whether a client follows one, and what it takes along.
 
 use crate::client::{ClientRequest, HttpResponse};
-use crate::headers::FieldBlock;
 use crate::uri::UriError;
 
 impl ClientRequest {
@@ -33,7 +32,7 @@ impl ClientRequest {
         }
         let mut next = self.clone();
         if !self.uri().is_same_origin(&uri) {
-            next.fields = FieldBlock::default();
+            next.fields.remove_added();
         }
         next.uri = uri;
         Ok(Some(next))

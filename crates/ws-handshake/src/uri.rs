@@ -1,9 +1,9 @@
 //! `ws` and `wss` URIs, and the URI grammar that requests share with them.
 
 mod authority;
-
 mod error;
-
+mod grammar;
+pub(crate) mod ipv4;
 mod target;
 
 use alloc::borrow::ToOwned as _;
@@ -15,6 +15,9 @@ use core::str::FromStr;
 use crate::error::Offered;
 use authority::{Authority, Credentials, Host};
 pub use error::UriError;
+#[cfg(feature = "proxy")]
+pub(crate) use grammar::host_name;
+pub(crate) use grammar::{split_authority, split_query};
 use target::resource_name;
 
 /// A `ws://` or `wss://` URI (RFC 6455 section 3).
@@ -44,6 +47,8 @@ impl Uri {
     ///
     /// - `http` and `https` stand for `ws` and `wss`. Blanks around the URI are dropped.
     /// - An absent port becomes 80 or 443, an absent path `/`. The host is lower-cased.
+    /// - A host whose last label is a number is an IPv4 address: `127.1`, `0x7f.1` and `2130706433` are `127.0.0.1`, and
+    ///   `1.2.3.256` is refused (WHATWG URL section 3.5).
     /// - Path and query are percent-encoded where browsers do it: blanks, quotes, `<`, `>`, everything outside ASCII, and in a
     ///   path `^`, `` ` ``, `{` and `}`. `[`, `]`, `|`, and a `%` that begins no triplet, stay as they are. In a path `\`
     ///   becomes `/`, and `.` and `..` are resolved.
@@ -213,79 +218,6 @@ impl FromStr for Uri {
     }
 }
 
-/// Cuts `host [":" *DIGIT]`, `None` if it is neither a registered name nor a bracketed address.
-pub(crate) fn split_authority(authority: &str) -> Option<(&str, Option<&str>)> {
-    let host_end = if authority.starts_with('[') {
-        let end = authority.find(']')?;
-        let address = &authority[1..end];
-        if address.is_empty()
-            || !address
-                .bytes()
-                .all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':'))
-        {
-            return None;
-        }
-        end + 1
-    } else {
-        let end = authority.find(':').unwrap_or(authority.len());
-        if end == 0 || !all_encoded(&authority.as_bytes()[..end], is_name_byte) {
-            return None;
-        }
-        end
-    };
-    let (host, port) = authority.split_at(host_end);
-    match port.strip_prefix(':') {
-        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Some((host, Some(digits)))
-        }
-        None if port.is_empty() => Some((host, None)),
-        _ => None,
-    }
-}
-
-/// Cuts at the first `?`.
-pub(crate) fn split_query(resource: &str) -> (&str, Option<&str>) {
-    match resource.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (resource, None),
-    }
-}
-
-fn all_encoded(mut bytes: &[u8], is_plain: impl Fn(u8) -> bool) -> bool {
-    loop {
-        bytes = match bytes {
-            [] => return true,
-            [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                rest
-            }
-            [byte, rest @ ..] if is_plain(*byte) => rest,
-            _ => return false,
-        }
-    }
-}
-
-/// `unreserved` and `sub-delims` of RFC 3986.
-const fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'.' | b'_'
-                | b'~'
-                | b'!'
-                | b'$'
-                | b'&'
-                | b'\''
-                | b'('
-                | b')'
-                | b'*'
-                | b'+'
-                | b','
-                | b';'
-                | b'='
-                | b'-'
-        )
-}
-
 const fn default_port(secure: bool) -> u16 {
     //= RFC6455-3-2
     if secure { 443 } else { 80 }
@@ -404,11 +336,26 @@ mod tests {
             "ws://[fe80::1%25a/b]/",
             "ws://[fe80::1%25a b]/",
             "ws://u@",
+            "ws://1.2.3.256/",
+            "ws://a.0x1/",
+            "ws://1.2.3.4.5/",
         ] {
             assert_eq!(kind(text), "bad_authority", "{text}");
         }
         for text in ["ws://caf\u{e9}/", "ws://caf%C3%A9/"] {
             assert_eq!(kind(text), "host_not_ascii", "{text}");
+        }
+        for text in [
+            "ws://127.1/",
+            "ws://0x7F.1/",
+            "ws://2130706433./",
+            "ws://%3127.1",
+        ] {
+            let uri = Uri::parse(text).expect(text);
+            assert_eq!(
+                (uri.host(), uri.host_header()),
+                ("127.0.0.1", "127.0.0.1".to_owned())
+            );
         }
         assert_eq!(
             Uri::parse("ws://EX%41mple/").expect("a URI").host(),

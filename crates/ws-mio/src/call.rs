@@ -32,6 +32,8 @@ pub(crate) struct Call {
     pub(crate) route: Option<Box<Route>>,
     /// How much of the request was sent.
     sent: usize,
+    /// Why the rest of it cannot be sent.
+    cut_off: Option<io::Error>,
 }
 
 /// How a [`Call`] goes.
@@ -126,6 +128,7 @@ impl Call {
             is_connected: false,
             route: None,
             sent: 0,
+            cut_off: None,
         }
     }
 
@@ -152,12 +155,24 @@ impl Call {
         if !self.is_connected {
             return Ok(Answer::Waiting);
         }
-        send(handshake.request_bytes(), &mut self.sent, transport)?;
+        if self.cut_off.is_none() {
+            match send(handshake.request_bytes(), &mut self.sent, transport) {
+                // Who does not want to hear all of it may have said why.
+                Err(error) if is_cut_off(&error) => self.cut_off = Some(error),
+                sent => sent?,
+            }
+        }
         let mut share = Share::new(HANDSHAKE_SHARE);
         while !share.is_spent() {
             let buffer = share.window(buffer);
             let read = match transport.read(buffer) {
-                Ok(0) => return Err(OpenError::Refused(Box::new(handshake.eof()?))),
+                Ok(0) => {
+                    return Err(match (handshake.eof(), self.cut_off.take()) {
+                        (Ok(response), _) => OpenError::Refused(Box::new(response)),
+                        (Err(_), Some(error)) => error.into(),
+                        (Err(error), None) => error.into(),
+                    });
+                }
                 Ok(read) => read.min(buffer.len()),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(Answer::Waiting),
@@ -168,7 +183,7 @@ impl Call {
                     // What refuses and then resets has refused.
                     _ => match handshake.eof() {
                         Ok(response) => return Err(OpenError::Refused(Box::new(response))),
-                        Err(_) => return Err(error.into()),
+                        Err(_) => return Err(self.cut_off.take().unwrap_or(error).into()),
                     },
                 },
             };
@@ -176,6 +191,9 @@ impl Call {
             match handshake.receive(&buffer[..read])? {
                 ClientProgress::Incomplete => {}
                 ClientProgress::Agreed { agreed, consumed } => {
+                    if let Some(error) = self.cut_off.take() {
+                        return Err(error.into());
+                    }
                     return Ok(Answer::Agreed {
                         agreed,
                         read,
@@ -189,6 +207,15 @@ impl Call {
         }
         Ok(Answer::Again)
     }
+}
+
+/// Whether the other side takes no more; what it said before may still come.
+fn is_cut_off(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset
+    )
 }
 
 /// Sends the rest of the request, as much as the transport takes.

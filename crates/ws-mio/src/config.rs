@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Profile;
+use crate::{Profile, profile::PROFILES};
 
 use ws_handshake::{OriginPolicy, ServerConfig};
 use ws_proto::{ConfigError, ControlledNetwork, KeepaliveConfig, Limits, TimeLimits};
@@ -192,8 +192,8 @@ impl Config {
     /// numbers and times that are 0, a read buffer below 1,024 bytes, subprotocols
     /// that are no tokens (RFC 6455 section 4.1), and a policy for compression
     /// without the feature `deflate`. [`Server`](crate::Server) does so when it is
-    /// made; for an [`EventLoop`](crate::EventLoop) and a
-    /// [`Socket`](crate::Socket) it is up to their owner.
+    /// made, and so do an [`EventLoop`](crate::EventLoop) and a
+    /// [`Socket`](crate::Socket).
     ///
     /// ```
     /// use ws_mio::{Config, OriginPolicy};
@@ -225,6 +225,16 @@ impl Config {
             ConfigError::check_number(field, number as u64)?;
         }
         ConfigError::check_time("slow_turn", Some(self.slow_turn))?;
+        if self.profiles.len() > PROFILES {
+            let (count, allowed) = (self.profiles.len(), "at most 255 of them");
+            return Err(ConfigError::new("profiles", &count, allowed));
+        }
+        for (index, profile) in self.profiles.iter().enumerate() {
+            profile.check().map_err(|error| ConfigError {
+                value: format!("{} in profiles[{index}]", error.value),
+                ..error
+            })?;
+        }
         if self.threads == 0 || self.threads > usize::from(u16::MAX) {
             return Err(ConfigError::new("threads", &self.threads, "1 to 65,535"));
         }
@@ -245,7 +255,7 @@ impl Config {
 }
 
 /// How short a read buffer may be.
-pub(crate) const READ_BUFFER_MIN: usize = 1024;
+const READ_BUFFER_MIN: usize = 1024;
 
 /// What becomes of messages to a peer that reads too slowly, once
 /// `max_backpressure` bytes wait for it.

@@ -122,6 +122,13 @@ impl<'a, H: Handler, T: Transport> Loop<'a, H, T> {
         self.inner.subscribers(topic)
     }
 
+    /// Returns how many connections of all loops are subscribed to a topic, as
+    /// [`Remote::subscriber_count`](crate::Remote::subscriber_count).
+    #[must_use]
+    pub fn subscriber_count(&self, topic: &str) -> usize {
+        self.inner.subscriber_count(topic)
+    }
+
     /// Returns the topics that a connection of this loop is subscribed to, in
     /// no order.
     pub fn topics(&self, peer: PeerId) -> impl Iterator<Item = &str> {

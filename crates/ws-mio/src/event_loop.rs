@@ -24,33 +24,37 @@ use std::{
 use mio::{Interest, Registry, Token, net::TcpStream};
 use slab::Slab;
 use tracing::{Span, span::EnteredSpan, warn};
+use ws_proto::Stage;
 
 pub(crate) use self::lookup::Route;
 use self::{
     drain::Draining,
     lookup::Lookups,
     panics::{catch, end_turn},
+    time::times,
     upgrade::Knocking,
 };
 use crate::{
-    Cause, Config, Drain, Handler, Loop, Orders, Peer, PeerId, Ready, Remote, Transport,
+    Cause, Config, ConfigError, Drain, Handler, Loop, Orders, Peer, PeerId, Ready, Remote,
+    Transport,
     arena::{Arena, NOWHERE},
     audience::Audience,
     call::Call,
-    config::READ_BUFFER_MIN,
-    connection::{Fate, Link, Phase, Slot, Turn, high_water, new_link},
+    connection::{Fate, Link, Slot, Turn, high_water, new_link},
     decider::Decided,
     deflate::Codecs,
     metrics::Counters,
-    order::{OrderQueue, Publication},
+    order::OrderQueue,
     pool::Pool,
     profile::Served,
+    publication_log::Publication,
     publication_log::PublicationLog,
     remote::{Mailbox, Tasks},
     scratch::Scratch,
     seats::Seats,
     timers::Timers,
-    wheel::{Tick, Wheel, tick_from},
+    topics::Topics,
+    wheel::{Tick, Wheel},
 };
 
 /// What a [`Server`](crate::Server) runs on a thread, without what waits: for
@@ -94,7 +98,7 @@ use crate::{
 ///     }
 /// }
 ///
-/// let mut echo = EventLoop::new(Config::new(OriginPolicy::Any), Echo, || Ok(()));
+/// let mut echo = EventLoop::new(Config::new(OriginPolicy::Any), Echo, || Ok(()))?;
 /// let (mut client, server) = memory::pair(4096);
 /// let key = echo.admit(server).unwrap();
 /// client.write(&[IoSlice::new(
@@ -185,14 +189,19 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// `wake` is called, from any thread, when something was asked of the
     /// [`remote`](Self::remote): it sees to it that a turn is started soon, as a
     /// [`mio::Waker`] does. What is registered, and where, is up to the caller.
-    /// `config.threads` and `config.accepting` do not apply. The configuration is
-    /// taken as it is: see [`Config::check`].
+    /// `config.threads` and `config.accepting` do not apply.
+    ///
+    /// # Errors
+    ///
+    /// What [`Config::check`] finds.
     pub fn new(
         config: Config,
         handler: H,
         wake: impl Fn() -> io::Result<()> + Send + Sync + 'static,
-    ) -> Self {
-        Self::of_server(None, Remote::new(vec![Arc::new(wake)]), 0, config, handler)
+    ) -> Result<Self, ConfigError> {
+        config.check()?;
+        let remote = Remote::new(vec![Arc::new(wake)]);
+        Ok(Self::of_server(None, remote, 0, config, handler))
     }
 
     /// Has the loop register its transports itself: what is
@@ -217,7 +226,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     ///     let mut listener = TcpListener::bind("127.0.0.1:9001".parse().unwrap())?;
     ///     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     ///     let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-    ///     let mut inner = EventLoop::new(config, handler, move || waker.wake())
+    ///     let mut inner = EventLoop::new(config, handler, move || waker.wake())?
     ///         .with_registry(poll.registry().try_clone()?);
     ///     let started = Instant::now();
     ///     loop {
@@ -260,10 +269,11 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let counters = Arc::clone(&remote.mailboxes()[usize::from(index)].counters);
         let codecs = Codecs::of_loop(&config, &counters);
         let log = Arc::clone(remote.log());
-        let orders = OrderQueue::new(Arc::clone(&log), index, remote.loop_numbers());
+        let topics = Topics::new(Arc::clone(remote.topic_sizes()), index);
+        let orders = OrderQueue::new(Arc::clone(&log), topics, index, remote.loop_numbers());
         let hall = Arc::clone(remote.hall());
         let seats = Seats::new(hall, config.max_connections_per_address);
-        let read_buffer = config.read_buffer.max(READ_BUFFER_MIN);
+        let read_buffer = config.read_buffer;
         let pool = Pool::new(read_buffer, config.gather_buffers);
         let mut this = Self {
             registry,
@@ -420,7 +430,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
-        if matches!(slot.phase, Phase::Upgrading { .. }) && slot.transport.is_handshaking() {
+        if slot.is_opening() && slot.transport.is_handshaking() {
             slot.read_closed |= ready.read_closed;
             return self.line_up(key);
         }
@@ -453,14 +463,13 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let Some(slot) = self.slots.get(key) else {
             return;
         };
-        let (phase, is_client) = (slot.phase, slot.role.is_client());
+        let (stage, is_client) = (slot.clock.stage(), slot.role.is_client());
         let _entered = self.enter(key);
-        match phase {
-            Phase::Open { .. } => self.turn(key, ready, 0..0, |_, _| {}),
-            Phase::Upgrading { .. } if is_client => self.go_on_calling(key, ready),
-            Phase::Upgrading { .. } => self.upgrade(key, ready),
-            Phase::Flushing { linger, .. } => self.flush(key, linger),
-            Phase::Lingering { .. } => self.linger(key),
+        match stage {
+            Stage::Open | Stage::Closing(_) => self.turn(key, ready, 0..0, |_, _| {}),
+            Stage::Opening if is_client => self.go_on_calling(key, ready),
+            Stage::Opening => self.upgrade(key, ready),
+            Stage::Ending(_) | Stage::Ended => self.go_on_ending(key),
         }
     }
 
@@ -533,7 +542,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             Fate::Again => self.go_on(key),
             Fate::End { linger } => {
                 self.store(key);
-                return self.flush(key, linger);
+                return self.begin_end(key, linger);
             }
             Fate::Drop => {
                 self.store(key);
@@ -556,7 +565,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 let Served { profile, spares } = &mut self.profiles[usize::from(slot.profile)];
                 let spare = &mut spares[slot.role.index()][usize::from(is_compressed)];
                 if !spare.is_idle() || below > 0 {
-                    let fresh = new_link(slot.role, is_compressed, &profile.limits, &self.config);
+                    let fresh = new_link(slot.role, is_compressed, profile, &self.config);
                     let mut link = mem::replace(spare, fresh);
                     link.add_counts_to(&self.counters);
                     self.held += link.count_held(below);
@@ -584,15 +593,18 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
     /// Starts and stops the clocks for what the peer owes us.
     fn await_peer(&mut self, key: usize) {
-        let slot = &self.slots[key];
-        if slot.state == NOWHERE || !slot.phase.is_open() {
+        let slot = &mut self.slots[key];
+        if slot.state == NOWHERE || !slot.is_open() {
             return;
         }
-        let (now, config, stop_by) = (self.tick(), &self.config, self.stop_by);
+        let times = times(slot, &self.profiles, &self.config, self.stop_by);
         let link = &mut self.links[slot.state as usize];
-        let close = || stop_by.unwrap_or_else(|| tick_from(now, config.close_timeout));
-        if let Some(at) = link.keep_deadlines(now, &config.time_limits, close) {
-            self.arm(key, at);
+        let flow = link.flow(self.config.high_water);
+        if slot
+            .clock
+            .note_flow(&mut link.busy, &flow, &times, self.now)
+        {
+            self.look_again(key);
         }
     }
 
@@ -623,10 +635,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             return true;
         };
         warn!(%error, "cannot register a connection");
-        match slot.phase {
-            Phase::Upgrading { .. } if slot.role.is_client() => self.give_back(key, error.into()),
-            Phase::Upgrading { .. } => self.abandon(key),
-            _ => self.abort(key, Cause::Io(&error)),
+        match slot.is_opening() {
+            true if slot.role.is_client() => self.give_back(key, error.into()),
+            true => self.abandon(key),
+            false => self.abort(key, Cause::Io(&error)),
         }
         false
     }
@@ -655,7 +667,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     }
 
     fn is_open(slot: &Slot<T, H::Data>) -> bool {
-        slot.phase.is_open()
+        slot.is_open()
     }
 
     fn mailbox(&self) -> &Mailbox<H, T> {
@@ -673,6 +685,7 @@ impl<H: Handler, T> Drop for EventLoop<H, T> {
     fn drop(&mut self) {
         self.remote.mailboxes()[usize::from(self.index)].end();
         self.log.end_loop(self.index.into());
+        self.remote.topic_sizes().end_loop(self.index.into());
     }
 }
 

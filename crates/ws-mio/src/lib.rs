@@ -213,13 +213,14 @@ mod socket;
 mod timers;
 #[cfg(feature = "tls")]
 mod tls;
+mod topic_sizes;
 mod topics;
 mod transport;
 mod under_tls;
 mod wheel;
 
 pub use call::OpenError;
-pub use closed::{Cause, Closed, Timeout};
+pub use closed::{Cause, Closed};
 pub use config::{Accepting, ClientConfig, Config, OnPanic, SlowConsumer};
 pub use connect::{Connect, Orders};
 pub use context::Loop;
@@ -253,7 +254,7 @@ pub use ws_handshake::{
 };
 pub use ws_proto::{
     self, AsMessage, Chunk, CloseCode, ConfigError, ControlledNetwork, KeepaliveConfig, Limits,
-    Message, MessageKind, PeerAddr, Prepared, TimeLimits,
+    Message, MessageKind, PeerAddr, Prepared, TimeLimits, Timeout,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};

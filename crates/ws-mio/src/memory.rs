@@ -207,7 +207,8 @@ mod tests {
     fn stream_without_bytes_has_64_bytes_for_both_ends() {
         let mut ends = None;
         let empty = allocation_counter::measure(|| ends = Some(pair(1024)));
-        assert_eq!(empty.bytes_current, 64);
+        // On 64 bits; pointers are shorter elsewhere.
+        assert!(empty.bytes_current <= 64, "{empty:?}");
         let used = allocation_counter::measure(|| {
             let (a, b) = ends.as_mut().unwrap();
             write(a, &[1; 100]);

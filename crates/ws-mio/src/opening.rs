@@ -68,7 +68,8 @@ impl Request {
     pub(crate) fn is_trickling(&self, now: Tick) -> bool {
         let age = now.saturating_sub(self.begun);
         let least = u64::from(age) * TICK.as_millis() as u64 * u64::from(self.least) / 1000;
-        self.len > 0 && age >= self.grace && (self.len as u64) < least
+        let is_slow = age >= self.grace && (self.len as u64) < least;
+        self.len > 0 && is_slow && !fault!("trickle-allowed")
     }
 
     /// Returns when to ask that next; `None` if nothing has come.

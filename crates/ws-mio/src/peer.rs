@@ -15,7 +15,7 @@ use ws_handshake::DeflateParams;
 use ws_proto::{AsMessage, CloseCode, Masking, MessageKind, OutFrame, Prepared, SendError};
 
 use crate::{
-    Backpressure, Connect, PeerAddr, Transport,
+    Backpressure, Cause, Connect, PeerAddr, Timeout, Transport,
     deflate::{Deflating, Terms, Wire},
     order::{Order, OrderQueue},
     outgoing::Outgoing,
@@ -331,6 +331,13 @@ impl<D, Data> Peer<'_, D, Data> {
         self.write(frame)
     }
 
+    /// Starts the closing handshake for a time limit that was passed.
+    pub(crate) fn close_for(&mut self, timeout: Timeout) {
+        let close = Cause::Timeout(timeout).close_frame();
+        let frame = self.outgoing.sender.close(close);
+        self.write(frame);
+    }
+
     /// Drops the connection without a closing handshake, when the handler has
     /// returned. What was sent in this call leaves if the transport takes it;
     /// what waits does not. [`on_close`](crate::Handler::on_close) follows.
@@ -403,13 +410,14 @@ impl<D, Data> Peer<'_, D, Data> {
             .flat_map(|orders| orders.topics.topics_of(self.id.key))
     }
 
-    /// Returns how many connections of this loop are subscribed to a topic.
-    /// What this turn has asked for does not count yet. Who they are is told by
-    /// [`Loop::subscribers`](crate::Loop::subscribers).
+    /// Returns how many connections of all loops are subscribed to a topic, as
+    /// [`Remote::subscriber_count`](crate::Remote::subscriber_count). What this
+    /// turn has asked for does not count yet. [`Loop::subscribers`](crate::Loop::subscribers)
+    /// names those of one loop.
     #[must_use]
-    pub fn subscribers(&self, topic: &str) -> usize {
+    pub fn subscriber_count(&self, topic: &str) -> usize {
         let orders = self.orders.as_deref();
-        orders.map_or(0, |orders| orders.topics.subscribers(topic).len())
+        orders.map_or(0, |orders| orders.topics.subscriber_count(topic))
     }
 
     /// Sends a message to all subscribers of a topic but this peer, on all

@@ -91,7 +91,11 @@ impl Gather {
     pub(crate) fn make_room(&mut self, wanted: u64, pool: &mut Pool) -> bool {
         let len = self.scratch.len();
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
-        self.payload.end < len || pool.grow(&mut self.scratch, len + wanted.min(len))
+        let wanted = match fault!("declared-length-reserved") {
+            true => wanted.min(1 << 30),
+            false => wanted.min(len),
+        };
+        self.payload.end < len || pool.grow(&mut self.scratch, len + wanted)
     }
 
     /// Adds what came by another way; `false` if there is no room for it, and

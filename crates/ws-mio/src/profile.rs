@@ -1,6 +1,6 @@
 //! What differs from one kind of connections to another.
 
-use ws_proto::{KeepaliveConfig, Limits};
+use ws_proto::{ConfigError, KeepaliveConfig, Limits};
 
 use crate::{
     Config, Handler,
@@ -56,6 +56,18 @@ pub struct Profile {
     /// Whether messages come in pieces, in place of
     /// [`Handler::CHUNKS`](crate::Handler::CHUNKS); `false` by default.
     pub chunks: bool,
+    /// The longest frame that is sent, in place of
+    /// [`Config::max_frame_sent`], which holds for `None`, the default.
+    pub max_frame_sent: Option<usize>,
+}
+
+impl Profile {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        self.limits.check()?;
+        self.keepalive.check()?;
+        let longest = self.max_frame_sent.unwrap_or(usize::MAX);
+        ConfigError::check_frame_sent("max_frame_sent", longest)
+    }
 }
 
 /// A profile, and what idle connections are served with that have it.
@@ -72,10 +84,11 @@ impl Served {
             limits: config.limits,
             keepalive: config.keepalive,
             chunks: H::CHUNKS,
+            max_frame_sent: None,
         };
         let profiles = std::iter::once(first).chain(config.profiles.iter().cloned());
         let served = profiles.map(|profile| {
-            let fresh = |role, flag| new_link(role, flag, &profile.limits, config);
+            let fresh = |role, flag| new_link(role, flag, &profile, config);
             let spares = Role::ALL.map(|role| [false, true].map(|flag| fresh(role, flag)));
             Self { profile, spares }
         });

@@ -15,11 +15,8 @@ use ws_proto::{CloseCode, Prepared};
 
 use crate::{
     Connect, Drain, Handler, Loop, Metrics, NoPeer, Peer, PeerAddr, PeerId, Transport,
-    metrics::Counters,
-    order::{Placed, Publication},
-    peer::number_loops,
-    publication_log::PublicationLog,
-    seats::Hall,
+    metrics::Counters, order::Placed, peer::number_loops, publication_log::Publication,
+    publication_log::PublicationLog, seats::Hall, topic_sizes::TopicSizes,
 };
 
 /// Reaches the loops of a running [`Server`](crate::Server) from any thread.
@@ -60,18 +57,21 @@ pub struct Remote<H: Handler, T = TcpStream> {
     /// The number of the first loop among all of the process.
     first_loop: u32,
     log: Arc<PublicationLog>,
+    topic_sizes: Arc<TopicSizes>,
     hall: Arc<Hall>,
 }
 
 impl<H: Handler, T> Remote<H, T> {
     pub(crate) fn new(wakers: Vec<Wake>) -> Self {
         let log = Arc::new(PublicationLog::new(wakers.len()));
+        let topic_sizes = Arc::new(TopicSizes::new(wakers.len()));
         let first_loop = number_loops(wakers.len());
         let mailbox = |wake| Mailbox::new(wake, Arc::clone(&log));
         Self {
             loops: wakers.into_iter().map(mailbox).collect(),
             first_loop,
             log,
+            topic_sizes,
             hall: Arc::default(),
         }
     }
@@ -130,6 +130,10 @@ impl<H: Handler, T> Remote<H, T> {
         &self.log
     }
 
+    pub(crate) const fn topic_sizes(&self) -> &Arc<TopicSizes> {
+        &self.topic_sizes
+    }
+
     /// Sends a message to one peer; nothing happens if it is gone, or if the
     /// message is refused.
     ///
@@ -170,6 +174,16 @@ impl<H: Handler, T> Remote<H, T> {
     /// As [`stop`](Self::stop).
     pub fn broadcast(&self, message: &Prepared) -> io::Result<()> {
         self.publish_to(None, message)
+    }
+
+    /// Returns how many connections of all loops are subscribed to a topic.
+    ///
+    /// A subscription counts from the end of the turn in which the handler asked
+    /// for it, until the connection ends or until the end of the turn that
+    /// unsubscribes it.
+    #[must_use]
+    pub fn subscriber_count(&self, topic: &str) -> usize {
+        self.topic_sizes.sum(topic)
     }
 
     /// Runs a closure on a loop, with its handler and all of its peers.
@@ -302,6 +316,7 @@ impl<H: Handler, T> Clone for Remote<H, T> {
             loops: Arc::clone(&self.loops),
             first_loop: self.first_loop,
             log: Arc::clone(&self.log),
+            topic_sizes: Arc::clone(&self.topic_sizes),
             hall: Arc::clone(&self.hall),
         }
     }

@@ -159,7 +159,9 @@ impl<H: Handler, L: Listener> Runner<H, L> {
                     io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
                     _ => {
                         warn!(%error, "cannot accept; trying again");
-                        self.accept_at = Some(now + ACCEPT_PAUSE);
+                        if !fault!("accepting-given-up") {
+                            self.accept_at = Some(now + ACCEPT_PAUSE);
+                        }
                         return;
                     }
                 },

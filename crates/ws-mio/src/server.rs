@@ -218,8 +218,8 @@ impl<H: Handler, L: Listener> Server<H, L> {
     }
 
     fn new(listeners: Vec<L>, mut config: Config) -> io::Result<Self> {
-        check(&config)?;
-        let count = loops(&config);
+        config.check()?;
+        let count = config.threads;
         if listeners.len() < count {
             config.accepting = Accepting::Deal;
         }
@@ -347,18 +347,9 @@ impl<H: Handler, T> Drop for StopAll<'_, H, T> {
     }
 }
 
-fn check(config: &Config) -> io::Result<()> {
-    let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
-    config.check().map_err(invalid)
-}
-
-fn loops(config: &Config) -> usize {
-    config.threads.clamp(1, usize::from(u16::MAX))
-}
-
 /// Listens to the first address that can be bound to.
 fn listen_first(address: impl ToSocketAddrs, config: &Config) -> io::Result<Vec<TcpListener>> {
-    check(config)?;
+    config.check()?;
     let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to bind to");
     for address in address.to_socket_addrs()? {
         match listen(address, config) {
@@ -372,11 +363,11 @@ fn listen_first(address: impl ToSocketAddrs, config: &Config) -> io::Result<Vec<
 /// Makes a listener, or one for each loop if the system is to share the
 /// connections out.
 fn listen(address: SocketAddr, config: &Config) -> io::Result<Vec<TcpListener>> {
-    let is_shared = SHARES && loops(config) > 1 && config.accepting == Accepting::ReusePort;
+    let is_shared = SHARES && config.threads > 1 && config.accepting == Accepting::ReusePort;
     let mut listeners = vec![listen_once(address, is_shared)?];
     // The system may have chosen the port.
     let address = listeners[0].local_addr()?;
-    while is_shared && listeners.len() < loops(config) {
+    while is_shared && listeners.len() < config.threads {
         listeners.push(listen_once(address, true)?);
     }
     Ok(listeners)

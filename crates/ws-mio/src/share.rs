@@ -23,7 +23,10 @@ impl Share {
     /// Returns the part of a buffer that may be read into.
     #[inline]
     pub(crate) fn window<'b>(&self, buffer: &'b mut [u8]) -> &'b mut [u8] {
-        let len = buffer.len().min(self.0);
+        let len = match fault!("turn-unlimited") {
+            true => buffer.len(),
+            false => buffer.len().min(self.0),
+        };
         &mut buffer[..len]
     }
 
@@ -39,7 +42,7 @@ impl Share {
     }
 
     #[inline]
-    pub(crate) const fn is_spent(&self) -> bool {
-        self.0 == 0
+    pub(crate) fn is_spent(&self) -> bool {
+        self.0 == 0 && !fault!("turn-unlimited")
     }
 }

@@ -5,13 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use crate::arena::Arena;
+use crate::{arena::Arena, topic_sizes::TopicSizes};
 
 /// The topics of one loop, and its subscribers by their keys.
 ///
 /// Whoever subscribes to a thousand topics, and leaves, costs the others no
 /// more than a thousand steps.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Topics {
     by_name: HashMap<Arc<str>, u32>,
     topics: Arena<Topic>,
@@ -19,6 +19,10 @@ pub(crate) struct Topics {
     by_subscriber: HashMap<u32, Vec<u32>>,
     /// Where each subscriber stands among those of each of its topics.
     places: HashMap<(u32, u32), u32>,
+    /// Where all loops tell how many subscribers their topics have.
+    sizes: Arc<TopicSizes>,
+    /// Which of the loops this is.
+    index: usize,
 }
 
 #[derive(Debug)]
@@ -28,6 +32,17 @@ struct Topic {
 }
 
 impl Topics {
+    pub(crate) fn new(sizes: Arc<TopicSizes>, index: u16) -> Self {
+        Self {
+            by_name: HashMap::new(),
+            topics: Arena::new(),
+            by_subscriber: HashMap::new(),
+            places: HashMap::new(),
+            sizes,
+            index: index.into(),
+        }
+    }
+
     /// Subscribes; does nothing if `key` is subscribed already.
     pub(crate) fn subscribe(&mut self, key: u32, name: &Arc<str>) {
         let number = match self.by_name.get(name) {
@@ -39,6 +54,7 @@ impl Topics {
             place.insert(subscribers.len() as u32);
             subscribers.push(key);
             self.by_subscriber.entry(key).or_default().push(number);
+            self.sizes.set(self.index, name, subscribers.len());
         }
     }
 
@@ -83,6 +99,11 @@ impl Topics {
         number.map_or(&[], |number| &self.topics[*number as usize].subscribers)
     }
 
+    /// Returns how many subscribers a topic has in all loops.
+    pub(crate) fn subscriber_count(&self, name: &str) -> usize {
+        self.sizes.sum(name)
+    }
+
     /// Returns the topics of a subscriber.
     pub(crate) fn topics_of(&self, key: u32) -> impl Iterator<Item = &str> {
         let numbers = self.by_subscriber.get(&key).into_iter().flatten();
@@ -100,6 +121,8 @@ impl Topics {
         };
         let topic = &mut self.topics[number as usize];
         topic.subscribers.swap_remove(place as usize);
+        self.sizes
+            .set(self.index, &topic.name, topic.subscribers.len());
         if let Some(moved) = topic.subscribers.get(place as usize) {
             self.places.insert((*moved, number), place);
         } else if topic.subscribers.is_empty()
@@ -119,7 +142,8 @@ mod tests {
     #[test]
     fn topics_agree_with_a_plain_set_over_a_long_random_history() {
         let names: Vec<Arc<str>> = (0..5).map(|n| Arc::from(format!("topic {n}"))).collect();
-        let mut topics = Topics::default();
+        let sizes = Arc::new(TopicSizes::new(2));
+        let mut topics = Topics::new(Arc::clone(&sizes), 1);
         let mut model: BTreeSet<(usize, u32)> = BTreeSet::new();
         let mut seed = 1u64;
         let mut random = |below: u64| {
@@ -153,6 +177,7 @@ mod tests {
                     .map(|(_, key)| *key)
                     .collect();
                 assert_eq!(subscribers, expected);
+                assert_eq!(topics.subscriber_count(name), expected.len());
             }
             let mut of_key: Vec<&str> = topics.topics_of(key).collect();
             of_key.sort_unstable();

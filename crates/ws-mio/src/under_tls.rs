@@ -26,7 +26,7 @@ use crate::{
 /// // A program that listens here makes TLS with feed.example.
 /// let stream = UnderTls::new(UnixStream::connect("/run/feed.socket")?);
 /// let request = ClientRequest::new(Uri::parse("wss://feed.example/")?);
-/// let socket: Socket<(), _> = Socket::client(stream, request, &ClientConfig::default());
+/// let socket: Socket<(), _> = Socket::client(stream, request, &ClientConfig::default())?;
 /// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

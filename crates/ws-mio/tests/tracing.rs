@@ -200,7 +200,7 @@ fn failure_of_a_tls_handshake_is_told_with_its_cause() {
     let collect = Collect::default();
     let subscriber = Registry::default().with(collect.clone());
     tracing::subscriber::with_default(subscriber, || {
-        let mut inner = EventLoop::new(config(), Echo, || Ok(()));
+        let mut inner = EventLoop::new(config(), Echo, || Ok(())).unwrap();
         let (mut client, server) = memory::pair(4096);
         let key = inner.admit(Tls::server(server, &tls).unwrap()).unwrap();
         client.write(&[std::io::IoSlice::new(REQUEST)]).unwrap();

@@ -88,3 +88,11 @@ impl fmt::Display for ConfigError {
 }
 
 impl core::error::Error for ConfigError {}
+
+/// An error of the kind [`InvalidInput`](std::io::ErrorKind::InvalidInput), which holds this one.
+#[cfg(feature = "std")]
+impl From<ConfigError> for std::io::Error {
+    fn from(error: ConfigError) -> Self {
+        Self::new(std::io::ErrorKind::InvalidInput, error)
+    }
+}

@@ -176,7 +176,7 @@ impl Header {
             return Err(ProtocolError::LengthNotMinimal { len: payload_len });
         }
         //= RFC6455-5.2-7
-        if payload_len >> 63 != 0 {
+        if payload_len >> 63 != 0 && !fault!("length-top-bit-accepted") {
             return Err(ProtocolError::LengthTopBitSet);
         }
         //= RFC6455-5.2-5, RFC6455-5.2-9, RFC6455-5.3-6, MSWS-3.2.5-1, MSWS-3.2.5-6

@@ -218,12 +218,15 @@ mod thread {
     #[cold]
     fn renew(place: &mut Option<Generator>) -> Result<u32, NoEntropy> {
         let process = process();
-        let old = place.take().filter(|old| old.process == process);
+        let is_same = |old: &Generator| old.process == process || fault!("keys-of-the-parent");
+        let old = place.take().filter(is_same);
         let rng = match old {
             Some(old) => old.rng,
             None => {
                 let mut seed = [0; 32];
-                getrandom::fill(&mut seed).map_err(|_| NoEntropy)?;
+                if !fault!("seed-shared") {
+                    getrandom::fill(&mut seed).map_err(|_| NoEntropy)?;
+                }
                 ChaCha12Rng::from_seed(seed)
             }
         };

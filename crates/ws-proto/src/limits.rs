@@ -2,6 +2,12 @@
 
 use crate::ConfigError;
 
+/// How much is read of a peer, and dropped, once it was told that its connection
+/// is over, in bytes: what may have been on its way before it could know. Who
+/// sends more is not waited for, as the transport would be read for as long as
+/// the peer likes.
+pub const DISCARD_MAX: usize = 8 * 1024 * 1024;
+
 /// How much a peer may send, so that it cannot exhaust memory or CPU.
 ///
 /// All are finite by default, and what is equal to a limit passes. The fields

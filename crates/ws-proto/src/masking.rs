@@ -309,6 +309,7 @@ impl<K: KeySource> MaskingPolicy for ClientMasking<K> {
             //= RFC6455-5.3-2, RFC6455-5.3-3, RFC6455-5.3-4, RFC6455-10.3-1
             //= MSWS-3.1.4-2
             Keys::Fresh(_) if fault!("key-always-zero") => Ok(Some(MaskKey::ZERO)),
+            Keys::Fresh(_) if fault!("key-reused") => Ok(Some(MaskKey::new([1; 4]))),
             Keys::Fresh(source) => source.draw().map(Some),
             //= MSWS-3.1.4-3
             #[cfg(not(target_family = "wasm"))]

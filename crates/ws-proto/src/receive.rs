@@ -372,7 +372,7 @@ impl Receiver {
             return self.split_header(input);
         }
         if let Some((header, len)) = Header::decode(input)? {
-            take(input, len);
+            take(input, if fault!("header-not-taken") { 0 } else { len });
             return Ok(Some(header));
         }
         let start = take(input, input.len());
@@ -574,6 +574,9 @@ impl Receiver {
             .as_mut()
             .map_or(whole, |gathered| gathered.as_mut_slice());
         xor(payload, *key);
+        if fault!("control-leaked") {
+            mem::forget(core::hint::black_box(Box::new(*key)));
+        }
         let event = control_event(opcode, payload);
         *phase = match opcode {
             _ if event.is_err() => {

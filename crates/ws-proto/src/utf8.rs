@@ -123,7 +123,12 @@ impl Utf8Stream {
     #[inline]
     pub(crate) fn push_whole<'a>(&mut self, piece: &'a [u8]) -> Result<&'a str, InvalidUtf8> {
         //= RFC3629-3-1, RFC3629-3-2
-        let (whole, begun) = piece.split_at(piece.len() - unfinished_tail(piece));
+        let begun = if fault!("split-character-refused") {
+            0
+        } else {
+            unfinished_tail(piece)
+        };
+        let (whole, begun) = piece.split_at(piece.len() - begun);
         let text = validate(whole)?;
         self.keep(begun)?;
         Ok(text)

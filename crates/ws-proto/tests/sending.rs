@@ -134,9 +134,11 @@ fn every_client_frame_is_masked_with_a_fresh_key() {
     let mut plain = Vec::new();
     each_form(&mut server(), |frame| plain.push(wire(frame)));
     let mut expected_keys = keys();
+    let mut used = std::collections::BTreeSet::new();
     let mut count = 0;
     each_form(&mut client(), |frame| {
         let (key, unmasked) = without_mask(&wire(frame));
+        assert!(used.insert(key.bytes()), "a key that was used before");
         assert_eq!(key.bytes(), expected_keys.next().unwrap());
         assert_eq!(unmasked, plain[count]);
         assert!(frame.as_slices().is_none());

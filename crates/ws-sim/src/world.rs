@@ -76,7 +76,7 @@ impl<const CHUNKS: bool> World<CHUNKS> {
             let mut config = plan.config.clone();
             // What a budget knows of those that it was lent to is not outlived by the plan.
             config.inflate.budget = Budget::new(config.inflate.budget.limit());
-            inner = Some(EventLoop::new(config, app, wake));
+            inner = Some(EventLoop::new(config, app, wake).unwrap());
         });
         Self {
             shared: Shared::new(&plan, random),

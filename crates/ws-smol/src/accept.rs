@@ -19,9 +19,9 @@ use ws_proto::{ConfigError, KeepaliveConfig, Limits, ServerMasking};
 #[cfg(feature = "tls")]
 use crate::TlsAcceptor;
 use crate::{
-    Config, ControlledNetwork, Error, Gate, NotAdmitted, Opening, PeerAddr, Rejection, WebSocket,
+    Config, ControlledNetwork, Error, Gate, NotAdmitted, Opening, PeerAddr, Rejection, Timeout,
+    WebSocket,
     engine::Engine,
-    error::Timeout,
     handshaking::{Deadline, Pace, Turn, close, read, within, write_all},
     peer::warn_if_exposed,
     signals::Side,

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use ws_proto::{ConfigError, KeepaliveConfig, Limits, TimeLimits};
+use ws_proto::{ConfigError, KeepaliveConfig, Limits, TimeLimits, Times};
 #[cfg(feature = "deflate")]
 use ws_proto::{DeflateConfig, InflateConfig};
 
@@ -91,6 +91,11 @@ pub struct Config {
 static INFLATE: LazyLock<InflateConfig> = LazyLock::new(InflateConfig::default);
 
 impl Config {
+    /// Returns how long things may take on a connection.
+    pub(crate) const fn times(&self) -> Times<'_> {
+        Times::new(&self.keepalive, &self.time_limits, self.close_timeout)
+    }
+
     /// Checks that every value is one that a connection can work with: no
     /// limit, buffer or time is 0. Acceptors and connectors check theirs
     /// before each handshake; this is for a program that wants to know when

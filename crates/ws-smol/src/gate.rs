@@ -172,6 +172,9 @@ impl Gate {
                     continue;
                 }
                 warn!(%error, "cannot accept; trying again");
+                if fault!("accepting-given-up") {
+                    std::future::pending::<()>().await;
+                }
                 sleep(Instant::now() + ACCEPT_PAUSE).await;
             }
         };
@@ -189,7 +192,7 @@ impl Gate {
         if state.draining.is_some() {
             return Err(NotAdmitted::Draining);
         }
-        if state.open >= state.max_connections {
+        if state.open >= state.max_connections && !fault!("connections-unlimited") {
             return Err(NotAdmitted::MaxConnections(state.max_connections));
         }
         state.take_place(place)?;
@@ -230,7 +233,9 @@ impl Gate {
         let waiting = std::mem::take(&mut state.waiting);
         let leaving = std::mem::take(&mut state.leaving);
         drop(state);
-        waiting.into_values().chain(leaving).for_each(Waker::wake);
+        let told = waiting.into_values().chain(leaving);
+        told.skip(usize::from(fault!("drain-forgets")))
+            .for_each(Waker::wake);
     }
 
     /// Has everything go on as ever for `lame_duck`, new connections included, and
@@ -312,8 +317,8 @@ impl Gate {
         let ear = self.ear();
         let mut future = pin!(future);
         poll_fn(|cx| match ear.listen(cx) {
-            Some(_) => Poll::Ready(Err(NotAdmitted::Draining.into())),
-            None => future.as_mut().poll(cx),
+            Some(_) if !fault!("drain-serves-on") => Poll::Ready(Err(NotAdmitted::Draining.into())),
+            _ => future.as_mut().poll(cx),
         })
         .await
     }
@@ -344,7 +349,7 @@ impl State {
         };
         let max = self.max_per_address;
         let count = self.by_place.entry(place).or_default();
-        if *count >= max {
+        if *count >= max && !fault!("address-unlimited") {
             return Err(NotAdmitted::MaxPerAddress(max));
         }
         *count += 1;

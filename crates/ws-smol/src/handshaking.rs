@@ -10,9 +10,11 @@ use std::{
 };
 
 use futures_io::{AsyncRead, AsyncWrite};
+use ws_proto::DISCARD_MAX;
 
 use crate::{
-    error::{Error, Timeout},
+    Timeout,
+    error::Error,
     input::Input,
     timer::{now, sleep},
 };
@@ -49,11 +51,14 @@ pub(crate) async fn within<T>(
     let mut end = pin!(sleep(at));
     let mut is_begun = false;
     poll_fn(|cx| {
-        if mem::replace(&mut is_begun, true) && now() >= at {
+        if mem::replace(&mut is_begun, true) && now() >= at && !fault!("handshake-not-timed") {
             return Poll::Ready(Err(Error::Timeout(timeout)));
         }
         if let Poll::Ready(result) = future.as_mut().poll(cx) {
             return Poll::Ready(result);
+        }
+        if fault!("handshake-not-timed") {
+            return Poll::Pending;
         }
         let end = end.as_mut().poll(cx);
         end.map(|()| Err(Error::Timeout(timeout)))
@@ -67,6 +72,22 @@ pub(crate) const TURN_LEN: usize = 64 * 1024;
 
 /// What a read costs at least, in bytes.
 pub(crate) const READ_COST: usize = 1024;
+
+/// What may still be read of a peer that was told that it is over, in KiB.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience(u16);
+
+impl Patience {
+    pub(crate) const ALL: Self = Self((DISCARD_MAX / 1024) as u16);
+
+    /// Counts a read of `len` bytes; `false` if that is more than may be.
+    pub(crate) fn spend(&mut self, len: usize) -> bool {
+        let len = u16::try_from(len.div_ceil(1024)).unwrap_or(u16::MAX);
+        let left = self.0.checked_sub(len);
+        self.0 = left.unwrap_or(0);
+        left.is_some() || fault!("discarded-without-end")
+    }
+}
 
 /// What is left of the turn of one handshake.
 #[derive(Debug)]
@@ -96,7 +117,7 @@ impl Turn {
 
     /// Lets the others have their turn once this one is over.
     pub(crate) fn poll_goes_on(&mut self, cx: &Context<'_>) -> Poll<()> {
-        if self.left > 0 {
+        if self.left > 0 || fault!("turn-unlimited") {
             return Poll::Ready(());
         }
         self.end();
@@ -138,10 +159,13 @@ impl Pace {
     /// Returns until when the next part has to come, and what says so, if all
     /// has to be there at `deadline`.
     pub(crate) fn next_deadline(&self, deadline: Deadline) -> (Deadline, Timeout) {
-        let next = self.begun.filter(|_| self.least > 0).and_then(|begun| {
-            let paid = Duration::from_secs_f64(self.len as f64 / f64::from(self.least));
-            begun.checked_add(paid.max(self.grace))
-        });
+        let next = self
+            .begun
+            .filter(|_| self.least > 0 && !fault!("trickle-allowed"))
+            .and_then(|begun| {
+                let paid = Duration::from_secs_f64(self.len as f64 / f64::from(self.least));
+                begun.checked_add(paid.max(self.grace))
+            });
         match (next, deadline.0) {
             (Some(next), at) if at.is_none_or(|at| next < at) => {
                 (Deadline(Some(next)), Timeout::Head)
@@ -211,8 +235,9 @@ pub(crate) async fn write_all<S: AsyncWrite + Unpin>(
 /// written last is not torn away by a reset.
 pub(crate) async fn close<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
     poll_fn(|cx| Pin::new(&mut *stream).poll_close(cx)).await?;
-    let mut turn = Turn::over();
-    while read(stream, &mut turn, |bytes| !bytes.is_empty()).await? {}
+    let (mut turn, mut patience) = (Turn::over(), Patience::ALL);
+    let mut goes_on = |bytes: &[u8]| !bytes.is_empty() && patience.spend(bytes.len());
+    while read(stream, &mut turn, &mut goes_on).await? {}
     Ok(())
 }
 

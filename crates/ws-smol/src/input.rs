@@ -171,7 +171,11 @@ impl Input {
     fn grow(&mut self, missing: usize) {
         let from = self.gathered.unwrap_or(self.end);
         let came = self.end - from;
-        let needed = HEAD_ROOM + came + missing.min(came);
+        let wanted = match fault!("declared-length-reserved") {
+            true => missing.min(1 << 30),
+            false => missing.min(came),
+        };
+        let needed = HEAD_ROOM + came + wanted;
         let liked = came.saturating_add(missing).saturating_add(HEAD_ROOM);
         let mut longer = take_memory(needed, liked);
         let start = place(&longer) + HEAD_ROOM;

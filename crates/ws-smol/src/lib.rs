@@ -179,6 +179,9 @@
 //! feature `proxy` it goes through a proxy (`Connector::proxy`), and a server
 //! behind one learns who its clients are (`ProxyProtocol`).
 
+#[macro_use]
+mod fault;
+
 mod accept;
 mod backlog;
 mod backoff;
@@ -223,7 +226,7 @@ pub use close_status::CloseStatus;
 pub use config::Config;
 pub use connect::{Connector, client_on, connect};
 pub use duplex::{Duplex, duplex};
-pub use error::{Error, Timeout};
+pub use error::Error;
 pub use gate::{Gate, NotAdmitted, Pass};
 pub use maybe_tls::MaybeTls;
 pub use memory::MemoryBudget;
@@ -239,6 +242,7 @@ pub use split::{ReadHalf, ReuniteError, WriteHalf};
 #[cfg(feature = "tls")]
 pub use tls::TlsAcceptor;
 pub use websocket::WebSocket;
+pub use ws_proto::Timeout;
 
 #[cfg(feature = "proxy")]
 pub use ws_handshake::proxy::{

@@ -92,7 +92,7 @@ impl MemoryBudget {
 
     /// Refuses whoever is new, as much is held already.
     pub(crate) fn check_room(&self) -> Result<(), Error> {
-        match self.held() > self.limit() / 4 * 3 {
+        match self.held() > self.limit() / 4 * 3 && !fault!("taken-on-over-memory") {
             true => Err(self.over()),
             false => Ok(()),
         }
@@ -156,7 +156,10 @@ impl MemoryBudget {
             .map(|(_, holder)| (holder.held.load(Relaxed), holder))
             .filter(|(held, _)| *held > 0)
             .collect();
-        largest.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
+        largest.sort_unstable_by(|(a, _), (b, _)| match fault!("smallest-shed") {
+            true => a.cmp(b),
+            false => b.cmp(a),
+        });
         let mut told = Vec::new();
         for (held, holder) in largest {
             if staying <= limit - limit / 8 {
@@ -254,7 +257,7 @@ impl Share {
             return;
         }
         held.fetch_add(bytes - before, Relaxed);
-        if self.budget.staying() > self.budget.limit() {
+        if self.budget.staying() > self.budget.limit() && !fault!("memory-unlimited") {
             self.budget.shed();
         }
     }

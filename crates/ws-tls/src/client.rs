@@ -183,7 +183,7 @@ impl<'a> ClientTlsBuilder<'a> {
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(TlsConfigError::Rejected)?;
-        let builder = if self.accept_any {
+        let builder = if self.accept_any || fault!("certificate-unchecked") {
             let verifier = Arc::new(AcceptAny(provider));
             builder
                 .dangerous()

@@ -17,6 +17,9 @@
 //! Both sides offer the protocol `http/1.1` (ALPN), which is the one that WebSocket begins with, and resume sessions. The
 //! provider of cryptography is ring, unless the application brings another.
 
+#[macro_use]
+mod fault;
+
 mod client;
 mod error;
 mod files;

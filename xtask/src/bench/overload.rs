@@ -2,18 +2,20 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 
 use lexopt::{Arg, Parser, ValueExt};
 
 use crate::tool::{self, Failure, Outcome};
 
 use super::machine;
-use super::measure::{Measurement, Pace, Rig, Server};
+use super::measure::{Pace, Rig, Server};
+use super::measurement::Measurement;
 use super::statistics::median;
 use super::subject::our_program;
 
 pub(crate) const HELP: &str = "
-cargo xtask overload [--only topics|trickle] [--repeats N] [--seconds S]
+cargo xtask overload [--only topics|trickle|attack] [--repeats N] [--seconds S]
 
 Measures what peers that misbehave cost those that do not:
 
@@ -25,12 +27,17 @@ Measures what peers that misbehave cost those that do not:
             time, on both adapters, in plaintext and over TLS. The p99 of the echoes may double, and
             all slow ones must be gone by the deadline.
 
-  --only NAME    one of the two
+  attack    64 connections that echo at fixed times, compressed, beside 10,000 that each send the first
+            byte of a compressed message and no more; and, plain, beside two that send blank lines for
+            a request, or interim replies to our call, without end; on both adapters. Everybody of
+            the 64 must be served, and the p99 of the echoes may double.
+
+  --only NAME    one of the three
   --repeats N    how often each, interleaved                            [3]
   --seconds S    how long each                                          [2]
 
 Writes benches/results/overload.md and .jsonl; with --only to the folder bench of the target folder.
-Takes about ten minutes. Wants Linux, two cores of which nobody else has need, and 5,000 descriptors.
+Takes about ten minutes. Wants Linux, two cores of which nobody else has need, and 11,000 descriptors.
 Fails if a bar is missed.
 ";
 
@@ -72,6 +79,9 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         if is_wanted(Part::Trickle) {
             measure_trickle(&rig, repeat, &mut report)?;
         }
+        if is_wanted(Part::Attack) {
+            measure_attack(&rig, repeat, &mut report)?;
+        }
     }
     report.write(repeats, pace, only.is_none())
 }
@@ -80,6 +90,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
 enum Part {
     Topics,
     Trickle,
+    Attack,
 }
 
 impl Part {
@@ -87,6 +98,7 @@ impl Part {
         match name {
             "topics" => Ok(Self::Topics),
             "trickle" => Ok(Self::Trickle),
+            "attack" => Ok(Self::Attack),
             _ => Err(Failure::new(format!("there is no part {name:?}"))),
         }
     }
@@ -268,6 +280,83 @@ fn measure_trickle(rig: &Rig, repeat: u32, report: &mut Report) -> Result<(), Fa
     Ok(())
 }
 
+/// Peers that mean harm, beside echoes.
+#[derive(Debug)]
+struct Harm {
+    name: &'static str,
+    server: &'static [&'static str],
+    attack: &'static str,
+    attackers: u32,
+    is_compressed: bool,
+}
+
+impl Harm {
+    const fn holders(name: &'static str, server: &'static [&'static str]) -> Self {
+        Self {
+            name,
+            server,
+            attack: "holders",
+            attackers: 10_000,
+            is_compressed: true,
+        }
+    }
+
+    const fn flooders(
+        name: &'static str,
+        server: &'static [&'static str],
+        attack: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            server,
+            attack,
+            attackers: 2,
+            is_compressed: false,
+        }
+    }
+}
+
+const HARMS: &[Harm] = &[
+    Harm::holders("ws-mio, 10,000 hold a compressed message", MIO),
+    Harm::flooders("ws-mio, 2 send blank lines", MIO, "lines"),
+    Harm::flooders("ws-mio, 2 send interim replies", MIO, "interim"),
+    Harm::holders("ws-smol, 10,000 hold a compressed message", SMOL),
+    Harm::flooders("ws-smol, 2 send blank lines", SMOL, "lines"),
+    Harm::flooders("ws-smol, 2 send interim replies", SMOL, "interim"),
+];
+
+fn measure_attack(rig: &Rig, repeat: u32, report: &mut Report) -> Result<(), Failure> {
+    for case in HARMS {
+        let mut line = vec![our_program(case.server[0]).display().to_string()];
+        line.extend(case.server[1..].iter().map(ToString::to_string));
+        let mut attack = case.attack.to_owned();
+        if case.attack == "interim" {
+            let port = free_port()?;
+            attack = format!("interim:{port}");
+            line.extend(["--call".to_owned(), port.to_string()]);
+        }
+        let mut generator = vec![
+            ("--attack", attack),
+            ("--connections", case.attackers.to_string()),
+        ];
+        if case.is_compressed {
+            line.extend(["--deflate".to_owned(), "1".to_owned()]);
+            generator.push(("--deflate", "1".to_owned()));
+        }
+        let server = rig.start_line(&line)?;
+        let measurement = rig.generate_for(&server, &generator)?;
+        println!("{repeat} {}: {measurement}", case.name);
+        report.add(case.name, true, measurement);
+    }
+    Ok(())
+}
+
+/// A port that nobody listens at.
+fn free_port() -> Result<u16, Failure> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
+}
+
 impl Rig {
     fn start_line(&self, line: &[String]) -> Result<Server, Failure> {
         Server::start(self.command("0", line))
@@ -348,6 +437,7 @@ impl Report {
         );
         self.topics(&mut out);
         self.trickle(&mut out);
+        self.attack(&mut out);
         println!("\n{out}");
         let folder = match is_whole {
             true => tool::root().join("benches/results"),
@@ -446,6 +536,43 @@ impl Report {
                 p99 / 1e3,
                 p999 / 1e3,
                 case.deadline,
+                busy * 100.0,
+            );
+        }
+    }
+
+    fn attack(&mut self, out: &mut String) {
+        let cases = HARMS.iter().filter(|case| self.is_measured(case.name));
+        let cases: Vec<_> = cases.collect();
+        if cases.is_empty() {
+            return;
+        }
+        let _ = write!(
+            out,
+            "\n## Peers that mean harm\n\n\
+             64 connections echo 125 B, 4,000 times a second over all, at fixed times, and none of \
+             them is dropped; without the others and beside them. Flooders come back when they are \
+             dropped.\n\n\
+             | case | p99 µs, quiet | p99 µs | ÷ quiet, ≤ 2 | p99.9 µs | MB sent by the others \
+             | of them dropped | busy % | bars |\n\
+             |---|---:|---:|---:|---:|---:|---:|---:|---|\n",
+        );
+        for case in cases {
+            let of = |name| self.median(case.name, true, name);
+            let ratio =
+                |run: &Measurement| Some(run.number("p99_ns")? / run.number("quiet_p99_ns")?);
+            let ratio = median(self.numbers(case.name, true, ratio)).unwrap_or(f64::NAN);
+            let (quiet, p99, p999) = (of("quiet_p99_ns"), of("p99_ns"), of("p999_ns"));
+            let (sent, dropped, busy) = (of("bytes"), of("dropped"), of("busy"));
+            let verdict = self.judge(ratio <= 2.0);
+            let _ = writeln!(
+                out,
+                "| {} | {:.0} | {:.0} | {ratio:.2} | {:.0} | {:.1} | {dropped:.0} | {:.0} | {verdict} |",
+                case.name,
+                quiet / 1e3,
+                p99 / 1e3,
+                p999 / 1e3,
+                sent / 1e6,
                 busy * 100.0,
             );
         }

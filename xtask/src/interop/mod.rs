@@ -1,5 +1,6 @@
 //! `cargo xtask interop`: the examples against WebSocket implementations of other people.
 
+mod chat;
 mod deflate;
 mod relay;
 mod targets;
@@ -17,7 +18,7 @@ use crate::log::Log;
 use crate::tool::{self, Failure, Job, Outcome, Service};
 
 pub(crate) const HELP: &str = "
-cargo xtask interop [--allow-missing] [--self-check | --tls | --targets]
+cargo xtask interop [--allow-missing] [--self-check | --tls | --targets | --chat]
 
 Checks the example `echo`, on both adapters, with clients of PyPI websockets, npm ws and headless
 Chromium; and the example `client`, with both ways of masking, with servers of the first two. Then
@@ -25,6 +26,7 @@ the same with permessage-deflate and each set of its parameters, through a relay
 agreed and counts bytes.
 And every such client, with npm undici besides, connects with a list of odd targets, which `echo` has
 to get as the client's own URL parser writes them.
+Several tabs of Chromium use the page of the example `chat`.
 Then all of it over TLS 1.2 and 1.3, with and without certificates of clients, and with OpenSSL as
 one more client; and `client` with servers whose certificates it is to refuse. Chromium is told to
 trust the server's key, the others trust its authority.
@@ -33,6 +35,7 @@ Needs python3 with venv, node with npm, openssl and chromium; packages go to the
   --allow-missing   leave out peers whose tools are not there, and say so
   --tls             only what is over TLS
   --targets         only the list of targets
+  --chat            only the page of the chat
   --self-check      check the scripts against each other, without the examples
 ";
 
@@ -44,6 +47,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
             Arg::Long("self-check") => self_check = true,
             Arg::Long("tls") => part = Part::Tls,
             Arg::Long("targets") => part = Part::Targets,
+            Arg::Long("chat") => part = Part::Chat,
             other => return Err(other.unexpected().into()),
         }
     }
@@ -54,7 +58,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         peers.check_each_other(&mut log)?;
         tls::check_each_other(&peers, &certificates, &mut log)?;
     } else {
-        tool::build(&["echo", "client"])?;
+        tool::build(&["chat", "client", "echo"])?;
         let checks = checks(&peers, &certificates, part);
         // Much of their time they wait for programs that start.
         for checked in tool::at_once(tool::processors() + 2, checks) {
@@ -70,6 +74,7 @@ enum Part {
     All,
     Tls,
     Targets,
+    Chat,
 }
 
 impl Part {
@@ -116,6 +121,9 @@ fn checks<'a>(
                 tls::check_echo(peers, certificates, adapter, log)
             }));
         }
+    }
+    if part.holds(Part::Chat) {
+        checks.push(check(|log| chat::check(peers, log)));
     }
     if part == Part::All {
         checks.push(check(|log| deflate::check_client(peers, log)));

@@ -2,6 +2,7 @@
 //!
 //! Prints one line of JSON. `cargo xtask bench` drives it.
 
+mod attack;
 mod churn;
 mod load;
 mod memory;
@@ -36,6 +37,9 @@ Modes:
                        --never-read others
   --trickle BYTES      --connections send so many of a request --every so often, while 64 others
                        echo
+  --attack KIND        --connections attack while 64 others echo: holders (each begins a compressed
+                       message), lines (each sends blank lines without end), interim:PORT (each
+                       answers who calls it there with interim replies without end)
   --verify             check payloads, fragments, text and the closing handshake
 
 Options:
@@ -89,6 +93,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         }),
     };
     let trickle = arguments.value("--trickle")?;
+    let attack = arguments.value("--attack")?;
     let every = seconds(&mut arguments, "--every", 0.2)?;
     let modes = [
         "--load",
@@ -103,6 +108,9 @@ fn run() -> Result<(), Box<dyn Error>> {
         .filter(|mode| arguments.flag(mode))
         .collect();
     arguments.end()?;
+    if let Some(attack) = attack {
+        return attack::run(&options, attack);
+    }
     match (rate, topics, trickle, &mode[..]) {
         (Some(rate), None, None, []) => load::at_rate(&options, rate),
         (None, Some(plan), None, []) => topics::run(&options, &plan),

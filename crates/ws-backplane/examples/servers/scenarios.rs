@@ -26,8 +26,8 @@ pub(crate) const ALL: &[(&str, Play)] = &[
     ("script cache flushed", script_flush),
     ("presence, and a node that is gone", presence),
     (
-        "two processes of chat, one is killed",
-        crate::chat::killed_process,
+        "two processes of rooms, one is killed",
+        crate::rooms::killed_process,
     ),
 ];
 

@@ -9,7 +9,7 @@ use core::net::IpAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::tunnel::{TunnelError, TunnelProgress};
+use super::outcome::{MAX_HOST, TunnelError, TunnelProgress};
 use super::url::{Proxy, without_brackets};
 use crate::body::{Body, Collected};
 use crate::client::{HttpResponse, Interim, Reply, TLS_ALERT};
@@ -32,16 +32,16 @@ impl Connect {
         let authority = authority(host, port)?;
         let mut request =
             format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n").into_bytes();
-        request.extend_from_slice(proxy.user_agent().as_bytes());
+        request.extend_from_slice(proxy.fields().user_agent().as_bytes());
         if let Some(known) = proxy.its_credentials()
-            && !proxy.fields().contains("Proxy-Authorization")
+            && !proxy.fields().has_added("Proxy-Authorization")
         {
             let credentials = STANDARD.encode(format!("{}:{}", known.user, known.password));
             request.extend_from_slice(b"Proxy-Authorization: Basic ");
             request.extend_from_slice(credentials.as_bytes());
             request.extend_from_slice(b"\r\n");
         }
-        request.extend_from_slice(proxy.fields().as_bytes());
+        request.extend_from_slice(proxy.fields().added().as_bytes());
         request.extend_from_slice(b"\r\n");
         Ok(Self {
             request,
@@ -137,9 +137,6 @@ fn authority(host: &str, port: u16) -> Result<String, TunnelError> {
 
 /// How much is kept of the page that comes with a refusal.
 const MAX_PAGE: usize = 4096;
-
-/// No name is longer.
-pub(super) const MAX_HOST: usize = 255;
 
 const LIMITS: HeadLimits = HeadLimits {
     max_head: 8192,

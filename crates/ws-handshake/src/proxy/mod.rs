@@ -21,22 +21,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod connect;
+mod env;
+mod header;
+mod outcome;
+mod socks;
+mod trusted;
+mod tunnel;
 mod url;
 
-mod env;
-
-mod tunnel;
-
-mod connect;
-
-mod socks;
-
-mod header;
-
-mod trusted;
-
 pub use header::{ProxyHeader, ProxyHeaderError, UnixPath};
-pub use socks::SocksReply;
+pub use outcome::{SocksReply, TunnelError, TunnelProgress};
 pub use trusted::TrustedProxies;
-pub use tunnel::{Tunnel, TunnelError, TunnelProgress};
+pub use tunnel::Tunnel;
 pub use url::{Proxy, ProxyScheme, ProxyUrlError};

@@ -2,11 +2,9 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use core::fmt;
 use core::net::IpAddr;
 
-use super::connect::MAX_HOST;
-use super::tunnel::{TunnelError, TunnelProgress};
+use super::outcome::{MAX_HOST, SocksReply, TunnelError, TunnelProgress};
 use super::url::{Proxy, without_brackets};
 use crate::error::Offered;
 use crate::uri::split_authority;
@@ -174,95 +172,6 @@ fn connect_request(host: &str, port: u16) -> Result<Vec<u8>, TunnelError> {
     }
     request.extend_from_slice(&port.to_be_bytes());
     Ok(request)
-}
-
-/// Why a SOCKS5 proxy did not connect (RFC 1928 section 6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SocksReply {
-    /// 1: something else.
-    GeneralFailure,
-    /// 2: its rules do not allow the connection.
-    NotAllowed,
-    /// 3: the network cannot be reached.
-    NetworkUnreachable,
-    /// 4: the host cannot be reached; many proxies say so of a name that they cannot resolve.
-    HostUnreachable,
-    /// 5: the server refused the connection.
-    ConnectionRefused,
-    /// 6: the way is too long.
-    TtlExpired,
-    /// 7: it does not connect at all.
-    CommandNotSupported,
-    /// 8: it knows no such addresses.
-    AddressTypeNotSupported,
-    /// Any other code.
-    Other(u8),
-}
-
-impl SocksReply {
-    const fn from_code(code: u8) -> Self {
-        match code {
-            1 => Self::GeneralFailure,
-            2 => Self::NotAllowed,
-            3 => Self::NetworkUnreachable,
-            4 => Self::HostUnreachable,
-            5 => Self::ConnectionRefused,
-            6 => Self::TtlExpired,
-            7 => Self::CommandNotSupported,
-            8 => Self::AddressTypeNotSupported,
-            other => Self::Other(other),
-        }
-    }
-
-    /// The code in the reply, never 0.
-    #[must_use]
-    pub const fn code(&self) -> u8 {
-        match self {
-            Self::GeneralFailure => 1,
-            Self::NotAllowed => 2,
-            Self::NetworkUnreachable => 3,
-            Self::HostUnreachable => 4,
-            Self::ConnectionRefused => 5,
-            Self::TtlExpired => 6,
-            Self::CommandNotSupported => 7,
-            Self::AddressTypeNotSupported => 8,
-            Self::Other(code) => *code,
-        }
-    }
-
-    /// The reason's name in snake case, stable for logs, metrics and tests.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::GeneralFailure => "general_failure",
-            Self::NotAllowed => "not_allowed",
-            Self::NetworkUnreachable => "network_unreachable",
-            Self::HostUnreachable => "host_unreachable",
-            Self::ConnectionRefused => "connection_refused",
-            Self::TtlExpired => "ttl_expired",
-            Self::CommandNotSupported => "command_not_supported",
-            Self::AddressTypeNotSupported => "address_type_not_supported",
-            Self::Other(_) => "other_reply",
-        }
-    }
-}
-
-impl fmt::Display for SocksReply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self {
-            Self::GeneralFailure => "general failure",
-            Self::NotAllowed => "not allowed by its rules",
-            Self::NetworkUnreachable => "network unreachable",
-            Self::HostUnreachable => "host unreachable",
-            Self::ConnectionRefused => "connection refused",
-            Self::TtlExpired => "TTL expired",
-            Self::CommandNotSupported => "command not supported",
-            Self::AddressTypeNotSupported => "address type not supported",
-            Self::Other(code) => return write!(f, "reply {code}"),
-        };
-        f.write_str(text)
-    }
 }
 
 const VERSION: u8 = 5;

@@ -4,10 +4,9 @@ use alloc::boxed::Box;
 use core::fmt;
 
 use super::connect::Connect;
-use super::socks::{Socks, SocksReply};
+use super::outcome::{TunnelError, TunnelProgress};
+use super::socks::Socks;
 use super::url::{Proxy, ProxyScheme};
-use crate::client::HttpResponse;
-use crate::error::{HandshakeError, Offered};
 
 /// Opens a way through a proxy to a server: what is to be sent, and what comes back.
 ///
@@ -106,84 +105,5 @@ impl fmt::Debug for Tunnel {
             Dialogue::Over(_) => "over",
         };
         f.debug_tuple("Tunnel").field(&dialogue).finish()
-    }
-}
-
-/// What a tunnel has come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TunnelProgress {
-    /// All of the input was taken in. Send what there is to be sent, and read more.
-    Incomplete,
-    /// The way is open.
-    Open {
-        /// How many bytes of the input came from the proxy; the rest are the server's.
-        consumed: usize,
-    },
-}
-
-/// Why there is no way through a proxy.
-///
-/// It never holds a password of ours.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TunnelError {
-    /// The server is neither a name nor an address, or too long for the proxy to be told.
-    #[error("a proxy cannot be asked for \"{offered}\"")]
-    BadTarget {
-        /// The start of the host.
-        offered: Offered,
-    },
-    /// The proxy answered CONNECT with something else than 2xx: 407 asks for a user name and password, 403 forbids this
-    /// server, 502 and 504 could not reach it, and a redirect leads to the page of a captive portal.
-    #[error("the proxy answered {0}")]
-    Refused(Box<HttpResponse>),
-    /// The proxy's answer to CONNECT breaks the rules of HTTP, or a limit.
-    #[error("bad answer of the proxy: {0}")]
-    BadReply(HandshakeError),
-    /// The proxy speaks another version of SOCKS, or something else altogether.
-    #[error("the proxy does not speak SOCKS5: it starts with the byte {offered}")]
-    NotSocks5 {
-        /// The first byte of the answer.
-        offered: u8,
-    },
-    /// The proxy accepts no method of authentication that was offered (RFC 1928 section 3).
-    #[error("the proxy accepts none of the offered methods of authentication")]
-    NoMethod,
-    /// The proxy does not accept the user name and password (RFC 1929 section 2).
-    #[error("the proxy refuses user name and password (status {status})")]
-    BadCredentials {
-        /// The status; any but 0 is a refusal.
-        status: u8,
-    },
-    /// The proxy did not connect to the server (RFC 1928 section 6).
-    #[error("the proxy cannot connect: {0}")]
-    Socks(SocksReply),
-    /// The proxy's answer is outside the grammar of SOCKS5.
-    #[error("malformed answer of the SOCKS5 proxy")]
-    BadSocksReply,
-    /// The proxy answered a request that it had not been sent whole.
-    #[error("the proxy answered before it was asked")]
-    TooEarly,
-    /// The connection to the proxy ended before the way was open.
-    #[error("connection to the proxy lost before the way to the server was open")]
-    Lost,
-}
-
-impl TunnelError {
-    /// The rule's name in snake case, stable for logs, metrics and tests.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::BadTarget { .. } => "bad_target",
-            Self::Refused(_) => "refused",
-            Self::BadReply(error) => error.kind(),
-            Self::NotSocks5 { .. } => "not_socks5",
-            Self::NoMethod => "no_method",
-            Self::BadCredentials { .. } => "bad_credentials",
-            Self::Socks(reply) => reply.kind(),
-            Self::BadSocksReply => "bad_socks_reply",
-            Self::TooEarly => "too_early",
-            Self::Lost => "lost",
-        }
     }
 }

@@ -7,9 +7,9 @@ use core::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
-use crate::client::USER_AGENT;
-use crate::headers::{FieldBlock, HeaderError};
-use crate::uri::split_authority;
+use crate::headers::HeaderError;
+use crate::request_fields::RequestFields;
+use crate::uri::{host_name, split_authority};
 
 /// A proxy through which a client reaches its servers.
 ///
@@ -41,8 +41,7 @@ pub struct Proxy {
     host: String,
     port: u16,
     credentials: Option<Credentials>,
-    user_agent: FieldBlock,
-    fields: FieldBlock,
+    fields: RequestFields,
 }
 
 /// How a proxy is spoken to.
@@ -89,15 +88,13 @@ impl Proxy {
                 .filter(|&port| port != 0)
                 .ok_or(ProxyUrlError::BadPort)?,
         };
-        let mut user_agent = FieldBlock::default();
-        user_agent.push_own("User-Agent", USER_AGENT.as_bytes());
+        let host = host_name(host).ok_or(ProxyUrlError::BadAuthority)?;
         let proxy = Self {
             scheme,
-            host: host.to_ascii_lowercase(),
+            host,
             port,
             credentials: None,
-            user_agent,
-            fields: FieldBlock::default(),
+            fields: RequestFields::new(),
         };
         let Some(user_info) = user_info else {
             return Ok(proxy);
@@ -141,20 +138,14 @@ impl Proxy {
     /// [`HeaderError`] if the name is not a token, the value has a control character, or the header is `Host`,
     /// `Connection`, `Upgrade`, `Content-Length`, `Transfer-Encoding` or `Sec-WebSocket-*`.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, HeaderError> {
-        if name.eq_ignore_ascii_case("User-Agent") {
-            let mut field = FieldBlock::default();
-            field.push(name, value.as_ref())?;
-            self.user_agent = field;
-        } else {
-            self.fields.push(name, value.as_ref())?;
-        }
+        self.fields.add(name, value.as_ref())?;
         Ok(self)
     }
 
     /// Leaves `User-Agent` out of the CONNECT request.
     #[must_use]
     pub fn without_user_agent(mut self) -> Self {
-        self.user_agent = FieldBlock::default();
+        self.fields.remove_user_agent();
         self
     }
 
@@ -192,12 +183,8 @@ impl Proxy {
         self.credentials.as_ref()
     }
 
-    pub(super) const fn user_agent(&self) -> &FieldBlock {
-        &self.user_agent
-    }
-
-    /// The headers that were added.
-    pub(super) const fn fields(&self) -> &FieldBlock {
+    /// The headers of the CONNECT request.
+    pub(super) const fn fields(&self) -> &RequestFields {
         &self.fields
     }
 }
@@ -331,6 +318,8 @@ mod tests {
         assert!(!proxy.has_credentials());
         let proxy = Proxy::parse(" socks://127.0.0.1/\n").expect("a proxy");
         assert_eq!((proxy.scheme(), proxy.port()), (ProxyScheme::Socks5, 1080));
+        let proxy = Proxy::parse("socks://127.1").expect("a proxy");
+        assert_eq!(proxy.host(), "127.0.0.1");
         let proxy = Proxy::parse("http://DOMAIN\\user:p@proxy:8080").expect("a proxy");
         let credentials = proxy.its_credentials().expect("credentials");
         assert_eq!(&*credentials.user, "DOMAIN\\user");
@@ -357,6 +346,7 @@ mod tests {
             ("http://a\r\nX: y", "bad_authority"),
             ("http://a\0b", "bad_authority"),
             ("http://u@", "bad_authority"),
+            ("http://1.2.3.256", "bad_authority"),
             ("http://h:0", "bad_port"),
             ("http://h:65536", "bad_port"),
             ("http://h:1/path", "path"),

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 
 use super::error::UriError;
-use super::is_name_byte;
+use super::grammar::{host_name, is_name_byte};
 use crate::error::Offered;
 
 /// The parts of an authority.
@@ -28,7 +28,7 @@ pub(super) struct Credentials(String);
 /// A host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Host {
-    /// In lower case, an IPv6 address in its brackets and without a zone.
+    /// In lower case, an IPv4 address with four numbers, an IPv6 address in its brackets and without a zone.
     pub(super) name: String,
     /// An IPv6 address with its zone, as a resolver wants it, if there is a zone.
     pub(super) scoped: Option<String>,
@@ -115,7 +115,7 @@ impl Host {
             return Err(bad);
         }
         Ok(Self {
-            name: name.to_ascii_lowercase(),
+            name: host_name(&name).ok_or(bad)?,
             scoped: None,
         })
     }

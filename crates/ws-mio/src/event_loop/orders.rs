@@ -94,6 +94,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         keys.map(|key| self.id(*key as usize))
     }
 
+    pub(crate) fn subscriber_count(&self, topic: &str) -> usize {
+        self.orders.topics.subscriber_count(topic)
+    }
+
     pub(crate) fn topics_of(&self, id: PeerId) -> impl Iterator<Item = &str> {
         let key = self.is_open_still(id).then_some(id.key);
         key.into_iter()

@@ -35,7 +35,7 @@ use crate::{PeerAddr, Transport, share::INTERRUPTED, transport::handed_on};
 /// let stream = TcpStream::connect(address)?;
 /// let stream = Tunneled::new(stream, &proxy, uri.host_for_connect(), uri.port())?;
 /// let request = ClientRequest::new(uri);
-/// let socket: Socket<(), _> = Socket::client(stream, request, &ClientConfig::default());
+/// let socket: Socket<(), _> = Socket::client(stream, request, &ClientConfig::default())?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]

@@ -107,7 +107,7 @@ impl<T: Transport> Tls<T> {
     /// let stream = Tls::client(stream, &tls, server_name("feed.example")?)?;
     /// let request = ClientRequest::new(Uri::parse("wss://feed.example/")?);
     /// let config = ClientConfig::default();
-    /// let socket: Socket<(), _> = Socket::client(stream, request, &config);
+    /// let socket: Socket<(), _> = Socket::client(stream, request, &config)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///

@@ -12,12 +12,12 @@ use std::{
     time::Duration,
 };
 
-use ws_mio::{Backpressure, CloseCode, Message, Peer, Refused};
+use ws_mio::{Backpressure, CloseCode, Message, Peer, Refused, Transport as _};
 
 use crate::common;
 use crate::common::{
-    CLOSE, Echo, Probe, Running, Seen, closed, config, echo, expect, masked, pattern, rest, text,
-    unmasked,
+    CLOSE, Echo, Probe, Running, Seen, bench::Bench, closed, config, echo, expect, masked, pattern,
+    rest, text, unmasked,
 };
 
 /// Makes a transport that takes little at once.
@@ -343,27 +343,22 @@ fn reset_of_a_peer_that_did_not_read_ends_the_connection() {
 
 #[test]
 fn peer_that_reads_slowly_is_not_taken_for_dead() {
+    const LONG: usize = 1 << 20;
     let mut config = config();
     config.keepalive.ping_interval = Some(Duration::from_millis(50));
     config.keepalive.pong_timeout = Some(Duration::from_secs(1));
-    let (probe, _log) = Probe::<false>::new(|peer, seen| {
-        if *seen == text("much") {
-            peer.send_binary(&vec![0; 64 << 20]);
-        }
-    });
-    let server = Running::start(probe, config);
-    let mut stream = server.connect();
-    stream.write_all(&masked(0x81, b"much")).unwrap();
-    // Another connection is the clock: its Pings come after 50 ms or more.
-    let mut clock = server.connect();
-    let mut buffer = vec![0; 2 << 20];
-    for _ in 0..32 {
-        let mut ping = [0; 6];
-        clock.read_exact(&mut ping).unwrap();
-        clock.write_all(&masked(0x8a, &ping[2..])).unwrap();
+    let mut bench: Bench<_> = Bench::new(Echo, config);
+    let (mut stream, key) = bench.connect(64 * 1024);
+    bench.send(&mut stream, key, &masked(0x82, &vec![0; LONG]));
+    let mut left = LONG;
+    while left > 0 {
         // It answers no Ping: those wait behind the message.
-        stream.read_exact(&mut buffer).unwrap();
+        left = left.saturating_sub(stream.read(&mut [0; 16 * 1024]).unwrap());
+        bench.pass(Duration::from_millis(50));
+        bench.turn(&[key]);
     }
+    assert!(bench.now > Duration::from_secs(2));
+    assert_eq!(bench.inner.lend().connections(), 1);
 }
 
 #[test]

@@ -284,6 +284,8 @@ fn stop_says_goodbye_to_everybody_and_waits_for_their_answers() {
     closing.write_all(CLOSE).unwrap();
     assert_eq!(rest(closing), b"");
     let _ = std::io::Read::read_to_end(&mut upgrading, &mut Vec::new());
+    // Or it would be waited for until `close_timeout`.
+    drop(upgrading);
     assert_eq!(rest(failed), b"");
     server.stop();
     let seen = log.rest();

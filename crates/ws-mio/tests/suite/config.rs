@@ -1,8 +1,11 @@
 //! Configurations with which a server cannot do its work.
 
-use std::{io::ErrorKind, time::Duration};
+use std::{io::ErrorKind, sync::Arc, time::Duration};
 
-use ws_mio::{ClientConfig, Config, ConfigError, Server, ServerConfig};
+use ws_mio::{
+    ClientConfig, ClientRequest, Config, ConfigError, EventLoop, Profile, Server, ServerConfig,
+    Socket, Uri, memory,
+};
 
 use crate::common::{Echo, config};
 
@@ -14,6 +17,10 @@ fn error(change: impl FnOnce(&mut Config)) -> String {
     let error = error.into_inner().unwrap();
     let error = error.downcast::<ConfigError>().unwrap();
     assert_eq!(*error, config.check().unwrap_err());
+    let alone = EventLoop::<Echo>::new(config.clone(), Echo, || Ok(()));
+    assert_eq!(alone.unwrap_err(), *error);
+    let socket = Socket::<(), _>::accept(memory::pair(1).0, Arc::new(config));
+    assert_eq!(socket.unwrap_err(), *error);
     error.to_string()
 }
 
@@ -69,7 +76,37 @@ fn value_that_is_not_allowed_is_refused_with_its_field_and_what_is_allowed() {
     let mut client = ClientConfig::default();
     assert_eq!(client.check(), Ok(()));
     client.close_timeout = Duration::ZERO;
-    assert_eq!(client.check().unwrap_err().field, "close_timeout");
+    let error = client.check().unwrap_err();
+    assert_eq!(error.field, "close_timeout");
+    let request = || ClientRequest::new(Uri::parse("ws://localhost/").unwrap());
+    let socket = Socket::<(), _>::client(memory::pair(1).0, request(), &client);
+    assert_eq!(socket.unwrap_err(), error);
+    let address = "127.0.0.1:1".parse().unwrap();
+    let connecting = Socket::<()>::connect(address, request(), &client);
+    assert_eq!(connecting.unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn profile_is_checked_and_named_by_its_index() {
+    let with = |change: fn(&mut Profile)| {
+        error(|config| {
+            let mut profile = Profile::default();
+            change(&mut profile);
+            config.profiles = vec![Profile::default(), profile];
+        })
+    };
+    assert_eq!(
+        with(|profile| profile.limits.max_message = 0),
+        "limits.max_message = 0 in profiles[1]; allowed is at least 1"
+    );
+    assert_eq!(
+        with(|profile| profile.max_frame_sent = Some(130)),
+        "max_frame_sent = 130 in profiles[1]; allowed is at least 131"
+    );
+    assert_eq!(
+        error(|config| config.profiles = vec![Profile::default(); 256]),
+        "profiles = 256; allowed is at most 255 of them"
+    );
 }
 
 #[test]

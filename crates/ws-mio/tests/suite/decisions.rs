@@ -172,7 +172,7 @@ fn socket_looks_for_the_decision_when_it_is_called() {
     for status in [0, 403, 503] {
         let (mut probe, _log, deciders) = later();
         let (mut client, server) = memory::pair(10_000);
-        let mut socket = Socket::accept(server, Arc::new(quiet()));
+        let mut socket = Socket::accept(server, Arc::new(quiet())).unwrap();
         write(&mut client, REQUEST);
         let state = socket.ready(READY, &mut probe).unwrap();
         assert_eq!(state, SocketState::Opening);
@@ -321,7 +321,7 @@ fn socket_that_is_paused_and_closed_is_read_to_the_close_of_its_peer() {
         }
     });
     let (mut client, server) = memory::pair(10_000);
-    let mut socket = Socket::accept(server, Arc::new(quiet()));
+    let mut socket = Socket::accept(server, Arc::new(quiet())).unwrap();
     write(&mut client, &[REQUEST, &masked(0x81, b"before")].concat());
     socket.ready(READY, &mut probe).unwrap();
     socket.peer().unwrap().close(CloseCode::NORMAL, "");

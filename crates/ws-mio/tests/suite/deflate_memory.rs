@@ -99,7 +99,7 @@ fn idle_bytes(policy: Option<DeflatePolicy>) -> f64 {
         Some(_) => masked(0xc2, &compressed(&message)),
         None => masked(0x82, &message),
     };
-    let mut inner = EventLoop::new(serving(policy), Echo, || Ok(()));
+    let mut inner = EventLoop::new(serving(policy), Echo, || Ok(())).unwrap();
     let open = |inner: &mut EventLoop<_, _>, count: usize| {
         for _ in 0..count {
             inner.start_turn(Duration::ZERO);
@@ -137,7 +137,7 @@ fn beginnings_of_compressed_messages_keep_nobody_from_being_served() {
     const ATTACKERS: usize = 10_000;
     let config = serving(Some(DeflatePolicy::new()));
     let budget = config.inflate.budget.clone();
-    let mut inner = EventLoop::new(config, Echo, || Ok(()));
+    let mut inner = EventLoop::new(config, Echo, || Ok(())).unwrap();
     let open = |inner: &mut EventLoop<_, _>| {
         inner.start_turn(Duration::ZERO);
         let key = inner.admit(Handle).unwrap();
@@ -183,7 +183,7 @@ fn bomb_costs_less_than_twice_the_longest_message() {
         for bomb in [masked(first, &payload), fragments] {
             let mut config = serving(Some(DeflatePolicy::new()));
             config.limits.max_message = 1 << 20;
-            let mut inner = EventLoop::new(config, Echo, || Ok(()));
+            let mut inner = EventLoop::new(config, Echo, || Ok(())).unwrap();
             inner.start_turn(Duration::ZERO);
             let key = inner.admit(Handle).unwrap();
             exchange(&mut inner, key, REQUEST);

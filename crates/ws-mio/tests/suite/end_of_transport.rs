@@ -6,7 +6,7 @@ use ws_mio::{
     ClientRequest, Connect, Transport, Uri,
     memory::{self, Duplex},
     ws_handshake::accept_key,
-    ws_proto::END_WAIT,
+    ws_proto::{DISCARD_MAX, END_WAIT},
 };
 
 use crate::common::{
@@ -62,4 +62,25 @@ fn client_waits_a_second_at_most() {
     assert_eq!(bench.inner.lend().connections(), 1);
     bench.pass(END_WAIT * 2);
     assert_eq!(bench.inner.lend().connections(), 0);
+}
+
+#[test]
+fn refused_peer_that_sends_without_end_is_read_up_to_discard_max() {
+    const ROOM: usize = 1024 * 1024;
+    // A frame that nothing was agreed on; a request that is none.
+    let opened = [REQUEST, b"\xff\xff"].concat();
+    for wrong in [&opened[..], b"GET / HTTP/1.1\r\n\r\n"] {
+        let mut config = quiet();
+        config.close_timeout = Duration::from_secs(1000);
+        let mut bench: Bench<_> = Bench::new(Echo, config);
+        let (mut client, key) = bench.dial(ROOM, wrong).unwrap();
+        assert_eq!(bench.inner.lend().connections(), 1);
+        let mut sent = 0;
+        while bench.inner.lend().connections() > 0 {
+            sent += client.write(&[IoSlice::new(&[b'x'; 64 * 1024])]).unwrap();
+            bench.turn(&[key]);
+            assert!(sent <= DISCARD_MAX + ROOM, "{sent} bytes");
+        }
+        assert!(sent >= DISCARD_MAX / 2);
+    }
 }

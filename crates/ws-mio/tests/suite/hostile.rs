@@ -30,7 +30,7 @@ fn turn<H: Handler, T: Transport>(inner: &mut EventLoop<H, T>, key: usize) {
 
 /// A loop with one open connection.
 fn open(config: Config) -> (EventLoop<Echo, Duplex>, Duplex, usize) {
-    let mut inner = EventLoop::new(config, Echo, || Ok(()));
+    let mut inner = EventLoop::new(config, Echo, || Ok(())).unwrap();
     let (mut client, server) = memory::pair(64 * 1024);
     let key = inner.admit(server).unwrap();
     client.write(&[IoSlice::new(REQUEST)]).unwrap();
@@ -159,7 +159,7 @@ fn end_or_reset_at_any_byte_is_seen_once_and_never_spun_on() {
             Mishap::EndOfWriting,
             Mishap::ResetOfWriting,
         ] {
-            let mut inner = EventLoop::new(config(), Echo, || Ok(()));
+            let mut inner = EventLoop::new(config(), Echo, || Ok(())).unwrap();
             let calls = Rc::new(Cell::new(0));
             let doomed = Doomed {
                 script: script[..at].to_vec(),
@@ -197,7 +197,7 @@ fn end_or_reset_at_any_byte_is_seen_once_and_never_spun_on() {
 
 #[test]
 fn readiness_that_is_not_there_costs_a_read_and_no_more() {
-    let mut inner = EventLoop::new(config(), Echo, || Ok(()));
+    let mut inner = EventLoop::new(config(), Echo, || Ok(())).unwrap();
     let calls = Rc::new(Cell::new(0));
     let script = [REQUEST, &masked(0x81, b"Hi")].concat();
     let doomed = Doomed {
@@ -227,7 +227,7 @@ fn connection_that_is_dropped_in_any_state_takes_all_of_its_state_along() {
     ]
     .concat();
     let run = |rounds: usize| {
-        let mut inner = EventLoop::new(config(), Echo, || Ok(()));
+        let mut inner = EventLoop::new(config(), Echo, || Ok(())).unwrap();
         let mut now = Duration::ZERO;
         for round in 0..rounds * script.len() / 7 {
             let at = round * 7 % script.len();

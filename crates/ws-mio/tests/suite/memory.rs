@@ -218,7 +218,7 @@ impl Transport for Handle {
 
 #[test]
 fn idle_connection_holds_less_than_96_bytes_all_counted() {
-    let mut inner = EventLoop::new(config(), common::Echo, || Ok(()));
+    let mut inner = EventLoop::new(config(), common::Echo, || Ok(())).unwrap();
     let mut keys = Vec::with_capacity(20_000);
     let exchange = |inner: &mut EventLoop<_, _>, key, bytes: &[u8]| {
         WIRE.with_borrow_mut(|(there, back)| {

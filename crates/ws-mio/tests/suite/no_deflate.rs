@@ -30,7 +30,8 @@ fn client_offers_nothing() {
     let uri = Uri::parse("ws://localhost/").unwrap();
     let request = ClientRequest::new(uri).offer(DeflateOffer::default());
     let (near, mut far) = memory::pair(4096);
-    let mut socket: Socket<(), _> = Socket::client(near, request, &ClientConfig::default());
+    let mut socket: Socket<(), _> =
+        Socket::client(near, request, &ClientConfig::default()).unwrap();
     let ready = ws_mio::Ready {
         writable: true,
         ..Default::default()

@@ -412,7 +412,7 @@ fn both(config: Config) -> EventLoop<Both, Duplex> {
         echoed: 0,
         failed: Vec::new(),
     };
-    EventLoop::new(config, handler, || Ok(()))
+    EventLoop::new(config, handler, || Ok(())).unwrap()
 }
 
 #[test]

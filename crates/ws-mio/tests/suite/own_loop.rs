@@ -59,6 +59,7 @@ fn loop_registers_what_it_serves_and_what_it_connects() -> io::Result<()> {
     registry.register(&mut listener, LISTENER, Interest::READABLE)?;
     let log = Rc::new(RefCell::new(Log::default()));
     let mut inner = EventLoop::new(config(), Both(Rc::clone(&log)), || Ok(()))
+        .unwrap()
         .with_registry(registry.try_clone()?);
 
     let address = listener.local_addr()?;

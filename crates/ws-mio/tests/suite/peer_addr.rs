@@ -104,7 +104,7 @@ fn peer_of_a_transport_that_is_not_connected_is_unknown() {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let stream = TcpStream::from_std(socket.into());
     assert_eq!(Transport::peer_addr(&stream), PeerAddr::Unknown);
-    let socket = Socket::<()>::accept(stream, Arc::new(config()));
+    let socket = Socket::<()>::accept(stream, Arc::new(config())).unwrap();
     drop(socket);
 }
 

@@ -22,7 +22,9 @@ fn site() -> Config {
     let mut quiet = Profile::default();
     quiet.limits.max_message = 10;
     quiet.keepalive.ping_interval = None;
-    config.profiles = vec![upload, quiet];
+    let mut behind_a_gateway = Profile::default();
+    behind_a_gateway.max_frame_sent = Some(131);
+    config.profiles = vec![upload, quiet, behind_a_gateway];
     config
 }
 
@@ -35,7 +37,8 @@ fn decide(incoming: Incoming<'_>) -> Decision<'_, ()> {
     match path {
         "/upload" => accept(0),
         "/short" => accept(1),
-        "/none" => accept(2),
+        "/gateway" => accept(2),
+        "/none" => accept(3),
         _ => incoming.decide(),
     }
 }
@@ -103,6 +106,37 @@ fn each_connection_has_the_keepalive_that_was_chosen_with_its_request() {
     }
 }
 
+/// 200 bytes in frames of 131 at most, and in one.
+fn split() -> Vec<u8> {
+    [&[0x02, 126, 0, 127], &[0; 127][..], &[0x80, 73], &[0; 73]].concat()
+}
+
+fn whole() -> Vec<u8> {
+    [&[0x82, 90], &[0; 90][..]].concat()
+}
+
+#[test]
+fn each_connection_has_the_longest_frame_that_was_chosen_with_its_request() {
+    let (mut bench, _log) = bench();
+    for (path, len, expected) in [("/gateway", 200, split()), ("/chat", 90, whole())] {
+        let (mut client, key) = bench.dial(10_000, &request(path)).unwrap();
+        assert_eq!(take(&mut client), REPLY);
+        // Idle in between.
+        for _ in 0..2 {
+            bench.send(&mut client, key, &masked(0x82, &vec![0; len]));
+            assert_eq!(take(&mut client), expected, "{path}");
+        }
+    }
+    let (probe, _log) = Probe::<false>::new(echo);
+    let mut probe = probe.deciding(decide);
+    let (mut client, server) = memory::pair(10_000);
+    let mut socket = Socket::accept(server, Arc::new(site())).unwrap();
+    let bytes = [request("/gateway"), masked(0x82, &[0; 200])].concat();
+    ws_mio::Transport::write(&mut client, &[std::io::IoSlice::new(&bytes)]).unwrap();
+    socket.ready(READY, &mut probe).unwrap();
+    assert_eq!(take(&mut client), [REPLY, &split()].concat());
+}
+
 #[test]
 fn profile_that_is_not_there_is_answered_with_500() {
     let (mut bench, _log) = bench();
@@ -116,7 +150,7 @@ fn socket_has_the_profile_that_was_chosen_with_its_request() {
     let mut probe = probe.deciding(decide);
     for (path, refused) in [("/upload", false), ("/short", true), ("/chat", true)] {
         let (mut client, server) = memory::pair(10_000);
-        let mut socket = Socket::accept(server, Arc::new(site()));
+        let mut socket = Socket::accept(server, Arc::new(site())).unwrap();
         let bytes = [request(path), masked(0x82, &[0; 200])].concat();
         ws_mio::Transport::write(&mut client, &[std::io::IoSlice::new(&bytes)]).unwrap();
         socket.ready(READY, &mut probe).unwrap();

@@ -217,7 +217,7 @@ fn header_may_come_in_any_pieces() {
         let all = [header, REQUEST, &hi].concat();
         for size in 1..all.len() {
             let (mut client, server) = memory::pair(4096);
-            let mut inner = EventLoop::new(config(), WhoIs, || Ok(()));
+            let mut inner = EventLoop::new(config(), WhoIs, || Ok(())).unwrap();
             let key = inner.admit(Proxied::behind(server)).unwrap();
             for piece in all.chunks(size) {
                 client.write(&[IoSlice::new(piece)]).unwrap();

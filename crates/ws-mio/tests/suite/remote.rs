@@ -187,7 +187,9 @@ fn ids_of_loops_and_sockets_are_all_different_and_have_an_order() {
     let socket = || {
         let request = ClientRequest::new(Uri::parse("ws://localhost/").unwrap());
         let (near, _far) = memory::pair(100);
-        Socket::<(), _>::client(near, request, &ClientConfig::default()).id()
+        Socket::<(), _>::client(near, request, &ClientConfig::default())
+            .unwrap()
+            .id()
     };
     let ids = BTreeSet::from([id, socket(), socket()]);
     assert_eq!(ids.len(), 3);
@@ -210,7 +212,7 @@ fn loop_lends_its_peers_with_their_data() {
             peer.with_peer(id, |peer| {
                 let mut topics: Vec<String> = peer.topics().map(str::to_owned).collect();
                 topics.sort();
-                peer.send(format!("{topics:?} {}", peer.subscribers("zoo")));
+                peer.send(format!("{topics:?} {}", peer.subscriber_count("zoo")));
             })
             .unwrap();
         }

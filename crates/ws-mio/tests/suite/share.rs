@@ -173,14 +173,14 @@ fn socket_reads_its_share() {
     for again in [&b"\r\n"[..], b"HTTP/1.1 100 Continue\r\n\r\n"] {
         let (endless, read) = Endless::new(b"", again);
         let request = ClientRequest::new(Uri::parse("ws://h/").unwrap());
-        let mut socket = Socket::client(endless, request, &ClientConfig::default());
+        let mut socket = Socket::client(endless, request, &ClientConfig::default()).unwrap();
         socket_turns(&mut socket, &read, HANDSHAKE);
     }
     let (endless, read) = Endless::new(b"", b"\r\n");
-    let mut socket = Socket::accept(endless, Arc::new(quiet()));
+    let mut socket = Socket::accept(endless, Arc::new(quiet())).unwrap();
     socket_turns(&mut socket, &read, HANDSHAKE + OPEN);
     let (endless, read) = Endless::new(REQUEST, &masked(0x81, b"Hi"));
-    let mut socket = Socket::accept(endless, Arc::new(quiet()));
+    let mut socket = Socket::accept(endless, Arc::new(quiet())).unwrap();
     socket_turns(&mut socket, &read, HANDSHAKE + 4 * OPEN);
     assert!(read.get() > 40 * OPEN);
 }

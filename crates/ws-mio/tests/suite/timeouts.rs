@@ -1,13 +1,14 @@
 //! Peers that take too long. Times are short, and what is waited for is the
 //! end of the stream.
 
-use std::{io::Write, net::TcpStream, time::Duration};
+use std::{io::Write, time::Duration};
 
 use ws_mio::{CloseCode, Config};
 
-use crate::common;
 use crate::common::{
-    CLOSE, Probe, REQUEST, Running, Seen, closed, config, echo, expect, masked, rest, text,
+    CLOSE, Echo, Probe, REQUEST, Running, Seen,
+    bench::{Bench, take},
+    closed, config, echo, expect, masked, rest, text,
 };
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -173,33 +174,16 @@ fn idle_peer_is_closed_with_1001_though_it_answers_pings() {
 fn data_keeps_a_peer_from_being_idle() {
     let mut config = quiet();
     config.keepalive.idle_timeout = Some(Duration::from_millis(300));
-    let (probe, log) = Probe::<false>::new(echo);
-    let mut server = Running::start(probe, config);
-    let mut busy = server.connect();
-    let echo = |stream: &mut TcpStream| {
-        stream.write_all(&masked(0x81, b"busy")).unwrap();
-        expect(stream, b"\x81\x04busy");
-    };
-    // Idle connections that come and go are the clock: five times the limit.
-    for _ in 0..5 {
-        let idle = server.connect();
-        idle.set_read_timeout(Some(Duration::from_millis(50)))
-            .unwrap();
-        while let Err(error) = std::io::Read::read(&mut &idle, &mut [0]) {
-            assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
-            echo(&mut busy);
-        }
-        (&idle).write_all(CLOSE).unwrap();
-        idle.set_read_timeout(None).unwrap();
-        assert_eq!(rest(idle), b"\x0e\x03\xe9idle_timeout");
+    let mut bench: Bench<_> = Bench::new(Echo, config);
+    let (mut busy, key) = bench.connect(4096);
+    // Five times the limit.
+    for _ in 0..15 {
+        bench.pass(Duration::from_millis(100));
+        bench.send(&mut busy, key, &masked(0x81, b"busy"));
+        assert_eq!(take(&mut busy), b"\x81\x04busy");
     }
-    echo(&mut busy);
-    drop(busy);
-    server.stop();
-    let seen = log.all();
-    let idle = closed(1000, "", "Idle timeout");
-    assert_eq!(seen.iter().filter(|seen| **seen == idle).count(), 5);
-    assert_eq!(seen.last(), Some(&closed(1006, "", "lost")));
+    bench.pass(Duration::from_millis(500));
+    assert_eq!(take(&mut busy), b"\x88\x0e\x03\xe9idle_timeout");
 }
 
 #[test]
@@ -210,7 +194,7 @@ fn timeouts_may_be_for_ever() {
     config.keepalive.ping_interval = Some(Duration::MAX);
     config.keepalive.pong_timeout = Some(Duration::MAX);
     config.keepalive.idle_timeout = Some(Duration::MAX);
-    let server = Running::start(common::Echo, config);
+    let server = Running::start(Echo, config);
     let mut stream = server.connect();
     stream.write_all(&masked(0x81, b"ever")).unwrap();
     stream.write_all(CLOSE).unwrap();

@@ -132,8 +132,8 @@ fn tell(
     config.max_backpressure = 1 << 30;
     adjust(&mut config);
     let story = Rc::new(RefCell::new(story));
-    let mut client = EventLoop::new(config.clone(), Client(story.clone()), || Ok(()));
-    let mut server = EventLoop::new(config, Echo, || Ok(()));
+    let mut client = EventLoop::new(config.clone(), Client(story.clone()), || Ok(())).unwrap();
+    let mut server = EventLoop::new(config, Echo, || Ok(())).unwrap();
     let (near, far) = memory::pair(capacity);
     let near = Tls::client(near, client_tls, server_name(HOST).unwrap()).unwrap();
     client
@@ -267,7 +267,7 @@ fn mutual_tls_lets_in_whom_it_knows() {
 #[test]
 fn wss_is_never_asked_for_in_plaintext() {
     let story = Rc::new(RefCell::new(Story::default()));
-    let mut client = EventLoop::new(config(), Client(story.clone()), || Ok(()));
+    let mut client = EventLoop::new(config(), Client(story.clone()), || Ok(())).unwrap();
     let (near, mut far) = memory::pair(4096);
     let near = Tls::plain(near);
     client
@@ -296,7 +296,7 @@ struct Bench<H: Handler> {
 
 impl<H: Handler> Bench<H> {
     fn new(handler: H, capacity: usize, tls: &(ClientTls, ServerTls)) -> Self {
-        let inner = EventLoop::new(config(), handler, || Ok(()));
+        let inner = EventLoop::new(config(), handler, || Ok(())).unwrap();
         Self::over(inner, capacity, tls)
     }
 
@@ -511,7 +511,7 @@ fn record_that_was_changed_ends_the_connection() {
 /// Sends a server's loop some first bytes and the end of the stream, and
 /// returns what it answered, and how many handshakes it counts as failed.
 fn first_bytes(tls: &ServerTls, bytes: &[u8]) -> (Vec<u8>, u64) {
-    let mut inner = EventLoop::new(config(), Echo, || Ok(()));
+    let mut inner = EventLoop::new(config(), Echo, || Ok(())).unwrap();
     let (mut wire, server) = memory::pair(1 << 16);
     let key = inner.admit(Tls::server(server, tls).unwrap()).unwrap();
     wire.write(&[IoSlice::new(bytes)]).ok();
@@ -578,7 +578,7 @@ fn client_whose_server_breaks_off_is_told_so() {
     session.receive(&mut hello, |_| {}, &mut down).unwrap();
     for len in (0..down.len()).step_by(37) {
         let story = Rc::new(RefCell::new(Story::default()));
-        let mut inner = EventLoop::new(config(), Client(story.clone()), || Ok(()));
+        let mut inner = EventLoop::new(config(), Client(story.clone()), || Ok(())).unwrap();
         let (near, mut far) = memory::pair(1 << 16);
         let near = Tls::client(near, &client, server_name(HOST).unwrap()).unwrap();
         inner.lend().connect_over(near, Connect::new(request(), ()));
@@ -601,7 +601,7 @@ fn client_whose_server_breaks_off_is_told_so() {
 #[test]
 fn tls_on_a_port_for_plaintext_is_refused_at_once() {
     let (client, _) = speaking(&rustls::version::TLS13);
-    let mut inner = EventLoop::new(config(), Echo, || Ok(()));
+    let mut inner = EventLoop::new(config(), Echo, || Ok(())).unwrap();
     let (mut wire, server) = memory::pair(1 << 16);
     inner.admit(Tls::plain(server)).unwrap();
     let (mut session, mut out) = (client_session(&client), Records::new());
@@ -646,7 +646,7 @@ fn idle_connection_has_no_buffer() {
     const COUNT: usize = 200;
     for version in VERSIONS {
         let tls = speaking(version);
-        let mut inner = Some(EventLoop::new(config(), Echo, || Ok(())));
+        let mut inner = Some(EventLoop::new(config(), Echo, || Ok(())).unwrap());
         let mut wires = Vec::with_capacity(COUNT + 1);
         let mut open = |count| {
             for _ in 0..count {
@@ -729,7 +729,7 @@ fn storm_of_handshakes_leaves_open_connections_their_turn() {
 fn narrow() -> EventLoop<Echo, Tls<Counted>> {
     let mut config = config();
     config.max_memory = 100_000;
-    EventLoop::new(config, Echo, || Ok(()))
+    EventLoop::new(config, Echo, || Ok(())).unwrap()
 }
 
 #[test]

@@ -285,7 +285,7 @@ fn socket_is_a_client_over_tls() {
     let mut config = ClientConfig::default();
     config.set_mask_to_zero = ControlledNetwork::new().loopback().require_tls();
     let request = request("wss", address);
-    let socket = Socket::<(), _>::client(stream, request, &config);
+    let socket = Socket::<(), _>::client(stream, request, &config).unwrap();
     assert!(drive(socket).unwrap());
 }
 
@@ -297,7 +297,7 @@ fn socket_without_tls_does_not_ask_for_wss() {
     let stream = mio::net::TcpStream::connect(address).unwrap();
     let request = request("wss", address);
     let config = ClientConfig::default();
-    let socket = Socket::<(), _>::client(stream, request, &config);
+    let socket = Socket::<(), _>::client(stream, request, &config).unwrap();
     assert!(matches!(drive(socket), Err(OpenError::NoTls)));
 }
 
@@ -332,7 +332,7 @@ fn socket_is_a_server_over_tls() {
     stream.set_nonblocking(true).unwrap();
     let stream = mio::net::TcpStream::from_std(stream);
     let stream = Tls::server(stream, &server_tls).unwrap();
-    let mut socket = Socket::<(), _>::accept(stream, Arc::new(config()));
+    let mut socket = Socket::<(), _>::accept(stream, Arc::new(config())).unwrap();
     let (mut poll, mut events) = (Poll::new().unwrap(), Events::with_capacity(8));
     let both = Interest::READABLE | Interest::WRITABLE;
     poll.registry()

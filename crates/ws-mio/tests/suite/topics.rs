@@ -1,14 +1,14 @@
 //! One message to many peers.
 
-use std::{io::Write, net::TcpStream};
+use std::{io::Write, net::TcpStream, sync::mpsc};
 
-use ws_mio::{Config, Handler, Message, Peer, Prepared};
+use ws_mio::{Config, Handler, Loop, Message, Peer, Prepared};
 
 use crate::common::{CLOSE, Running, config, expect, masked, rest, unmasked};
 
 /// Does what messages say, in order and separated by spaces: `+topic`
 /// subscribes, `-topic` unsubscribes, `topic:text` publishes, `*:text`
-/// broadcasts, `!` aborts; and any other word is sent back.
+/// broadcasts, `?topic` asks for the number of subscribers, `!` aborts; and any other word is sent back.
 #[derive(Debug)]
 struct Obedient;
 
@@ -22,6 +22,8 @@ impl Handler for Obedient {
                 peer.subscribe(topic);
             } else if let Some(topic) = word.strip_prefix('-') {
                 peer.unsubscribe(topic);
+            } else if let Some(topic) = word.strip_prefix('?') {
+                peer.send(peer.subscriber_count(topic).to_string());
             } else if let Some(text) = word.strip_prefix("*:") {
                 peer.broadcast(&Prepared::new(Message::Text(text)));
             } else if let Some((topic, text)) = word.split_once(':') {
@@ -154,6 +156,42 @@ fn subscription_ends_with_the_connection() {
     }
     finish([publisher]);
     server.stop();
+}
+
+#[test]
+fn subscribers_of_all_loops_are_counted() {
+    let mut server = start(2);
+    let mut streams: Vec<TcpStream> = (0..5).map(|_| server.connect()).collect();
+    // They are not all in one loop.
+    for stream in &mut streams {
+        tell(stream, "+a +a +b");
+    }
+    tell(&mut streams[0], "-b");
+    wait_for_all_loops(&server);
+    for stream in &mut streams {
+        stream.write_all(&masked(0x81, b"?a ?b ?c")).unwrap();
+        for count in ["5", "4", "0"] {
+            hear(stream, count);
+        }
+    }
+    assert_eq!(server.remote.subscriber_count("a"), 5);
+    finish(streams.drain(..2));
+    wait_for_all_loops(&server);
+    assert_eq!(server.remote.subscriber_count("a"), 3);
+    let remote = server.remote.clone();
+    finish(streams);
+    server.stop();
+    assert_eq!(remote.subscriber_count("a"), 0);
+}
+
+/// Waits until each loop has done what earlier turns asked for.
+fn wait_for_all_loops(server: &Running<Obedient>) {
+    for index in 0..server.remote.loops() {
+        let (tell, told) = mpsc::channel();
+        let task = move |_: &mut Loop<'_, _>| tell.send(()).unwrap();
+        server.remote.run(index, task).unwrap();
+        told.recv().unwrap();
+    }
 }
 
 #[test]

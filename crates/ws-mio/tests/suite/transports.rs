@@ -30,7 +30,7 @@ struct Bench<H: ws_mio::Handler, T: Transport> {
 impl<H: ws_mio::Handler, T: Transport> Bench<H, T> {
     fn new(handler: H, capacity: usize, wrap: impl FnOnce(Duplex) -> T) -> Self {
         let (client, server) = memory::pair(capacity);
-        let mut inner = EventLoop::new(config(), handler, || Ok(()));
+        let mut inner = EventLoop::new(config(), handler, || Ok(())).unwrap();
         let key = inner.admit(wrap(server)).unwrap();
         Self {
             inner,
@@ -446,7 +446,7 @@ fn what_a_layer_takes_at_a_second_try_is_drained_and_more_is_read() {
     });
     let mut config = config();
     config.high_water = 1;
-    let mut inner = EventLoop::new(config, probe, || Ok(()));
+    let mut inner = EventLoop::new(config, probe, || Ok(())).unwrap();
     let (mut client, server) = memory::pair(1 << 20);
     let is_torn = Rc::default();
     let layer = Layer {
@@ -505,7 +505,7 @@ fn nothing_is_sent_to_anybody_at_the_end_of_a_connection_that_failed() {
 
 #[test]
 fn ten_thousand_connections_in_memory_talk_in_turn() {
-    let mut inner = EventLoop::new(config(), Echo, || Ok(()));
+    let mut inner = EventLoop::new(config(), Echo, || Ok(())).unwrap();
     let mut clients: Vec<(Duplex, usize)> = (0..10_000)
         .map(|_| {
             let (client, server) = memory::pair(1024);
@@ -591,7 +591,8 @@ mod unix {
         let mut socket: ws_mio::Socket<(), mio::net::UnixStream> = ws_mio::Socket::accept(
             mio::net::UnixStream::from_std(server),
             std::sync::Arc::new(config()),
-        );
+        )
+        .unwrap();
         let mut client = client;
         client.write_all(REQUEST).unwrap();
         socket.flush(&mut Echo).unwrap();
@@ -649,8 +650,8 @@ fn close_of_a_client_that_waits_for_the_server_is_not_held_back() {
         inner,
         last: Rc::clone(&last),
     });
-    let mut server = EventLoop::new(config(), Echo, || Ok(()));
-    let mut client = EventLoop::new(config(), Echo, || Ok(()));
+    let mut server = EventLoop::new(config(), Echo, || Ok(())).unwrap();
+    let mut client = EventLoop::new(config(), Echo, || Ok(())).unwrap();
     let request = ClientRequest::new(Uri::parse("ws://localhost/").unwrap());
     client.lend().connect_over(near, Connect::new(request, ()));
     server.admit(far).unwrap();
@@ -752,6 +753,7 @@ fn connection_that_cannot_be_registered_again_ends_and_the_loop_goes_on() {
             }
         });
         let mut inner = EventLoop::new(config(), probe, || Ok(()))
+            .unwrap()
             .with_registry(poll.registry().try_clone().unwrap());
         let (mut client, server) = memory::pair(room);
         client.write(&[IoSlice::new(sent)]).unwrap();

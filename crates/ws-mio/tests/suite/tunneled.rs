@@ -231,7 +231,7 @@ fn in_memory(
     let (tell, told) = mpsc::channel();
     let mut config = config();
     config.set_mask_to_zero = network;
-    let mut inner = EventLoop::new(config, Caller(tell), || Ok(()));
+    let mut inner = EventLoop::new(config, Caller(tell), || Ok(())).unwrap();
     let (proxy, stream) = memory::pair(4096);
     let proxy_url = Proxy::parse("socks5://p").unwrap();
     let stream = Tunneled::new(stream, &proxy_url, host, 80).unwrap();
@@ -343,7 +343,7 @@ fn socket_goes_through_a_proxy() {
     let stream = Tunneled::new(stream, &url, "h", 80).unwrap();
     let config = ClientConfig::default();
     assert_eq!(stream.peer_addr(), PeerAddr::Unknown);
-    let mut socket: Socket<(), _> = Socket::client(stream, request("h"), &config);
+    let mut socket: Socket<(), _> = Socket::client(stream, request("h"), &config).unwrap();
     let (tell, _told) = mpsc::channel();
     let mut caller = Caller(tell);
     socket.flush(&mut caller).unwrap();

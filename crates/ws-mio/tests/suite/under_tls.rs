@@ -30,13 +30,13 @@ fn read(stream: &mut impl Transport) -> Vec<u8> {
 fn wss_is_asked_for_over_what_is_encrypted_already_and_nothing_else() {
     let config = ClientConfig::default();
     let (near, mut far) = memory::pair(4096);
-    let mut socket: Socket<(), _> = Socket::client(near, wss(), &config);
+    let mut socket: Socket<(), _> = Socket::client(near, wss(), &config).unwrap();
     let outcome = socket.ready(READY, &mut Echo);
     assert!(matches!(outcome, Err(OpenError::NoTls)), "{outcome:?}");
     assert_eq!(read(&mut far), b"");
 
     let (near, mut far) = memory::pair(4096);
-    let mut socket: Socket<(), _> = Socket::client(UnderTls::new(near), wss(), &config);
+    let mut socket: Socket<(), _> = Socket::client(UnderTls::new(near), wss(), &config).unwrap();
     socket.ready(READY, &mut Echo).unwrap();
     assert!(read(&mut far).starts_with(b"GET / HTTP/1.1\r\nHost: feed.example\r\n"));
 }

@@ -51,6 +51,8 @@ struct Shared {
     /// How often anybody received something.
     clock: AtomicU64,
     holders: Mutex<Vec<Weak<dyn Holder>>>,
+    /// How many of the holders are gone since they were last looked at.
+    gone: AtomicUsize,
 }
 
 /// Something whose memory may be taken away between two calls.
@@ -79,6 +81,7 @@ impl Budget {
             held: AtomicUsize::new(0),
             clock: AtomicU64::new(0),
             holders: Mutex::new(Vec::new()),
+            gone: AtomicUsize::new(0),
         }))
     }
 
@@ -121,13 +124,32 @@ impl Budget {
     pub(super) fn register(&self, holder: Weak<dyn Holder>) {
         let mut holders = self.holders();
         if holders.len() == holders.capacity() {
-            holders.retain(|holder| holder.strong_count() > 0);
+            self.prune(&mut holders);
             // So that the next look at all of them is far away.
             let len = holders.len();
-            holders.shrink_to(4 * len);
-            holders.reserve(len.max(16));
+            holders.reserve(len.max(PRUNED_BEYOND));
         }
         holders.push(holder);
+    }
+
+    /// Notes that a holder is gone. What is known of it takes memory until it is
+    /// forgotten, which is when half of all are gone.
+    pub(super) fn note_gone(&self) {
+        let gone = self.0.gone.fetch_add(1, Ordering::Relaxed) + 1;
+        // Who makes room holds the lock, and may be the last to hold a holder.
+        if gone >= PRUNED_BEYOND
+            && let Ok(mut holders) = self.0.holders.try_lock()
+            && 2 * gone > holders.len()
+        {
+            self.prune(&mut holders);
+        }
+    }
+
+    fn prune(&self, holders: &mut Vec<Weak<dyn Holder>>) {
+        self.0.gone.store(0, Ordering::Relaxed);
+        holders.retain(|holder| holder.strong_count() > 0);
+        let len = holders.len();
+        holders.shrink_to(4 * len);
     }
 
     fn holders(&self) -> MutexGuard<'_, Vec<Weak<dyn Holder>>> {
@@ -156,7 +178,7 @@ impl Budget {
             // Another thread has made room meanwhile.
             return;
         }
-        holders.retain(|holder| holder.strong_count() > 0);
+        self.prune(&mut holders);
         let now = self.0.clock.load(Ordering::Relaxed);
         let ranked = holders.iter().filter_map(|holder| {
             let holder = holder.upgrade()?;
@@ -172,6 +194,9 @@ impl Budget {
         }
     }
 }
+
+/// As long as no more than so many holders are gone, they are not looked for.
+const PRUNED_BEYOND: usize = 16;
 
 impl Lease {
     pub(super) fn grow(&mut self, bytes: usize) -> Result<(), ProtocolError> {
@@ -208,6 +233,39 @@ mod tests {
         drop(lease);
         assert_eq!(budget.held(), 0);
         assert_eq!(budget.lease(11).unwrap_err(), refused);
+    }
+
+    struct Nobody(Budget);
+
+    impl Holder for Nobody {
+        fn rank(&self, _: u64) -> Option<u128> {
+            None
+        }
+
+        fn evict(&self) {}
+    }
+
+    impl Drop for Nobody {
+        fn drop(&mut self) {
+            self.0.note_gone();
+        }
+    }
+
+    #[test]
+    fn holders_that_are_gone_are_forgotten_though_nobody_comes_after_them() {
+        let budget = Budget::new(10);
+        let all: Vec<Arc<dyn Holder>> = (0..1000)
+            .map(|_| {
+                let holder: Arc<dyn Holder> = Arc::new(Nobody(budget.clone()));
+                budget.register(Arc::downgrade(&holder));
+                holder
+            })
+            .collect();
+        assert_eq!(budget.holders().len(), 1000);
+        drop(all);
+        let holders = budget.holders();
+        assert!(holders.len() <= 2 * PRUNED_BEYOND, "{}", holders.len());
+        assert!(holders.capacity() <= 8 * PRUNED_BEYOND);
     }
 
     #[test]

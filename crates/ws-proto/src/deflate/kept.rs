@@ -23,7 +23,10 @@ pub(super) struct Kept {
 
 /// Where it is kept. Between calls the budget may take it away.
 #[derive(Debug)]
-pub(super) struct Place(Mutex<State>);
+pub(super) struct Place {
+    state: Mutex<State>,
+    budget: Budget,
+}
 
 #[derive(Debug)]
 struct State {
@@ -56,11 +59,14 @@ impl Kept {
 impl Place {
     /// Makes a place of which the budget knows.
     pub(super) fn new(budget: &Budget) -> Arc<Self> {
-        let place = Arc::new(Self(Mutex::new(State {
-            content: Content::Lent,
-            received: 0,
-            at: 0,
-        })));
+        let place = Arc::new(Self {
+            state: Mutex::new(State {
+                content: Content::Lent,
+                received: 0,
+                at: 0,
+            }),
+            budget: budget.clone(),
+        });
         let holder: Arc<dyn Holder> = Arc::clone(&place) as _;
         let holder: Weak<dyn Holder> = Arc::downgrade(&holder);
         budget.register(holder);
@@ -91,7 +97,13 @@ impl Place {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.budget.note_gone();
     }
 }
 

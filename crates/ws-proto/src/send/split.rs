@@ -42,7 +42,7 @@ impl<P: MaskingPolicy> Sender<P> {
     ) -> Result<OutFrames<'a>, SendError> {
         let max_len = max_len.max(MAX_CONTROL_FRAME);
         //= RFC6455-5.4-5
-        if frame.len() <= max_len {
+        if frame.len() <= max_len || fault!("frame-sent-unlimited") {
             return Ok(frame.into());
         }
         //= RFC6455-6.1-3, RFC6455-5.4-9

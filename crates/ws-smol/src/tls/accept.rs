@@ -9,8 +9,7 @@ use ws_tls::{ServerTls, Session};
 
 use super::{TlsStream, turns::Turns};
 use crate::{
-    Acceptor, Decision, Error, MaybeTls, PeerAddr, WebSocket,
-    error::Timeout,
+    Acceptor, Decision, Error, MaybeTls, PeerAddr, Timeout, WebSocket,
     handshaking::{Deadline, close, within},
 };
 

@@ -187,6 +187,23 @@ fn hostile_length_reserves_nothing() {
 }
 
 #[test]
+fn buffer_grows_by_what_came_and_not_by_what_is_declared() {
+    run(async {
+        let (mut near, far) = pipe(2 << 20);
+        let mut unlimited = config();
+        unlimited.limits = ws_smol::Limits::UNLIMITED;
+        unlimited.memory = ws_smol::MemoryBudget::new(usize::MAX);
+        let budget = unlimited.memory.clone();
+        let mut far = server(far, &unlimited);
+        put(&mut near, b"\x82\xff\x40\0\0\0\0\0\0\0key!").await;
+        put(&mut near, &[0; 1 << 20]).await;
+        assert!(once(far.receive_with(|_, _| Ok(()))).await.is_none());
+        let held = budget.held();
+        assert!((1 << 19..4 << 20).contains(&held), "{held} bytes");
+    });
+}
+
+#[test]
 fn times_beyond_the_clock_are_as_good_as_none() {
     run(async {
         let (near, far) = pipe(1000);

@@ -353,7 +353,10 @@ fn connection_that_always_has_more_is_no_older_than_it_may_be() {
                 Err(error) => break error,
             }
         };
-        assert!(matches!(error, Error::Timeout(Timeout::Close)), "{error:?}");
+        assert!(
+            matches!(error, Error::Timeout(Timeout::Lifetime)),
+            "{error:?}"
+        );
     });
 }
 
@@ -369,4 +372,28 @@ fn accepted_stream_that_goes_on_is_served_in_turns() {
         assert!(read.load(Ordering::Relaxed) <= HANDSHAKE_MAX);
         assert_eq!(far.receive().await.unwrap().unwrap().len(), 1000);
     });
+}
+
+#[test]
+fn refused_peer_that_sends_without_end_is_read_up_to_discard_max() {
+    const MOST: usize = ws_proto::DISCARD_MAX + OPEN_MAX;
+    let mut config = config();
+    config.close_timeout = Duration::from_secs(1000);
+    let cx = &mut Context::from_waker(Waker::noop());
+    // A frame that nothing was agreed on; a request that is none.
+    let flood = Flood::new(b"\xff\xff", b"x");
+    let read = flood.counter();
+    let mut far = server(flood, &config);
+    while pin!(far.receive()).poll(cx).is_pending() {
+        assert!(read.load(Ordering::Relaxed) <= MOST);
+    }
+    assert!((1..=MOST).contains(&read.load(Ordering::Relaxed)));
+    let flood = Flood::new(b"GET / HTTP/1.1\r\n\r\n", b"x");
+    let read = flood.counter();
+    let acceptor = acceptor(&config);
+    let mut accepting = pin!(acceptor.accept(flood, PeerAddr::Unknown));
+    while accepting.as_mut().poll(cx).is_pending() {
+        assert!(read.load(Ordering::Relaxed) <= MOST);
+    }
+    assert!((1..=MOST).contains(&read.load(Ordering::Relaxed)));
 }

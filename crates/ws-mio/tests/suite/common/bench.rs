@@ -18,7 +18,7 @@ pub(crate) struct Bench<H: Handler, T: Transport = Duplex> {
 impl<H: Handler, T: Transport> Bench<H, T> {
     pub(crate) fn new(handler: H, config: Config) -> Self {
         Self {
-            inner: EventLoop::new(config, handler, || Ok(())),
+            inner: EventLoop::new(config, handler, || Ok(())).unwrap(),
             now: Duration::ZERO,
             goes_on: true,
         }

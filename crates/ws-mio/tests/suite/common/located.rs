@@ -47,8 +47,8 @@ pub(crate) fn open<T: Transport>(
 ) -> (Socket<(), T>, Socket<(), T>) {
     let (near, far) = memory::pair(4096);
     let request = ClientRequest::new(Uri::parse("ws://example.com/").unwrap());
-    let mut near = Socket::client(wrap(Located(near, peer)), request, client);
-    let mut far = Socket::accept(wrap(Located(far, peer)), Arc::new(server));
+    let mut near = Socket::client(wrap(Located(near, peer)), request, client).unwrap();
+    let mut far = Socket::accept(wrap(Located(far, peer)), Arc::new(server)).unwrap();
     let ready = Ready {
         readable: true,
         writable: true,

@@ -19,8 +19,8 @@ fn connect(
     request: ClientRequest,
     turns: usize,
 ) -> [EventLoop<Side, Duplex>; 2] {
-    let mut server = EventLoop::new(serving(policy), server, || Ok(()));
-    let mut client = EventLoop::new(config(), client, || Ok(()));
+    let mut server = EventLoop::new(serving(policy), server, || Ok(())).unwrap();
+    let mut client = EventLoop::new(config(), client, || Ok(())).unwrap();
     let (near, far) = memory::pair(10_000);
     for inner in [&mut server, &mut client] {
         inner.start_turn(Duration::ZERO);
@@ -97,7 +97,7 @@ fn client_refuses_what_it_did_not_offer() {
         let request = request().offers(offer);
         let (near, mut far) = memory::pair(10_000);
         let mut socket: Socket<(), Duplex> =
-            Socket::client(near, request, &ClientConfig::default());
+            Socket::client(near, request, &ClientConfig::default()).unwrap();
         let mut side = Side::<false>::echo();
         socket.ready(BOTH, &mut side).unwrap();
         let answer = reply_to(&far_head(&mut far), reply);
@@ -138,8 +138,8 @@ fn sockets_compress_both_ways() {
         let (near, far) = memory::pair(5000);
         let request = request().offer(DeflateOffer::default());
         let mut client: Socket<(), Duplex> =
-            Socket::client(near, request, &ClientConfig::default());
-        let mut server = Socket::accept(far, Arc::new(serving(policy)));
+            Socket::client(near, request, &ClientConfig::default()).unwrap();
+        let mut server = Socket::accept(far, Arc::new(serving(policy))).unwrap();
         let mut echo = Side::<false>::echo();
         let mut side = Side::<false>::new(|peer, what, _| {
             if what == "open" {

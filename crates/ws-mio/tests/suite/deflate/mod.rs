@@ -139,7 +139,7 @@ impl<H: Handler> Bench<H> {
     }
 
     fn narrow(handler: H, config: Config, offer: &str, capacity: usize) -> Self {
-        let mut inner = EventLoop::new(config, handler, || Ok(()));
+        let mut inner = EventLoop::new(config, handler, || Ok(())).unwrap();
         inner.start_turn(Duration::ZERO);
         let client = Client::open(&mut inner, offer, capacity);
         Self {

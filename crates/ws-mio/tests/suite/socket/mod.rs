@@ -210,7 +210,7 @@ fn upgrade(stream: &mut TcpStream) {
 fn accept(listener: &TcpListener, config: &Arc<Config>) -> Socket {
     let (stream, _) = listener.accept().unwrap();
     stream.set_nonblocking(true).unwrap();
-    Socket::accept(mio::net::TcpStream::from_std(stream), Arc::clone(config))
+    Socket::accept(mio::net::TcpStream::from_std(stream), Arc::clone(config)).unwrap()
 }
 
 #[test]
@@ -282,12 +282,12 @@ fn big_messages_go_both_ways_through_small_buffers() {
         config.close_timeout = Duration::from_millis(100);
         config.set_mask_to_zero = flag.into();
         let stream = mio::net::TcpStream::from_std(stream);
-        sockets.add(Socket::client(stream, request(address), &config));
+        sockets.add(Socket::client(stream, request(address), &config).unwrap());
         let (stream, _) = listener.accept().unwrap();
         narrow(&stream);
         stream.set_nonblocking(true).unwrap();
         let stream = mio::net::TcpStream::from_std(stream);
-        sockets.add(Socket::accept(stream, Arc::new(common::config())));
+        sockets.add(Socket::accept(stream, Arc::new(common::config())).unwrap());
     }
     // Both sides send 2 MiB at once, and neither waits for the other to read.
     let mut handlers = [(); 4].map(|()| Big::default());

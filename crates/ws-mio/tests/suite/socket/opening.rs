@@ -1,11 +1,13 @@
 //! Clients that find no server, or another answer than they hoped for.
 
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::TcpListener,
 };
 
-use ws_mio::{ClientConfig, OpenError, Socket, ws_handshake::HeadLimits};
+use ws_mio::{
+    ClientConfig, OpenError, PeerAddr, Ready, Socket, Transport, ws_handshake::HeadLimits,
+};
 
 use super::{Loop, Notes, connect, quick, request, script};
 use crate::common::head;
@@ -20,7 +22,7 @@ fn refused_connection_is_an_io_error() {
     let mut sockets = Loop::new();
     match Socket::connect(address, request(address), &ClientConfig::default()) {
         // Some systems say so at once.
-        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused),
+        Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused),
         Ok(socket) => {
             sockets.add(socket);
             let mut handlers = [Notes::default()];
@@ -28,8 +30,68 @@ fn refused_connection_is_an_io_error() {
             let Some(OpenError::Io(error)) = &sockets.errors[0] else {
                 panic!("{:?}", sockets.errors)
             };
-            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
             assert_eq!(handlers[0].notes, [""; 0]);
+        }
+    }
+}
+
+/// Takes no request, and has an answer all the same.
+struct Deaf {
+    answer: &'static [u8],
+    end: Option<io::ErrorKind>,
+}
+
+impl Transport for Deaf {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match (self.answer.read(buffer)?, self.end) {
+            (0, Some(kind)) => Err(kind.into()),
+            (len, _) => Ok(len),
+        }
+    }
+
+    fn write(&mut self, _: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn peer_addr(&self) -> PeerAddr {
+        PeerAddr::Unknown
+    }
+
+    fn source(&mut self) -> Option<&mut dyn mio::event::Source> {
+        None
+    }
+}
+
+#[test]
+fn answer_is_read_of_a_server_that_does_not_take_the_request() {
+    let open = |answer, end| {
+        let request = request("127.0.0.1:80".parse().unwrap());
+        let deaf = Deaf { answer, end };
+        let mut socket = Socket::client(deaf, request, &ClientConfig::default()).unwrap();
+        let ready = Ready {
+            readable: true,
+            writable: true,
+            ..Ready::default()
+        };
+        socket.ready(ready, &mut Notes::default()).unwrap_err()
+    };
+    let too_large = b"HTTP/1.1 431 Too Large\r\nContent-Length: 2\r\n\r\nno";
+    for end in [None, Some(io::ErrorKind::ConnectionReset)] {
+        let OpenError::Refused(response) = open(too_large, end) else {
+            panic!("the answer is lost");
+        };
+        assert_eq!((response.status, &*response.body), (431, &b"no"[..]));
+        // Of what is no answer, the first thing that went wrong is told.
+        for nothing in [&b""[..], b"HTTP/1.1 431 Too La"] {
+            let OpenError::Io(error) = open(nothing, end) else {
+                panic!("there is no answer");
+            };
+            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         }
     }
 }

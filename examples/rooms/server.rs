@@ -31,12 +31,12 @@ pub(crate) fn serve(address: &str, options: &Options) -> Result<(), Box<dyn Erro
     // A page of one server connects to the others.
     let server = Server::bind(address, Config::new(OriginPolicy::Any))
         .map_err(examples::cannot_listen("--listen", address))?;
-    let remote: Remote<Chat> = server.remote();
+    let remote: Remote<Rooms> = server.remote();
     let (hub, thread) = match &options.redis {
         Some(redis) => {
             let (host, port) = redis.rsplit_once(':').ok_or("--redis: no port")?;
             let (host, port) = (host.to_owned(), port.parse()?);
-            let mut engine = Redis::new().prefix("chat");
+            let mut engine = Redis::new().prefix("rooms");
             if let Some(password) = &options.password {
                 engine = engine.password(password);
             }
@@ -66,7 +66,7 @@ pub(crate) fn serve(address: &str, options: &Options) -> Result<(), Box<dyn Erro
         stopped.1.stop();
         drop(stopped.0.stop());
     })?;
-    server.run_with(|_| Chat {
+    server.run_with(|_| Rooms {
         hub: hub.clone(),
         remote: remote.clone(),
         servers: servers.join(" "),
@@ -103,7 +103,7 @@ fn line(position: Position, payload: &[u8]) -> String {
     format!("message {position} {}", String::from_utf8_lossy(payload))
 }
 
-struct Chat {
+struct Rooms {
     hub: Hub<Self, TcpStream>,
     remote: Remote<Self>,
     /// Addresses, this one first.
@@ -113,7 +113,7 @@ struct Chat {
 /// The room that a guest is in.
 type Guest = Option<Arc<str>>;
 
-impl Handler for Chat {
+impl Handler for Rooms {
     type Data = Guest;
 
     fn on_request<'r>(&mut self, incoming: Incoming<'r>) -> Decision<'r, Guest> {
@@ -149,7 +149,7 @@ impl Handler for Chat {
     }
 }
 
-impl Chat {
+impl Rooms {
     /// Subscribes, and makes the peer a subscriber once it has what it missed.
     fn join(&self, peer: &mut Peer<'_, Guest>, words: &str) {
         let (room, since) = match words.split_once(' ') {
@@ -196,7 +196,7 @@ impl Chat {
     }
 }
 
-fn tell(remote: &Remote<Chat>, peer: PeerId, line: &str) {
+fn tell(remote: &Remote<Rooms>, peer: PeerId, line: &str) {
     // Whoever is gone does not need it.
     let _ = remote.send(peer, &Prepared::new(Message::Text(line)));
 }

@@ -1,4 +1,4 @@
-//! Two processes of the example `chat`, and WebSocket clients that come back.
+//! Two processes of the example `rooms`, and WebSocket clients that come back.
 
 use std::{
     io::{BufRead, BufReader},
@@ -64,7 +64,7 @@ struct Reader {
 
 /// Clients of a process that is killed go on with the other, and miss nothing.
 pub(crate) fn killed_process(setup: &Setup<'_>) -> Result<String, Failure> {
-    let program = setup.chat.ok_or("--chat PROGRAM is missing")?;
+    let program = setup.rooms.ok_or("--rooms PROGRAM is missing")?;
     let server = Server::start(setup.redis, &[])?;
     let mut processes: Vec<_> = (0..2)
         .map(|_| Process::start(program, server.port))

@@ -18,7 +18,7 @@ use std::{
 use crate::{Options, server};
 
 pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let folder = env::temp_dir().join(format!("chat-{}", std::process::id()));
+    let folder = env::temp_dir().join(format!("rooms-{}", std::process::id()));
     let (redis, mut children) = match &options.redis {
         Some(redis) => (redis.clone(), Vec::new()),
         None => match start_redis(&folder) {

@@ -2,7 +2,7 @@
 //! trust: it comes back with its last position, to whichever server is there.
 //!
 //! ```sh
-//! cargo run --release -p examples --bin chat
+//! cargo run --release -p examples --bin rooms
 //! ```
 //!
 //! Open the page that it names, write something every moment, and press the
@@ -20,8 +20,8 @@ use lexopt::{Arg, Parser, ValueExt as _};
 const HELP: &str = "
 Chat rooms over two processes and a Redis.
 
-Usage: chat [OPTIONS]
-       chat --listen ADDRESS:PORT [OPTIONS]
+Usage: rooms [OPTIONS]
+       rooms --listen ADDRESS:PORT [OPTIONS]
 
 Without --listen it starts redis-server in a folder of its own, and two servers; a server that is
 killed is started again. Without redis-server (apt-get install redis-server, brew install redis)
