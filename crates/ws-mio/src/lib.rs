@@ -259,7 +259,7 @@ pub use ws_proto::{
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};
 #[cfg(feature = "tls")]
-pub use ws_tls::{self, ClientTls, ServerTls, TlsConfigError, TlsError};
+pub use ws_tls::{self, ClientTls, ServerTls, TlsConfigError, TlsConnection, TlsError};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

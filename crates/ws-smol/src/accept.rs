@@ -201,7 +201,8 @@ impl Acceptor {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(self, tls: ws_tls::ServerTls) -> TlsAcceptor {
-        TlsAcceptor::new(self, tls)
+        let turns = self.config.tls_handshakes_per_turn;
+        TlsAcceptor::new(self, tls, turns)
     }
 
     /// Accepts a WebSocket on a stream. A request that is not a correct

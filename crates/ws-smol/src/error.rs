@@ -195,9 +195,7 @@ impl Error {
             Self::Handshake(error) => matches!(error, HandshakeError::ConnectionLost),
             Self::Refused(response) => is_temporary(response),
             #[cfg(feature = "tls")]
-            Self::Tls(error) => {
-                matches!(error, TlsError::EndedInHandshake | TlsError::Truncated)
-            }
+            Self::Tls(error) => *error == TlsError::EndedInHandshake,
             #[cfg(feature = "proxy")]
             Self::Proxy(error) => match error {
                 TunnelError::Refused(response) => is_temporary(response),
