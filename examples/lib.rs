@@ -5,6 +5,7 @@ use std::{
     error::Error,
     fmt::Display,
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{self, ExitCode},
     str::FromStr,
@@ -12,8 +13,28 @@ use std::{
 
 use lexopt::{Arg, Parser, ValueExt as _};
 use ws_handshake::{DeflateOffer, DeflateParams, DeflatePolicy, Request, Response};
-use ws_mio::PeerAddr;
+use ws_mio::{CloseCode, PeerAddr};
 use ws_tls::{ClientTls, ServerTls, TlsConfigError};
+
+pub mod deadlines;
+
+/// Why an example failed.
+pub type Failure = Box<dyn Error + Send + Sync>;
+
+/// Says hello to a server, and goodbye after the answer.
+///
+/// # Errors
+///
+/// What the connection ends with, if that is not a normal end.
+pub fn talk(server: SocketAddr) -> Result<(), Failure> {
+    smol::block_on(async {
+        let mut websocket = ws_smol::connect(&format!("ws://{server}/")).await?;
+        websocket.send("Hello").await?;
+        println!("the server says {:?}", websocket.receive().await?);
+        websocket.close(CloseCode::NORMAL, "that was all").await?;
+        Ok(())
+    })
+}
 
 /// Runs an example that takes no arguments but `--help`.
 #[must_use]

@@ -258,45 +258,6 @@ fn errors_of_arguments_name_option_and_value_once() {
     }
 }
 
-#[cfg(unix)]
-#[test]
-fn one_ctrl_d_closes_and_what_came_looks_different_on_a_terminal() {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-
-    let echo = echo(&[]);
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap();
-    let open = || {
-        let mut options = std::fs::OpenOptions::new();
-        options.read(true).write(true);
-        options.open(name.to_str().unwrap()).unwrap()
-    };
-    let mut child = Command::new(CLIENT)
-        .arg(echo.url())
-        .stdin(open())
-        .stdout(open())
-        .stderr(open())
-        .spawn()
-        .unwrap();
-    let mut terminal = std::fs::File::from(terminal);
-    let mut shown = String::new();
-    let mut wait_for = |terminal: &mut std::fs::File, text: &str| {
-        while !shown.contains(text) {
-            let mut bytes = [0; 100];
-            let len = terminal.read(&mut bytes).unwrap();
-            shown.push_str(&String::from_utf8_lossy(&bytes[..len]));
-        }
-    };
-    wait_for(&mut terminal, "connected");
-    terminal.write_all(b"hello\n").unwrap();
-    wait_for(&mut terminal, "< hello");
-    terminal.write_all(b"\x04").unwrap();
-    wait_for(&mut terminal, "closed with code 1000");
-    assert!(child.wait().unwrap().success());
-}
-
 #[test]
 fn files_come_back_byte_for_byte() {
     let bytes: Vec<u8> = (0..300_000_u32)
@@ -453,36 +414,6 @@ fn target_is_told_as_it_came() {
         let mut message = [0; 4];
         stream.read_exact(&mut message).unwrap();
         assert_eq!(message, *b"\x81\x02hi", "{adapter}");
-    }
-}
-
-#[test]
-fn refusal_shows_status_and_body_and_redirect_its_location() {
-    for (response, shown) in [
-        (
-            "HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nnot today",
-            &["403 Forbidden", "| not today"][..],
-        ),
-        (
-            "HTTP/1.1 302 Found\r\nLocation: ws://elsewhere/\r\nContent-Length: 0\r\n\r\n",
-            &["302 Found", "ws://elsewhere/"],
-        ),
-    ] {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("ws://{}/", listener.local_addr().unwrap());
-        let server = std::thread::spawn(move || {
-            let (stream, _) = listener.accept().unwrap();
-            let mut lines = BufReader::new(&stream).lines();
-            while !lines.next().unwrap().unwrap().is_empty() {}
-            (&stream).write_all(response.as_bytes()).unwrap();
-        });
-        let output = client([&url], b"");
-        server.join().unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        for shown in shown {
-            assert!(complaint.contains(shown), "{complaint}");
-        }
     }
 }
 

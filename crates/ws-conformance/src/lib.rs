@@ -3,6 +3,8 @@
 //!
 //! The format is described in the README of this crate. Any folder laid out like it can be run.
 
+mod action;
+mod agreed;
 mod bytes;
 mod deflate;
 mod handshake;
@@ -11,6 +13,8 @@ mod json;
 mod matrix;
 mod outbound;
 mod proto;
+mod role;
+mod sent;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -1,9 +1,10 @@
 //! The header matrix: one header a row, and the rules that each kind of endpoint finds broken.
 
 use super::Receiver;
-use super::deflate::Deflate;
-use super::inbound::Fault;
-use super::proto::{Config, Endpoint, Role};
+use super::agreed::Deflate;
+use super::proto::{Config, Endpoint};
+use super::role::Role;
+use super::sent::Fault;
 use crate::Failure;
 
 /// The header of one row with what one column expects of it.

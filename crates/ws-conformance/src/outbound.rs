@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
+use super::action::{Action, Masking};
 use super::bytes::show;
 use super::json::Object;
-use super::proto::{Masking, Role, Transmitter};
+use super::proto::Transmitter;
+use super::role::Role;
 use crate::Failure;
 
 #[derive(Debug)]
@@ -16,21 +18,6 @@ pub(super) struct Outbound {
     actions: Vec<Action>,
     error: Option<String>,
     bytes: Vec<u8>,
-}
-
-#[derive(Debug)]
-pub(super) enum Action {
-    Message {
-        is_text: bool,
-        data: Vec<u8>,
-        fragments: Vec<usize>,
-    },
-    Ping(Vec<u8>),
-    Pong(Vec<u8>),
-    Close {
-        code: Option<u16>,
-        reason: Vec<u8>,
-    },
 }
 
 impl Outbound {
@@ -79,53 +66,5 @@ impl Outbound {
             return Err(format!("writes {}, not {}", show(wire), show(&self.bytes)));
         }
         Ok(())
-    }
-}
-
-impl Masking {
-    pub(super) fn parse(vector: Object<'_>) -> Result<Self, Failure> {
-        Ok(match vector.text("masking")? {
-            "none" => Self::None,
-            "zero" => Self::Zero,
-            "fixed" => Self::Fixed(
-                vector
-                    .texts("keys")?
-                    .into_iter()
-                    .map(|key| {
-                        <[u8; 4]>::try_from(super::bytes::decode(key)?)
-                            .map_err(|_| vector.wrong("keys", "a list of four bytes each"))
-                    })
-                    .collect::<Result<_, _>>()?,
-            ),
-            _ => return Err(vector.wrong("masking", "none, zero or fixed")),
-        })
-    }
-}
-
-impl Action {
-    pub(super) fn parse(action: Object<'_>) -> Result<Self, Failure> {
-        let kind = action.text("send")?;
-        Ok(match kind {
-            "text" | "binary" => Self::Message {
-                is_text: kind == "text",
-                data: action.bytes("data")?,
-                fragments: action
-                    .list_or_empty("fragments")?
-                    .iter()
-                    .map(|size| {
-                        size.as_u64()
-                            .and_then(|size| usize::try_from(size).ok())
-                            .ok_or_else(|| action.wrong("fragments", "a list of sizes"))
-                    })
-                    .collect::<Result<_, _>>()?,
-            },
-            "ping" => Self::Ping(action.bytes("data")?),
-            "pong" => Self::Pong(action.bytes("data")?),
-            "close" => Self::Close {
-                code: action.code("code")?,
-                reason: action.bytes("reason")?,
-            },
-            _ => return Err(action.wrong("send", "text, binary, ping, pong or close")),
-        })
     }
 }

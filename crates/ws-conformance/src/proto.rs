@@ -9,34 +9,12 @@ use ws_proto::{
     xor,
 };
 
+use super::action::{Action, Masking};
+use super::agreed::Deflate;
 use super::bytes::show;
-use super::deflate::Deflate;
-use super::inbound::{Fault, Sent};
-use super::outbound::Action;
+use super::role::Role;
+use super::sent::{Fault, Sent};
 use crate::Failure;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    Client,
-    Server,
-}
-
-impl Role {
-    pub(super) fn parse(name: &str) -> Result<Self, Failure> {
-        match name {
-            "client" => Ok(Self::Client),
-            "server" => Ok(Self::Server),
-            _ => Err(Failure::new(format!("{name:?} is no role"))),
-        }
-    }
-
-    pub(super) const fn peer(self) -> Self {
-        match self {
-            Self::Client => Self::Server,
-            Self::Server => Self::Client,
-        }
-    }
-}
 
 /// How the endpoint under test is built.
 #[derive(Debug)]
@@ -244,15 +222,6 @@ fn fault(error: &ProtocolError) -> Fault {
         kind: error.kind(),
         code: error.close_code().map(CloseCode::get),
     }
-}
-
-/// Which keys an outbound vector sends with.
-#[derive(Debug)]
-pub(super) enum Masking {
-    None,
-    Zero,
-    /// One for each frame.
-    Fixed(Vec<[u8; 4]>),
 }
 
 /// An endpoint that only sends.

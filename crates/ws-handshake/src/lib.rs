@@ -117,6 +117,7 @@ extern crate std;
 mod fault;
 
 mod server;
+mod server_handshake;
 
 mod origin;
 
@@ -181,6 +182,7 @@ pub use redirect::RedirectError;
 pub use request::Request;
 pub use response::Response;
 pub use server::{Acceptance, ServerConfig, SubprotocolError};
+pub use server_handshake::{ServerHandshake, ServerProgress};
 pub use uri::{Uri, UriError};
 pub use version::Version;
 

@@ -2,8 +2,6 @@
 
 use std::io;
 
-use ws_proto::ProtocolError;
-
 /// How a connection ended (RFC 6455 sections 7.1.5 and 7.1.6).
 #[derive(Debug)]
 #[non_exhaustive]
@@ -18,58 +16,8 @@ pub struct Closed<'a> {
     pub cause: Cause<'a>,
 }
 
-/// Who ended a connection, and why.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Cause<'a> {
-    /// The peer started the closing handshake, and it is complete.
-    Peer,
-    /// We started the closing handshake, and it is complete.
-    Local,
-    /// We dropped the connection without a closing handshake.
-    Aborted,
-    /// We dropped the connection as the peer reads too slowly, by
-    /// [`SlowConsumer::Close`](crate::SlowConsumer::Close).
-    SlowConsumer,
-    /// The peer broke the protocol or a limit; it was told so.
-    Protocol(ProtocolError),
-    /// The transport ended before a Close frame came.
-    Lost,
-    /// The transport failed.
-    Io(&'a io::Error),
-    /// The peer took too long.
-    Timeout(Timeout),
-    /// The peer sent more Pings and Pongs in a second than
-    /// `time_limits.max_control_rate`; it was told so with 1008.
-    ControlFlood,
-    /// We dropped the connection as the loop held more than its share of
-    /// `max_memory`, and most of it for such as this one.
-    OverMemory,
-    /// A callback of the application panicked for this connection; the peer was
-    /// told so with 1011. See [`Config::on_panic`](crate::Config::on_panic).
-    Panicked,
-}
-
-/// What the peer took too long for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Timeout {
-    /// The answer to a Ping (`keepalive.pong_timeout`).
-    Pong,
-    /// Any data (`keepalive.idle_timeout`); the connection was closed with 1001.
-    Idle,
-    /// The answer to our Close (`close_timeout`), or to that of a
-    /// [drain](crate::Remote::drain).
-    Close,
-    /// Any of what waits for it (`time_limits.write_progress`).
-    Write,
-    /// The end of what it began (`time_limits.message`); it was told so with
-    /// 1008.
-    Message,
-    /// Nothing: the connection is as old as it may be (`time_limits.lifetime`),
-    /// and was closed with 1001.
-    Lifetime,
-}
+/// Why a connection ended: see [`ws_proto::Cause`].
+pub type Cause<'a> = ws_proto::Cause<&'a io::Error>;
 
 impl<'a> Closed<'a> {
     /// No Close frame came, or a broken one.

@@ -123,17 +123,15 @@ macro_rules! join {
     }};
 }
 
-mod deadlines;
 mod end;
 mod gather;
 mod inflate;
 mod link;
 mod slot;
 
-pub(crate) use deadlines::Deadlines;
-pub(crate) use end::{Discarded, discard, end_wait};
+pub(crate) use end::End;
 pub(crate) use link::{Link, new_link};
-pub(crate) use slot::{Phase, Slot};
+pub(crate) use slot::Slot;
 
 impl<H: Handler, T: Transport> Turn<'_, H, T> {
     /// Does one thing for the application.
@@ -145,9 +143,9 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     /// then reads and parses what the transport has.
     pub(crate) fn run(&mut self, scratch: &mut Scratch, have: Range<usize>, ready: Ready) -> Fate {
         self.link.is_used = true;
-        let fate = match self.link.deadlines.expired.take() {
+        let fate = match self.link.expired.take() {
             None => self.converse(scratch, have, ready),
-            Some(timeout) => self.expire(timeout),
+            Some(timeout) => self.turn_away(Cause::Timeout(timeout)),
         };
         let (outgoing, transport) = (&mut self.link.outgoing, &mut self.slot.transport);
         // A client waits for the server to end the stream; TLS has a last word
@@ -243,7 +241,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             if self.link.outgoing.pending() < pending {
                 // A peer that reads is there, though its Pongs may wait unread
                 // until it has read what waits for it.
-                self.slot.keepalive.handle_input(self.now);
+                self.slot.clock.note_input(self.now);
             }
             if self.link.outgoing.outbox.is_empty() && !self.link.outgoing.is_over() {
                 call!(self, |handler, peer| handler.on_drain(peer));
@@ -270,7 +268,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                     if let Some(counters) = self.counters {
                         counters.bytes_received.add(len as u64);
                     }
-                    self.slot.keepalive.handle_input(self.now);
+                    self.slot.clock.note_input(self.now);
                     // A read that leaves room has drained the socket, on the
                     // systems where mio does not need to see `WouldBlock`; an
                     // end of the stream behind it is still to be read.
@@ -344,16 +342,21 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                 Err(error) => break Some(self.fail(error)),
             };
             if let Event::Data(chunk) = &event {
-                self.slot.keepalive.handle_data(self.now);
-                self.link.deadlines.has_finished |= chunk.last;
+                self.slot.clock.note_data(self.now);
+                if chunk.last {
+                    self.link.busy.note_finished();
+                }
                 if let Some(counters) = self.counters {
                     counters.messages_received.add(chunk.last.into());
                 }
             }
             if let Event::Ping(_) | Event::Pong(_) = &event
-                && self.slot.keepalive.handle_control(self.now) > self.max_control_rate
+                && self
+                    .slot
+                    .clock
+                    .note_control(self.max_control_rate, self.now)
             {
-                break Some(self.turn_away("control_flood", Cause::ControlFlood));
+                break Some(self.turn_away(Cause::ControlFlood));
             }
             match event {
                 Event::Data(chunk) if self.chunks => {
@@ -399,24 +402,19 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                     call!(self, |handler, peer| handler.on_ping(peer, payload));
                 }
                 Event::Pong(payload) => {
-                    let round_trip = self.slot.keepalive.handle_pong(payload, self.now);
+                    let round_trip = self.slot.clock.note_pong(payload, self.now);
                     call!(self, |handler, peer| handler
                         .on_pong(peer, payload, round_trip));
                 }
                 Event::Close(frame) => {
                     //= RFC6455-5.5.1-7, RFC6455-7.1.5-1, RFC6455-7.1.6-1
-                    let cause = match self.link.outgoing.sender.respond(&event) {
-                        None => match self.link.deadlines.closed_for {
-                            None => Cause::Local,
-                            Some(timeout) => Cause::Timeout(timeout),
-                        },
-                        Some(reply) => {
-                            self.link
-                                .outgoing
-                                .send(reply, self.cork, &mut self.slot.transport);
-                            Cause::Peer
-                        }
-                    };
+                    let reply = self.link.outgoing.sender.respond(&event);
+                    let cause = self.slot.clock.cause_of_close(reply.is_none());
+                    if let Some(reply) = reply {
+                        self.link
+                            .outgoing
+                            .send(reply, self.cork, &mut self.slot.transport);
+                    }
                     let (code, reason) = match frame {
                         None => (1005, ""),
                         Some(CloseFrame { code, reason }) => (code.get(), reason),
@@ -487,8 +485,8 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             self.handler.on_message(peer, message);
         };
         if messages > 0 {
-            self.slot.keepalive.handle_data(self.now);
-            self.link.deadlines.has_finished = true;
+            self.slot.clock.note_data(self.now);
+            self.link.busy.note_finished();
             if let Some(counters) = self.counters {
                 counters.messages_received.add(messages);
             }

@@ -24,12 +24,14 @@ use std::{
 use mio::{Interest, Registry, Token, net::TcpStream};
 use slab::Slab;
 use tracing::{Span, span::EnteredSpan, warn};
+use ws_proto::Stage;
 
 pub(crate) use self::lookup::Route;
 use self::{
     drain::Draining,
     lookup::Lookups,
     panics::{catch, end_turn},
+    time::times,
     upgrade::Knocking,
 };
 use crate::{
@@ -38,20 +40,21 @@ use crate::{
     arena::{Arena, NOWHERE},
     audience::Audience,
     call::Call,
-    connection::{Fate, Link, Phase, Slot, Turn, high_water, new_link},
+    connection::{Fate, Link, Slot, Turn, high_water, new_link},
     decider::Decided,
     deflate::Codecs,
     metrics::Counters,
-    order::{OrderQueue, Publication},
+    order::OrderQueue,
     pool::Pool,
     profile::Served,
+    publication_log::Publication,
     publication_log::PublicationLog,
     remote::{Mailbox, Tasks},
     scratch::Scratch,
     seats::Seats,
     timers::Timers,
     topics::Topics,
-    wheel::{Tick, Wheel, tick_from},
+    wheel::{Tick, Wheel},
 };
 
 /// What a [`Server`](crate::Server) runs on a thread, without what waits: for
@@ -427,7 +430,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
-        if matches!(slot.phase, Phase::Upgrading { .. }) && slot.transport.is_handshaking() {
+        if slot.is_opening() && slot.transport.is_handshaking() {
             slot.read_closed |= ready.read_closed;
             return self.line_up(key);
         }
@@ -460,14 +463,13 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let Some(slot) = self.slots.get(key) else {
             return;
         };
-        let (phase, is_client) = (slot.phase, slot.role.is_client());
+        let (stage, is_client) = (slot.clock.stage(), slot.role.is_client());
         let _entered = self.enter(key);
-        match phase {
-            Phase::Open { .. } => self.turn(key, ready, 0..0, |_, _| {}),
-            Phase::Upgrading { .. } if is_client => self.go_on_calling(key, ready),
-            Phase::Upgrading { .. } => self.upgrade(key, ready),
-            Phase::Flushing { linger, .. } => self.flush(key, linger),
-            Phase::Lingering { .. } => self.linger(key),
+        match stage {
+            Stage::Open | Stage::Closing(_) => self.turn(key, ready, 0..0, |_, _| {}),
+            Stage::Opening if is_client => self.go_on_calling(key, ready),
+            Stage::Opening => self.upgrade(key, ready),
+            Stage::Ending(_) | Stage::Ended => self.go_on_ending(key),
         }
     }
 
@@ -540,7 +542,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             Fate::Again => self.go_on(key),
             Fate::End { linger } => {
                 self.store(key);
-                return self.flush(key, linger);
+                return self.begin_end(key, linger);
             }
             Fate::Drop => {
                 self.store(key);
@@ -591,15 +593,18 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
     /// Starts and stops the clocks for what the peer owes us.
     fn await_peer(&mut self, key: usize) {
-        let slot = &self.slots[key];
-        if slot.state == NOWHERE || !slot.phase.is_open() {
+        let slot = &mut self.slots[key];
+        if slot.state == NOWHERE || !slot.is_open() {
             return;
         }
-        let (now, config, stop_by) = (self.tick(), &self.config, self.stop_by);
+        let times = times(slot, &self.profiles, &self.config, self.stop_by);
         let link = &mut self.links[slot.state as usize];
-        let close = || stop_by.unwrap_or_else(|| tick_from(now, config.close_timeout));
-        if let Some(at) = link.keep_deadlines(now, &config.time_limits, close) {
-            self.arm(key, at);
+        let flow = link.flow(self.config.high_water);
+        if slot
+            .clock
+            .note_flow(&mut link.busy, &flow, &times, self.now)
+        {
+            self.look_again(key);
         }
     }
 
@@ -630,10 +635,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             return true;
         };
         warn!(%error, "cannot register a connection");
-        match slot.phase {
-            Phase::Upgrading { .. } if slot.role.is_client() => self.give_back(key, error.into()),
-            Phase::Upgrading { .. } => self.abandon(key),
-            _ => self.abort(key, Cause::Io(&error)),
+        match slot.is_opening() {
+            true if slot.role.is_client() => self.give_back(key, error.into()),
+            true => self.abandon(key),
+            false => self.abort(key, Cause::Io(&error)),
         }
         false
     }
@@ -662,7 +667,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     }
 
     fn is_open(slot: &Slot<T, H::Data>) -> bool {
-        slot.phase.is_open()
+        slot.is_open()
     }
 
     fn mailbox(&self) -> &Mailbox<H, T> {

@@ -5,7 +5,7 @@ use std::{any::Any, time::Duration};
 use ws_handshake::{Acceptance, Agreed, HandshakeError, Request, Response};
 use ws_proto::{Chunk, Message};
 #[cfg(feature = "tls")]
-use ws_tls::Session;
+use ws_tls::TlsConnection;
 
 use crate::{
     Closed, Config, Decider, Later, OpenError, Orders, Peer, PeerAddr, PeerId, Transport, decider,
@@ -223,7 +223,7 @@ pub struct Incoming<'r> {
     config: &'r Config,
     is_draining: bool,
     #[cfg(feature = "tls")]
-    tls: Option<&'r Session>,
+    tls: Option<&'r TlsConnection>,
 }
 
 impl<'r> Incoming<'r> {
@@ -242,7 +242,7 @@ impl<'r> Incoming<'r> {
             config,
             is_draining,
             #[cfg(feature = "tls")]
-            tls: transport.tls_session(),
+            tls: transport.tls(),
         }
     }
 
@@ -300,7 +300,7 @@ impl<'r> Incoming<'r> {
     /// ```
     #[cfg(feature = "tls")]
     #[must_use]
-    pub const fn tls(&self) -> Option<&'r Session> {
+    pub const fn tls(&self) -> Option<&'r TlsConnection> {
         self.tls
     }
 

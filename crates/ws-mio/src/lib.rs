@@ -220,7 +220,7 @@ mod under_tls;
 mod wheel;
 
 pub use call::OpenError;
-pub use closed::{Cause, Closed, Timeout};
+pub use closed::{Cause, Closed};
 pub use config::{Accepting, ClientConfig, Config, OnPanic, SlowConsumer};
 pub use connect::{Connect, Orders};
 pub use context::Loop;
@@ -254,12 +254,12 @@ pub use ws_handshake::{
 };
 pub use ws_proto::{
     self, AsMessage, Chunk, CloseCode, ConfigError, ControlledNetwork, KeepaliveConfig, Limits,
-    Message, MessageKind, PeerAddr, Prepared, TimeLimits,
+    Message, MessageKind, PeerAddr, Prepared, TimeLimits, Timeout,
 };
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};
 #[cfg(feature = "tls")]
-pub use ws_tls::{self, ClientTls, ServerTls, TlsConfigError, TlsError};
+pub use ws_tls::{self, ClientTls, ServerTls, TlsConfigError, TlsConnection, TlsError};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -334,32 +334,6 @@ impl Counters {
     }
 }
 
-impl Cause<'_> {
-    /// Returns a short, stable name in `snake_case`, for logs and metrics.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        use crate::Timeout;
-        match self {
-            Self::Peer => "peer",
-            Self::Local => "local",
-            Self::Aborted => "aborted",
-            Self::SlowConsumer => "slow_consumer",
-            Self::Protocol(_) => "protocol",
-            Self::Lost => "lost",
-            Self::Io(_) => "io",
-            Self::Timeout(Timeout::Pong) => "pong_timeout",
-            Self::Timeout(Timeout::Idle) => "idle_timeout",
-            Self::Timeout(Timeout::Close) => "close_timeout",
-            Self::Timeout(Timeout::Write) => "write_timeout",
-            Self::Timeout(Timeout::Message) => "message_timeout",
-            Self::Timeout(Timeout::Lifetime) => "lifetime",
-            Self::ControlFlood => "control_flood",
-            Self::OverMemory => "over_memory",
-            Self::Panicked => "panicked",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

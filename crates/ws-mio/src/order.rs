@@ -4,7 +4,11 @@ use std::{fmt, net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 
 use ws_proto::Prepared;
 
-use crate::{Connect, NoPeer, Peer, PeerId, publication_log::PublicationLog, topics::Topics};
+use crate::{
+    Connect, NoPeer, Peer, PeerId,
+    publication_log::{Publication, PublicationLog},
+    topics::Topics,
+};
 
 /// What handlers have asked of a loop, until the end of the turn.
 #[derive(Debug)]
@@ -133,15 +137,6 @@ pub(crate) enum Order<D> {
     Connect(SocketAddr, Box<Connect<D>>),
     ConnectByName(Box<Connect<D>>),
     With(PeerId, Act<D>),
-}
-
-/// A message to the subscribers of a topic, or to everybody, but not to one
-/// peer. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(crate) struct Publication {
-    pub(crate) topic: Option<Arc<str>>,
-    pub(crate) message: Prepared,
-    pub(crate) except: Option<PeerId>,
 }
 
 impl<D> fmt::Debug for Order<D> {

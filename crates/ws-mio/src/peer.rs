@@ -15,7 +15,7 @@ use ws_handshake::DeflateParams;
 use ws_proto::{AsMessage, CloseCode, Masking, MessageKind, OutFrame, Prepared, SendError};
 
 use crate::{
-    Backpressure, Connect, PeerAddr, Transport,
+    Backpressure, Cause, Connect, PeerAddr, Timeout, Transport,
     deflate::{Deflating, Terms, Wire},
     order::{Order, OrderQueue},
     outgoing::Outgoing,
@@ -329,6 +329,13 @@ impl<D, Data> Peer<'_, D, Data> {
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Backpressure {
         let frame = self.outgoing.sender.close_with(code, reason);
         self.write(frame)
+    }
+
+    /// Starts the closing handshake for a time limit that was passed.
+    pub(crate) fn close_for(&mut self, timeout: Timeout) {
+        let close = Cause::Timeout(timeout).close_frame();
+        let frame = self.outgoing.sender.close(close);
+        self.write(frame);
     }
 
     /// Drops the connection without a closing handshake, when the handler has

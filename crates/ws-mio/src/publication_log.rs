@@ -3,12 +3,21 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use crate::order::Publication;
+use crate::{PeerId, Prepared};
+
+/// A message to the subscribers of a topic, or to everybody, but not to one
+/// peer. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Publication {
+    pub(crate) topic: Option<Arc<str>>,
+    pub(crate) message: Prepared,
+    pub(crate) except: Option<PeerId>,
+}
 
 /// The publications of a server, in one order, until each loop has taken them.
 ///

@@ -15,12 +15,8 @@ use ws_proto::{CloseCode, Prepared};
 
 use crate::{
     Connect, Drain, Handler, Loop, Metrics, NoPeer, Peer, PeerAddr, PeerId, Transport,
-    metrics::Counters,
-    order::{Placed, Publication},
-    peer::number_loops,
-    publication_log::PublicationLog,
-    seats::Hall,
-    topic_sizes::TopicSizes,
+    metrics::Counters, order::Placed, peer::number_loops, publication_log::Publication,
+    publication_log::PublicationLog, seats::Hall, topic_sizes::TopicSizes,
 };
 
 /// Reaches the loops of a running [`Server`](crate::Server) from any thread.

@@ -12,21 +12,20 @@ use std::{
 use mio::{Interest, Registry, Token, event::Source, net::TcpStream};
 use tracing::{Span, info_span};
 use ws_handshake::{Agreed, ClientRequest};
-use ws_proto::{ConfigError, KeepaliveConfig, Limits, Masking, TimeLimits};
+use ws_proto::{ConfigError, EndOrder, KeepaliveConfig, Limits, Masking, Stage, TimeLimits, Times};
 
 use self::opening::Opening;
 use crate::{
     ClientConfig, Config, Handler, OpenError, Peer, PeerAddr, PeerId, Ready, SlowConsumer,
     Transport,
     connect::Role,
-    connection::{Fate, Link, Phase, Slot, Turn, high_water},
+    connection::{End, Fate, Link, Slot, Turn, high_water},
     deflate::Codecs,
     pool::Pool,
     scratch::Scratch,
-    wheel::{tick_at, tick_from},
+    wheel::tick_at,
 };
 
-mod end;
 mod opening;
 mod time;
 
@@ -334,11 +333,11 @@ impl<D: Default, T: Transport> Socket<D, T> {
     /// Returns how far the connection is.
     #[must_use]
     pub const fn state(&self) -> SocketState {
-        match (&self.opening, self.slot.phase) {
-            (Opening::Done, Phase::Open { .. }) => SocketState::Open,
-            (Opening::Done, Phase::Upgrading { .. }) => SocketState::Closed,
-            (Opening::Done, _) => SocketState::Ending,
-            _ => SocketState::Opening,
+        match self.slot.clock.stage() {
+            Stage::Opening => SocketState::Opening,
+            Stage::Open | Stage::Closing(_) => SocketState::Open,
+            Stage::Ending(_) => SocketState::Ending,
+            Stage::Ended => SocketState::Closed,
         }
     }
 
@@ -375,13 +374,44 @@ impl<D: Default, T: Transport> Socket<D, T> {
         handler: &mut H,
     ) -> Result<SocketState, OpenError> {
         self.slot.goes_on = false;
-        let state = match self.slot.phase {
-            Phase::Upgrading { .. } => return self.open(scratch, ready, handler),
-            Phase::Open { .. } => return Ok(self.talk(scratch, 0..0, ready, handler)),
-            Phase::Flushing { linger, .. } => self.end(scratch, linger),
-            Phase::Lingering { .. } => self.linger(scratch),
-        };
-        self.settle(state)
+        match self.slot.clock.stage() {
+            Stage::Opening => self.open(scratch, ready, handler),
+            Stage::Open | Stage::Closing(_) => Ok(self.talk(scratch, 0..0, ready, handler)),
+            Stage::Ending(_) | Stage::Ended => {
+                let state = self.go_on_ending(scratch);
+                self.settle(state)
+            }
+        }
+    }
+
+    /// Starts the end of the connection.
+    fn begin_end(&mut self, scratch: &mut Scratch, lingers: bool) -> SocketState {
+        let order = EndOrder::new(self.slot.role.is_client(), lingers);
+        let times = Times::new(&self.keepalive, &self.time_limits, self.close_timeout);
+        self.slot.clock.begin_end(order, &times, self.now);
+        self.go_on_ending(scratch)
+    }
+
+    /// Goes on with the end of the connection, as far as the transport lets it.
+    fn go_on_ending(&mut self, scratch: &mut Scratch) -> SocketState {
+        let times = Times::new(&self.keepalive, &self.time_limits, self.close_timeout);
+        let (outgoing, buffer) = (&mut self.link.outgoing, scratch.as_mut_slice());
+        match self
+            .slot
+            .go_on_ending(Some(outgoing), buffer, &times, self.now)
+        {
+            End::Waiting { .. } => SocketState::Ending,
+            End::Again => {
+                self.slot.goes_on = true;
+                SocketState::Ending
+            }
+            End::Over => self.over(),
+        }
+    }
+
+    const fn over(&mut self) -> SocketState {
+        self.slot.clock.end();
+        SocketState::Closed
     }
 
     fn turn<'a, H: Handler<Data = D>>(&'a mut self, handler: &'a mut H) -> Turn<'a, H, T> {
@@ -426,7 +456,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
                     break;
                 }
                 Fate::Keep => break,
-                Fate::End { linger } => return self.end(scratch, linger),
+                Fate::End { linger } => return self.begin_end(scratch, linger),
                 Fate::Drop => return self.over(),
             }
         }
@@ -434,9 +464,11 @@ impl<D: Default, T: Transport> Socket<D, T> {
             let now = self.tick();
             self.codecs.settle(now);
         }
-        let (now, close_timeout) = (self.tick(), self.close_timeout);
-        let close = || tick_from(now, close_timeout);
-        self.link.keep_deadlines(now, &self.time_limits, close);
+        let times = Times::new(&self.keepalive, &self.time_limits, self.close_timeout);
+        let flow = self.link.flow(self.high_water);
+        self.slot
+            .clock
+            .note_flow(&mut self.link.busy, &flow, &times, self.now);
         SocketState::Open
     }
 }

@@ -21,15 +21,6 @@ pub(crate) const fn tick_at(time: Duration) -> Tick {
     }
 }
 
-/// The first tick that is at least `wait` after all of `now`.
-pub(crate) fn tick_from(now: Tick, wait: Duration) -> Tick {
-    // In 64 bits: this is asked in many turns.
-    let seconds = wait.as_secs().min(u32::MAX.into());
-    let millis = seconds * 1000 + u64::from(wait.subsec_millis());
-    let ticks = millis / TICK.as_millis() as u64 + 1;
-    now.saturating_add(Tick::try_from(ticks).unwrap_or(Tick::MAX))
-}
-
 const BUCKETS: usize = 1024;
 
 /// Wakes connections at, or a little after, a tick.

@@ -88,12 +88,15 @@ extern crate std;
 #[macro_use]
 mod fault;
 
+mod cause;
+mod clock;
 mod close;
 mod config_error;
 mod connection;
 mod controlled_network;
 #[cfg(feature = "deflate")]
 mod deflate;
+mod endpoint;
 mod error;
 mod header;
 mod keepalive;
@@ -107,10 +110,13 @@ mod peer_addr;
 mod prepared;
 mod receive;
 mod send;
+mod stage;
 mod time_limits;
 mod utf8;
 mod xor;
 
+pub use cause::{Cause, Timeout};
+pub use clock::{BusyTimers, Clock, Due, Flow, Times};
 pub use close::{CloseCode, CloseFrame};
 pub use config_error::ConfigError;
 pub use connection::{Connection, ConnectionState};
@@ -120,9 +126,10 @@ pub use deflate::{
     Budget, DeflateConfig, DeflatePool, DeflateWindow, Deflater, InflateConfig, InflatePool,
     Inflater,
 };
+pub use endpoint::{Action, Endpoint, EndpointConfig, QueueError, Replies};
 pub use error::{ProtocolError, SendError};
 pub use header::{Header, MAX_CONTROL_FRAME, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN};
-pub use keepalive::{Due, Keepalive, KeepaliveConfig, Timer};
+pub use keepalive::KeepaliveConfig;
 pub use keys::{KeySource, MaskKey, NoEntropy, SeededKeys, ThreadEntropy};
 pub use limits::{DISCARD_MAX, Limits};
 pub use masking::{ClientMasking, Inbound, Masking, MaskingPolicy, ServerMasking};
@@ -133,6 +140,7 @@ pub use peer_addr::PeerAddr;
 pub use prepared::Prepared;
 pub use receive::{Event, FrameCounts, Receiver};
 pub use send::{OutFrame, OutFrames, Sender};
+pub use stage::{EndOrder, Ending, Stage};
 pub use time_limits::{END_WAIT, TimeLimits};
 pub use utf8::{InvalidUtf8, Utf8Stream};
 pub use xor::xor;

@@ -23,7 +23,9 @@
 //! that faults are found: those of `crates/ws-conformance/faults.toml`.
 
 mod app;
+mod faults;
 mod message;
+mod overdue;
 mod peer;
 mod plan;
 mod random;

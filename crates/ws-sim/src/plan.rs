@@ -5,11 +5,7 @@ use std::time::Duration;
 use ws_handshake::{DeflateOffer, DeflatePolicy};
 use ws_mio::{Config, OnPanic, OriginPolicy, SlowConsumer};
 
-use crate::{
-    app::{Connection, State, TICK},
-    random::Random,
-    wire::Stream,
-};
+use crate::{faults::Faults, random::Random};
 
 /// How large a simulation may be.
 #[derive(Clone, Copy, Debug)]
@@ -41,22 +37,6 @@ pub(crate) struct Plan {
     pub(crate) is_bulky: bool,
 }
 
-/// How often a transport does what, in a thousand calls.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Faults {
-    pub(crate) interrupted: usize,
-    pub(crate) would_block: usize,
-    pub(crate) short: usize,
-    pub(crate) over_long: usize,
-    /// How much a transport holds in one direction.
-    pub(crate) capacity: usize,
-    /// Readiness is told at every change, as epoll does; else only where the
-    /// loop was told that there is nothing for now.
-    pub(crate) is_eager: bool,
-    /// How often, in a thousand, readiness reaches the loop in a turn.
-    pub(crate) prompt: usize,
-}
-
 impl Plan {
     pub(crate) fn new(random: &mut Random, size: Size) -> Self {
         let connections = connections(random, size.connections);
@@ -81,59 +61,6 @@ impl Plan {
             wrongs: random.choose(&[0, 2, 20, 20]),
             offers_deflate: random.chance(300),
             is_bulky: random.chance(100),
-        }
-    }
-
-    /// Tells which deadline of a connection has passed, where nothing more
-    /// happens, and the loop had its turns in time since `woke_at`.
-    pub(crate) fn overdue(
-        &self,
-        connection: &Connection,
-        stream: &Stream,
-        now: Duration,
-        woke_at: Duration,
-        dawdles_since: Option<Duration>,
-    ) -> Option<&'static str> {
-        let config = &self.config;
-        let is_late = |since: Duration, wait: Duration| now > since.max(woke_at) + wait + 4 * TICK;
-        let after =
-            |since: Duration, wait: Option<Duration>| wait.is_some_and(|wait| is_late(since, wait));
-        let takes_nothing = |since| after(since, config.time_limits.write_progress);
-        // With the Close that tells so.
-        let closed = |limit| limit + config.close_timeout;
-        let lifetime = config.time_limits.lifetime.map(closed);
-        match (connection.state, connection.closing_at) {
-            // To be written, and then to be read.
-            (State::Closed, _) => {
-                let is_kept = is_late(connection.closed_at, 2 * config.close_timeout);
-                (is_kept && !stream.is_dropped).then_some("it is not let go")
-            }
-            (State::Open, _) if after(connection.opened_at, lifetime) => Some("it is too old"),
-            (State::Open, Some(at)) if is_late(at, config.close_timeout) => {
-                Some("its Close is not answered")
-            }
-            (State::Open, _) if stream.blocked_since().is_some_and(takes_nothing) => {
-                Some("it takes nothing")
-            }
-            (State::Open, None)
-                if dawdles_since.is_some_and(|since| {
-                    let since = since.max(connection.active_at);
-                    after(since, config.time_limits.message)
-                }) =>
-            {
-                Some("its message does not end")
-            }
-            (State::Open, None) if !connection.is_paused => {
-                let since = stream.moved_at.max(connection.active_at);
-                let keepalive = &config.keepalive;
-                let pong = keepalive.ping_interval.zip(keepalive.pong_timeout);
-                if after(since, pong.map(|(ping, pong)| ping + pong)) {
-                    return Some("it does not answer a Ping");
-                }
-                let idle = keepalive.idle_timeout.map(closed);
-                after(since, idle).then_some("it says nothing")
-            }
-            _ => None,
         }
     }
 
@@ -238,21 +165,4 @@ fn config(random: &mut Random, longest: usize) -> Config {
         config.handshake = config.handshake.deflate(policy);
     }
     config
-}
-
-impl Faults {
-    fn new(random: &mut Random, least: usize) -> Self {
-        let rate = |random: &mut Random| random.choose(&[0, 0, 10, 100, 300]);
-        Self {
-            interrupted: rate(random),
-            would_block: rate(random),
-            short: rate(random),
-            over_long: random.choose(&[0, 0, 100]),
-            capacity: random
-                .choose(&[1, 500, 4096, 64 * 1024, 1 << 20])
-                .max(least),
-            is_eager: random.chance(500),
-            prompt: random.choose(&[1000, 900, 300]),
-        }
-    }
 }

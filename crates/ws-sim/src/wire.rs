@@ -13,7 +13,7 @@ use allocation_counter::opt_out;
 use mio::event::Source;
 use ws_mio::{PeerAddr, Ready, Transport};
 
-use crate::{plan::Faults, random::Random};
+use crate::{faults::Faults, random::Random};
 
 /// What all streams of a simulation share.
 #[derive(Debug, Default)]

@@ -19,9 +19,9 @@ use ws_proto::{ConfigError, KeepaliveConfig, Limits, ServerMasking};
 #[cfg(feature = "tls")]
 use crate::TlsAcceptor;
 use crate::{
-    Config, ControlledNetwork, Error, Gate, NotAdmitted, Opening, PeerAddr, Rejection, WebSocket,
+    Config, ControlledNetwork, Error, Gate, NotAdmitted, Opening, PeerAddr, Rejection, Timeout,
+    WebSocket,
     engine::Engine,
-    error::Timeout,
     handshaking::{Deadline, Pace, Turn, close, read, within, write_all},
     peer::warn_if_exposed,
     signals::Side,
@@ -201,7 +201,8 @@ impl Acceptor {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(self, tls: ws_tls::ServerTls) -> TlsAcceptor {
-        TlsAcceptor::new(self, tls)
+        let turns = self.config.tls_handshakes_per_turn;
+        TlsAcceptor::new(self, tls, turns)
     }
 
     /// Accepts a WebSocket on a stream. A request that is not a correct

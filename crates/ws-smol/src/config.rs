@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use ws_proto::{ConfigError, KeepaliveConfig, Limits, TimeLimits};
+use ws_proto::{ConfigError, KeepaliveConfig, Limits, TimeLimits, Times};
 #[cfg(feature = "deflate")]
 use ws_proto::{DeflateConfig, InflateConfig};
 
@@ -76,6 +76,17 @@ pub struct Config {
     /// default all of the process share one of 1 GiB. Those that hold most are
     /// dropped above it, with [`Error::OverMemory`](crate::Error::OverMemory).
     pub memory: MemoryBudget,
+    /// How many steps of TLS handshakes are made for each CPU of the machine
+    /// before the other tasks of the executor have their turn, so that a storm
+    /// of handshakes does not starve open connections; 1 by default, as one
+    /// takes as long as tens of messages. The others wait in line. All clones of
+    /// a [`TlsAcceptor`](crate::TlsAcceptor) share them.
+    ///
+    /// It is as fair as the executor: one that polls what is woken in order, as
+    /// smol's do. Under `net::block_on` a thread makes no more than one between
+    /// two looks at its sockets.
+    #[cfg(feature = "tls")]
+    pub tls_handshakes_per_turn: usize,
     /// How messages are compressed, where that was agreed on. Each thread has
     /// one pool of compressors for all connections with the same values.
     #[cfg(feature = "deflate")]
@@ -91,6 +102,11 @@ pub struct Config {
 static INFLATE: LazyLock<InflateConfig> = LazyLock::new(InflateConfig::default);
 
 impl Config {
+    /// Returns how long things may take on a connection.
+    pub(crate) const fn times(&self) -> Times<'_> {
+        Times::new(&self.keepalive, &self.time_limits, self.close_timeout)
+    }
+
     /// Checks that every value is one that a connection can work with: no
     /// limit, buffer or time is 0. Acceptors and connectors check theirs
     /// before each handshake; this is for a program that wants to know when
@@ -109,6 +125,11 @@ impl Config {
         ConfigError::check_time("close_timeout", Some(self.close_timeout))?;
         ConfigError::check_time("handshake_timeout", self.handshake_timeout)?;
         ConfigError::check_number("memory", self.memory.limit() as u64)?;
+        #[cfg(feature = "tls")]
+        ConfigError::check_number(
+            "tls_handshakes_per_turn",
+            self.tls_handshakes_per_turn as u64,
+        )?;
         #[cfg(feature = "deflate")]
         self.deflate.check()?;
         #[cfg(feature = "deflate")]
@@ -130,6 +151,8 @@ impl Default for Config {
             handshake_timeout: Some(Duration::from_secs(30)),
             min_head_rate: 10,
             memory: MemoryBudget::of_process(),
+            #[cfg(feature = "tls")]
+            tls_handshakes_per_turn: 1,
             #[cfg(feature = "deflate")]
             deflate: DeflateConfig::default(),
             #[cfg(feature = "deflate")]

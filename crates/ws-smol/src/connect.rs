@@ -11,9 +11,8 @@ use ws_proto::{ClientMasking, ConfigError, KeepaliveConfig, Limits, Masking};
 #[cfg(feature = "proxy")]
 use crate::proxy::{Route, tunnel};
 use crate::{
-    Config, ControlledNetwork, Error, MaybeTls, PeerAddr, WebSocket,
+    Config, ControlledNetwork, Error, MaybeTls, PeerAddr, Timeout, WebSocket,
     engine::{Agreed, Engine},
-    error::Timeout,
     eyeballs::{STAGGER, connect_first},
     handshaking::{Deadline, Turn, read, within, write_all},
     peer::warn_if_exposed,

@@ -9,7 +9,7 @@ use ws_handshake::{
     ClientRequestError, HandshakeError, HeaderError, HttpResponse, NoEntropy, RedirectError,
     SubprotocolError, UriError,
 };
-use ws_proto::{ConfigError, OutboxFull, ProtocolError, SendError};
+use ws_proto::{Cause, ConfigError, OutboxFull, ProtocolError, SendError, Timeout};
 #[cfg(feature = "tls")]
 use ws_tls::{TlsConfigError, TlsError};
 
@@ -56,7 +56,7 @@ pub enum Error {
     Closed,
     /// Something took longer than the configuration allows.
     #[error("{0}")]
-    Timeout(Timeout),
+    Timeout(#[from] Timeout),
     /// The peer sent more Pings and Pongs in a second than it may. It was told
     /// by a Close frame with 1008, and the transport is closed.
     #[error("more Pings and Pongs within a second than time_limits.max_control_rate")]
@@ -195,9 +195,7 @@ impl Error {
             Self::Handshake(error) => matches!(error, HandshakeError::ConnectionLost),
             Self::Refused(response) => is_temporary(response),
             #[cfg(feature = "tls")]
-            Self::Tls(error) => {
-                matches!(error, TlsError::EndedInHandshake | TlsError::Truncated)
-            }
+            Self::Tls(error) => *error == TlsError::EndedInHandshake,
             #[cfg(feature = "proxy")]
             Self::Proxy(error) => match error {
                 TunnelError::Refused(response) => is_temporary(response),
@@ -259,75 +257,24 @@ impl From<SendError> for Error {
     }
 }
 
-impl From<Timeout> for Error {
-    fn from(timeout: Timeout) -> Self {
-        Self::Timeout(timeout)
-    }
-}
-
-/// What took too long, and which option says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum Timeout {
-    /// The transport was not connected in time, at none of the addresses.
-    #[error("no connection within connect_timeout")]
-    Connect,
-    /// The opening handshake was not over in time.
-    #[error("no opening handshake within handshake_timeout")]
-    Handshake,
-    /// The server's own hook did not decide on the request in time, which is
-    /// the time for the opening handshake. The client was told with 503.
-    #[error("no decision on the request within handshake_timeout")]
-    Decision,
-    /// The header of a trusted proxy did not come in time.
-    #[error("no header of the PROXY protocol within its timeout")]
-    ProxyHeader,
-    /// The peer did not answer a Close in time.
-    #[error("no reply to the Close within close_timeout")]
-    Close,
-    /// The peer did not answer a Ping in time.
-    #[error("no sign of life within keepalive.pong_timeout after a Ping")]
-    Pong,
-    /// The peer sent no data in time.
-    #[error("no data within keepalive.idle_timeout")]
-    Idle,
-    /// A client's request came too slowly.
-    #[error("the request comes with fewer bytes in a second than min_head_rate")]
-    Head,
-    /// The peer took nothing of what waits for it in time.
-    #[error("nothing of what waits was taken within time_limits.write_progress")]
-    Write,
-    /// The peer did not finish what it began in time. It was told by a Close
-    /// frame with 1008.
-    #[error("a message was not finished within time_limits.message")]
-    Message,
-}
-
 /// Why a connection failed, for as often as it is asked.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    Io(io::Error),
-    Lost,
-    Protocol(ProtocolError),
-    Timeout(Timeout),
-    ControlFlood,
-    OverMemory(MemoryBudget),
-}
+pub(crate) type Failure = Cause<io::Error>;
 
-impl Failure {
-    /// Makes the error; the original of an I/O error once, its kind later.
-    pub(crate) fn tell(&mut self) -> Error {
-        match self {
-            Self::Io(error) => {
-                let kind = io::Error::from(error.kind());
-                mem::replace(error, kind).into()
-            }
-            Self::Lost => Error::ConnectionLost,
-            Self::Protocol(error) => Error::Protocol(*error),
-            Self::Timeout(timeout) => Error::Timeout(*timeout),
-            Self::ControlFlood => Error::ControlFlood,
-            Self::OverMemory(budget) => budget.over(),
+/// Makes the error of a failure; the original of an I/O error once, its kind
+/// later.
+pub(crate) fn tell(failure: &mut Failure, memory: &MemoryBudget) -> Error {
+    match failure {
+        Cause::Io(error) => {
+            let kind = io::Error::from(error.kind());
+            mem::replace(error, kind).into()
         }
+        Cause::Lost => Error::ConnectionLost,
+        Cause::Protocol(error) => Error::Protocol(*error),
+        Cause::Timeout(timeout) => Error::Timeout(*timeout),
+        Cause::ControlFlood => Error::ControlFlood,
+        Cause::OverMemory => memory.over(),
+        // No failures.
+        _ => Error::Closed,
     }
 }
 
@@ -409,11 +356,11 @@ mod tests {
     #[test]
     fn io_failure_is_told_more_than_once() {
         let mut failure = Failure::Io(io::Error::new(io::ErrorKind::BrokenPipe, "the first"));
-        let Error::Io(first) = failure.tell() else {
+        let Error::Io(first) = tell(&mut failure, &MemoryBudget::of_process()) else {
             panic!()
         };
         assert_eq!(first.to_string(), "the first");
-        let Error::Io(second) = failure.tell() else {
+        let Error::Io(second) = tell(&mut failure, &MemoryBudget::of_process()) else {
             panic!()
         };
         assert_eq!(second.kind(), io::ErrorKind::BrokenPipe);

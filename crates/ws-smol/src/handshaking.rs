@@ -13,7 +13,8 @@ use futures_io::{AsyncRead, AsyncWrite};
 use ws_proto::DISCARD_MAX;
 
 use crate::{
-    error::{Error, Timeout},
+    Timeout,
+    error::Error,
     input::Input,
     timer::{now, sleep},
 };

@@ -169,8 +169,8 @@
 //! says what it is: without that a `wss://` URL is [`Error::NoTls`] there.
 //!
 //! A connection ends with the Close, then `close_notify`, then the transport.
-//! A peer that ends without `close_notify` after the Closes is let go; before,
-//! receiving fails with `TlsError::Truncated`.
+//! A peer's end is the same without `close_notify`: before its Close, the
+//! connection is [lost](Error::ConnectionLost).
 //!
 //! # Clients that find their way
 //!
@@ -226,7 +226,7 @@ pub use close_status::CloseStatus;
 pub use config::Config;
 pub use connect::{Connector, client_on, connect};
 pub use duplex::{Duplex, duplex};
-pub use error::{Error, Timeout};
+pub use error::Error;
 pub use gate::{Gate, NotAdmitted, Pass};
 pub use maybe_tls::MaybeTls;
 pub use memory::MemoryBudget;
@@ -242,6 +242,7 @@ pub use split::{ReadHalf, ReuniteError, WriteHalf};
 #[cfg(feature = "tls")]
 pub use tls::TlsAcceptor;
 pub use websocket::WebSocket;
+pub use ws_proto::Timeout;
 
 #[cfg(feature = "proxy")]
 pub use ws_handshake::proxy::{
@@ -261,7 +262,9 @@ pub use ws_proto::{
 #[cfg(feature = "deflate")]
 pub use ws_proto::{Budget, DeflateConfig, InflateConfig};
 #[cfg(feature = "tls")]
-pub use ws_tls::{ClientTls, ServerTls, TlsConfigError, TlsError, rustls, server_name};
+pub use ws_tls::{
+    self, ClientTls, ServerTls, TlsConfigError, TlsConnection, TlsError, rustls, server_name,
+};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -76,10 +76,10 @@ pub(crate) const REQUEST: Group = Group {
             ],
         },
         Opt {
-            short: None,
+            short: Some('L'),
             long: "redirects",
-            value: Value::One("N"),
-            help: &["follow at most so many redirects (default: 0)"],
+            value: Value::Optional("N"),
+            help: &["follow redirects, at most N (default: 10)"],
         },
     ],
 };
@@ -219,7 +219,10 @@ impl Client {
             request: request(given, uri)?,
             connector: connector(given, config)?,
             unix: given.path("unix"),
-            redirects: given.parsed("redirects")?.unwrap_or(0),
+            redirects: match given.has("redirects") {
+                true => given.parsed("redirects")?.unwrap_or(10),
+                false => 0,
+            },
         })
     }
 

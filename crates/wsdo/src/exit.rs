@@ -166,6 +166,10 @@ fn with_causes(error: &WsError) -> String {
         cause = error.source();
     }
     if let WsError::Refused(response) = error {
+        if let Some(location) = response.location() {
+            let location = crate::text::printable(location);
+            text = format!("{text}: it is at {location}, and -L goes there");
+        }
         let body = String::from_utf8_lossy(&response.body);
         for line in body.trim().lines() {
             text.push_str("\n  | ");

@@ -353,6 +353,18 @@ fn nothing_is_invented_on_a_clean_server() {
 }
 
 #[test]
+fn rules_have_the_numbers_of_the_requirements() {
+    let list = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../ws-conformance/requirements.toml"
+    );
+    let list = std::fs::read_to_string(list).unwrap();
+    for (rule, _) in FAULTS {
+        assert!(list.contains(&format!("id = \"{rule}\"\n")), "{rule}");
+    }
+}
+
+#[test]
 fn each_broken_rule_is_named() {
     let checks = FAULTS.iter().map(|(fault, also)| {
         let check = move || {

@@ -465,8 +465,13 @@ fn redirects_are_followed_as_often_as_is_said() {
         close_with(stream, 1000);
         request
     });
-    assert_eq!(connect(&[], &url, b"").code, Some(5));
-    let ran = connect(&["--redirects", "1", "--idle", "never"], &url, b"");
+    let ran = connect(&[], &url, b"");
+    assert_eq!(ran.code, Some(5));
+    assert!(
+        ran.errors.contains("307") && ran.errors.contains("it is at /there"),
+        "{ran:?}"
+    );
+    let ran = connect(&["--redirects=1", "--idle", "never"], &url, b"");
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(server.join().unwrap().starts_with("GET /there "));
 }

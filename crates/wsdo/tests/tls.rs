@@ -1,66 +1,10 @@
 //! `wss://`, with certificates on one side and on both.
 
+mod certificates;
 mod common;
 
-use common::{Folder, Server, connect};
-use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
-};
-
-/// An authority, a server and a client, in files.
-struct Certificates {
-    folder: Folder,
-    authority: Issuer<'static, KeyPair>,
-}
-
-impl Certificates {
-    fn new() -> Self {
-        let folder = Folder::new();
-        let mut params = CertificateParams::new([]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let key = KeyPair::generate().unwrap();
-        let authority = params.self_signed(&key).unwrap();
-        folder.write("ca.pem", authority.pem());
-        let made = Self {
-            folder,
-            authority: Issuer::new(params, key),
-        };
-        made.issue("localhost", ExtendedKeyUsagePurpose::ServerAuth);
-        made.issue("client", ExtendedKeyUsagePurpose::ClientAuth);
-        made
-    }
-
-    fn issue(&self, name: &str, usage: ExtendedKeyUsagePurpose) {
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-        params.extended_key_usages = vec![usage];
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.authority).unwrap();
-        self.folder.write(&format!("{name}.pem"), certificate.pem());
-        self.folder
-            .write(&format!("{name}-key.pem"), key.serialize_pem());
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.folder.path(name)
-    }
-
-    /// Starts an echo, and returns the URL by which its certificate knows it.
-    fn serve(&self, more: &[&str]) -> (Server, String) {
-        let (cert, key) = (self.path("localhost.pem"), self.path("localhost-key.pem"));
-        let options = [&["--wire", "--tls-cert", &cert, "--tls-key", &key], more].concat();
-        let server = Server::start(&options, &[]);
-        assert!(
-            server.address.starts_with("wss://127.0.0.1:"),
-            "{}",
-            server.address
-        );
-        let url = format!("wss://localhost:{}/", server.port());
-        (server, url)
-    }
-}
-
+use certificates::Certificates;
+use common::connect;
 #[test]
 fn frames_are_seen_below_tls_on_both_sides() {
     let certificates = Certificates::new();

@@ -153,7 +153,7 @@ fn target_that_refuses_is_a_502() {
     let ran = wsdo(&["tunnel", "-", &far.url()], b"");
     assert_eq!(ran.code, Some(5), "{ran:?}");
     assert!(ran.errors.contains("502"), "{ran:?}");
-    assert!(far.told().contains("refused"));
+    far.tells("refused");
 }
 
 #[cfg(unix)]

@@ -9,6 +9,7 @@ pub(crate) mod callgrind;
 mod cell;
 mod machine;
 mod measure;
+mod measurement;
 pub(crate) mod overload;
 mod plot;
 mod quote;
@@ -143,7 +144,12 @@ impl Plan {
             }
         }
         fs::create_dir_all(self.folder())?;
-        let markdown = report.markdown(self.name(), self.repeats(), self.pace());
+        let markdown = report.markdown(
+            self.name(),
+            self.repeats(),
+            self.pace(),
+            &verdict::of(&report),
+        );
         println!("\n{markdown}");
         for (extension, content) in [
             ("md", markdown),

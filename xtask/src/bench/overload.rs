@@ -9,7 +9,8 @@ use lexopt::{Arg, Parser, ValueExt};
 use crate::tool::{self, Failure, Outcome};
 
 use super::machine;
-use super::measure::{Measurement, Pace, Rig, Server};
+use super::measure::{Pace, Rig, Server};
+use super::measurement::Measurement;
 use super::statistics::median;
 use super::subject::our_program;
 

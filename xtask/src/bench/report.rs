@@ -6,10 +6,11 @@ use crate::tool::Failure;
 
 use super::cell::{Cell, Load};
 use super::machine;
-use super::measure::{Measurement, Pace};
+use super::measure::Pace;
+use super::measurement::Measurement;
+use super::quote;
 use super::statistics::{Figure, median, smallest};
 use super::subject::Subject;
-use super::{quote, verdict};
 
 /// All runs so far.
 #[derive(Debug)]
@@ -96,7 +97,8 @@ impl<'a> Report<'a> {
             .collect()
     }
 
-    pub(super) fn markdown(&self, name: &str, repeats: u32, pace: Pace) -> String {
+    /// `verdict` is what stands in front of the figures.
+    pub(super) fn markdown(&self, name: &str, repeats: u32, pace: Pace, verdict: &str) -> String {
         let mut out = format!(
             "# cargo xtask bench: {name}\n\n{begin}{machine}. {repeats} interleaved runs of {} s \
              each after {} s of warming up; medians. {versions}.\n\n",
@@ -106,7 +108,7 @@ impl<'a> Report<'a> {
             machine = machine::description(),
             versions = self.versions(),
         );
-        verdict::write(&mut out, self);
+        out.push_str(verdict);
         let _ = write!(
             out,
             "{end}\nCPU time a message (in the cells of latencies p99, in those of calls system \

@@ -1,6 +1,6 @@
 //! Numbers of several runs.
 
-use super::measure::Measurement;
+use super::measurement::Measurement;
 
 /// A number by which servers are compared: less is better.
 #[derive(Debug)]

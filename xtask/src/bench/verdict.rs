@@ -15,15 +15,15 @@ struct Pair {
     to: (&'static str, &'static str),
 }
 
-/// Appends both tables.
-pub(super) fn write(out: &mut String, report: &Report<'_>) {
-    out.push_str(
+/// Both tables.
+pub(super) fn of(report: &Report<'_>) -> String {
+    let mut out = String::from(
         "| load | figure | ours | ÷ raw | best of the others | ours ÷ best |\n\
          |---|---|---:|---:|---:|---:|\n",
     );
     for cell in report.cells {
         for figure in cell.figures() {
-            line(out, report, cell, figure);
+            line(&mut out, report, cell, figure);
         }
     }
     let pairs: Vec<_> = PAIRS
@@ -36,6 +36,7 @@ pub(super) fn write(out: &mut String, report: &Report<'_>) {
     for (pair, ratio) in pairs {
         let _ = writeln!(out, "| {} | {ratio:.2} |", pair.what);
     }
+    out
 }
 
 fn line(out: &mut String, report: &Report<'_>, cell: &Cell, figure: &Figure) {

@@ -3,54 +3,93 @@
 use std::{io, time::Duration};
 
 use tracing::debug;
-use ws_proto::{CloseCode, CloseFrame, END_WAIT, ProtocolError};
+use ws_proto::{EndOrder, Ending, ProtocolError, Stage, Times};
 
-use super::{Fate, Phase, Slot, Turn};
+use super::{Fate, Slot, Turn};
 use crate::{
-    Cause, Closed, Handler, Peer, Timeout, Transport,
+    Cause, Closed, Handler, Peer, Transport,
+    outgoing::Outgoing,
     share::{SHARE, Share},
 };
 
-/// Returns how long the end of the transport is waited for: a peer that
-/// `lingers` has something to read first, and otherwise both Closes were seen.
-pub(crate) fn end_wait(close_timeout: Duration, lingers: bool) -> Duration {
-    match lingers {
-        true => close_timeout,
-        false => close_timeout.min(END_WAIT),
-    }
-}
-
-/// How far reading came that drops what it reads.
-pub(crate) enum Discarded {
-    /// There is nothing more for now.
-    All,
-    /// There may be more, for another turn.
-    Share,
-    /// The transport ended, or the peer sends without end.
+/// How far the [end](Ending) of a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It waits for the transport, to be readable or also to be writable.
+    Waiting { wants_write: bool },
+    /// It had its share, and goes on without waiting.
+    Again,
+    /// The transport is to be dropped.
     Over,
 }
 
-/// Reads what a peer still sends, and drops it: in a turn no more than a share,
-/// and in all no more than [`DISCARD_MAX`](ws_proto::DISCARD_MAX).
-pub(crate) fn discard<T: Transport, D>(slot: &mut Slot<T, D>, buffer: &mut [u8]) -> Discarded {
-    let Phase::Lingering { patience, .. } = &mut slot.phase else {
-        return Discarded::All;
-    };
-    let mut share = Share::new(SHARE);
-    while !share.is_spent() {
-        match Transport::read(&mut slot.transport, share.window(buffer)) {
-            Ok(0) => return Discarded::Over,
-            Ok(len) if patience.spend(len) => share.spend(len),
-            Ok(_) => return Discarded::Over,
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock if fault!("spin") => return Discarded::Share,
-                io::ErrorKind::WouldBlock => return Discarded::All,
-                io::ErrorKind::Interrupted => share.spend_interrupted(),
-                _ => return Discarded::Over,
-            },
+impl<T: Transport, D> Slot<T, D> {
+    /// Takes the steps of the end, as far as the transport lets it. `outgoing`
+    /// has what was written last, and what comes is read into `buffer`.
+    pub(crate) fn go_on_ending(
+        &mut self,
+        mut outgoing: Option<&mut Outgoing>,
+        buffer: &mut [u8],
+        times: &Times<'_>,
+        now: Duration,
+    ) -> End {
+        while let Stage::Ending(step) = self.clock.stage() {
+            let is_waiting = match step {
+                Ending::Write(_) => {
+                    let is_written = match outgoing.as_deref_mut() {
+                        None => true,
+                        Some(outgoing) => {
+                            outgoing.flush_outbox(&mut self.transport);
+                            fault!("end-cut-off") || outgoing.outbox.is_empty()
+                        }
+                    };
+                    let is_flushed = is_written && self.transport.flush().unwrap_or(true);
+                    (!is_flushed).then_some(End::Waiting { wants_write: true })
+                }
+                Ending::Shutdown(EndOrder::Linger) => {
+                    let is_shut_down = Transport::shutdown(&mut self.transport).is_ok();
+                    (!is_shut_down).then_some(End::Over)
+                }
+                // Dropping it does the same; TLS has a last word of its own.
+                Ending::Shutdown(_) => {
+                    if self.transport.is_tls() {
+                        let _ = Transport::shutdown(&mut self.transport);
+                    }
+                    None
+                }
+                Ending::Discard(_) => Some(self.discard(buffer)).filter(|end| *end != End::Over),
+            };
+            if let Some(end) = is_waiting {
+                return end;
+            }
+            self.clock.end_step(times, now);
         }
+        End::Over
     }
-    Discarded::Share
+
+    /// Reads what the peer still sends, up to the end of the stream, and no more
+    /// than [`DISCARD_MAX`](ws_proto::DISCARD_MAX).
+    fn discard(&mut self, buffer: &mut [u8]) -> End {
+        // The end itself may have found no room. If it never does, the deadline
+        // ends it all.
+        let wants_write = !self.transport.flush().unwrap_or(true);
+        // Bounded within a turn by the share, and in all by the deadline.
+        let mut share = Share::new(SHARE);
+        while !share.is_spent() {
+            match Transport::read(&mut self.transport, share.window(buffer)) {
+                Ok(0) => return End::Over,
+                Ok(len) if self.clock.note_discarded(len) => share.spend(len),
+                Ok(_) => return End::Over,
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock if fault!("spin") => break,
+                    io::ErrorKind::WouldBlock => return End::Waiting { wants_write },
+                    io::ErrorKind::Interrupted => share.spend_interrupted(),
+                    _ => return End::Over,
+                },
+            }
+        }
+        End::Again
+    }
 }
 
 impl<H: Handler, T: Transport> Turn<'_, H, T> {
@@ -69,19 +108,11 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         Fate::End { linger: true }
     }
 
-    /// Ends a connection that has until now for something.
-    #[cold]
-    pub(super) fn expire(&mut self, timeout: Timeout) -> Fate {
-        let cause = Cause::Timeout(timeout);
-        self.turn_away(cause.name(), cause)
-    }
-
     /// Tells the peer which limit it has passed, and the application.
     #[cold]
-    pub(super) fn turn_away(&mut self, reason: &str, cause: Cause<'_>) -> Fate {
-        debug!(reason, "the peer has passed a limit");
-        let code = CloseCode::POLICY_VIOLATION;
-        let close = Some(CloseFrame { code, reason });
+    pub(super) fn turn_away(&mut self, cause: Cause<'_>) -> Fate {
+        debug!(cause = cause.name(), "the peer has passed a limit");
+        let close = cause.close_frame();
         if let Ok(close) = self.link.outgoing.sender.close(close) {
             self.link
                 .outgoing
@@ -99,12 +130,8 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         let (link, transport) = (&mut *self.link, &mut self.slot.transport);
         link.outgoing.forget_in_place(self.cork);
         link.receiver.refuse();
-        let code = CloseCode::INTERNAL_ERROR;
-        if let Ok(close) = link
-            .outgoing
-            .sender
-            .close(Some(CloseFrame { code, reason: "" }))
-        {
+        let close = Cause::Panicked.close_frame();
+        if let Ok(close) = link.outgoing.sender.close(close) {
             link.outgoing.send(close, self.cork, transport);
         }
         link.outgoing.flush_last(self.cork, transport);
@@ -135,7 +162,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         // Nothing more can be sent; but the peer may have ended its direction
         // alone, and still read what it was sent.
         self.link.outgoing.aborted = true;
-        self.closed(Cause::Lost);
+        self.closed(self.slot.clock.cause_of_loss());
         self.link.outgoing.aborted = false;
         Fate::End { linger: false }
     }

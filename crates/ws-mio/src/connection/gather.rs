@@ -67,9 +67,11 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         let last = matches!(received, Ok(Some(Event::Data(Chunk { last: true, .. }))));
         gather.payload.end += len;
         if len > 0 {
-            self.slot.keepalive.handle_data(self.now);
+            self.slot.clock.note_data(self.now);
         }
-        self.link.deadlines.has_finished |= last;
+        if last {
+            self.link.busy.note_finished();
+        }
         if let Some(counters) = self.counters {
             counters.messages_received.add(last.into());
         }

@@ -69,12 +69,14 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                     break Some(self.fail(error));
                 }
             };
-            self.slot.keepalive.handle_data(self.now);
+            self.slot.clock.note_data(self.now);
             if let Some(counters) = self.counters {
                 counters.messages_received.add(chunk.last.into());
             }
             let is_last = chunk.last;
-            self.link.deadlines.has_finished |= is_last;
+            if is_last {
+                self.link.busy.note_finished();
+            }
             match self.chunks {
                 true => call!(self, |handler, peer| handler.on_chunk(peer, chunk)),
                 false => join!(self, chunk),

@@ -2,9 +2,8 @@
 
 use std::mem;
 
-use ws_proto::{Assembler, Limits, Masking, MaskingPolicy, Receiver};
+use ws_proto::{Assembler, BusyTimers, Flow, Limits, Masking, MaskingPolicy, Receiver, Timeout};
 
-use super::Deadlines;
 use crate::{
     Config, Profile, SlowConsumer, connect::Role, deflate::Rest, metrics::Counters,
     outgoing::Outgoing, pool::Gather,
@@ -23,8 +22,9 @@ pub(crate) struct Link {
     pub(super) unread: Vec<u8>,
     /// The compressed message that it begins with, if it was unmasked already.
     pub(super) rest: Option<Rest>,
-    /// By when the peer has to do what.
-    pub(crate) deadlines: Deadlines,
+    pub(crate) busy: BusyTimers,
+    /// The limit that the peer has passed, for the next turn to tell.
+    pub(crate) expired: Option<Timeout>,
     /// The bytes held for it that the loop has counted.
     pub(crate) counted: usize,
     /// It had a turn since its frames were counted.
@@ -46,7 +46,8 @@ impl Link {
             outgoing: Outgoing::new(masking, max_frame_sent, max_backpressure, slow_consumer),
             unread: Vec::new(),
             rest: None,
-            deadlines: Deadlines::default(),
+            busy: BusyTimers::new(),
+            expired: None,
             counted: 0,
             is_used: false,
         }
@@ -64,6 +65,19 @@ impl Link {
             && self.outgoing.is_idle()
             && self.unread.is_empty()
             && self.rest.is_none()
+    }
+
+    /// Returns how its data flows, at the end of a turn.
+    pub(crate) fn flow(&mut self, high_water: usize) -> Flow {
+        Flow {
+            is_waiting: self.outgoing.is_waiting(),
+            has_moved: mem::take(&mut self.outgoing.has_moved),
+            is_begun: !self.receiver.is_idle(),
+            received: self.receiver.message_received(),
+            is_reading: self.outgoing.goes_on(high_water),
+            is_paused: self.outgoing.paused,
+            is_close_sent: self.outgoing.sender.is_close_sent(),
+        }
     }
 
     /// Returns how much memory is held for the peer, in bytes.

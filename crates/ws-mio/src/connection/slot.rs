@@ -2,27 +2,25 @@
 
 use std::time::Duration;
 
-use ws_proto::Keepalive;
+use ws_proto::{Clock, Stage};
 
 use crate::{
     arena::NOWHERE,
     connect::Role,
     deflate::Terms,
-    share::Patience,
-    wheel::{Tick, Timer, tick_from},
+    wheel::{TICK, Tick, Timer, tick_at},
 };
 
 /// What a connection owns also while it is idle.
 #[derive(Debug)]
 pub(crate) struct Slot<T, D> {
     pub(crate) transport: T,
-    pub(crate) keepalive: Keepalive,
+    pub(crate) clock: Clock,
     /// Where its [`Link`], or its half-read request, is kept; `NOWHERE` while
     /// it has none.
     pub(crate) state: u32,
     pub(crate) generation: u32,
     pub(crate) timer: Timer,
-    pub(crate) phase: Phase,
     pub(crate) role: Role,
     /// Which of the loop's profiles it has.
     pub(crate) profile: u8,
@@ -42,20 +40,13 @@ pub(crate) struct Slot<T, D> {
 
 impl<T, D> Slot<T, D> {
     /// Starts a connection that has `until` for its opening handshake.
-    pub(crate) const fn new(
-        transport: T,
-        generation: u32,
-        now: Duration,
-        until: Tick,
-        data: D,
-    ) -> Self {
+    pub(crate) fn new(transport: T, generation: u32, now: Duration, until: Tick, data: D) -> Self {
         Self {
             transport,
-            keepalive: Keepalive::new(now),
+            clock: Clock::opening(TICK * until, now),
             state: NOWHERE,
             generation,
             timer: Timer::new(),
-            phase: Phase::Upgrading { until },
             role: Role::Server,
             profile: 0,
             terms: None,
@@ -66,6 +57,20 @@ impl<T, D> Slot<T, D> {
             data,
         }
     }
+
+    pub(crate) fn is_opening(&self) -> bool {
+        self.clock.stage() == Stage::Opening
+    }
+
+    /// Tells whether messages are received.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.clock.stage().is_receiving()
+    }
+
+    /// Returns the deadline of the connection's stage.
+    pub(crate) fn until(&self) -> Tick {
+        self.clock.until().map_or(Tick::MAX, tick_at)
+    }
 }
 
 impl<T, D> AsMut<Timer> for Slot<T, D> {
@@ -74,29 +79,14 @@ impl<T, D> AsMut<Timer> for Slot<T, D> {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// The request is not whole yet.
-    Upgrading { until: Tick },
-    /// Messages go both ways, up to the peer's Close; our own is sent when the
-    /// time has come, if not before.
-    Open { until: Tick },
-    /// What was written last is on its way to a slow peer.
-    Flushing { until: Tick, linger: bool },
-    /// Everything was written and the stream ended; the peer is given time to
-    /// read it, since a socket that is dropped with unread input resets the
-    /// connection and takes what it has sent along.
-    Lingering { until: Tick, patience: Patience },
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Phase {
-    /// Starts what may go on for `lifetime`.
-    pub(crate) fn open(now: Tick, lifetime: Option<Duration>) -> Self {
-        let until = lifetime.map_or(Tick::MAX, |lifetime| tick_from(now, lifetime));
-        Self::Open { until }
-    }
-
-    pub(crate) const fn is_open(self) -> bool {
-        matches!(self, Self::Open { .. })
+    #[test]
+    fn idle_connection_takes_72_bytes() {
+        // A socket is its number, but for what mio adds to find mistakes in
+        // debug builds.
+        assert!(size_of::<Slot<i32, ()>>() <= 72);
     }
 }

@@ -1,11 +1,10 @@
 //! The end of a loop.
 
 use ws_handshake::Response;
+use ws_proto::Stage;
 
 use super::EventLoop;
-use crate::{
-    Cause, Drain, Handler, OpenError, PeerId, Timeout, Transport, connection::Phase, wheel::Tick,
-};
+use crate::{Cause, Drain, Handler, OpenError, PeerId, Timeout, Transport, wheel::Tick};
 
 /// Connections that are still to be told.
 #[derive(Debug)]
@@ -74,13 +73,13 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             let Some(slot) = self.slots.get(key) else {
                 continue;
             };
-            let (phase, is_client) = (slot.phase, slot.role.is_client());
+            let (stage, is_client) = (slot.clock.stage(), slot.role.is_client());
             let _entered = self.enter(key);
-            match phase {
-                Phase::Open { .. } => waiting.push(self.id(key)),
-                Phase::Upgrading { .. } if is_client => self.give_back(key, OpenError::Stopped),
-                Phase::Upgrading { .. } => self.refuse_late(key, &Response::new(503)),
-                Phase::Flushing { .. } | Phase::Lingering { .. } => {}
+            match stage {
+                Stage::Open | Stage::Closing(_) => waiting.push(self.id(key)),
+                Stage::Opening if is_client => self.give_back(key, OpenError::Stopped),
+                Stage::Opening => self.refuse_late(key, &Response::new(503)),
+                Stage::Ending(_) | Stage::Ended => {}
             }
         }
         let to = self.tick_after(drain.over);

@@ -1,79 +1,48 @@
 //! Connections end.
 
+use ws_proto::{EndOrder, Ending, Stage};
+
 use super::{
     EventLoop,
     panics::{catch, report},
+    time::times,
 };
 use crate::{
     Cause, Handler, Transport,
     arena::NOWHERE,
-    connection::{Discarded, Phase, Turn, discard, end_wait},
-    share::Patience,
+    connection::{End, Turn},
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
-    /// Writes the last of a connection that is over.
-    pub(super) fn flush(&mut self, key: usize, linger: bool) {
+    /// Starts the end of a connection.
+    pub(super) fn begin_end(&mut self, key: usize, lingers: bool) {
         let slot = &mut self.slots[key];
-        let is_written = match slot.state {
-            NOWHERE => true,
-            state => {
-                let outgoing = &mut self.links[state as usize].outgoing;
-                outgoing.flush_outbox(&mut slot.transport);
-                fault!("end-cut-off") || outgoing.outbox.is_empty()
-            }
-        };
-        let is_flushed = is_written && slot.transport.flush().unwrap_or(true);
-        if !is_flushed {
-            if !matches!(slot.phase, Phase::Flushing { .. }) {
-                let until = self.close_deadline();
-                self.slots[key].phase = Phase::Flushing { until, linger };
-                self.arm(key, until);
-                // Whether it is there or not, there is nothing more to do.
-                let _ = self.register_writable(key);
-            }
-            return;
-        }
-        //= RFC6455-5.5.1-13, RFC6455-7.1.1-6
-        let lingers = match linger {
-            //= RFC6455-7.1.1-1
-            true => Transport::shutdown(&mut slot.transport).is_ok(),
-            //= RFC6455-5.5.1-11, RFC6455-5.5.1-12, RFC6455-7.1.1-3, RFC6455-7.1.1-5
-            false => slot.role.is_client(),
-        };
-        if !lingers {
-            if slot.transport.is_tls() {
-                // Its own last word, which may have left with ours.
-                let _ = Transport::shutdown(&mut slot.transport);
-            }
-            return self.remove(key);
-        }
-        if !slot.transport.flush().unwrap_or(true) && !self.register_writable(key) {
-            return;
-        }
-        // A drain may take long. All of ours has left, so it is not waited for.
-        let wait = end_wait(self.config.close_timeout, linger);
-        let soon = self.tick_after(wait);
-        let until = soon.min(self.close_deadline());
-        self.slots[key].phase = Phase::Lingering {
-            until,
-            patience: Patience::ALL,
-        };
-        self.arm(key, until);
-        self.linger(key);
+        let order = EndOrder::new(slot.role.is_client(), lingers);
+        let times = times(slot, &self.profiles, &self.config, self.stop_by);
+        slot.clock.begin_end(order, &times, self.now);
+        self.go_on_ending(key);
     }
 
-    /// Reads what a peer still sends, until it has read that it is over.
-    pub(super) fn linger(&mut self, key: usize) {
-        let buffer = self.scratch.as_mut_slice();
+    /// Goes on with the end of a connection, as far as its transport lets it.
+    pub(super) fn go_on_ending(&mut self, key: usize) {
         let slot = &mut self.slots[key];
-        // The end itself may have found no room. If it never does, the
-        // deadline ends it all.
-        let _ = slot.transport.flush();
-        match discard(slot, buffer) {
-            Discarded::All => {}
-            Discarded::Share => self.go_on(key),
-            Discarded::Over => self.remove(key),
+        let outgoing = match slot.state {
+            NOWHERE => None,
+            state => Some(&mut self.links[state as usize].outgoing),
+        };
+        let times = times(slot, &self.profiles, &self.config, self.stop_by);
+        let buffer = self.scratch.as_mut_slice();
+        let end = slot.go_on_ending(outgoing, buffer, &times, self.now);
+        if end == End::Over {
+            return self.remove(key);
+        }
+        let until = slot.until();
+        self.arm(key, until);
+        match end {
+            // If that fails, there is nothing more to do.
+            End::Waiting { wants_write: true } => drop(self.register_writable(key)),
+            End::Waiting { .. } | End::Over => {}
+            End::Again => self.go_on(key),
         }
     }
 
@@ -81,8 +50,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     pub(super) fn abort(&mut self, key: usize, cause: Cause<'_>) {
         let id = self.id(key);
         let slot = &mut self.slots[key];
-        if slot.phase.is_open()
-            || fault!("told-twice") && matches!(slot.phase, Phase::Flushing { .. })
+        if slot.is_open()
+            || fault!("told-twice") && matches!(slot.clock.stage(), Stage::Ending(Ending::Write(_)))
         {
             let link = match slot.state {
                 NOWHERE => {
@@ -131,12 +100,12 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.wheel.take(&mut self.slots, key);
         let mut slot = self.slots.remove(key)?;
         if slot.state != NOWHERE {
-            match slot.phase {
-                Phase::Upgrading { .. } if slot.role.is_client() => {
+            match slot.is_opening() {
+                true if slot.role.is_client() => {
                     self.calls.remove(slot.state as usize);
                 }
-                Phase::Upgrading { .. } => drop(self.take_request(slot.state)),
-                _ => {
+                true => drop(self.take_request(slot.state)),
+                false => {
                     let link = self.links.remove(slot.state as usize);
                     self.held -= link.counted;
                     if let Some(gather) = link.gather {

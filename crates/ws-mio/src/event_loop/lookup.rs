@@ -14,9 +14,8 @@ use tracing::debug;
 use super::{EventLoop, connect::dial};
 use crate::{
     Connect, Handler, OpenError, PeerId, Transport,
-    connection::Phase,
     resolver::{Answer, Resolver},
-    wheel::Tick,
+    wheel::{TICK, Tick},
 };
 
 /// Names that are being looked up.
@@ -159,7 +158,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     fn follow(&mut self, id: PeerId, route: Route) {
         let share = route.share(self.tick());
         let slot = &mut self.slots[id.key as usize];
-        slot.phase = Phase::Upgrading { until: share };
+        slot.clock.set_until(TICK * share);
         self.calls[slot.state as usize].route = Some(Box::new(route));
         self.arm(id.key as usize, share);
     }
@@ -219,7 +218,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         {
             // It goes no further than this address, so all of the time is its.
             let until = route.until;
-            slot.phase = Phase::Upgrading { until };
+            slot.clock.set_until(TICK * until);
             return self.arm(key, until);
         }
         self.fall_back(key, OpenError::Timeout);

@@ -53,7 +53,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.pool
             .recount(gathers.map(|gather| gather.scratch.len()).sum());
         match fate {
-            Fate::End { linger } => self.flush(key, linger),
+            Fate::End { linger } => self.begin_end(key, linger),
             _ => self.remove(key),
         }
     }

@@ -10,7 +10,8 @@ use crate::{
     Handler, Ready, Transport,
     arena::NOWHERE,
     audience::{Bits, MOST},
-    order::{Order, Placed, Publication},
+    order::{Order, Placed},
+    publication_log::Publication,
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {

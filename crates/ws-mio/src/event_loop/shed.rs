@@ -3,7 +3,7 @@
 use tracing::debug;
 
 use super::EventLoop;
-use crate::{Cause, Handler, Transport, arena::NOWHERE, connection::Phase};
+use crate::{Cause, Handler, Transport, arena::NOWHERE};
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Tells whether nothing is to be taken on, as much is held already.
@@ -29,10 +29,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let busy = self.slots.iter().filter(|(_, slot)| slot.state != NOWHERE);
         let mut holders: Vec<(usize, usize)> = busy
             .map(|(key, slot)| {
-                let held = match slot.phase {
-                    Phase::Upgrading { .. } if slot.role.is_client() => 0,
-                    Phase::Upgrading { .. } => self.requests[slot.state as usize].held(),
-                    _ => self.links[slot.state as usize].counted,
+                let held = match slot.is_opening() {
+                    true if slot.role.is_client() => 0,
+                    true => self.requests[slot.state as usize].held(),
+                    false => self.links[slot.state as usize].counted,
                 };
                 (held, key)
             })

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use tracing::debug;
 use ws_handshake::Response;
-use ws_proto::{CloseCode, Due};
+use ws_proto::{BusyTimers, Due, Times};
 
 use super::EventLoop;
 use crate::{
-    Cause, Config, Handler, Orders, Ready, Timeout, Transport,
+    Cause, Config, Handler, Orders, Ready, Transport,
     arena::NOWHERE,
-    connection::Phase,
+    connection::Slot,
+    profile::Served,
     timers::Owner,
     wheel::{TICK, Tick, tick_at},
 };
@@ -19,12 +20,6 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     pub(crate) fn tick(&self) -> Tick {
         // In 64 bits: this is asked in every turn.
         (self.now.as_millis() as u64 / TICK.as_millis() as u64) as Tick
-    }
-
-    /// Returns by when a peer has to answer a Close, or to read the last.
-    pub(super) fn close_deadline(&self) -> Tick {
-        let close = || self.tick_after(self.config.close_timeout);
-        self.stop_by.unwrap_or_else(close)
     }
 
     pub(crate) fn tick_after(&self, wait: Duration) -> Tick {
@@ -76,94 +71,68 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
     }
 
-    /// Looks at what a connection waits for, and gives it up or asks again.
+    /// Returns how long things may take on a connection.
+    pub(super) fn times(&self, key: usize) -> Times<'_> {
+        times(&self.slots[key], &self.profiles, &self.config, self.stop_by)
+    }
+
+    /// Does what the time has come for on a connection, and looks again later.
     fn time_out(&mut self, key: usize) {
         let _entered = self.enter(key);
-        let slot = &self.slots[key];
-        let tick = self.tick();
-        let until = match slot.phase {
-            Phase::Upgrading { until }
-            | Phase::Flushing { until, .. }
-            | Phase::Lingering { until, .. } => until,
-            Phase::Open { until } => return self.time_out_open(key, until),
+        if self.slots[key].is_opening() {
+            return self.time_out_opening(key);
+        }
+        let slot = &mut self.slots[key];
+        let times = times(slot, &self.profiles, &self.config, self.stop_by);
+        let mut idle = BusyTimers::new();
+        let busy = match slot.state {
+            NOWHERE => &mut idle,
+            state => &mut self.links[state as usize].busy,
         };
-        let is_request = matches!(slot.phase, Phase::Upgrading { .. });
-        if is_request && fault!("handshake-not-timed") {
-            return;
-        }
-        if tick < until && !is_request {
-            return self.arm(key, until);
-        }
-        if tick < until && !self.is_trickling(key, until) {
-            return;
-        }
-        let slot = &self.slots[key];
-        if is_request {
-            if slot.role.is_client() {
-                return self.time_out_call(key);
+        let due = slot.clock.handle_timeout(busy, &times, self.now);
+        match due {
+            None => {}
+            Some(Due::Ping(payload)) => self.turn(key, Ready::default(), 0..0, |_, peer| {
+                peer.ping(&payload);
+            }),
+            Some(Due::Close(timeout)) => self.turn(key, Ready::default(), 0..0, |_, peer| {
+                peer.close_for(timeout);
+            }),
+            Some(Due::Fail(timeout)) => {
+                let state = self.slots[key].state;
+                self.links[state as usize].expired = Some(timeout);
+                self.turn(key, Ready::default(), 0..0, |_, _| {});
             }
-            let status = match self.is_waiting(key) {
-                true => 503,
-                false => 408,
-            };
-            debug!(
-                status,
-                "the request did not come, or was not decided on, in time"
-            );
-            return self.refuse_late(key, &Response::new(status));
+            Some(Due::Drop(_)) if fault!("slot-kept") && !self.slots[key].is_open() => {}
+            Some(Due::Drop(timeout)) => self.abort(key, Cause::Timeout(timeout)),
         }
-        if !fault!("slot-kept") {
-            self.remove(key);
+        if !(fault!("keepalive-once") && matches!(due, Some(Due::Ping(_)))) {
+            self.look_again(key);
         }
     }
 
-    /// Tells what a peer has failed to do, and looks again when the next of it
-    /// is due.
-    fn overdue(&mut self, key: usize) -> Option<Timeout> {
-        let tick = self.tick();
+    /// Refuses a request, or gives a server up, that took too long.
+    fn time_out_opening(&mut self, key: usize) {
+        if fault!("handshake-not-timed") {
+            return;
+        }
         let slot = &self.slots[key];
-        if slot.state == NOWHERE {
-            return None;
+        let until = slot.until();
+        if self.tick() < until && !self.is_trickling(key, until) {
+            return;
         }
-        let link = &mut self.links[slot.state as usize];
-        let Config {
-            time_limits,
-            high_water,
-            ..
-        } = &self.config;
-        let overdue = link.overdue(tick, time_limits, *high_water);
-        if overdue.is_none()
-            && let Some(at) = link.next_deadline(time_limits)
-        {
-            self.arm(key, at.max(tick + 1));
+        if self.slots[key].role.is_client() {
+            return self.time_out_call(key);
         }
-        overdue
-    }
-
-    fn is_closing(&self, key: usize) -> bool {
-        let state = self.slots[key].state;
-        state != NOWHERE && self.links[state as usize].deadlines.close.is_some()
-    }
-
-    /// Tells the peer that its time is over.
-    fn expire(&mut self, key: usize, timeout: Timeout) {
-        let state = self.slots[key].state;
-        self.links[state as usize].deadlines.expired = Some(timeout);
-        self.turn(key, Ready::default(), 0..0, |_, _| {});
-    }
-
-    /// Closes a connection whose peer is there, as it is told to.
-    fn close_for(&mut self, key: usize, timeout: Timeout) {
-        self.turn(key, Ready::default(), 0..0, |_, peer| {
-            peer.close(CloseCode::GOING_AWAY, Cause::Timeout(timeout).name());
-        });
-        // The Close waits for the peer's, so it has a link.
-        if let Some(slot) = self.slots.get(key)
-            && Self::is_open(slot)
-            && let Some(link) = self.links.get_mut(slot.state as usize)
-        {
-            link.deadlines.closed_for = Some(timeout);
-        }
+        let status = match self.is_waiting(key) {
+            true => 503,
+            false => 408,
+        };
+        debug!(
+            status,
+            "the request did not come, or was not decided on, in time"
+        );
+        self.refuse_late(key, &Response::new(status));
     }
 
     /// Sets a timer of the application, or takes it back.
@@ -190,68 +159,31 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
     }
 
-    fn time_out_open(&mut self, key: usize, until: Tick) {
-        let tick = self.tick();
-        match self.overdue(key) {
-            None => {}
-            Some(Timeout::Message) => return self.expire(key, Timeout::Message),
-            //= RFC6455-7.1.1-2
-            Some(timeout) => return self.abort(key, Cause::Timeout(timeout)),
-        }
-        // After our Close, only the peer's is waited for.
-        if self.is_closing(key) {
-            return;
-        }
-        if tick >= until && !fault!("old-age") {
-            return self.close_for(key, Timeout::Lifetime);
-        }
-        let slot = &mut self.slots[key];
-        let is_paused = match slot.state {
-            NOWHERE => false,
-            state => self.links[state as usize].outgoing.paused,
-        };
-        let keepalive = &self.profiles[usize::from(slot.profile)].profile.keepalive;
-        match slot.keepalive.handle_timeout(keepalive, self.now) {
-            None => {}
-            // What a peer sends while it is paused is not seen.
-            Some(Due::PongTimeout | Due::IdleTimeout) if is_paused => {
-                slot.keepalive.handle_data(self.now);
-            }
-            Some(Due::PongTimeout) => return self.abort(key, Cause::Timeout(Timeout::Pong)),
-            Some(Due::IdleTimeout) => return self.close_for(key, Timeout::Idle),
-            Some(Due::Ping(payload)) => {
-                self.turn(key, Ready::default(), 0..0, |_, peer| {
-                    peer.ping(&payload);
-                });
-            }
-        }
-        if !fault!("keepalive-once") {
-            self.look_again(key);
-        }
-    }
-
-    /// Makes the wheel ask for an open connection when its keepalive, or the
-    /// end of its lifetime, is due.
+    /// Makes the wheel ask for a connection when its clock wants it to.
     pub(super) fn look_again(&mut self, key: usize) {
         let Some(slot) = self.slots.get(key) else {
             return;
         };
-        let Phase::Open { until } = slot.phase else {
-            return;
+        let idle = BusyTimers::new();
+        let busy = match slot.state {
+            NOWHERE => &idle,
+            _ if slot.is_opening() => &idle,
+            state => &self.links[state as usize].busy,
         };
-        let keepalive = &self.profiles[usize::from(slot.profile)].profile.keepalive;
-        let due = slot.keepalive.poll_timeout(keepalive);
-        let due = due.map(|(at, _)| {
-            // The next Ping may be due before `pong_timeout`, if the peer
-            // answers: input moves that deadline forward.
-            let pings = [keepalive.ping_interval, keepalive.measure_interval];
-            let sooner = pings.into_iter().flatten().min();
-            let sooner = sooner.map(|wait| self.tick_after(wait));
-            tick_at(at).min(sooner.unwrap_or(Tick::MAX))
-        });
-        let at = due.map_or(until, |due| due.min(until));
-        if at < Tick::MAX {
-            self.arm(key, at.max(self.tick() + 1));
+        if let Some(at) = slot.clock.next(busy, &self.times(key), self.now) {
+            self.arm(key, tick_at(at).max(self.tick() + 1));
         }
     }
+}
+
+/// Returns how long things may take on a connection.
+pub(super) fn times<'a, T, D>(
+    slot: &Slot<T, D>,
+    profiles: &'a [Served],
+    config: &'a Config,
+    stop_by: Option<Tick>,
+) -> Times<'a> {
+    let keepalive = &profiles[usize::from(slot.profile)].profile.keepalive;
+    Times::new(keepalive, &config.time_limits, config.close_timeout)
+        .with_end_by(stop_by.map(|tick| TICK * tick))
 }

@@ -4,7 +4,7 @@ use std::{io, mem, ops::Range, sync::Arc};
 
 use tracing::debug;
 use ws_handshake::Response;
-use ws_proto::Keepalive;
+use ws_proto::Clock;
 
 use super::{
     EventLoop,
@@ -14,7 +14,7 @@ use crate::{
     Handler, Peer, Ready, Transport,
     arena::NOWHERE,
     connect::Role,
-    connection::{Phase, new_link},
+    connection::new_link,
     decider::Decided,
     opening::{Admitted, Request, Verdict, Waiting, decide, reject},
     seats::Seats,
@@ -61,9 +61,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Tells whether a request is whole, and waits for a decision.
     pub(super) fn is_waiting(&self, key: usize) -> bool {
         let slot = &self.slots[key];
-        let is_request = matches!(slot.phase, Phase::Upgrading { .. })
-            && slot.state != NOWHERE
-            && !slot.role.is_client();
+        let is_request = slot.is_opening() && slot.state != NOWHERE && !slot.role.is_client();
         is_request && self.requests[slot.state as usize].waiting.is_some()
     }
 
@@ -289,7 +287,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let cause = cause.map(tracing::field::display);
         debug!(%error, cause, "the transport's handshake failed");
         self.counters.handshakes_failed.add(1);
-        self.flush(key, true);
+        self.begin_end(key, true);
     }
 
     /// Drops a transport that ended before its request was whole.
@@ -307,10 +305,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         is_full: bool,
         first: impl FnOnce(&mut H, &mut Peer<'_, H::Data>),
     ) {
-        let phase = Phase::open(self.tick(), self.config.time_limits.lifetime);
+        let clock = Clock::open(&self.times(key), self.now);
         let slot = &mut self.slots[key];
-        slot.phase = phase;
-        slot.keepalive = Keepalive::new(self.now);
+        slot.clock = clock;
         slot.readable = is_full || slot.read_closed;
         debug!("open");
         self.counters.opened.add(1);
@@ -328,9 +325,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         response.write_to(&mut self.cork);
         link.outgoing
             .flush_cork(&mut self.cork, &mut slot.transport);
-        slot.phase = Phase::Open { until: Tick::MAX };
         slot.state = self.links.insert(link) as u32;
-        self.flush(key, true);
+        self.begin_end(key, true);
     }
 
     /// Answers a request before it is whole.

@@ -4,14 +4,14 @@ use std::{io, ops::Range, sync::Arc};
 
 use tracing::debug;
 use ws_handshake::{Agreed, ClientRequest, HandshakeError, Response};
-use ws_proto::{ControlledNetwork, Keepalive};
+use ws_proto::{Clock, ControlledNetwork, Times};
 
 use super::{Socket, SocketState};
 use crate::{
     Config, Handler, OpenError, Profile, Ready, Transport,
     call::{Answer, Call},
     connect::Role,
-    connection::{Link, Phase},
+    connection::Link,
     deflate::Terms,
     opening::{Admitted, Request, Verdict, Waiting, decide, decide_zero_mask, reject},
     scratch::Scratch,
@@ -301,8 +301,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
         };
         debug!("open");
         self.opening = Opening::Done;
-        self.slot.phase = Phase::open(tick, self.time_limits.lifetime);
-        self.slot.keepalive = Keepalive::new(self.now);
+        let times = Times::new(&self.keepalive, &self.time_limits, self.close_timeout);
+        self.slot.clock = Clock::open(&times, self.now);
         // Whether the last read took all there was is known for long reads
         // only; the next one tells.
         self.slot.readable = true;
@@ -351,7 +351,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             .outgoing
             .flush_cork(&mut self.cork, &mut self.slot.transport);
         self.refused = Some(error);
-        let state = self.end(scratch, true);
+        let state = self.begin_end(scratch, true);
         self.settle(state)
     }
 

@@ -3,47 +3,48 @@
 use std::{
     io, mem,
     task::{Poll, ready},
-    time::{Duration, Instant},
 };
 
 use futures_io::{AsyncRead, AsyncWrite};
 use tracing::debug;
-use ws_proto::{CloseCode, CloseFrame, END_WAIT, Masking, ProtocolError};
+use ws_proto::{CloseCode, CloseFrame, EndOrder, Ending, Masking, ProtocolError, Stage};
 
 use super::{Engine, Found, read::Target};
 use crate::{
     CloseStatus,
-    error::{Error, Failure},
+    error::{Error, Failure, tell},
     outgoing::Outgoing,
 };
-
-/// How far the connection is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// The peer may send messages. We may have sent a Close.
-    Open,
-    /// Nothing more is received; what waits is written.
-    Flushing,
-    /// Our direction of the transport is being closed.
-    ShuttingDown,
-    /// The peer's direction is read to its end, and what comes is discarded.
-    Draining,
-    /// The transport is gone.
-    Ended,
-}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Queues our Close.
     pub(crate) fn start_close(&mut self, frame: Option<CloseFrame<'_>>) -> Result<(), Error> {
         self.queue_unbounded(&Outgoing::Close(frame))?;
-        self.deadline = Some(self.close_deadline());
-        self.has_progress = true;
+        self.begin_closing();
         Ok(())
+    }
+
+    /// Gives the peer its time for its Close, unless that has begun.
+    pub(super) fn begin_closing(&mut self) {
+        let now = self.life.elapsed();
+        if self
+            .life
+            .clock
+            .begin_closing(None, &self.config.times(), now)
+        {
+            self.timer = None;
+            self.has_progress = true;
+        }
+    }
+
+    /// Tells whether messages are received.
+    pub(super) const fn is_receiving(&self) -> bool {
+        self.life.clock.stage().is_receiving()
     }
 
     /// Tells whether a Close was sent, or there is nobody to send one to.
     pub(crate) fn is_closing(&self) -> bool {
-        self.sender.is_close_sent() || self.phase != Phase::Open || self.write_error.is_some()
+        self.sender.is_close_sent() || !self.is_receiving() || self.write_error.is_some()
     }
 
     /// Sends a Close with code 1000, unless one was sent, and waits as
@@ -60,13 +61,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// for the application as far as there is room.
     pub(crate) fn poll_closed(&mut self) -> Poll<Result<(), Error>> {
         loop {
-            if self.phase == Phase::Ended {
-                return Poll::Ready(match &mut self.failure {
-                    Some(failure) => Err(failure.tell()),
-                    None => Ok(()),
-                });
+            if self.life.clock.stage() == Stage::Ended {
+                return Poll::Ready(self.tell_failure().map_or(Ok(()), Err));
             }
-            if self.phase != Phase::Open {
+            if !self.is_receiving() {
                 ready!(self.poll_end());
                 continue;
             }
@@ -83,8 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         if mem::replace(&mut self.is_end_told, true) {
             return Ok(None);
         }
-        let failure = self.failure.as_mut().map(|failure| failure.tell());
-        match failure.or_else(|| self.closed_by_peer()) {
+        match self.tell_failure().or_else(|| self.closed_by_peer()) {
             Some(error) => Err(error),
             None => Ok(None),
         }
@@ -96,12 +93,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         (!status.is_normal()).then(|| Error::ClosedByPeer(status.clone()))
     }
 
+    /// Makes the error of the failure, if there is one.
+    pub(super) fn tell_failure(&mut self) -> Option<Error> {
+        let failure = self.failure.as_deref_mut()?;
+        Some(tell(failure, &self.config.memory))
+    }
+
     /// Starts the end, after the peer's Close.
-    pub(super) fn begin_end(&mut self) {
+    pub(super) fn end_after_close(&mut self) {
+        if let cause @ Failure::Timeout(_) = self.life.clock.cause_of_close(true) {
+            self.failure.get_or_insert_with(|| Box::new(cause));
+        }
+        self.begin_end(false);
+    }
+
+    fn begin_end(&mut self, lingers: bool) {
         self.input.clear();
-        self.phase = Phase::Flushing;
         self.has_progress = true;
-        self.deadline = Some(self.close_deadline());
+        self.timer = None;
+        let order = EndOrder::new(matches!(self.masking(), Masking::Client(_)), lingers);
+        let now = self.life.elapsed();
+        self.life.clock.begin_end(order, &self.config.times(), now);
     }
 
     /// Fails the connection: the peer is told, and then it ends.
@@ -116,17 +128,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         }
         self.failure
             .get_or_insert_with(|| Box::new(Failure::Protocol(error)));
-        self.begin_end();
+        self.begin_end(true);
     }
 
     /// Fails the connection because of a limit that the peer has passed, and
     /// tells it which.
-    pub(super) fn turn_away(&mut self, reason: &str, failure: Failure) {
-        let code = CloseCode::POLICY_VIOLATION;
+    pub(super) fn turn_away(&mut self, failure: Failure) {
         // A Close that was sent stands in its way, and needs none.
-        let _ = self.queue_unbounded(&Outgoing::Close(Some(CloseFrame { code, reason })));
+        let _ = self.queue_unbounded(&Outgoing::Close(failure.close_frame()));
         self.failure.get_or_insert_with(|| Box::new(failure));
-        self.begin_end();
+        self.begin_end(true);
     }
 
     /// Fails the connection because of time: the peer is told nothing.
@@ -147,7 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         self.joiner.take();
         while self.backlog.pop().is_some() {}
         self.lent = None;
-        self.abandon(Failure::OverMemory(self.config.memory.clone()));
+        self.abandon(Failure::OverMemory);
         self.share = None;
     }
 
@@ -158,80 +169,43 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         let failure = match (self.write_error.take(), error, self.receiver.end()) {
             (Some(error), ..) | (None, Some(error), _) => Failure::Io(error),
             (None, None, Err(_)) if fault!("loss-hidden") => return self.finish(),
-            (None, None, Err(_)) => Failure::Lost,
+            (None, None, Err(_)) => self.life.clock.cause_of_loss(),
             (None, None, Ok(())) => return self.finish(),
         };
         self.abandon(failure);
     }
 
-    /// Returns until when the peer has to do its part, from now.
-    pub(super) fn close_deadline(&self) -> Instant {
-        self.deadline_after(Duration::MAX)
-    }
-
-    /// Returns until when the peer has to do something that has `time` at most.
-    fn deadline_after(&self, time: Duration) -> Instant {
-        let now = Instant::now();
-        if fault!("close-deadline-missing") {
-            return now + Duration::from_secs(u32::MAX.into());
-        }
-        // What is beyond the clock is as good as never.
-        now.checked_add(self.config.close_timeout.min(time))
-            .unwrap_or_else(|| now + Duration::from_secs(u32::MAX.into()))
-    }
-
     /// Goes on with the end if that has begun, as far as it goes now.
     pub(super) fn end_if_due(&mut self) {
-        if self.phase != Phase::Open {
+        if !self.is_receiving() {
             let _ = self.poll_end();
         }
     }
 
-    /// Ends the transport: writes what waits, closes, and, where the peer is
-    /// to close first or has more to say, reads to the end.
+    /// Ends the transport, step by step.
     pub(super) fn poll_end(&mut self) -> Poll<()> {
-        let is_server = matches!(self.masking(), Masking::Server(_));
-        loop {
-            let step = match self.phase {
-                Phase::Open | Phase::Ended => return Poll::Ready(()),
-                Phase::Flushing => self.poll_drain().map(|()| {
-                    if self.write_error.is_some() {
-                        return Phase::Ended;
-                    }
-                    //= RFC6455-5.5.1-13, RFC6455-7.1.1-6
-                    let waits_for_server = !is_server && self.failure.is_none();
-                    if waits_for_server {
-                        Phase::Draining
-                    } else {
-                        //= RFC6455-5.5.1-12, RFC6455-7.1.1-3, RFC6455-7.1.1-5
-                        Phase::ShuttingDown
-                    }
-                }),
-                Phase::ShuttingDown => self.with_stream(|stream, cx| stream.poll_close(cx)).map(
-                    |closed| match closed {
-                        // A peer that still sends would have our Close torn
-                        // away by a reset if it were not read.
-                        //= RFC6455-7.1.1-1
-                        Ok(()) if self.failure.is_some() => Phase::Draining,
-                        //= RFC6455-5.5.1-11, RFC6455-7.1.2-2
-                        _ => Phase::Ended,
-                    },
-                ),
-                // The server has ended; TLS wants to be told that we do.
-                Phase::Draining if self.failure.is_none() => {
-                    self.poll_discard().map(|()| Phase::ShuttingDown)
+        while let Stage::Ending(step) = self.life.clock.stage() {
+            let done = match step {
+                Ending::Write(_) => self.poll_drain().map(|()| self.write_error.is_none()),
+                Ending::Shutdown(_) => {
+                    let closed = self.with_stream(|stream, cx| stream.poll_close(cx));
+                    //= RFC6455-7.1.2-2
+                    closed.map(|closed| closed.is_ok())
                 }
-                Phase::Draining => self.poll_discard().map(|()| Phase::Ended),
+                Ending::Discard(_) => self.poll_discard().map(|()| true),
             };
-            match step {
-                Poll::Ready(Phase::Ended) => self.finish(),
-                Poll::Ready(Phase::Draining) if self.failure.is_none() => {
-                    self.deadline = Some(self.deadline_after(END_WAIT));
-                    self.phase = Phase::Draining;
+            match done {
+                Poll::Ready(true) => {
+                    self.timer = None;
+                    let now = self.life.elapsed();
+                    let next = self.life.clock.end_step(&self.config.times(), now);
+                    if next.is_none() {
+                        self.finish();
+                    }
                 }
-                Poll::Ready(next) => self.phase = next,
+                Poll::Ready(false) => self.finish(),
                 Poll::Pending => {
-                    if self.phase == Phase::Flushing && self.failure.is_some() {
+                    if step == Ending::Write(EndOrder::Linger) {
                         // The peer may be blocked as well.
                         let _ = self.poll_discard();
                     }
@@ -240,6 +214,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 }
             }
         }
+        Poll::Ready(())
     }
 
     /// Reads and discards up to the end of the transport.
@@ -247,7 +222,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         loop {
             match ready!(self.poll_read(Target::Next(usize::MAX))) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
-                Ok(len) if self.patience.spend(len) => {}
+                Ok(len) if self.life.clock.note_discarded(len) => {}
                 Ok(_) => return Poll::Ready(()),
             }
         }
@@ -255,15 +230,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
 
     /// Drops the transport, and all memory with it.
     pub(super) fn finish(&mut self) {
-        if self.phase == Phase::Ended {
+        if self.stream.is_none() {
             return;
         }
         //= RFC6455-7.1.1-2
-        self.phase = Phase::Ended;
+        self.life.clock.end();
         self.stream = None;
         self.timer = None;
         self.share = None;
-        self.deadline = None;
         self.has_progress = true;
         self.output.give_up();
         self.input.clear();
@@ -277,9 +251,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::task::{Context, Waker};
+    use std::{
+        task::{Context, Waker},
+        time::Duration,
+    };
 
-    use ws_proto::{ClientMasking, ServerMasking};
+    use ws_proto::{ClientMasking, END_WAIT, ServerMasking};
 
     use super::*;
     use crate::{Config, WebSocket, duplex};
@@ -303,8 +280,7 @@ mod tests {
             closed.unwrap();
             return None;
         }
-        let deadline = websocket.engine().deadline.unwrap();
-        Some(deadline.saturating_duration_since(Instant::now()))
+        websocket.engine().life.clock.until()
     }
 
     #[test]
@@ -313,6 +289,6 @@ mod tests {
         let masked = b"\x88\x82\0\0\0\0\x03\xe8";
         assert_eq!(wait_for_the_end(ServerMasking::new(), masked), None);
         let wait = wait_for_the_end(ClientMasking::new(), b"\x88\x02\x03\xe8").unwrap();
-        assert!(wait <= END_WAIT, "{wait:?}");
+        assert!(wait <= 2 * END_WAIT, "{wait:?}");
     }
 }

@@ -15,7 +15,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures_io::{AsyncRead, AsyncWrite};
@@ -27,7 +27,6 @@ use crate::{
     backlog::Backlog,
     compression::Compression,
     error::{Error, Failure},
-    handshaking::Patience,
     input::Input,
     memory::Share,
     message::{Joiner, Message},
@@ -36,7 +35,6 @@ use crate::{
     signals::{Side, Signals},
     timer::Timer,
 };
-use end::Phase;
 pub(crate) use read::{Found, Want};
 use time::Life;
 
@@ -63,9 +61,6 @@ pub(crate) struct Engine<S> {
     /// How many bytes may be read or inflated before other tasks have their
     /// turn.
     left: u32,
-    /// What may still be read, and dropped, of a peer that was told the end.
-    patience: Patience,
-    phase: Phase,
     failure: Option<Box<Failure>>,
     /// The reader was told why the connection has ended.
     is_end_told: bool,
@@ -73,8 +68,6 @@ pub(crate) struct Engine<S> {
     write_error: Option<io::Error>,
     /// What the peer's Close said.
     close_status: Option<Box<CloseStatus>>,
-    /// When waiting for the peer is over.
-    deadline: Option<Instant>,
     compression: Compression,
     config: Arc<Config>,
     life: Life,
@@ -120,14 +113,11 @@ impl<S> Engine<S> {
             output: Output::new(config.max_outbox, config.max_frame_sent),
             is_writing: false,
             left: TURN_LEN,
-            patience: Patience::ALL,
-            phase: Phase::Open,
             failure: None,
             is_end_told: false,
             write_error: None,
             close_status: None,
-            deadline: None,
-            life: Life::new(config.time_limits.max_control_rate),
+            life: Life::new(&config),
             compression: Compression::none(),
             config,
             timer: None,
@@ -284,15 +274,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
 
     /// Returns the error that ends all sending, if there is one.
     fn check_sendable(&mut self) -> Result<(), Error> {
-        if let Some(failure) = &mut self.failure {
-            return Err(failure.tell());
+        if let Some(error) = self.tell_failure() {
+            return Err(error);
         }
         if let Some(error) = &self.write_error {
             return Err(Error::Io(error.kind().into()));
         }
-        match self.phase {
-            Phase::Open => Ok(()),
-            _ => Err(self.closed_by_peer().unwrap_or(Error::Closed)),
+        match self.is_receiving() {
+            true => Ok(()),
+            false => Err(self.closed_by_peer().unwrap_or(Error::Closed)),
         }
     }
 }
@@ -308,7 +298,7 @@ impl<S> Drop for Engine<S> {
 impl<S> fmt::Debug for Engine<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine")
-            .field("phase", &self.phase)
+            .field("stage", &self.life.clock.stage())
             .field("masking", self.sender.masking())
             .field("pending_bytes", &self.pending_bytes())
             .field("failure", &self.failure)

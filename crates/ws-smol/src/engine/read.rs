@@ -9,7 +9,7 @@ use std::{
 use futures_io::{AsyncRead, AsyncWrite};
 use ws_proto::{Chunk, Event, Masking, Message as MessageRef, MessageKind, ProtocolError, Sender};
 
-use super::{Engine, Phase, READ_COST, time::Life};
+use super::{Engine, READ_COST, time::Life};
 use crate::{
     CloseStatus,
     backlog::Backlog,
@@ -85,7 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 self.end_if_due();
                 return Poll::Ready(Ok(Some(found)));
             }
-            if !matches!(self.phase, Phase::Open) {
+            if !self.is_receiving() {
                 ready!(self.poll_end());
                 return Poll::Ready(self.take_outcome());
             }
@@ -106,7 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 }
             }
             if self.receiver.is_closed() {
-                self.begin_end();
+                self.end_after_close();
                 continue;
             }
             if self.poll_fill(usize::MAX).is_pending() {
@@ -120,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Reads and parses while the application only writes; ready if there was
     /// something to do.
     pub(crate) fn poll_read_ahead(&mut self) -> Poll<()> {
-        if !matches!(self.phase, Phase::Open) || self.has_reader() || self.is_ahead() {
+        if !self.is_receiving() || self.has_reader() || self.is_ahead() {
             return Poll::Pending;
         }
         match self.parse(None) {
@@ -131,7 +131,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             }
         }
         if self.receiver.is_closed() {
-            self.begin_end();
+            self.end_after_close();
             return Poll::Ready(());
         }
         if self.is_ahead() {
@@ -311,7 +311,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Reads as a sign of life, and returns how many bytes; none at the end.
     pub(super) fn poll_gain(&mut self, target: Target) -> Poll<Option<usize>> {
         if self.life.is_flooded() {
-            self.turn_away("control_flood", Failure::ControlFlood);
+            self.turn_away(Failure::ControlFlood);
             return Poll::Ready(None);
         }
         if self.is_time_up() && self.poll_time().is_ready() {

@@ -10,7 +10,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use ws_proto::{Chunk, Event, Message as MessageRef, ProtocolError};
 
 use super::{
-    Engine, Phase, Want,
+    Engine, Want,
     read::{Target, answer},
 };
 use crate::{
@@ -59,7 +59,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
     ) -> Poll<Result<bool, Error>> {
         loop {
-            if self.phase != Phase::Open && !self.has_backlog() {
+            if !self.is_receiving() && !self.has_backlog() {
                 ready!(self.poll_end());
                 return Poll::Ready(self.take_outcome().map(|_| false));
             }
@@ -79,10 +79,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 }
             }
             if self.receiver.is_closed() {
-                self.begin_end();
+                self.end_after_close();
                 continue;
             }
-            if self.output.is_full() || self.phase != Phase::Open {
+            if self.output.is_full() || !self.is_receiving() {
                 continue;
             }
             match self.poll_fill_or_gather(cork, handler) {
@@ -102,8 +102,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
 
     /// Gives the peer its time to answer a Close that a handler has sent.
     fn note_close(&mut self) {
-        if self.sender.is_close_sent() && self.deadline.is_none() {
-            self.deadline = Some(self.close_deadline());
+        if self.sender.is_close_sent() {
+            self.begin_closing();
         }
     }
 

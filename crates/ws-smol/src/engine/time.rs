@@ -1,4 +1,4 @@
-//! Time: keepalive, and the deadline of the end.
+//! Time: drives the clock of a connection.
 
 use std::{
     mem,
@@ -7,57 +7,54 @@ use std::{
 };
 
 use futures_io::{AsyncRead, AsyncWrite};
-use ws_proto::{CloseCode, CloseFrame, Due, Keepalive, KeepaliveConfig, TimeLimits};
+use ws_proto::{BusyTimers, Clock, Due, Flow};
 
-use super::{Engine, Phase};
+use super::Engine;
 use crate::{
-    error::{Failure, Timeout},
+    Config,
+    error::Failure,
     outgoing::Outgoing,
     pings::{Pings, Pong},
     timer::{self, Timer},
 };
 
-/// Keepalive with a clock.
+/// The clock of a connection, and what is measured by it.
 #[derive(Debug)]
 pub(super) struct Life {
     started: Instant,
-    keepalive: Keepalive,
+    pub(super) clock: Clock,
+    busy: BusyTimers,
     round_trip_time: RoundTrip,
     /// None as long as the application has sent no Ping.
     pings: Option<Box<Pings>>,
-    last_input: Duration,
-    /// Data came with the last input, and `keepalive` was not told so yet.
+    /// Data came with the last input, and the clock was not told so yet.
     pub(super) has_data: bool,
-    /// Since when the transport takes nothing.
-    pub(super) blocked_since: Since,
-    /// Since when a message, or a frame, is not finished.
-    begun_since: Since,
     /// A message was finished since this was last looked at.
     pub(super) has_finished: bool,
+    /// The transport has taken something after it took nothing.
+    pub(super) has_moved: bool,
     is_flooded: bool,
-    /// As much as is counted at most is no limit.
-    max_control_rate: u16,
+    max_control_rate: u32,
 }
 
 impl Life {
-    pub(super) fn new(max_control_rate: u32) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
         Self {
             started: timer::now(),
-            keepalive: Keepalive::new(Duration::ZERO),
+            clock: Clock::open(&config.times(), Duration::ZERO),
+            busy: BusyTimers::new(),
             round_trip_time: RoundTrip::UNKNOWN,
             pings: None,
-            last_input: Duration::ZERO,
             has_data: false,
-            blocked_since: Since::NEVER,
-            begun_since: Since::NEVER,
             has_finished: false,
+            has_moved: false,
             is_flooded: false,
-            max_control_rate: u16::try_from(max_control_rate).unwrap_or(u16::MAX),
+            max_control_rate: config.time_limits.max_control_rate,
         }
     }
 
     fn last_input_at(&self) -> Instant {
-        self.started + self.last_input
+        self.started + self.clock.last_input()
     }
 
     pub(super) const fn round_trip_time(&self) -> Option<Duration> {
@@ -67,13 +64,12 @@ impl Life {
     /// Notes a sign of life.
     pub(super) fn handle_input(&mut self) {
         self.settle_data();
-        self.last_input = self.elapsed();
-        self.keepalive.handle_input(self.last_input);
+        self.clock.note_input(self.elapsed());
     }
 
     pub(super) fn handle_pong(&mut self, payload: &[u8]) {
         let now = self.elapsed();
-        let keepalive = self.keepalive.handle_pong(payload, now);
+        let keepalive = self.clock.note_pong(payload, now);
         let pings = self.pings.as_mut();
         let own = pings.and_then(|pings| pings.note_pong(payload, now));
         if let Some(time) = own.or(keepalive) {
@@ -94,73 +90,31 @@ impl Life {
     /// Notes a Ping or a Pong.
     pub(super) fn handle_control(&mut self) {
         let now = self.elapsed();
-        let count = self.keepalive.handle_control(now);
-        self.is_flooded |= count > self.max_control_rate.into();
+        self.is_flooded |= self.clock.note_control(self.max_control_rate, now);
     }
 
     pub(super) const fn is_flooded(&self) -> bool {
         self.is_flooded
     }
 
-    /// Starts and stops the clocks; tells whether one was started or stopped.
-    fn keep_clocks(&mut self, is_blocked: bool, is_begun: bool) -> bool {
-        if mem::take(&mut self.has_finished) {
-            self.begun_since = Since::NEVER;
-        }
-        let before = (self.blocked_since, self.begun_since);
-        if is_blocked != self.blocked_since.is_set() || is_begun != self.begun_since.is_set() {
-            let now = Since::time(self.elapsed());
-            self.blocked_since.keep(is_blocked, now);
-            self.begun_since.keep(is_begun, now);
-        }
-        before != (self.blocked_since, self.begun_since)
-    }
-
-    /// Returns what the peer is next to fail to do, and when, if `received` bytes
-    /// of the message came that is open.
-    fn next_overdue(&self, limits: &TimeLimits, received: u64) -> Option<(Instant, Overdue)> {
-        let after = |since: Option<Duration>, limit: Option<Duration>, overdue| {
-            let at = since?.checked_add(limit?)?;
-            Some((self.started.checked_add(at)?, overdue))
-        };
-        let all = [
-            after(
-                self.blocked_since
-                    .get()
-                    .filter(|_| !fault!("write-deadline-missing")),
-                limits.write_progress,
-                Overdue::Write,
-            ),
-            after(
-                self.begun_since
-                    .get()
-                    .filter(|_| !fault!("message-not-timed")),
-                limits.for_message(received),
-                Overdue::Message,
-            ),
-            after(Some(Duration::ZERO), limits.lifetime, Overdue::Lifetime),
-        ];
-        all.into_iter().flatten().min_by_key(|(at, _)| *at)
-    }
-
-    fn next(&mut self, config: &KeepaliveConfig) -> Option<Instant> {
+    /// Notes how data flows; tells whether a timer was started.
+    fn note_flow(&mut self, mut flow: Flow, config: &Config, now: Duration) -> bool {
         self.settle_data();
-        let (at, _) = self.keepalive.poll_timeout(config)?;
-        self.started.checked_add(at)
+        flow.has_moved = mem::take(&mut self.has_moved);
+        if mem::take(&mut self.has_finished) {
+            self.busy.note_finished();
+        }
+        let times = config.times();
+        self.clock.note_flow(&mut self.busy, &flow, &times, now)
     }
 
-    fn due(&mut self, config: &KeepaliveConfig) -> Option<Due> {
-        let now = self.elapsed();
-        self.keepalive.handle_timeout(config, now)
-    }
-
-    fn elapsed(&self) -> Duration {
+    pub(super) fn elapsed(&self) -> Duration {
         timer::now().saturating_duration_since(self.started)
     }
 
     fn settle_data(&mut self) {
         if mem::take(&mut self.has_data) {
-            self.keepalive.handle_data(self.last_input);
+            self.clock.note_data(self.clock.last_input());
         }
     }
 }
@@ -184,42 +138,6 @@ impl RoundTrip {
     }
 }
 
-/// A time in whole milliseconds, half the size of an `Option<Duration>`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Since(u64);
-
-impl Since {
-    pub(super) const NEVER: Self = Self(u64::MAX);
-
-    const fn time(time: Duration) -> Self {
-        Self(time.as_millis() as u64)
-    }
-
-    fn is_set(self) -> bool {
-        self != Self::NEVER
-    }
-
-    fn get(self) -> Option<Duration> {
-        self.is_set().then(|| Duration::from_millis(self.0))
-    }
-
-    /// Starts or stops the clock, or lets it be.
-    fn keep(&mut self, is_on: bool, now: Self) {
-        if is_on != self.is_set() {
-            *self = if is_on { now } else { Self::NEVER };
-        }
-    }
-}
-
-/// What a peer has failed to do.
-#[derive(Clone, Copy, Debug)]
-enum Overdue {
-    Write,
-    Message,
-    /// Nothing: it was there for as long as it may be.
-    Lifetime,
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Tells whether time may ask for something: as far as is known without a
     /// look at the clock, which is when the peer was heard of last.
@@ -232,33 +150,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
 
     /// Does what time asks for; pending until it asks for more.
     pub(super) fn poll_time(&mut self) -> Poll<()> {
-        // A peer that is not read from cannot finish anything.
-        let is_begun = !self.receiver.is_idle() && !self.backlog.is_full();
-        let is_new = self.life.keep_clocks(self.output.is_blocked, is_begun);
+        let now = self.life.elapsed();
+        let is_ahead = self.backlog.is_full();
+        let flow = Flow {
+            is_waiting: self.output.is_blocked,
+            has_moved: false,
+            is_begun: !self.receiver.is_idle(),
+            received: self.receiver.message_received(),
+            is_reading: !is_ahead,
+            is_paused: is_ahead,
+            is_close_sent: self.sender.is_close_sent(),
+        };
+        let is_sooner = self.life.note_flow(flow, &self.config, now);
         // Nothing is due before the timer that is set: what comes in only
-        // moves the times of keepalive back.
-        if self.deadline.is_none()
-            && !is_new
+        // moves timers back.
+        if !is_sooner
             && let Some(timer) = &self.timer
             && timer.is_set()
-            && timer::now() < timer.goes_off()
+            && self.life.started + now < timer.goes_off()
         {
             return Poll::Pending;
         }
         loop {
-            let keepalive = match self.deadline {
-                // A peer that is told to close has a deadline instead.
-                None if !self.backlog.is_full() => self.life.next(&self.config.keepalive),
-                // And one that is not read from cannot answer.
-                _ => None,
-            };
-            let overdue = match self.deadline {
-                None => self.next_overdue(),
-                Some(_) => None,
-            };
-            let due = [keepalive, overdue.map(|(at, _)| at)];
-            let due = due.into_iter().flatten().min();
-            let Some(at) = self.deadline.or(due) else {
+            let Life { clock, busy, .. } = &self.life;
+            let next = clock.next(busy, &self.config.times(), self.life.elapsed());
+            let Some(at) = next.and_then(|at| self.life.started.checked_add(at)) else {
                 self.timer = None;
                 return Poll::Pending;
             };
@@ -278,65 +194,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         }
     }
 
-    fn next_overdue(&self) -> Option<(Instant, Overdue)> {
-        let received = self.receiver.message_received();
-        self.life.next_overdue(&self.config.time_limits, received)
-    }
-
     fn handle_time(&mut self) {
         self.has_progress = true;
         // A thread that has nothing else to do is still asked for the time.
         self.compression.sweep();
         // Nor does one that holds nothing for long keep its place in the budget.
         self.share.take_if(|share| share.held() == 0);
-        if self.deadline.is_some() {
-            return match (self.phase, self.write_error.take()) {
-                (Phase::Open, Some(error)) => self.abandon(Failure::Io(error)),
-                (Phase::Open, None) => self.abandon(Failure::Timeout(Timeout::Close)),
-                // The peer was told, and does not end: we do.
-                _ => self.finish(),
-            };
-        }
-        if let Some((at, overdue)) = self.next_overdue()
-            && timer::now() >= at
-        {
-            return self.handle_overdue(overdue);
-        }
-        if self.backlog.is_full() {
-            return;
-        }
-        match self.life.due(&self.config.keepalive) {
+        let now = self.life.elapsed();
+        let Life { clock, busy, .. } = &mut self.life;
+        let is_receiving = clock.stage().is_receiving();
+        match clock.handle_timeout(busy, &self.config.times(), now) {
             None => {}
             Some(Due::Ping(payload)) => {
                 // A Close that was sent stands in its way, and needs none.
                 let _ = self.queue_unbounded(&Outgoing::Ping(&payload));
                 let _ = self.poll_drain();
             }
-            Some(Due::PongTimeout) => self.abandon(Failure::Timeout(Timeout::Pong)),
-            Some(Due::IdleTimeout) => {
-                let code = CloseCode::GOING_AWAY;
-                let reason = "idle_timeout";
-                let _ = self.queue_unbounded(&Outgoing::Close(Some(CloseFrame { code, reason })));
-                self.failure
-                    .get_or_insert_with(|| Box::new(Failure::Timeout(Timeout::Idle)));
-                self.begin_end();
-            }
-        }
-    }
-    fn handle_overdue(&mut self, overdue: Overdue) {
-        match overdue {
-            Overdue::Write => self.abandon(Failure::Timeout(Timeout::Write)),
-            Overdue::Message => {
-                self.turn_away("message_timeout", Failure::Timeout(Timeout::Message));
-            }
-            Overdue::Lifetime => {
-                let (code, reason) = (CloseCode::GOING_AWAY, "lifetime");
-                // It fails if a Close was sent, or nothing can be.
-                let _ = self.start_close(Some(CloseFrame { code, reason }));
-                let deadline = self.close_deadline();
-                self.deadline.get_or_insert(deadline);
+            Some(Due::Close(timeout)) => {
+                let close = Failure::Timeout(timeout).close_frame();
+                let _ = self.queue_unbounded(&Outgoing::Close(close));
                 let _ = self.poll_drain();
             }
+            Some(Due::Fail(timeout)) => self.turn_away(Failure::Timeout(timeout)),
+            Some(Due::Drop(timeout)) if is_receiving => {
+                let failure = match self.write_error.take() {
+                    Some(error) => Failure::Io(error),
+                    None => Failure::Timeout(timeout),
+                };
+                self.abandon(failure);
+            }
+            // The peer was told, and does not end: we do.
+            Some(Due::Drop(_)) => self.finish(),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use futures_io::{AsyncRead, AsyncWrite};
 use ws_proto::{OutFrame, OutboxFull};
 
-use super::{Engine, Phase, time::Since};
+use super::Engine;
 use crate::{compression::LentDeflate, error::Error, input::with_staging, outgoing::Outgoing};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
@@ -123,11 +123,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Does what else there is to do while writing is blocked; ready if it
     /// is worth looking again.
     fn poll_meanwhile(&mut self) -> Poll<()> {
-        if !matches!(self.phase, Phase::Open) {
+        if !self.is_receiving() {
             return self.poll_end();
         }
         while self.poll_read_ahead().is_ready() {}
-        if !matches!(self.phase, Phase::Open) {
+        if !self.is_receiving() {
             return self.poll_end();
         }
         self.poll_time()
@@ -251,7 +251,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         if mem::replace(&mut self.output.is_blocked, false) {
             // The peer has read, so it is alive.
             self.life.handle_input();
-            self.life.blocked_since = Since::NEVER;
+            self.life.has_moved = true;
         }
     }
 
@@ -262,8 +262,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         self.output.give_up();
         self.output.is_lost = true;
         self.has_progress = true;
-        let deadline = self.close_deadline();
-        self.deadline.get_or_insert(deadline);
+        self.begin_closing();
     }
 
     /// Returns why what was queued was not written.

@@ -12,8 +12,7 @@ use tracing::debug;
 use ws_handshake::proxy::{ProxyHeader, ProxyHeaderError, TrustedProxies};
 
 use crate::{
-    Error, PeerAddr,
-    error::Timeout,
+    Error, PeerAddr, Timeout,
     handshaking::{Deadline, Turn, read, within},
 };
 

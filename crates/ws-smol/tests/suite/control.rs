@@ -234,7 +234,7 @@ fn silent_peer_is_given_up() {
 }
 
 #[test]
-fn idle_peer_is_told_and_left() {
+fn idle_peer_is_told_and_heard_up_to_its_close() {
     run(async {
         let (mut near, far) = pipe(1000);
         let mut config = config();
@@ -243,11 +243,19 @@ fn idle_peer_is_told_and_left() {
         let mut far = server(far, &config);
         let peer = async {
             expect(&mut near, b"\x88\x0e\x03\xe9idle_timeout").await;
+            put(&mut near, &masked(0x81, b"last")).await;
+            put(&mut near, &masked(0x88, b"\x03\xe9")).await;
             expect_end(&mut near).await;
             drop(near);
         };
-        let (outcome, ()) = zip(far.receive(), peer).await;
-        assert!(matches!(outcome, Err(Error::Timeout(Timeout::Idle))));
+        let receiving = async {
+            // What was under way still comes.
+            let last = far.receive().await.unwrap();
+            assert_eq!(last, Some(Message::from("last")));
+            let error = far.receive().await.unwrap_err();
+            assert!(matches!(error, Error::Timeout(Timeout::Idle)), "{error}");
+        };
+        zip(receiving, peer).await;
     });
 }
 

@@ -173,6 +173,11 @@ fn connection_that_is_too_old_is_closed_with_1001() {
         let receiving = async {
             // What was under way still comes.
             assert!(far.receive().await.unwrap().is_some());
+            let error = far.receive().await.unwrap_err();
+            assert!(
+                matches!(error, Error::Timeout(Timeout::Lifetime)),
+                "{error}"
+            );
             assert!(far.receive().await.unwrap().is_none());
         };
         let reading = async {

@@ -80,6 +80,16 @@ impl Server {
         (self.child.wait().unwrap().code(), errors)
     }
 
+    /// Waits until it tells of something on its standard error.
+    pub(crate) fn tells(mut self, text: &str) {
+        let stderr = BufReader::new(self.child.stderr.take().unwrap());
+        let told = stderr
+            .lines()
+            .map(Result::unwrap)
+            .any(|line| line.contains(text));
+        assert!(told, "nothing of {text:?}");
+    }
+
     /// Kills it, and returns what it has told.
     pub(crate) fn told(mut self) -> String {
         let _ = self.child.kill();
@@ -166,7 +176,11 @@ pub(crate) fn played<T: Send + 'static>(
 
 /// Accepts a client, and makes the opening handshake; returns its request.
 pub(crate) fn accept(listener: &TcpListener) -> (TcpStream, String) {
-    let (mut stream, _) = listener.accept().unwrap();
+    shake(listener.accept().unwrap().0)
+}
+
+/// Makes the opening handshake with a client; returns its request.
+pub(crate) fn shake(mut stream: TcpStream) -> (TcpStream, String) {
     let request = read_head(&mut stream);
     let key = request
         .lines()
