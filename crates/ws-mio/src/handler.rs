@@ -9,7 +9,6 @@ use ws_tls::TlsConnection;
 
 use crate::{
     Closed, Config, Decider, Later, OpenError, Orders, Peer, PeerAddr, PeerId, Transport, decider,
-    deflate::Terms,
 };
 
 /// The application's side of a [`Server`](crate::Server): one value for all
@@ -308,14 +307,15 @@ impl<'r> Incoming<'r> {
     /// server's [`Config`], and agrees on a subprotocol and on compression:
     /// [`Acceptance::deflate`] tells its parameters, and
     /// [`Acceptance::without_deflate`] does without it for this connection.
-    /// Without the feature `deflate` there is none.
+    /// In a build without the feature `deflate`, a configuration that agrees is
+    /// [refused](Config::check), and a request that is accepted with it is
+    /// answered with 500.
     ///
     /// # Errors
     ///
     /// The first rule that the request breaks.
     pub fn negotiate(&self) -> Result<Acceptance<'r>, HandshakeError> {
-        let negotiated = self.config.handshake.negotiate(self.request);
-        negotiated.map(Terms::admit)
+        self.config.handshake.negotiate(self.request)
     }
 
     /// Accepts a request that keeps the rules, and answers any other as the

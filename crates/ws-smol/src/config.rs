@@ -1,12 +1,11 @@
 //! What is decided before a connection is built.
 
-#[cfg(feature = "deflate")]
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use ws_proto::{ConfigError, KeepaliveConfig, Limits, TimeLimits, Times};
-#[cfg(feature = "deflate")]
-use ws_proto::{DeflateConfig, InflateConfig};
+use ws_proto::{
+    ConfigError, DeflateConfig, InflateConfig, KeepaliveConfig, Limits, TimeLimits, Times,
+};
 
 use crate::MemoryBudget;
 
@@ -89,16 +88,13 @@ pub struct Config {
     pub tls_handshakes_per_turn: usize,
     /// How messages are compressed, where that was agreed on. Each thread has
     /// one pool of compressors for all connections with the same values.
-    #[cfg(feature = "deflate")]
     pub deflate: DeflateConfig,
     /// How much inflating may cost. By default all connections of the process
     /// share one budget of 256 MiB.
-    #[cfg(feature = "deflate")]
     pub inflate: InflateConfig,
 }
 
 /// One budget for all that ask for none of their own.
-#[cfg(feature = "deflate")]
 static INFLATE: LazyLock<InflateConfig> = LazyLock::new(InflateConfig::default);
 
 impl Config {
@@ -130,9 +126,7 @@ impl Config {
             "tls_handshakes_per_turn",
             self.tls_handshakes_per_turn as u64,
         )?;
-        #[cfg(feature = "deflate")]
         self.deflate.check()?;
-        #[cfg(feature = "deflate")]
         self.inflate.check()?;
         Ok(())
     }
@@ -153,9 +147,7 @@ impl Default for Config {
             memory: MemoryBudget::of_process(),
             #[cfg(feature = "tls")]
             tls_handshakes_per_turn: 1,
-            #[cfg(feature = "deflate")]
             deflate: DeflateConfig::default(),
-            #[cfg(feature = "deflate")]
             inflate: INFLATE.clone(),
         }
     }

@@ -147,10 +147,6 @@ pub enum Error {
          Connector::under_tls says that it is there"
     )]
     NoTls,
-    /// The request offered permessage-deflate and the server has agreed, but
-    /// the crate was built without the feature `deflate`.
-    #[error("compression needs the feature `deflate`, which this build of ws-smol does not have")]
-    DeflateUnavailable,
 }
 
 impl Error {
