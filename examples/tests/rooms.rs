@@ -13,7 +13,7 @@ fn start() -> Server {
 }
 
 async fn join(server: &Server, since: &str) -> Guest {
-    let mut guest = connect(&*server.url()).await.unwrap();
+    let mut guest = connect(&server.url()).await.unwrap();
     guest.send(&*format!("join room{since}")).await.unwrap();
     guest
 }

@@ -114,7 +114,7 @@ async fn say(
     server: &Server,
 ) -> Result<u64, Failure> {
     let address = processes[1].address.clone();
-    let mut socket = ws_smol::connect(&*format!("ws://{address}/")).await?;
+    let mut socket = ws_smol::connect(&format!("ws://{address}/")).await?;
     socket.send("join room").await?;
     let mut refused = 0;
     for number in 0..1_500_u64 {
@@ -161,7 +161,7 @@ async fn follow(client: usize, shared: Arc<Shared>) {
 
 /// Reads until the connection ends. What is wrong with what came is an error.
 async fn read(client: usize, address: &str, shared: &Shared) -> Result<(), String> {
-    let Ok(mut socket) = ws_smol::connect(&*format!("ws://{address}/")).await else {
+    let Ok(mut socket) = ws_smol::connect(&format!("ws://{address}/")).await else {
         return Ok(());
     };
     let since = lock(&shared.readers)[client].position;
