@@ -91,7 +91,7 @@ async fn talk(address: SocketAddr, tls: ClientTls) -> Result<(), Box<dyn Error +
         println!("the client: set-mask-to-zero is {flag}");
     }
     if let Some(session) = websocket.stream().and_then(|stream| stream.tls())
-        && let Some(version) = session.protocol_version()
+        && let Some(version) = session.state().protocol_version()
     {
         println!("the client: {version:?}");
     }

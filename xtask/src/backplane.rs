@@ -84,6 +84,8 @@ fn play_servers(
         "--redis",
     ]);
     cargo.arg(redis);
+    tool::build(&["rooms"])?;
+    cargo.arg("--rooms").arg(tool::program("rooms"));
     if let Some(benchmark) = tool::find("redis-benchmark") {
         cargo.arg("--benchmark").arg(benchmark);
     }

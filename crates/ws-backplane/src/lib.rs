@@ -56,8 +56,10 @@
 //! subscribes, asks [`Backplane::recover`], and in [`Handler::on_recovery`]
 //! sends what was missed and makes the connection a subscriber. As the recovery
 //! reaches exactly up to the last message that was told, nothing is missed or
-//! doubled, and no server has to merge. However many clients ask, and for
-//! whatever positions, they are one read of a topic's history.
+//! doubled. A server whose connections are on other threads has to keep what is
+//! told between the recovery and the subscription of the connection:
+//! `mio::Hub::join` does that for `ws-mio`. However many clients ask at once,
+//! they are one read of a topic's history.
 //!
 //! # Engines
 //!
@@ -73,7 +75,8 @@
 //! With the feature `task`, `run` makes a future of a node, to be spawned on any
 //! executor; `Node` is its handle for other threads. With `mio`, `mio::spawn`
 //! runs it on a thread of its own and publishes what comes to the connections
-//! of a server of `ws-mio`, encoded once for all. With `tls`, `connect_tls`
+//! of a server of `ws-mio`, encoded once for all; `mio::Hub` joins them to
+//! topics. With `tls`, `connect_tls`
 //! connects to an engine over TLS. There is no tokio in the tree.
 
 #[macro_use]

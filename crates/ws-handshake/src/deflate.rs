@@ -19,6 +19,18 @@ pub struct DeflateParams {
     pub client_max_window_bits: u8,
 }
 
+impl DeflateParams {
+    /// What holds for the messages of the server, and for those of the client: whether there is no context takeover,
+    /// and the base-2 logarithm of the window. `ws_proto::DeflateCodec` takes them so.
+    #[must_use]
+    pub const fn windows(self) -> [(bool, u8); 2] {
+        [
+            (self.server_no_context_takeover, self.server_max_window_bits),
+            (self.client_no_context_takeover, self.client_max_window_bits),
+        ]
+    }
+}
+
 impl Default for DeflateParams {
     /// What holds where nothing is said: context takeover both ways, windows of 2 to the power of 15.
     fn default() -> Self {

@@ -139,6 +139,17 @@ impl HeadReader {
         self.failed.is_none() && (self.scanner.is_done() || self.scanner.is_before_head())
     }
 
+    /// How many bytes a head that is not whole still lacks at least.
+    #[cfg(feature = "proxy")]
+    pub(crate) const fn lacks(&self) -> usize {
+        match self.scanner.state {
+            State::Return => 3,
+            State::LineEnd => 2,
+            State::LastReturn => 1,
+            _ => 4,
+        }
+    }
+
     /// Bytes of heap that the reader owns now.
     #[must_use]
     pub const fn heap_bytes(&self) -> usize {

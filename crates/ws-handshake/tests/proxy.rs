@@ -686,3 +686,44 @@ fn random_bytes_never_do_harm() {
         }
     }
 }
+
+#[test]
+fn nothing_is_read_behind_the_last_word_of_a_proxy() {
+    let server = b"the server's";
+    for (proxy, answers) in [
+        (
+            "http://p",
+            &[&b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nVia: p\r\n\r\n"[..]][..],
+        ),
+        ("http://p", &[b"HTTP/1.0 200\r\n\r\n"]),
+        (
+            "socks5://p",
+            &[b"\x05\0", b"\x05\0\0\x01\x7f\0\0\x01\0\x50"],
+        ),
+        (
+            "socks5://u:p@p",
+            &[b"\x05\x02", b"\x01\0", b"\x05\0\0\x03\x02ab\0\x50"],
+        ),
+        (
+            "socks5://p",
+            &[b"\x05\0", &[&b"\x05\0\0\x04"[..], &[0; 18]].concat()],
+        ),
+    ] {
+        let stream = [&answers.concat()[..], server].concat();
+        let (mut tunnel, mut rest) = (tunnel(proxy, "example.com"), &stream[..]);
+        loop {
+            tunnel.sent(usize::MAX);
+            let (piece, behind) = rest.split_at(tunnel.room().min(rest.len()));
+            rest = behind;
+            let consumed = piece.len();
+            match tunnel.receive(piece).unwrap() {
+                TunnelProgress::Incomplete => {}
+                open => {
+                    assert_eq!(open, TunnelProgress::Open { consumed });
+                    break;
+                }
+            }
+        }
+        assert_eq!(rest, server, "{proxy}");
+    }
+}

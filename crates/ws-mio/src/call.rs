@@ -11,8 +11,7 @@ use ws_tls::TlsError;
 #[cfg(feature = "proxy")]
 use crate::TunnelError;
 use crate::{
-    Transport,
-    deflate::Terms,
+    ConfigError, Transport,
     event_loop::Route,
     share::{HANDSHAKE_SHARE, Share},
 };
@@ -25,6 +24,7 @@ pub(crate) struct Call {
     handshake: Option<ClientHandshake>,
     /// The URI is `wss`.
     is_secure: bool,
+    offers_deflate: bool,
     /// The application's choice for this connection, if it made one.
     pub(crate) set_mask_to_zero: Option<bool>,
     pub(crate) is_connected: bool,
@@ -81,6 +81,11 @@ pub enum OpenError {
     /// The other side broke the rules of the opening handshake.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
+    /// The request asks for what this build does not have: an
+    /// [offer](ClientRequest::offer) of permessage-deflate needs the feature
+    /// `deflate`. Nothing was sent.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The system gave no random bytes for the handshake; nothing was sent.
     #[error(transparent)]
     NoEntropy(NoEntropy),
@@ -124,7 +129,8 @@ impl Call {
         Self {
             is_secure: request.uri().is_secure(),
             set_mask_to_zero,
-            handshake: Terms::offer(request).start_random().ok(),
+            offers_deflate: request.has_offers(),
+            handshake: request.start_random().ok(),
             is_connected: false,
             route: None,
             sent: 0,
@@ -141,6 +147,7 @@ impl Call {
         if self.is_secure && !transport.is_tls() {
             return Err(OpenError::NoTls);
         }
+        ConfigError::check_deflate("request.offers", self.offers_deflate)?;
         let Some(handshake) = &mut self.handshake else {
             return Err(OpenError::NoEntropy(NoEntropy));
         };

@@ -5,9 +5,10 @@ use std::time::Duration;
 use crate::{Profile, profile::PROFILES};
 
 use ws_handshake::{OriginPolicy, ServerConfig};
-use ws_proto::{ConfigError, ControlledNetwork, KeepaliveConfig, Limits, TimeLimits};
-#[cfg(feature = "deflate")]
-use ws_proto::{DeflateConfig, InflateConfig};
+use ws_proto::{
+    ConfigError, ControlledNetwork, DeflateConfig, InflateConfig, KeepaliveConfig, Limits,
+    TimeLimits,
+};
 
 /// What a [`Server`](crate::Server) allows and waits for. Decided before it
 /// runs, and never changed.
@@ -142,10 +143,8 @@ pub struct Config {
     pub gather_buffers: usize,
     /// How each loop compresses, for peers that agree to it: see
     /// [`ServerConfig::deflate`] and [`ClientRequest::offer`](crate::ClientRequest::offer).
-    #[cfg(feature = "deflate")]
     pub deflate: DeflateConfig,
     /// How much inflating may cost, over all loops.
-    #[cfg(feature = "deflate")]
     pub inflate: InflateConfig,
 }
 
@@ -179,9 +178,7 @@ impl Config {
             tls_handshakes_per_turn: 1,
             read_buffer: 512 * 1024,
             gather_buffers: 64 * 1024 * 1024,
-            #[cfg(feature = "deflate")]
             deflate: DeflateConfig::default(),
-            #[cfg(feature = "deflate")]
             inflate: InflateConfig::default(),
         }
     }
@@ -245,12 +242,8 @@ impl Config {
         if let Some(name) = self.handshake.invalid_subprotocol() {
             return Err(ConfigError::new("handshake.subprotocols", &name, "a token"));
         }
-        #[cfg(not(feature = "deflate"))]
-        if self.handshake.deflate_policy().is_some() {
-            let allowed = "no policy without the feature deflate";
-            return Err(ConfigError::new("handshake.deflate", &"a policy", allowed));
-        }
-        Ok(())
+        let is_compressed = self.handshake.deflate_policy().is_some();
+        ConfigError::check_deflate("handshake.deflate", is_compressed)
     }
 }
 
@@ -359,11 +352,9 @@ pub struct ClientConfig {
     pub slow_consumer: SlowConsumer,
     /// How it compresses, if the server agrees to an
     /// [offer](crate::ClientRequest::offer).
-    #[cfg(feature = "deflate")]
     pub deflate: DeflateConfig,
     /// How much inflating may cost, over all sockets that are made from clones
     /// of this.
-    #[cfg(feature = "deflate")]
     pub inflate: InflateConfig,
 }
 
@@ -386,9 +377,7 @@ impl ClientConfig {
         ConfigError::check_frame_sent("max_frame_sent", self.max_frame_sent)?;
         ConfigError::check_time("handshake_timeout", Some(self.handshake_timeout))?;
         ConfigError::check_time("close_timeout", Some(self.close_timeout))?;
-        #[cfg(feature = "deflate")]
         self.deflate.check()?;
-        #[cfg(feature = "deflate")]
         self.inflate.check()?;
         Ok(())
     }
@@ -406,9 +395,7 @@ impl ClientConfig {
             max_frame_sent: server.max_frame_sent,
             max_backpressure: server.max_backpressure,
             slow_consumer: server.slow_consumer,
-            #[cfg(feature = "deflate")]
             deflate: server.deflate,
-            #[cfg(feature = "deflate")]
             inflate: server.inflate.clone(),
         }
     }

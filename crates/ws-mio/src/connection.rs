@@ -7,7 +7,7 @@ use ws_proto::{Assembler, Chunk, CloseFrame, Event, Message, ProtocolError};
 
 use crate::{
     Cause, Closed, Handler, Peer, PeerId, Ready, Transport,
-    deflate::{Deflating, Inflating, Rest},
+    deflate::{Deflating, Inflating},
     metrics::Counters,
     order::OrderQueue,
     pool::Pool,
@@ -98,7 +98,7 @@ macro_rules! call {
             transport: &mut $turn.slot.transport,
             outgoing: &mut $turn.link.outgoing,
             cork: &mut *$turn.cork,
-            terms: $turn.slot.terms,
+            deflate: $turn.slot.deflate,
             deflating: $turn.deflating.as_deref_mut(),
             orders: $turn.orders.as_deref_mut(),
         };
@@ -301,7 +301,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
 
     /// Tells whether something was read before what is in `have`.
     fn has_unread(&self, have: &Range<usize>) -> bool {
-        !self.link.unread.is_empty() || have.is_empty() && self.link.rest.is_some()
+        !self.link.unread.is_empty() || have.is_empty() && self.is_inflating()
     }
 
     fn parse_unread(&mut self) -> Option<Fate> {
@@ -324,7 +324,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     fn parse_plain(&mut self, buffer: &mut [u8]) -> Parsed {
         let start = buffer.as_ptr().addr();
         let mut input = &mut *buffer;
-        let mut begun = None;
+        let (mut begun, mut compressed) = (None, 0);
         self.link.outgoing.answering = true;
         let over = loop {
             match self.parse_whole(&mut input, start) {
@@ -388,7 +388,11 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                     join!(self, chunk);
                 }
                 Event::Compressed(piece) => {
-                    self.link.rest = Rest::of(&piece);
+                    // It is put back in front of the rest.
+                    compressed = piece.data.len();
+                    if let Some(deflating) = self.deflating.as_deref_mut() {
+                        deflating.codec.hold(&piece);
+                    }
                     break None;
                 }
                 Event::Ping(payload) => {
@@ -438,10 +442,10 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             }
         };
         self.link.outgoing.answering = false;
-        let rest = input.len() + self.link.rest.map_or(0, Rest::len);
+        let rest = input.len() + compressed;
         self.link
             .outgoing
-            .flush_in_place(self.cork, buffer, &mut self.slot.transport);
+            .flush_echoes(self.cork, buffer, &mut self.slot.transport);
         Parsed { over, rest, begun }
     }
 
@@ -464,7 +468,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             transport: &mut self.slot.transport,
             outgoing,
             cork: &mut *self.cork,
-            terms: self.slot.terms,
+            deflate: self.slot.deflate,
             deflating: self.deflating.as_deref_mut(),
             orders: self.orders.as_deref_mut(),
         };
@@ -481,7 +485,9 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             messages += 1;
             let bytes = message.as_bytes();
             let payload = bytes.as_ptr().addr();
-            peer.outgoing.lend(bytes, payload - start, payload - frame);
+            peer.outgoing
+                .echoes
+                .lend(bytes, payload - start, payload - frame);
             self.handler.on_message(peer, message);
         };
         if messages > 0 {

@@ -500,14 +500,17 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let id = self.id(key);
         let slot = &mut self.slots[key];
         let Served { profile, spares } = &mut self.profiles[usize::from(slot.profile)];
-        let spare = &mut spares[slot.role.index()][usize::from(slot.terms.is_some())];
+        let spare = &mut spares[slot.role.index()][usize::from(slot.deflate.is_some())];
         let link = match slot.state {
             NOWHERE => spare,
             state => &mut self.links[state as usize],
         };
-        let (inflating, deflating) =
-            self.codecs
-                .lend(id.key, slot.terms, profile.limits.max_message);
+        let (inflating, deflating) = self.codecs.lend(
+            id.key,
+            slot.role.is_client(),
+            slot.deflate,
+            profile.limits.max_message,
+        );
         let mut turn = Turn {
             handler: &mut self.handler,
             id,
@@ -558,7 +561,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// drops that of one that is idle.
     fn store(&mut self, key: usize) {
         let slot = &mut self.slots[key];
-        let is_compressed = slot.terms.is_some();
+        let is_compressed = slot.deflate.is_some();
         let below = slot.transport.held();
         match slot.state {
             NOWHERE => {

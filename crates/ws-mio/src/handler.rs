@@ -5,11 +5,10 @@ use std::{any::Any, time::Duration};
 use ws_handshake::{Acceptance, Agreed, HandshakeError, Request, Response};
 use ws_proto::{Chunk, Message};
 #[cfg(feature = "tls")]
-use ws_tls::Session;
+use ws_tls::TlsConnection;
 
 use crate::{
     Closed, Config, Decider, Later, OpenError, Orders, Peer, PeerAddr, PeerId, Transport, decider,
-    deflate::Terms,
 };
 
 /// The application's side of a [`Server`](crate::Server): one value for all
@@ -223,7 +222,7 @@ pub struct Incoming<'r> {
     config: &'r Config,
     is_draining: bool,
     #[cfg(feature = "tls")]
-    tls: Option<&'r Session>,
+    tls: Option<&'r TlsConnection>,
 }
 
 impl<'r> Incoming<'r> {
@@ -242,7 +241,7 @@ impl<'r> Incoming<'r> {
             config,
             is_draining,
             #[cfg(feature = "tls")]
-            tls: transport.tls_session(),
+            tls: transport.tls(),
         }
     }
 
@@ -300,7 +299,7 @@ impl<'r> Incoming<'r> {
     /// ```
     #[cfg(feature = "tls")]
     #[must_use]
-    pub const fn tls(&self) -> Option<&'r Session> {
+    pub const fn tls(&self) -> Option<&'r TlsConnection> {
         self.tls
     }
 
@@ -308,14 +307,15 @@ impl<'r> Incoming<'r> {
     /// server's [`Config`], and agrees on a subprotocol and on compression:
     /// [`Acceptance::deflate`] tells its parameters, and
     /// [`Acceptance::without_deflate`] does without it for this connection.
-    /// Without the feature `deflate` there is none.
+    /// In a build without the feature `deflate`, a configuration that agrees is
+    /// [refused](Config::check), and a request that is accepted with it is
+    /// answered with 500.
     ///
     /// # Errors
     ///
     /// The first rule that the request breaks.
     pub fn negotiate(&self) -> Result<Acceptance<'r>, HandshakeError> {
-        let negotiated = self.config.handshake.negotiate(self.request);
-        negotiated.map(Terms::admit)
+        self.config.handshake.negotiate(self.request)
     }
 
     /// Accepts a request that keeps the rules, and answers any other as the

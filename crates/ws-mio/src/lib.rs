@@ -127,8 +127,9 @@
 //! With the feature `deflate`, permessage-deflate (RFC 7692) is spoken with
 //! those that agree on it: clients of a server whose
 //! [`ServerConfig::deflate`](ServerConfig::deflate) has a policy, and servers
-//! that take an [offer](ClientRequest::offer) of ours. Nobody else notices, and
-//! without the feature every offer is declined and none is made.
+//! that take an [offer](ClientRequest::offer) of ours. Nobody else notices.
+//! Without the feature a policy and an offer are refused with a
+//! [`ConfigError`], and a server declines every offer of its clients.
 //! [`Peer::deflate`] tells what was agreed on, and a handler may decline for a
 //! connection in [`Handler::on_request`].
 //!
@@ -252,14 +253,15 @@ pub use ws_handshake::{
     self, Agreed, ClientRequest, DeflateOffer, DeflateParams, DeflatePolicy, OriginError,
     OriginPolicy, Request, Response, ServerConfig, Uri,
 };
-pub use ws_proto::{
-    self, AsMessage, Chunk, CloseCode, ConfigError, ControlledNetwork, KeepaliveConfig, Limits,
-    Message, MessageKind, PeerAddr, Prepared, TimeLimits, Timeout,
-};
 #[cfg(feature = "deflate")]
-pub use ws_proto::{Budget, DeflateConfig, InflateConfig};
+pub use ws_proto::Budget;
+pub use ws_proto::{
+    self, AsMessage, Chunk, CloseCode, ConfigError, ControlledNetwork, DeflateConfig,
+    InflateConfig, KeepaliveConfig, Limits, Message, MessageKind, PeerAddr, Prepared, TimeLimits,
+    Timeout,
+};
 #[cfg(feature = "tls")]
-pub use ws_tls::{self, ClientTls, ServerTls, TlsConfigError, TlsError};
+pub use ws_tls::{self, ClientTls, ServerTls, TlsConfigError, TlsConnection, TlsError};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

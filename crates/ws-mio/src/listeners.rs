@@ -275,8 +275,8 @@ impl<A: Transport, B: Transport> Transport for Either<A, B> {
     }
 
     #[cfg(feature = "tls")]
-    fn tls_session(&self) -> Option<&ws_tls::Session> {
-        either!(self, transport => transport.tls_session())
+    fn tls(&self) -> Option<&ws_tls::TlsConnection> {
+        either!(self, transport => transport.tls())
     }
 
     #[inline]

@@ -3,12 +3,11 @@
 use std::{sync::Once, time::Duration};
 
 use tracing::{error, info, warn};
-use ws_handshake::{HandshakeError, Head, HeadReader, Response};
-use ws_proto::{ControlledNetwork, PeerAddr};
+use ws_handshake::{DeflateParams, HandshakeError, Head, HeadReader, Response};
+use ws_proto::{ConfigError, ControlledNetwork, PeerAddr};
 
 use crate::{
     Accept, Config, Decision, Incoming, Later, Transport,
-    deflate::Terms,
     profile::PROFILES,
     wheel::{TICK, Tick, tick_at},
 };
@@ -86,7 +85,7 @@ pub(crate) struct Admitted<D> {
     pub(crate) accept_unmasked_frame: bool,
     /// 0 is the configuration's own.
     pub(crate) profile: u8,
-    pub(crate) terms: Option<Terms>,
+    pub(crate) deflate: Option<DeflateParams>,
 }
 
 /// Answers a head that is none. A TLS client takes the answer for the end of
@@ -154,7 +153,11 @@ pub(crate) fn decide<D>(
                 error!(profile, "there is no such profile");
                 return Verdict::Refuse(Response::new(500));
             };
-            let acceptance = Terms::admit(acceptance);
+            let is_compressed = acceptance.deflate().is_some();
+            if let Err(error) = ConfigError::check_deflate("handshake.deflate", is_compressed) {
+                error!(%error, "the configuration is not checked");
+                return Verdict::Refuse(Response::new(500));
+            }
             acceptance.write_to(out);
             //= MSWS-1.5-1, MSWS-1.6-3, MSWS-3.2.3-1, MSWS-4-1
             let network = &config.accept_unmasked_frame;
@@ -167,7 +170,7 @@ pub(crate) fn decide<D>(
                 data,
                 accept_unmasked_frame,
                 profile,
-                terms: Terms::of_server(acceptance.deflate()),
+                deflate: acceptance.deflate(),
             })
         }
     }

@@ -1,17 +1,14 @@
 //! Frames on their way to the transport: corked, written, queued.
 
-mod in_place;
-
 use std::{
     io::{self, IoSlice},
     mem,
 };
 
 use ws_proto::{
-    Masking, OpCode, OutFrame, OutFrames, Outbox, OutboxFull, Prepared, SendError, Sender,
+    Echoes, Masking, OpCode, OutFrame, OutFrames, Outbox, OutboxFull, Prepared, SendError, Sender,
 };
 
-use self::in_place::{IN_PLACE_MIN, InPlace, Lent};
 use crate::{SlowConsumer, Transport, backlog::Backlog};
 
 /// What became of something that was sent.
@@ -72,11 +69,8 @@ pub(crate) struct Outgoing {
     /// reading: two peers that send each other something long at the same time
     /// would wait for each other for ever.
     unasked: usize,
-    /// The message that the handler is called for, if that could go back as
-    /// it lies.
-    lent: Option<Lent>,
     /// Frames that are to be written from the read buffer.
-    in_place: Vec<InPlace>,
+    pub(crate) echoes: Echoes,
     pub(crate) counts: SentCounts,
 }
 
@@ -135,8 +129,7 @@ impl Outgoing {
             is_held_back: false,
             is_drained: false,
             unasked: 0,
-            lent: None,
-            in_place: Vec::new(),
+            echoes: Echoes::new(),
             counts: SentCounts::NONE,
         }
     }
@@ -194,7 +187,7 @@ impl Outgoing {
         transport: &mut dyn Transport,
     ) -> Backpressure {
         // What most frames are: short, and with nothing in the way.
-        let is_short = frame.len() < IN_PLACE_MIN && frame.len() <= self.max_frame;
+        let is_short = frame.len() < Echoes::MIN && frame.len() <= self.max_frame;
         if self.outbox.is_empty() && !self.is_over() && is_short {
             self.counts.count(frame.opcode(), frame.len());
             frame.append_to(cork, 0);
@@ -211,7 +204,7 @@ impl Outgoing {
     /// Writes a cork that has grown long.
     #[cold]
     fn relieve(&mut self, cork: &mut Vec<u8>, transport: &mut dyn Transport) {
-        if self.in_place.is_empty() {
+        if self.echoes.is_empty() {
             self.flush_cork(cork, transport);
         }
     }
@@ -371,10 +364,10 @@ impl Outgoing {
         transport: &mut dyn Transport,
     ) {
         match frame.as_slices() {
-            Some([head, payload]) if self.is_lent(head, payload) => self.echo(head, cork.len()),
+            Some([head, payload]) if self.echoes.take(head, payload, cork.len()) => {}
             // With frames to write from the read buffer before it, it waits
             // in the cork for its turn.
-            Some([head, payload]) if payload.len() > COPY_MAX && self.in_place.is_empty() => {
+            Some([head, payload]) if payload.len() > COPY_MAX && self.echoes.is_empty() => {
                 let slices = [
                     IoSlice::new(cork),
                     IoSlice::new(head),
@@ -383,7 +376,7 @@ impl Outgoing {
                 self.write_or_queue(&slices, transport);
                 cork.clear();
             }
-            _ if frame.len() > BLOCK && self.in_place.is_empty() => {
+            _ if frame.len() > BLOCK && self.echoes.is_empty() => {
                 self.send_in_blocks(frame, cork, transport);
             }
             _ => {
@@ -465,6 +458,38 @@ impl Outgoing {
         if cork.capacity() > 2 * BLOCK {
             cork.shrink_to(CORK_MAX);
         }
+    }
+
+    /// Writes the messages that are to be written from `buffer`, with what is
+    /// corked before, between and after them.
+    #[inline]
+    pub(crate) fn flush_echoes(
+        &mut self,
+        cork: &mut Vec<u8>,
+        buffer: &mut [u8],
+        transport: &mut dyn Transport,
+    ) {
+        if self.echoes.is_empty() {
+            // Nothing is lent any more.
+            return self.echoes.flush(cork, buffer, |_| {});
+        }
+        let mut echoes = mem::take(&mut self.echoes);
+        echoes.flush(cork, buffer, |slices| {
+            self.write_or_queue(slices, transport)
+        });
+        self.echoes = echoes;
+        // What is sent from now on waits behind what the transport refused;
+        // this was sent before.
+        if !fault!("cork-overtaken") && !self.outbox.is_empty() {
+            self.flush_cork(cork, transport);
+        }
+    }
+
+    /// Drops what was to be written from a read buffer that is gone.
+    #[cold]
+    pub(crate) fn forget_echoes(&mut self, cork: &mut Vec<u8>) {
+        self.answering = false;
+        self.echoes.forget(cork);
     }
 
     /// Writes the cork as the last of the stream.

@@ -16,7 +16,7 @@ use ws_proto::{AsMessage, CloseCode, Masking, MessageKind, OutFrame, Prepared, S
 
 use crate::{
     Backpressure, Cause, Connect, PeerAddr, Timeout, Transport,
-    deflate::{Deflating, Terms, Wire},
+    deflate::{Deflating, Wire},
     order::{Order, OrderQueue},
     outgoing::Outgoing,
 };
@@ -95,7 +95,7 @@ pub struct Peer<'a, D, Data = &'a mut D> {
     pub(crate) transport: &'a mut dyn Transport,
     pub(crate) outgoing: &'a mut Outgoing,
     pub(crate) cork: &'a mut Vec<u8>,
-    pub(crate) terms: Option<Terms>,
+    pub(crate) deflate: Option<DeflateParams>,
     /// `None` also where what is sent goes out plain.
     pub(crate) deflating: Option<&'a mut Deflating>,
     /// `None` for a [`Socket`](crate::Socket), which has no other peers.
@@ -138,7 +138,7 @@ impl<D> Peer<'_, D> {
             transport: self.transport,
             outgoing: self.outgoing,
             cork: self.cork,
-            terms: self.terms,
+            deflate: self.deflate,
             deflating: self.deflating.as_deref_mut(),
             orders: self.orders.as_deref_mut(),
         };
@@ -186,8 +186,8 @@ impl<D, Data> Peer<'_, D, Data> {
     /// Returns what was agreed on about permessage-deflate (RFC 7692); `None` if
     /// nothing is compressed, as is always so without the feature `deflate`.
     #[must_use]
-    pub fn deflate(&self) -> Option<DeflateParams> {
-        self.terms.map(|terms| terms.params(self.is_server()))
+    pub const fn deflate(&self) -> Option<DeflateParams> {
+        self.deflate
     }
 
     /// Lends the peer so that what is sent to it goes out plain, whatever was
@@ -208,7 +208,7 @@ impl<D, Data> Peer<'_, D, Data> {
             transport: self.transport,
             outgoing: self.outgoing,
             cork: self.cork,
-            terms: self.terms,
+            deflate: self.deflate,
             deflating: None,
             orders: self.orders.as_deref_mut(),
         }
@@ -551,7 +551,11 @@ impl<D, Data> Peer<'_, D, Data> {
     #[inline]
     fn deflating(&mut self) -> Option<(&mut Deflating, Wire<'_>)> {
         let deflating = self.deflating.as_deref_mut()?;
-        let wire = Wire::new(self.outgoing, self.cork, self.transport);
+        let wire = Wire {
+            outgoing: self.outgoing,
+            cork: self.cork,
+            transport: self.transport,
+        };
         Some((deflating, wire))
     }
 

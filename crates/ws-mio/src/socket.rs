@@ -301,10 +301,15 @@ impl<D: Default, T: Transport> Socket<D, T> {
             transport: &mut self.slot.transport,
             outgoing: &mut self.link.outgoing,
             cork: &mut self.cork,
-            terms: self.slot.terms,
+            deflate: self.slot.deflate,
             deflating: self
                 .codecs
-                .lend(ONLY, self.slot.terms, self.limits.max_message)
+                .lend(
+                    ONLY,
+                    self.slot.role.is_client(),
+                    self.slot.deflate,
+                    self.limits.max_message,
+                )
                 .1,
             orders: None,
         })
@@ -415,9 +420,12 @@ impl<D: Default, T: Transport> Socket<D, T> {
     }
 
     fn turn<'a, H: Handler<Data = D>>(&'a mut self, handler: &'a mut H) -> Turn<'a, H, T> {
-        let (inflating, deflating) =
-            self.codecs
-                .lend(ONLY, self.slot.terms, self.limits.max_message);
+        let (inflating, deflating) = self.codecs.lend(
+            ONLY,
+            self.slot.role.is_client(),
+            self.slot.deflate,
+            self.limits.max_message,
+        );
         Turn {
             handler,
             id: self.id,
@@ -460,7 +468,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
                 Fate::Drop => return self.over(),
             }
         }
-        if self.slot.terms.is_some() {
+        if self.slot.deflate.is_some() {
             let now = self.tick();
             self.codecs.settle(now);
         }

@@ -11,7 +11,7 @@ use mio::{
 };
 use ws_proto::PeerAddr;
 #[cfg(feature = "tls")]
-use ws_tls::{ClientTls, Session, rustls::pki_types::ServerName};
+use ws_tls::{ClientTls, TlsConnection, rustls::pki_types::ServerName};
 
 /// A non-blocking byte stream: what an event loop needs of a transport.
 ///
@@ -164,7 +164,7 @@ pub trait Transport {
     /// another kind than [`Tls`](crate::Tls).
     #[cfg(feature = "tls")]
     #[inline]
-    fn tls_session(&self) -> Option<&Session> {
+    fn tls(&self) -> Option<&TlsConnection> {
         None
     }
 
@@ -406,8 +406,8 @@ macro_rules! handed_on {
         }
 
         #[cfg(feature = "tls")]
-        fn tls_session(&self) -> Option<&ws_tls::Session> {
-            self.inner.tls_session()
+        fn tls(&self) -> Option<&ws_tls::TlsConnection> {
+            self.inner.tls()
         }
     };
 }

@@ -5,11 +5,9 @@ use std::io::Write;
 
 #[path = "suite/common/mod.rs"]
 mod common;
-#[path = "suite/common/descriptors.rs"]
-mod descriptors;
 
 use common::{CLOSE, Echo, REPLY, REQUEST, Running, config, expect, masked, rest};
-use descriptors::{warnings, without_descriptors};
+use ws_testkit::descriptors::{warnings, without_descriptors};
 
 #[test]
 fn server_out_of_descriptors_serves_on_and_accepts_again() {

@@ -193,9 +193,9 @@ fn flag_in_plaintext_with_another_machine_is_warned_of_once() {
 #[test]
 fn failure_of_a_tls_handshake_is_told_with_its_cause() {
     use ws_mio::{EventLoop, Ready, ServerTls, Tls, Transport as _, memory};
+    use ws_testkit::certificates::{Identity, self_signed};
 
-    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let (cert, key) = (key.cert.pem(), key.signing_key.serialize_pem());
+    let Identity { cert, key } = self_signed("localhost");
     let tls = ServerTls::from_pem(cert.as_bytes(), key.as_bytes()).unwrap();
     let collect = Collect::default();
     let subscriber = Registry::default().with(collect.clone());

@@ -63,6 +63,20 @@ impl ConfigError {
         }
     }
 
+    /// Refuses permessage-deflate in a build without the feature `deflate`;
+    /// `is_asked` tells whether the field asks for it.
+    ///
+    /// # Errors
+    ///
+    /// The field, if it asks for what this build does not have.
+    pub fn check_deflate(field: &'static str, is_asked: bool) -> Result<(), Self> {
+        if is_asked && !cfg!(feature = "deflate") {
+            let allowed = "none without the feature `deflate`";
+            return Err(Self::new(field, &"permessage-deflate", allowed));
+        }
+        Ok(())
+    }
+
     /// Refuses zero as a time; `None` is no limit.
     ///
     /// # Errors

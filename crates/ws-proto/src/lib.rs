@@ -63,9 +63,11 @@
 //! With the feature `deflate`, an `Inflater` makes chunks of the compressed
 //! pieces that a [`Receiver`] hands out once it was told of the negotiation
 //! ([`Receiver::accept_compressed`]), and a `Deflater` stands where the
-//! [`Sender`] does for plain messages. Both are small, and borrow what the work
-//! takes from an `InflatePool` and a `DeflatePool` of the loop. Without the
-//! feature the same places are open to a codec of one's own.
+//! [`Sender`] does for plain messages; [`DeflateCodec`] is both, for one
+//! connection. They are small, and borrow what the work takes from an
+//! [`InflatePool`] and a [`DeflatePool`] of the loop. Without the feature
+//! [`DeflateCodec`] has no values, and the same places are open to a codec of
+//! one's own.
 //!
 //! # Features
 //!
@@ -94,8 +96,10 @@ mod close;
 mod config_error;
 mod connection;
 mod controlled_network;
-#[cfg(feature = "deflate")]
+#[cfg_attr(not(feature = "deflate"), path = "deflate/absent.rs")]
 mod deflate;
+#[cfg(feature = "std")]
+mod echo;
 mod endpoint;
 mod error;
 mod header;
@@ -106,6 +110,7 @@ mod masking;
 mod message;
 mod opcode;
 mod outbox;
+mod page;
 mod peer_addr;
 mod prepared;
 mod receive;
@@ -122,10 +127,10 @@ pub use config_error::ConfigError;
 pub use connection::{Connection, ConnectionState};
 pub use controlled_network::ControlledNetwork;
 #[cfg(feature = "deflate")]
-pub use deflate::{
-    Budget, DeflateConfig, DeflatePool, DeflateWindow, Deflater, InflateConfig, InflatePool,
-    Inflater,
-};
+pub use deflate::{Budget, DeflateWindow, Deflater, Inflater};
+pub use deflate::{DeflateCodec, DeflateConfig, DeflatePool, InflateConfig, InflatePool};
+#[cfg(feature = "std")]
+pub use echo::Echoes;
 pub use endpoint::{Action, Endpoint, EndpointConfig, QueueError, Replies};
 pub use error::{ProtocolError, SendError};
 pub use header::{Header, MAX_CONTROL_FRAME, MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN};
@@ -136,6 +141,7 @@ pub use masking::{ClientMasking, Inbound, Masking, MaskingPolicy, ServerMasking}
 pub use message::{AsMessage, Assembler, Chunk, CompressedChunk, Message, MessageKind};
 pub use opcode::OpCode;
 pub use outbox::{Outbox, OutboxFull};
+pub use page::{PAGE, place_in_page};
 pub use peer_addr::PeerAddr;
 pub use prepared::Prepared;
 pub use receive::{Event, FrameCounts, Receiver};

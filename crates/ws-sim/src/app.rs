@@ -188,7 +188,7 @@ impl<const CHUNKS: bool> App<CHUNKS> {
         let request = ClientRequest::new(uri);
         let request = match self.plan.offer(&mut self.random) {
             Some(offer) => request.offer(offer),
-            None => request.without_offers(),
+            None => request,
         };
         (number, Connect::new(request, Some(number)))
     }

@@ -158,7 +158,7 @@ impl ModelPeer {
         let request = ClientRequest::new(uri);
         let request = match shared.plan.offer(&mut shared.random) {
             Some(offer) => request.offer(offer),
-            None => request.without_offers(),
+            None => request,
         };
         let handshake = request.start(shared.nonce());
         let out = handshake.request_bytes().to_vec();

@@ -9,10 +9,9 @@ use std::{
 
 use futures_io::{AsyncRead, AsyncWrite};
 use tracing::{Instrument as _, Span, debug, info, info_span};
-#[cfg(feature = "deflate")]
-use ws_handshake::DeflatePolicy;
 use ws_handshake::{
-    Acceptance, HandshakeError, HeadLimits, OriginPolicy, Request, Response, ServerConfig,
+    Acceptance, DeflatePolicy, HandshakeError, HeadLimits, OriginPolicy, Request, Response,
+    ServerConfig,
 };
 use ws_proto::{ConfigError, KeepaliveConfig, Limits, ServerMasking};
 
@@ -105,13 +104,16 @@ impl Acceptor {
     /// # Errors
     ///
     /// [`ConfigError`] names the first field whose value is not allowed: as
-    /// [`Config::check`], limits of the head that are 0, and subprotocols that
-    /// are no tokens (RFC 6455 section 4.1), as no client can list them.
+    /// [`Config::check`], limits of the head that are 0, subprotocols that are
+    /// no tokens (RFC 6455 section 4.1), as no client can list them, and a
+    /// policy for [compression](Self::deflate) without the feature `deflate`.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.config.check()?;
         let head = self.handshake.head_limits();
         ConfigError::check_number("head_limits.max_head", head.max_head as u64)?;
         ConfigError::check_number("head_limits.max_headers", head.max_headers as u64)?;
+        let is_compressed = self.handshake.deflate_policy().is_some();
+        ConfigError::check_deflate("deflate", is_compressed)?;
         match self.handshake.invalid_subprotocol() {
             Some(name) => Err(ConfigError::new("subprotocols", &name, "a token")),
             None => Ok(()),
@@ -159,7 +161,6 @@ impl Acceptor {
     ///
     /// [`Config::deflate`] and [`Config::inflate`] say what it may cost. See
     /// [the crate](crate#compression) for when not to compress.
-    #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(mut self, policy: DeflatePolicy) -> Self {
         self.handshake = self.handshake.deflate(policy);
@@ -201,7 +202,8 @@ impl Acceptor {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(self, tls: ws_tls::ServerTls) -> TlsAcceptor {
-        TlsAcceptor::new(self, tls)
+        let turns = self.config.tls_handshakes_per_turn;
+        TlsAcceptor::new(self, tls, turns)
     }
 
     /// Accepts a WebSocket on a stream. A request that is not a correct
@@ -599,7 +601,6 @@ impl Acceptor {
         let opening = Opening {
             masking: server_masking(flag),
             subprotocol: acceptance.agreed_subprotocol().map(str::to_owned),
-            #[cfg(feature = "deflate")]
             deflate: acceptance.deflate(),
             config,
             span,
@@ -637,7 +638,6 @@ struct Accept {
     config: Option<Arc<Config>>,
     limits: Option<Limits>,
     keepalive: Option<KeepaliveConfig>,
-    #[cfg(feature = "deflate")]
     without_deflate: bool,
 }
 
@@ -706,7 +706,6 @@ impl Decision {
 
     /// Declines compression for this connection, whatever
     /// [`Acceptor::deflate`] says.
-    #[cfg(feature = "deflate")]
     #[must_use]
     pub fn without_deflate(self) -> Self {
         self.map(|accept| accept.without_deflate = true)
@@ -751,7 +750,6 @@ impl Accept {
         if let Some(name) = &self.subprotocol {
             acceptance = acceptance.subprotocol(name)?;
         }
-        #[cfg(feature = "deflate")]
         if self.without_deflate {
             acceptance = acceptance.without_deflate();
         }

@@ -58,7 +58,7 @@ use crate::{
 /// [`ErrorKind::BrokenPipe`]. An end without a Close is
 /// [`ErrorKind::UnexpectedEof`], so that nobody takes a stream that was cut off
 /// for a whole one. Other errors are those of [`WebSocket::receive`] as
-/// [`io::Error`] has them; the [`Error`] is inside.
+/// [`io::Error`] has them; the [`Error`](crate::Error) is inside.
 ///
 /// # Flow control
 ///
@@ -70,16 +70,14 @@ use crate::{
 /// is kept: at most what one read from the transport gave, or what was read
 /// ahead.
 ///
+/// As with a [`WebSocket`], nothing goes on while no operation runs.
+///
 /// # Cancel safety
 ///
 /// All state is in here. A future that reads may be dropped at any time, and
 /// nothing is lost; one that writes has taken either nothing or the number of
 /// bytes that it returned. Halves for two tasks are those that `split` of
 /// `futures` or `smol` makes.
-///
-/// # Panics
-///
-/// As with a [`WebSocket`], nothing goes on while no operation runs.
 pub struct ByteStream<S> {
     websocket: WebSocket<S>,
     /// What was received and did not fit into the reader's buffer.

@@ -1,12 +1,11 @@
 //! What is decided before a connection is built.
 
-#[cfg(feature = "deflate")]
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use ws_proto::{ConfigError, KeepaliveConfig, Limits, TimeLimits, Times};
-#[cfg(feature = "deflate")]
-use ws_proto::{DeflateConfig, InflateConfig};
+use ws_proto::{
+    ConfigError, DeflateConfig, InflateConfig, KeepaliveConfig, Limits, TimeLimits, Times,
+};
 
 use crate::MemoryBudget;
 
@@ -76,18 +75,26 @@ pub struct Config {
     /// default all of the process share one of 1 GiB. Those that hold most are
     /// dropped above it, with [`Error::OverMemory`](crate::Error::OverMemory).
     pub memory: MemoryBudget,
+    /// How many steps of TLS handshakes are made for each CPU of the machine
+    /// before the other tasks of the executor have their turn, so that a storm
+    /// of handshakes does not starve open connections; 1 by default, as one
+    /// takes as long as tens of messages. The others wait in line. All clones of
+    /// a [`TlsAcceptor`](crate::TlsAcceptor) share them.
+    ///
+    /// It is as fair as the executor: one that polls what is woken in order, as
+    /// smol's do. Under `net::block_on` a thread makes no more than one between
+    /// two looks at its sockets.
+    #[cfg(feature = "tls")]
+    pub tls_handshakes_per_turn: usize,
     /// How messages are compressed, where that was agreed on. Each thread has
     /// one pool of compressors for all connections with the same values.
-    #[cfg(feature = "deflate")]
     pub deflate: DeflateConfig,
     /// How much inflating may cost. By default all connections of the process
     /// share one budget of 256 MiB.
-    #[cfg(feature = "deflate")]
     pub inflate: InflateConfig,
 }
 
 /// One budget for all that ask for none of their own.
-#[cfg(feature = "deflate")]
 static INFLATE: LazyLock<InflateConfig> = LazyLock::new(InflateConfig::default);
 
 impl Config {
@@ -114,9 +121,12 @@ impl Config {
         ConfigError::check_time("close_timeout", Some(self.close_timeout))?;
         ConfigError::check_time("handshake_timeout", self.handshake_timeout)?;
         ConfigError::check_number("memory", self.memory.limit() as u64)?;
-        #[cfg(feature = "deflate")]
+        #[cfg(feature = "tls")]
+        ConfigError::check_number(
+            "tls_handshakes_per_turn",
+            self.tls_handshakes_per_turn as u64,
+        )?;
         self.deflate.check()?;
-        #[cfg(feature = "deflate")]
         self.inflate.check()?;
         Ok(())
     }
@@ -135,9 +145,9 @@ impl Default for Config {
             handshake_timeout: Some(Duration::from_secs(30)),
             min_head_rate: 10,
             memory: MemoryBudget::of_process(),
-            #[cfg(feature = "deflate")]
+            #[cfg(feature = "tls")]
+            tls_handshakes_per_turn: 1,
             deflate: DeflateConfig::default(),
-            #[cfg(feature = "deflate")]
             inflate: INFLATE.clone(),
         }
     }

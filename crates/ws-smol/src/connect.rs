@@ -294,6 +294,7 @@ impl Connector {
         &self,
         request: ClientRequest,
     ) -> Result<WebSocket<MaybeTls<TcpStream>>, Error> {
+        check_offers(&request)?;
         check_tls(request.uri())?;
         let (stream, peer) = self.connect_tcp(request.uri()).await?;
         self.open_over(stream, peer, request).await
@@ -475,8 +476,9 @@ impl Connector {
     /// before a byte is written; [`Error::Refused`] if the server answers with another status than 101,
     /// with its body; [`Error::Handshake`] if its answer breaks a rule;
     /// [`Error::Timeout`] if it did not come in time; [`Error::Io`] if the
-    /// transport failed; [`Error::Config`] as [`check`](Self::check) says,
-    /// before a byte is written.
+    /// transport failed; [`Error::Config`] as [`check`](Self::check) says, and
+    /// for an [offer](ClientRequest::offer) of permessage-deflate in a build
+    /// without the feature `deflate`, before a byte is written.
     ///
     /// # Cancel safety
     ///
@@ -527,6 +529,7 @@ impl Connector {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let span = info_span!("websocket", role = "client", %peer);
+        check_offers(&request)?;
         let mut handshake = request.start_random()?;
         let opening = self.shake(stream, peer, is_tls, &mut handshake, span.clone());
         // On the heap, as it is large and soon over.
@@ -579,9 +582,8 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] as [`check`](Self::check) says, and
-    /// [`Error::DeflateUnavailable`] if compression was agreed on without the
-    /// feature `deflate`.
+    /// [`Error::Config`] as [`check`](Self::check) says, and if compression was
+    /// agreed on in a build without the feature `deflate`.
     pub fn after_handshake<S>(
         &self,
         stream: S,
@@ -610,20 +612,14 @@ impl Connector {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        #[cfg(not(feature = "deflate"))]
-        if agreed.deflate.is_some() {
-            return Err(Error::DeflateUnavailable);
-        }
+        ConfigError::check_deflate("agreed.deflate", agreed.deflate.is_some())?;
         let flag = self.zero_mask.decide(peer, is_tls, None);
         if flag {
             warn_if_exposed("set_mask_to_zero", peer, is_tls);
         }
         let masking = Masking::Client(client_masking(flag));
         let mut engine = Engine::new(stream, masking, leftover, Arc::clone(&self.config), span);
-        #[cfg(feature = "deflate")]
-        if let Some(params) = agreed.deflate {
-            engine.compress(params);
-        }
+        engine.compress(agreed.deflate);
         engine.agreed = Some(Box::new(Agreed {
             subprotocol: agreed.subprotocol,
             headers: Some(agreed.headers),
@@ -644,6 +640,11 @@ impl Connector {
         let (stream, address) = connect_host(uri.host_for_connect(), uri.port()).await?;
         Ok((stream, address.into()))
     }
+}
+
+/// Refuses an offer of what this build does not have.
+fn check_offers(request: &ClientRequest) -> Result<(), ConfigError> {
+    ConfigError::check_deflate("request.offers", request.has_offers())
 }
 
 /// Tells whether this build can make the connection that a URL asks for.

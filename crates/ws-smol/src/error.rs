@@ -147,10 +147,6 @@ pub enum Error {
          Connector::under_tls says that it is there"
     )]
     NoTls,
-    /// The request offered permessage-deflate and the server has agreed, but
-    /// the crate was built without the feature `deflate`.
-    #[error("compression needs the feature `deflate`, which this build of ws-smol does not have")]
-    DeflateUnavailable,
 }
 
 impl Error {
@@ -195,9 +191,7 @@ impl Error {
             Self::Handshake(error) => matches!(error, HandshakeError::ConnectionLost),
             Self::Refused(response) => is_temporary(response),
             #[cfg(feature = "tls")]
-            Self::Tls(error) => {
-                matches!(error, TlsError::EndedInHandshake | TlsError::Truncated)
-            }
+            Self::Tls(error) => *error == TlsError::EndedInHandshake,
             #[cfg(feature = "proxy")]
             Self::Proxy(error) => match error {
                 TunnelError::Refused(response) => is_temporary(response),

@@ -180,13 +180,24 @@ impl Pace {
 pub(crate) async fn read<S: AsyncRead + Unpin, T>(
     stream: &mut S,
     turn: &mut Turn,
+    take: impl FnMut(&[u8]) -> T,
+) -> io::Result<T> {
+    read_at_most(READ_LEN, stream, turn, take).await
+}
+
+/// Reads as [`read`] does, and at most so many bytes.
+pub(crate) async fn read_at_most<S: AsyncRead + Unpin, T>(
+    room: usize,
+    stream: &mut S,
+    turn: &mut Turn,
     mut take: impl FnMut(&[u8]) -> T,
 ) -> io::Result<T> {
+    let room = room.min(READ_LEN);
     poll_fn(|cx| {
         ready!(turn.poll_goes_on(cx));
         // The thread's buffer is held for one poll only.
         let mut input = Input::new(Vec::new());
-        let buffer = &mut input.buffer()[..READ_LEN];
+        let buffer = &mut input.buffer()[..room];
         loop {
             return match Pin::new(&mut *stream).poll_read(cx, buffer) {
                 Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {
@@ -195,7 +206,7 @@ pub(crate) async fn read<S: AsyncRead + Unpin, T>(
                     continue;
                 }
                 Poll::Ready(Ok(n)) => {
-                    let len = n.min(READ_LEN);
+                    let len = n.min(room);
                     turn.note(len);
                     Poll::Ready(Ok(take(&buffer[..len])))
                 }

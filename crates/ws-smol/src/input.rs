@@ -1,6 +1,12 @@
 //! Bytes that were read and are not parsed yet, and where they lie.
 
-use std::{cell::RefCell, mem, ops::Range};
+use std::{
+    cell::{Cell, RefCell},
+    mem,
+    ops::Range,
+};
+
+use ws_proto::{Echoes, PAGE, place_in_page};
 
 /// The buffer that is read into, and what of it is still to be parsed.
 ///
@@ -63,7 +69,7 @@ impl Input {
         if self.memory.len() < MEMORY_LEN {
             self.memory = take_memory(BUFFER_LEN, BUFFER_LEN);
         }
-        let place = place(&self.memory);
+        let place = place_in_page(&self.memory);
         (self.start, self.end, self.gathered) = (place, place, None);
         &mut self.memory[place..place + BUFFER_LEN]
     }
@@ -178,7 +184,7 @@ impl Input {
         let needed = HEAD_ROOM + came + wanted;
         let liked = came.saturating_add(missing).saturating_add(HEAD_ROOM);
         let mut longer = take_memory(needed, liked);
-        let start = place(&longer) + HEAD_ROOM;
+        let start = place_in_page(&longer) + HEAD_ROOM;
         let end = start + came;
         longer[start..end].copy_from_slice(&self.memory[from..self.end]);
         give_memory(mem::replace(&mut self.memory, longer));
@@ -192,17 +198,33 @@ impl Drop for Input {
     }
 }
 
-/// Runs `write` with an empty vector of the thread's, for frames that are
-/// joined before they are written.
-pub(crate) fn with_staging<R>(write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-    let mut staging = STAGING
-        .try_with(|staging| mem::take(&mut *staging.borrow_mut()))
-        .unwrap_or_default();
+/// Frames on their way to the transport.
+#[derive(Debug, Default)]
+pub(crate) struct Staging {
+    /// Those that are joined before they are written.
+    pub(crate) cork: Vec<u8>,
+    /// Those that are written from where they were read to.
+    pub(crate) echoes: Echoes,
+}
+
+impl Staging {
+    /// Returns how many bytes are to be written.
+    pub(crate) const fn len(&self) -> usize {
+        self.cork.len() + self.echoes.len()
+    }
+}
+
+/// Runs `write` with an empty staging place of the thread's.
+pub(crate) fn with_staging<R>(write: impl FnOnce(&mut Staging) -> R) -> R {
+    let kept = STAGING.try_with(Cell::take);
+    let mut staging = kept.ok().flatten().unwrap_or_default();
     let result = write(&mut staging);
-    staging.clear();
-    staging.shrink_to(STAGING_KEPT);
+    let Staging { cork, echoes } = &mut *staging;
+    echoes.forget(cork);
+    cork.clear();
+    cork.shrink_to(STAGING_KEPT);
     // A thread that ends has no place for it any more.
-    let _ = STAGING.try_with(|place| place.replace(staging));
+    let _ = STAGING.try_with(|place| place.set(Some(staging)));
     result
 }
 
@@ -236,18 +258,9 @@ fn give_memory(memory: Vec<u8>) {
     });
 }
 
-/// Returns where in some memory a buffer starts.
-///
-/// On common x86-64 machines the kernel's copy into a destination that begins
-/// just after the start of a page, where large allocations begin, costs up to
-/// twice as much as one in the middle.
-fn place(memory: &[u8]) -> usize {
-    (PLACE + PAGE - memory.as_ptr().addr() % PAGE) % PAGE
-}
-
 thread_local! {
     static KEPT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-    static STAGING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static STAGING: Cell<Option<Box<Staging>>> = const { Cell::new(None) };
 }
 
 /// Large enough that large messages do not cost a system call for every few
@@ -256,9 +269,6 @@ pub(crate) const BUFFER_LEN: usize = 512 * 1024;
 
 /// A buffer, wherever in its page it starts.
 const MEMORY_LEN: usize = BUFFER_LEN + PAGE;
-
-const PAGE: usize = 4096;
-const PLACE: usize = 2560;
 
 /// Room for a head in front of a message.
 const HEAD_ROOM: usize = ws_proto::MAX_HEADER_LEN;
@@ -271,14 +281,6 @@ const STAGING_KEPT: usize = 256 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn buffer_starts_at_its_place_in_a_page() {
-        let mut input = Input::new(Vec::new());
-        let buffer = input.buffer();
-        assert_eq!(buffer.len(), BUFFER_LEN);
-        assert_eq!(buffer.as_ptr().addr() % PAGE, PLACE);
-    }
 
     #[test]
     fn parked_input_owns_no_more_than_it_needs() {

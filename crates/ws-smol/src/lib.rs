@@ -129,9 +129,9 @@
 //! `Acceptor::deflate`, a client offers by `ClientRequest::offer`, several
 //! times for several wishes. `WebSocket::deflate` tells what was agreed on.
 //! Nothing else changes: all ways to send and to receive are the same, and
-//! limits count what was inflated. Without the feature a server declines every
-//! offer, and a client that made one of its own accord, with a server that
-//! agrees, gets [`Error::DeflateUnavailable`].
+//! limits count what was inflated. Without the feature a policy and an offer are
+//! refused with a [`ConfigError`], and a server declines every offer of its
+//! clients.
 //!
 //! Do not compress
 //!
@@ -169,8 +169,8 @@
 //! says what it is: without that a `wss://` URL is [`Error::NoTls`] there.
 //!
 //! A connection ends with the Close, then `close_notify`, then the transport.
-//! A peer that ends without `close_notify` after the Closes is let go; before,
-//! receiving fails with `TlsError::Truncated`.
+//! A peer's end is the same without `close_notify`: before its Close, the
+//! connection is [lost](Error::ConnectionLost).
 //!
 //! # Clients that find their way
 //!
@@ -187,7 +187,6 @@ mod backlog;
 mod backoff;
 mod byte_stream;
 mod close_status;
-#[cfg_attr(not(feature = "deflate"), path = "compression/none.rs")]
 mod compression;
 mod config;
 mod connect;
@@ -249,20 +248,21 @@ pub use ws_handshake::proxy::{
     Proxy, ProxyHeaderError, ProxyUrlError, SocksReply, TrustedProxies, TunnelError,
 };
 pub use ws_handshake::{
-    Acceptance, Agreed, ClientRequest, HandshakeError, HeadLimits, Headers, HttpResponse,
-    OriginError, OriginPolicy, RedirectError, Request, Response, Uri, UriError, Version,
+    Acceptance, Agreed, ClientRequest, DeflateOffer, DeflateParams, DeflatePolicy, HandshakeError,
+    HeadLimits, Headers, HttpResponse, OriginError, OriginPolicy, RedirectError, Request, Response,
+    Uri, UriError, Version,
 };
 #[cfg(feature = "deflate")]
-pub use ws_handshake::{DeflateOffer, DeflateParams, DeflatePolicy};
+pub use ws_proto::Budget;
 pub use ws_proto::{
-    AsMessage, Chunk, ClientMasking, CloseCode, ConfigError, ControlledNetwork, FrameCounts,
-    KeepaliveConfig, Limits, Masking, Message as MessageRef, MessageKind, PeerAddr, Prepared,
-    ProtocolError, SendError, ServerMasking, TimeLimits,
+    AsMessage, Chunk, ClientMasking, CloseCode, ConfigError, ControlledNetwork, DeflateConfig,
+    FrameCounts, InflateConfig, KeepaliveConfig, Limits, Masking, Message as MessageRef,
+    MessageKind, PeerAddr, Prepared, ProtocolError, SendError, ServerMasking, TimeLimits,
 };
-#[cfg(feature = "deflate")]
-pub use ws_proto::{Budget, DeflateConfig, InflateConfig};
 #[cfg(feature = "tls")]
-pub use ws_tls::{ClientTls, ServerTls, TlsConfigError, TlsError, rustls, server_name};
+pub use ws_tls::{
+    self, ClientTls, ServerTls, TlsConfigError, TlsConnection, TlsError, rustls, server_name,
+};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

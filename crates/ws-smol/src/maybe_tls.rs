@@ -12,9 +12,9 @@ use futures_io::{AsyncRead, AsyncWrite, IoSlice, IoSliceMut};
 ///
 /// Without the feature `tls` it is the stream alone.
 ///
-/// Closing it sends `close_notify` before the stream itself is closed. If the
-/// peer's end came without one, reading fails with `TlsError::Truncated`: that
-/// may be an attacker's doing.
+/// Closing it sends `close_notify` before the stream itself is closed. The
+/// peer's end is the same with `close_notify` and without: what is missing at
+/// the end of a connection is known by the Close frame.
 #[derive(Debug)]
 pub struct MaybeTls<S>(Kind<S>);
 
@@ -46,14 +46,14 @@ impl<S> MaybeTls<S> {
         }
     }
 
-    /// Lends what TLS has agreed on: the version, the cipher, and the peer's
-    /// certificates. `None` if there is no TLS.
+    /// Returns the TLS connection, which knows the version, the cipher, and the
+    /// peer's certificates. `None` if there is no TLS.
     #[cfg(feature = "tls")]
     #[must_use]
-    pub fn tls(&self) -> Option<&ws_tls::rustls::CommonState> {
+    pub const fn tls(&self) -> Option<&ws_tls::TlsConnection> {
         match &self.0 {
             Kind::Plain(_) => None,
-            Kind::Tls(stream) => Some(stream.state()),
+            Kind::Tls(stream) => Some(stream.connection()),
         }
     }
 }

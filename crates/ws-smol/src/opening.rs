@@ -6,7 +6,6 @@ use std::sync::Arc;
 use futures_io::{AsyncRead, AsyncWrite};
 use thiserror::Error;
 use tracing::{Span, debug};
-#[cfg(feature = "deflate")]
 use ws_handshake::DeflateParams;
 use ws_handshake::Response;
 use ws_proto::{Masking, ServerMasking};
@@ -23,7 +22,6 @@ use crate::{
 pub struct Opening {
     pub(crate) masking: ServerMasking,
     pub(crate) subprotocol: Option<String>,
-    #[cfg(feature = "deflate")]
     pub(crate) deflate: Option<DeflateParams>,
     pub(crate) config: Arc<Config>,
     pub(crate) span: Span,
@@ -55,10 +53,7 @@ impl Opening {
                 headers: None,
             })
         });
-        #[cfg(feature = "deflate")]
-        if let Some(params) = self.deflate {
-            engine.compress(params);
-        }
+        engine.compress(self.deflate);
         engine
     }
 }

@@ -9,10 +9,6 @@ use ws_proto::{AsMessage, Message as MessageRef};
 #[derive(Clone, Copy, Debug)]
 pub struct Outbound<'m> {
     pub(crate) message: MessageRef<'m>,
-    #[cfg_attr(
-        not(feature = "deflate"),
-        expect(dead_code, reason = "everything goes out plain")
-    )]
     pub(crate) may_compress: bool,
 }
 

@@ -1,11 +1,11 @@
 //! What is to be sent, before it is a frame.
 
 use ws_proto::{
-    CloseFrame, MAX_HEADER_LEN, Masking, OutFrame, Outbox, Prepared, SendError, Sender,
+    CloseFrame, DeflatePool, MAX_HEADER_LEN, Masking, OutFrame, Outbox, Prepared, SendError, Sender,
 };
 
 use crate::{
-    compression::{Compression, LentDeflate},
+    compression::{Compression, LentPool},
     outbound::Outbound,
 };
 
@@ -28,7 +28,7 @@ impl<'m> Outgoing<'m> {
         &self,
         sender: &mut Sender<Masking>,
         compression: &mut Compression,
-        lent: &'a mut LentDeflate,
+        lent: &'a mut LentPool<DeflatePool>,
     ) -> Result<OutFrame<'a>, SendError>
     where
         'm: 'a,
@@ -220,7 +220,7 @@ mod tests {
     }
 
     fn len_of(outgoing: Outgoing<'_>, sender: &mut Sender<Masking>) -> usize {
-        let mut lent = LentDeflate::default();
+        let mut lent = LentPool::default();
         let frame = outgoing.frame(sender, &mut Compression::none(), &mut lent);
         frame.unwrap().len()
     }

@@ -1,12 +1,11 @@
 //! What a handler of messages answers with.
 
-use ws_proto::{
-    CloseCode, CloseFrame, MAX_HEADER_LEN, Masking, OutFrame, OutboxFull, Prepared, Sender,
-};
+use ws_proto::{CloseCode, CloseFrame, Masking, OutFrame, OutboxFull, Prepared, Sender};
 
 use crate::{
     AsOutbound, Error,
-    compression::{Compression, LentDeflate},
+    compression::{Compression, LentPool},
+    input::Staging,
     outgoing::{Outgoing, Output},
 };
 
@@ -18,34 +17,7 @@ pub struct Replies<'a> {
     compression: &'a mut Compression,
     output: &'a mut Output,
     /// Replies that are to be written, if nothing else waits.
-    cork: &'a mut Vec<u8>,
-    /// The message that is handled, if it can go back as it lies.
-    lent: Option<Lent>,
-    echo: Option<Echo>,
-}
-
-/// Where a message lies in memory, and how many bytes in front of it may be
-/// overwritten: those of its own head.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Lent {
-    pub(crate) address: usize,
-    pub(crate) len: usize,
-    pub(crate) room: usize,
-}
-
-/// A message that goes back as it lies.
-#[derive(Debug)]
-pub(crate) struct Echo {
-    head: [u8; MAX_HEADER_LEN],
-    head_len: usize,
-    /// It comes after as much of the cork.
-    pub(crate) cork_end: usize,
-}
-
-impl Echo {
-    pub(crate) fn head(&self) -> &[u8] {
-        &self.head[..self.head_len]
-    }
+    staging: &'a mut Staging,
 }
 
 impl<'a> Replies<'a> {
@@ -53,16 +25,13 @@ impl<'a> Replies<'a> {
         sender: &'a mut Sender<Masking>,
         compression: &'a mut Compression,
         output: &'a mut Output,
-        cork: &'a mut Vec<u8>,
-        lent: Option<Lent>,
+        staging: &'a mut Staging,
     ) -> Self {
         Self {
             sender,
             compression,
             output,
-            cork,
-            lent,
-            echo: None,
+            staging,
         }
     }
 
@@ -99,7 +68,7 @@ impl<'a> Replies<'a> {
     /// Returns how many bytes wait for the transport.
     #[must_use]
     pub const fn pending_bytes(&self) -> usize {
-        self.output.outbox.len() + self.cork.len()
+        self.output.outbox.len() + self.staging.len()
     }
 
     fn push(&mut self, outgoing: &Outgoing<'_>) -> Result<(), Error> {
@@ -115,16 +84,16 @@ impl<'a> Replies<'a> {
                 limit,
             }));
         }
-        let mut lent = LentDeflate::default();
+        let mut lent = LentPool::default();
         let frame = outgoing.frame(self.sender, self.compression, &mut lent)?;
         if !self.output.outbox.is_empty() {
             self.output.queue(frame, self.sender)?;
         } else if frame.len() > self.output.max_frame() {
             for frame in self.sender.split(frame, self.output.max_frame())?.iter() {
-                frame.append_to(self.cork, 0);
+                frame.append_to(&mut self.staging.cork, 0);
             }
         } else if !self.is_echo(&frame) {
-            frame.append_to(self.cork, 0);
+            frame.append_to(&mut self.staging.cork, 0);
         }
         Ok(())
     }
@@ -132,27 +101,10 @@ impl<'a> Replies<'a> {
     /// Has a frame written from where the message lies that is handled, if it
     /// is that one.
     fn is_echo(&mut self, frame: &OutFrame<'_>) -> bool {
-        let (Some(lent), Some([head, payload])) = (self.lent, frame.as_slices()) else {
-            return false;
-        };
-        let is_lent = lent.address == payload.as_ptr().addr()
-            && lent.len == payload.len()
-            && head.len() <= lent.room;
-        if is_lent {
-            // Once: a second frame could need another head in the same place.
-            self.lent = None;
-            let mut echo = Echo {
-                head: [0; MAX_HEADER_LEN],
-                head_len: head.len(),
-                cork_end: self.cork.len(),
-            };
-            echo.head[..head.len()].copy_from_slice(head);
-            self.echo = Some(echo);
+        let Staging { cork, echoes } = &mut *self.staging;
+        match frame.as_slices() {
+            Some([head, payload]) => echoes.take(head, payload, cork.len()),
+            None => false,
         }
-        is_lent
-    }
-
-    pub(crate) const fn into_echo(self) -> Option<Echo> {
-        self.echo
     }
 }

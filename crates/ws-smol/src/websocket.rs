@@ -13,7 +13,6 @@ use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
 use tracing::Span;
-#[cfg(feature = "deflate")]
 use ws_handshake::DeflateParams;
 use ws_handshake::Headers;
 use ws_proto::{
@@ -90,7 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn with_deflate(mut self, params: DeflateParams) -> Self {
-        self.engine.compress(params);
+        self.engine.compress(Some(params));
         self
     }
 
@@ -487,7 +486,6 @@ impl<S> WebSocket<S> {
 
     /// Returns the parameters of permessage-deflate that were agreed on; `None`
     /// if messages are not compressed.
-    #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(&self) -> Option<DeflateParams> {
         self.engine.deflate()

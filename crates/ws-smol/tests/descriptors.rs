@@ -10,11 +10,7 @@ use std::{
 
 use smol::{LocalExecutor, net::TcpListener};
 use ws_smol::{Acceptor, Gate, OriginPolicy};
-
-#[path = "../../ws-mio/tests/suite/common/descriptors.rs"]
-mod descriptors;
-
-use descriptors::{warnings, without_descriptors};
+use ws_testkit::descriptors::{warnings, without_descriptors};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\

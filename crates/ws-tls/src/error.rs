@@ -69,9 +69,6 @@ pub enum TlsError {
     /// The stream ended in the middle of the TLS handshake.
     #[error("the stream ended in the TLS handshake")]
     EndedInHandshake,
-    /// The stream ended without `close_notify`: who cut it off is not known (RFC 8446 section 6.1).
-    #[error("the stream ended without close_notify")]
-    Truncated,
     /// The host is neither a DNS name nor an IP address, so that no certificate can be for it.
     #[error("neither a DNS name nor an IP address: \"{offered}\"")]
     BadName {
@@ -91,8 +88,8 @@ impl TlsError {
     ///
     /// use ws_tls::TlsError;
     ///
-    /// let error = io::Error::from(TlsError::Truncated);
-    /// assert_eq!(TlsError::of(&error), Some(&TlsError::Truncated));
+    /// let error = io::Error::from(TlsError::EndedInHandshake);
+    /// assert_eq!(TlsError::of(&error), Some(&TlsError::EndedInHandshake));
     /// assert_eq!(TlsError::of(&io::ErrorKind::TimedOut.into()), None);
     /// ```
     #[must_use]
@@ -158,7 +155,7 @@ impl From<Rustls> for TlsError {
 impl From<TlsError> for io::Error {
     fn from(error: TlsError) -> Self {
         let kind = match error {
-            TlsError::EndedInHandshake | TlsError::Truncated => io::ErrorKind::UnexpectedEof,
+            TlsError::EndedInHandshake => io::ErrorKind::UnexpectedEof,
             TlsError::BadName { .. } => io::ErrorKind::InvalidInput,
             _ => io::ErrorKind::InvalidData,
         };

@@ -1,5 +1,6 @@
 //! TLS for WebSocket endpoints, without sockets: configurations of [rustls] made of PEM or DER, errors by cause, and
-//! a [`Session`] that takes bytes and gives bytes.
+//! a [`TlsConnection`] over
+//! any byte stream.
 //!
 //! It opens no connection and knows nothing of WebSocket; it is the one crate here that knows the version of rustls, and
 //! re-exports it for those who configure more than it does.
@@ -20,7 +21,9 @@
 #[macro_use]
 mod fault;
 
+mod buffers;
 mod client;
+mod connection;
 mod error;
 mod files;
 mod name;
@@ -29,17 +32,16 @@ mod plaintext;
 mod records;
 mod server;
 mod session;
+mod work;
 
 pub use client::{ClientTls, ClientTlsBuilder};
+pub use connection::{RawStream, TlsConnection};
 pub use error::{TlsConfigError, TlsError};
 pub use files::FileKind;
 pub use name::server_name;
 pub use pin::key_sha256;
-pub use plaintext::Plaintext;
-pub use records::Records;
 pub use rustls;
 pub use server::{ServerTls, ServerTlsBuilder};
-pub use session::Session;
 
 /// The protocol that a WebSocket connection begins with (RFC 7301 section 6).
 const ALPN: &[u8] = b"http/1.1";

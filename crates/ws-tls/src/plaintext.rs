@@ -1,17 +1,8 @@
-//! Payload on its way from a session to whoever reads.
+//! Payload on its way from a session to the reader.
 
-/// Payload that was decrypted and did not fit into what was read into. It owns nothing while that is none.
-///
-/// ```
-/// let mut plaintext = ws_tls::Plaintext::default();
-/// let mut buffer = [0; 4];
-/// assert_eq!(plaintext.give(b"payload", &mut buffer), 4);
-/// assert_eq!(plaintext.take(&mut buffer), 3);
-/// assert_eq!(&buffer[..3], b"oad");
-/// assert!(plaintext.is_empty());
-/// ```
+/// Payload that was decrypted and did not fit into the reader's buffer. An empty one owns no memory.
 #[derive(Debug, Default)]
-pub struct Plaintext {
+pub(crate) struct Plaintext {
     bytes: Vec<u8>,
     /// How much of them was read.
     read: usize,
@@ -19,8 +10,7 @@ pub struct Plaintext {
 
 impl Plaintext {
     /// Keeps nothing yet.
-    #[must_use]
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             bytes: Vec::new(),
             read: 0,
@@ -28,20 +18,23 @@ impl Plaintext {
     }
 
     /// Tells whether nothing is kept.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.read == self.bytes.len()
     }
 
+    /// Returns how many bytes are kept.
+    pub(crate) const fn len(&self) -> usize {
+        self.bytes.len() - self.read
+    }
+
     /// Returns how many bytes of memory it holds.
-    #[must_use]
-    pub const fn held(&self) -> usize {
+    pub(crate) const fn held(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// Copies payload to `buffer` as far as it fits, keeps the rest behind what is kept, and returns how much fitted. For
-    /// [`Session::receive`](crate::Session::receive), once what was kept before is taken.
-    pub fn give(&mut self, payload: &[u8], buffer: &mut [u8]) -> usize {
+    /// Copies payload to `buffer` as far as it fits, keeps the rest behind what is kept, and returns how much fitted. What
+    /// was kept before is taken first.
+    pub(crate) fn give(&mut self, payload: &[u8], buffer: &mut [u8]) -> usize {
         let (fits, rest) = payload.split_at(payload.len().min(buffer.len()));
         buffer[..fits.len()].copy_from_slice(fits);
         self.bytes.extend_from_slice(rest);
@@ -49,7 +42,7 @@ impl Plaintext {
     }
 
     /// Copies what is kept to `buffer`, as far as it fits; returns how much that is.
-    pub fn take(&mut self, buffer: &mut [u8]) -> usize {
+    pub(crate) fn take(&mut self, buffer: &mut [u8]) -> usize {
         let rest = &self.bytes[self.read..];
         let len = rest.len().min(buffer.len());
         buffer[..len].copy_from_slice(&rest[..len]);
@@ -58,5 +51,32 @@ impl Plaintext {
             *self = Self::new();
         }
         len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payload_that_a_reader_has_no_room_for_waits_in_order() {
+        let mut plaintext = Plaintext::new();
+        let mut buffer = [0; 4];
+        assert_eq!(plaintext.take(&mut buffer), 0);
+        // What fits is not kept.
+        assert_eq!(plaintext.give(b"one", &mut buffer), 3);
+        assert!(plaintext.is_empty());
+        let fitted = plaintext.give(b"payload", &mut buffer);
+        assert_eq!(&buffer[..fitted], b"payl");
+        assert_eq!(plaintext.give(b" and more", &mut []), 0);
+        assert_eq!(plaintext.len(), 12);
+        let mut taken = Vec::new();
+        while !plaintext.is_empty() {
+            let len = plaintext.take(&mut buffer);
+            taken.extend_from_slice(&buffer[..len]);
+        }
+        assert_eq!(taken, b"oad and more");
+        assert_eq!(plaintext.take(&mut buffer), 0);
+        assert_eq!(plaintext.held(), 0);
     }
 }

@@ -1,4 +1,7 @@
-//! One connection's TLS, without its socket.
+//! rustls, by its unbuffered API: no other file of this crate calls it.
+//!
+//! Its buffered API keeps 4 KiB of input for each idle connection. rustls takes the unbuffered one out after 0.23, for one
+//! with buffers of the caller's; then this file alone changes.
 
 use std::{fmt, mem};
 
@@ -10,39 +13,13 @@ use rustls::{
     unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic},
 };
 
-use crate::{ClientTls, Records, ServerTls, TlsError};
+use crate::{ClientTls, ServerTls, TlsError, connection::RECORD, records::Records};
 
 /// One connection's TLS: bytes of the stream in, payload and bytes of the stream out.
 ///
 /// It owns no buffer between calls but for the start of a record whose rest has not come yet. Both directions work in
 /// buffers of the caller's, of which one is enough for all connections.
-///
-/// ```
-/// # use ws_tls::{ClientTls, Records, ServerTls, Session, TlsError, server_name};
-/// /// Carries what one side has to say to the other.
-/// fn carry(from: &mut Records, to: &mut Session, plain: &mut Vec<u8>, reply: &mut Records) -> Result<(), TlsError> {
-///     let mut buffer = vec![0; to.kept()];
-///     buffer.extend_from_slice(from.as_slice());
-///     from.clear();
-///     to.receive(&mut buffer, |payload| plain.extend_from_slice(payload), reply)
-/// }
-///
-/// # fn run(server: &ServerTls, client: &ClientTls) -> Result<(), TlsError> {
-/// let mut client = Session::client(client, server_name("intranet.example")?)?;
-/// let mut server = Session::server(server)?;
-/// let (mut up, mut down, mut plain) = (Records::new(), Records::new(), Vec::new());
-/// client.receive(&mut [], |_| {}, &mut up)?; // The client speaks first.
-/// while client.is_handshaking() || server.is_handshaking() {
-///     carry(&mut up, &mut server, &mut plain, &mut down)?;
-///     carry(&mut down, &mut client, &mut plain, &mut up)?;
-/// }
-/// client.send(b"Hello", &mut up)?;
-/// carry(&mut up, &mut server, &mut plain, &mut down)?;
-/// assert_eq!(plain, b"Hello");
-/// # Ok(())
-/// # }
-/// ```
-pub struct Session {
+pub(crate) struct Session {
     side: Side,
     /// The start of what could not be used yet.
     kept: Vec<u8>,
@@ -79,7 +56,7 @@ impl Session {
     /// # Errors
     ///
     /// What rustls has against the configuration.
-    pub fn client(tls: &ClientTls, server: ServerName<'static>) -> Result<Self, TlsError> {
+    pub(crate) fn client(tls: &ClientTls, server: ServerName<'static>) -> Result<Self, TlsError> {
         let connection = UnbufferedClientConnection::new(tls.config().clone(), server)?;
         Ok(Self::new(Side::Client(connection)))
     }
@@ -89,7 +66,7 @@ impl Session {
     /// # Errors
     ///
     /// What rustls has against the configuration.
-    pub fn server(tls: &ServerTls) -> Result<Self, TlsError> {
+    pub(crate) fn server(tls: &ServerTls) -> Result<Self, TlsError> {
         let connection = UnbufferedServerConnection::new(tls.config().clone())?;
         Ok(Self::new(Side::Server(connection)))
     }
@@ -104,20 +81,17 @@ impl Session {
     }
 
     /// Tells whether it is the client's side.
-    #[must_use]
-    pub const fn is_client(&self) -> bool {
+    pub(crate) const fn is_client(&self) -> bool {
         matches!(self.side, Side::Client(_))
     }
 
     /// Tells whether the TLS handshake is not over yet, or has failed.
-    #[must_use]
-    pub fn is_handshaking(&self) -> bool {
+    pub(crate) fn is_handshaking(&self) -> bool {
         self.state().is_handshaking()
     }
 
     /// Lends what rustls knows of the connection: version, cipher, protocol (ALPN), the peer's certificates.
-    #[must_use]
-    pub fn state(&self) -> &CommonState {
+    pub(crate) fn state(&self) -> &CommonState {
         match &self.side {
             Side::Client(connection) => connection,
             Side::Server(connection) => connection,
@@ -125,8 +99,7 @@ impl Session {
     }
 
     /// Returns how many bytes of the stream are kept as their record is not whole.
-    #[must_use]
-    pub const fn kept(&self) -> usize {
+    pub(crate) const fn kept(&self) -> usize {
         self.kept.len()
     }
 
@@ -143,7 +116,7 @@ impl Session {
     /// # Panics
     ///
     /// If `buffer` is shorter than what was kept.
-    pub fn receive(
+    pub(crate) fn receive(
         &mut self,
         buffer: &mut [u8],
         mut payload: impl FnMut(&[u8]),
@@ -151,9 +124,7 @@ impl Session {
     ) -> Result<(), TlsError> {
         buffer[..self.kept.len()].copy_from_slice(&self.kept);
         self.kept = Vec::new();
-        if let Some(error) = &self.failed {
-            return Err(TlsError::clone(error));
-        }
+        self.check()?;
         let mut used = 0;
         let stepped = loop {
             let (len, stepped) = self.step(&mut buffer[used..], &Write::Nothing, &mut payload, out);
@@ -180,7 +151,7 @@ impl Session {
     /// # Errors
     ///
     /// Why nothing more can be sent.
-    pub fn send(&mut self, payload: &[u8], out: &mut Records) -> Result<bool, TlsError> {
+    pub(crate) fn send(&mut self, payload: &[u8], out: &mut Records) -> Result<bool, TlsError> {
         self.write(&Write::Payload(payload), out)
     }
 
@@ -189,7 +160,7 @@ impl Session {
     /// # Errors
     ///
     /// Why nothing more can be sent.
-    pub fn close(&mut self, out: &mut Records) -> Result<(), TlsError> {
+    pub(crate) fn close(&mut self, out: &mut Records) -> Result<(), TlsError> {
         if fault!("close-notify-missing") {
             return Ok(());
         }
@@ -197,21 +168,23 @@ impl Session {
     }
 
     /// Tells whether the peer has said that nothing more follows.
-    #[must_use]
-    pub const fn is_ended(&self) -> bool {
+    pub(crate) const fn is_ended(&self) -> bool {
         self.is_ended
     }
 
-    /// Tells why the connection is over, once it failed.
-    #[must_use]
-    pub fn failure(&self) -> Option<&TlsError> {
-        self.failed.as_deref()
+    /// # Errors
+    ///
+    /// Why the connection is over, once it failed.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<(), TlsError> {
+        match &self.failed {
+            Some(error) => Err(TlsError::clone(error)),
+            None => Ok(()),
+        }
     }
 
     fn write(&mut self, what: &Write<'_>, out: &mut Records) -> Result<bool, TlsError> {
-        if let Some(error) = &self.failed {
-            return Err(TlsError::clone(error));
-        }
+        self.check()?;
         // There is no whole record in it, and so no payload.
         let mut kept = mem::take(&mut self.kept);
         let mut used = 0;
@@ -344,7 +317,16 @@ impl fmt::Debug for Session {
     }
 }
 
-/// How much payload a record holds (RFC 8446 section 5.1).
-const RECORD: usize = 16 * 1024;
 /// What a record adds to its payload, at most: header, explicit nonce, type and tag.
 const OVERHEAD: usize = 5 + 8 + 1 + 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_owns_little_beside_what_rustls_does() {
+        let ours = size_of::<Session>() - size_of::<UnbufferedServerConnection>();
+        assert!(ours <= 48, "{ours}");
+    }
+}

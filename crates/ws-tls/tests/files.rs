@@ -3,19 +3,17 @@
 
 #![allow(missing_docs, reason = "tests")]
 
-mod common;
-
 use std::process::Command;
 
-use common::{Ca, Identity, self_signed};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
-use ws_tls::{
-    ClientTls, FileKind, Records, ServerTls, Session, TlsConfigError, TlsError, key_sha256,
-    rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server_name,
+use ws_testkit::{
+    certificates::{Ca, Identity, self_signed},
+    tls::{HOST, Side},
 };
-
-const HOST: &str = "intranet.example";
+use ws_tls::{
+    ClientTls, FileKind, ServerTls, TlsConfigError, TlsError, key_sha256,
+    rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
 
 fn der_of(identity: &Identity) -> (Vec<u8>, Vec<u8>) {
     let cert = CertificateDer::from_pem_slice(identity.cert.as_bytes()).unwrap();
@@ -23,24 +21,15 @@ fn der_of(identity: &Identity) -> (Vec<u8>, Vec<u8>) {
     (cert.to_vec(), key.secret_der().to_vec())
 }
 
-/// Shakes hands; returns why the client does not, if it does not.
+/// Makes the handshake; returns why the client refuses it, if it does.
 fn shake_hands(client: &ClientTls, server: &ServerTls) -> Result<(), TlsError> {
-    let mut client = Session::client(client, server_name(HOST).unwrap())?;
-    let mut server = Session::server(server)?;
-    let (mut up, mut down) = (Records::new(), Records::new());
-    client.receive(&mut [], |_| {}, &mut up)?;
+    let (mut client, mut server) = (Side::begun(client), Side::server(server));
     for _ in 0..5 {
-        let mut input = vec![0; server.kept()];
-        input.extend_from_slice(up.as_slice());
-        up.clear();
-        let refused = server.receive(&mut input, |_| {}, &mut down);
-        let mut input = vec![0; client.kept()];
-        input.extend_from_slice(down.as_slice());
-        down.clear();
-        client.receive(&mut input, |_| {}, &mut up)?;
+        let refused = server.receive(&client.sent());
+        client.receive(&server.sent())?;
         refused?;
     }
-    assert!(!client.is_handshaking() && !server.is_handshaking());
+    assert!(!client.tls.is_handshaking() && !server.tls.is_handshaking());
     Ok(())
 }
 

@@ -2,11 +2,9 @@
 
 #![allow(missing_docs, reason = "tests")]
 
-mod common;
-
-use common::{Ca, Identity, self_signed};
 use std::{io, sync::Arc, time::Duration};
 
+use ws_testkit::certificates::{Ca, Identity, self_signed};
 use ws_tls::{
     ClientTls, ServerTls, TlsConfigError, TlsError,
     rustls::{
@@ -267,8 +265,8 @@ fn cause_comes_out_of_an_error_of_a_stream() {
     assert_eq!(TlsError::of(&other), None);
     let other = TlsError::take(other).unwrap_err();
     assert_eq!(other.kind(), io::ErrorKind::TimedOut);
-    let truncated = io::Error::from(TlsError::Truncated);
-    assert_eq!(truncated.kind(), io::ErrorKind::UnexpectedEof);
+    let ended = io::Error::from(TlsError::EndedInHandshake);
+    assert_eq!(ended.kind(), io::ErrorKind::UnexpectedEof);
 }
 
 #[test]

@@ -20,6 +20,9 @@ The counts are of one compiler and one kind of machine, which the file names. Wi
 15 % more is a failure; on another kind of machine the comparison is shown and never fails.
 ";
 
+/// What is counted: the crates without I/O, and the adapters.
+const PROGRAMS: [&str; 2] = ["hot-paths", "hot-adapters"];
+
 /// How far a count may be from the one that is written down: the same code counts alike to 0.1 %.
 const TOLERANCE: f64 = 0.03;
 /// The same for code that another compiler made.
@@ -40,23 +43,22 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
             "valgrind is not installed (on Debian: apt-get install valgrind)",
         ));
     }
-    tool::run(tool::cargo().args([
-        "build",
-        "--release",
-        "--package",
-        "benches",
-        "--bin",
-        "hot-paths",
-    ]))?;
-    let program = subject::our_program("hot-paths");
-    let names = tool::output_of(&mut Command::new(&program))?;
+    let mut build = tool::cargo();
+    build.args(["build", "--release", "--package", "benches"]);
+    for program in PROGRAMS {
+        build.args(["--bin", program]);
+    }
+    tool::run(&mut build)?;
     let mut counts = Vec::new();
-    for name in names.lines() {
-        // What a process needs to start and end is in both, and so in neither.
-        let once = instructions(&program, name, TIMES)?;
-        let twice = instructions(&program, name, 2 * TIMES)?;
-        let each = twice.saturating_sub(once) as f64 / TIMES as f64;
-        counts.push((name, each.round() as i64));
+    for program in PROGRAMS.map(subject::our_program) {
+        let names = tool::output_of(&mut Command::new(&program))?;
+        for name in names.lines() {
+            // What a process needs to start and end is in both, and so in neither.
+            let once = instructions(&program, name, TIMES)?;
+            let twice = instructions(&program, name, 2 * TIMES)?;
+            let each = twice.saturating_sub(once) as f64 / TIMES as f64;
+            counts.push((name.to_owned(), each.round() as i64));
+        }
     }
     if update {
         return write(&counts);
@@ -86,7 +88,7 @@ fn instructions(program: &PathBuf, name: &str, times: u64) -> Result<u64, Failur
         .ok_or_else(|| Failure::new(format!("valgrind tells no count: {said}")))
 }
 
-fn write(counts: &[(&str, i64)]) -> Result<Outcome, Failure> {
+fn write(counts: &[(String, i64)]) -> Result<Outcome, Failure> {
     let mut text = format!(
         "# Instructions of each hot path, once; `cargo xtask callgrind --update` writes them.\n\n\
          rustc = {:?}\nmachine = {:?}\n\n[counts]\n",
@@ -102,7 +104,7 @@ fn write(counts: &[(&str, i64)]) -> Result<Outcome, Failure> {
     Ok(Outcome::Passed)
 }
 
-fn compare(counts: &[(&str, i64)]) -> Result<Outcome, Failure> {
+fn compare(counts: &[(String, i64)]) -> Result<Outcome, Failure> {
     let recorded: toml::Table = tool::read(&file())?
         .parse()
         .map_err(|error| Failure::new(format!("benches/callgrind.toml: {error}")))?;

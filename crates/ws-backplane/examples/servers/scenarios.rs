@@ -25,6 +25,10 @@ pub(crate) const ALL: &[(&str, Play)] = &[
     ("wrong password", wrong_password),
     ("script cache flushed", script_flush),
     ("presence, and a node that is gone", presence),
+    (
+        "two processes of rooms, one is killed",
+        crate::rooms::killed_process,
+    ),
 ];
 
 const SHORT: Duration = Duration::from_millis(300);

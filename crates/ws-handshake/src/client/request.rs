@@ -78,11 +78,10 @@ impl ClientRequest {
         self
     }
 
-    /// Takes all offers back, for a frame layer that cannot keep them.
+    /// Whether permessage-deflate is offered.
     #[must_use]
-    pub fn without_offers(mut self) -> Self {
-        self.terms.offers = Vec::new();
-        self
+    pub const fn has_offers(&self) -> bool {
+        !self.terms.offers.is_empty()
     }
 
     /// Sets `Origin`, which a browser must send and anything else may.

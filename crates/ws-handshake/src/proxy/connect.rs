@@ -60,6 +60,13 @@ impl Connect {
         self.sent += bytes.min(self.to_send().len());
     }
 
+    pub(super) fn room(&self) -> usize {
+        match self.refusal {
+            None => self.reader.lacks(),
+            Some(_) => usize::MAX,
+        }
+    }
+
     pub(super) fn receive(&mut self, input: &[u8]) -> Result<TunnelProgress, TunnelError> {
         let mut consumed = 0;
         while self.refusal.is_none() {

@@ -64,6 +64,10 @@ impl Socks {
         self.sent += bytes.min(self.to_send().len());
     }
 
+    pub(super) fn room(&self) -> usize {
+        self.needed().map_or(1, |needed| needed - self.input.len())
+    }
+
     pub(super) fn receive(&mut self, input: &[u8]) -> Result<TunnelProgress, TunnelError> {
         let mut consumed = 0;
         while consumed < input.len() {

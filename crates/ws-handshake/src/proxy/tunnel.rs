@@ -61,6 +61,17 @@ impl Tunnel {
         }
     }
 
+    /// How many bytes to read from the proxy next, at most. Then none is read of what the server says behind the proxy's
+    /// last word, and it stays in the stream.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        match &self.0 {
+            Dialogue::Http(connect) => connect.room(),
+            Dialogue::Socks(socks) => socks.room(),
+            Dialogue::Over(_) => usize::MAX,
+        }
+    }
+
     /// Takes the next bytes from the proxy.
     ///
     /// # Errors

@@ -31,3 +31,34 @@ fn axum_and_http_2_are_there_for_who_asks() {
     assert!(has(&all, "axum") && has(&all, "h2"));
     assert!(!has(&all, "ws-mio") && !has(&all, "ws-h2"));
 }
+
+#[test]
+fn the_crates_below_know_no_http_library_and_no_runtime_of_tokio() {
+    for package in ["ws-proto", "ws-handshake", "ws-tls", "ws-mio", "ws-smol"] {
+        let output = Command::new(env!("CARGO"))
+            .args(["tree", "--locked", "--all-features", "--package", package])
+            .args(["--edges", "normal,build", "--prefix", "none"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("cargo runs");
+        let tree = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && tree.starts_with(package),
+            "{output:?}"
+        );
+        for name in [
+            "tokio",
+            "tokio-util",
+            "hyper",
+            "hyper-util",
+            "h2",
+            "axum",
+            "tower",
+        ] {
+            let is_there = tree
+                .lines()
+                .any(|line| line.split(' ').next() == Some(name));
+            assert!(!is_there, "{name} is in the tree of {package}");
+        }
+    }
+}

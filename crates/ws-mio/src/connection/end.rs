@@ -128,7 +128,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     #[cold]
     pub(crate) fn end_after_panic(&mut self) -> Fate {
         let (link, transport) = (&mut *self.link, &mut self.slot.transport);
-        link.outgoing.forget_in_place(self.cork);
+        link.outgoing.forget_echoes(self.cork);
         link.receiver.refuse();
         let close = Cause::Panicked.close_frame();
         if let Ok(close) = link.outgoing.sender.close(close) {
@@ -151,7 +151,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     #[cold]
     pub(crate) fn drop_after_panic(&mut self) -> Fate {
         self.cork.clear();
-        self.link.outgoing.forget_in_place(self.cork);
+        self.link.outgoing.forget_echoes(self.cork);
         self.link.outgoing.aborted = true;
         Fate::Drop
     }

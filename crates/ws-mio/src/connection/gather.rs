@@ -99,14 +99,14 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         if lend {
             // What lay in front of it was dealt with before.
             let room = payload.start;
-            self.link.outgoing.lend(message, payload.start, room);
+            self.link.outgoing.echoes.lend(message, payload.start, room);
         }
         call!(self, |handler, peer| handler
             .on_message(peer, message.into()));
         if lend {
             self.link
                 .outgoing
-                .flush_in_place(self.cork, buffer, &mut self.slot.transport);
+                .flush_echoes(self.cork, buffer, &mut self.slot.transport);
         }
         self.link.outgoing.answering = answering;
         scratch

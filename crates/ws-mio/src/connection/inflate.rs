@@ -1,9 +1,9 @@
 //! Compressed messages, between plain ones.
 
-use ws_proto::{Assembler, CompressedChunk};
+use ws_proto::Assembler;
 
 use super::{Fate, Parsed, Turn};
-use crate::{Handler, Peer, Transport, deflate::Rest};
+use crate::{Handler, Peer, Transport};
 
 impl<H: Handler, T: Transport> Turn<'_, H, T> {
     /// Parses, inflates and dispatches, until the input is used up, the peer is
@@ -11,9 +11,9 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     #[inline]
     pub(super) fn parse(&mut self, buffer: &mut [u8]) -> Parsed {
         let mut left = buffer.len();
-        if self.link.rest.is_none() {
+        if !self.is_inflating() {
             let parsed = self.parse_plain(buffer);
-            if self.link.rest.is_none() {
+            if !self.is_inflating() {
                 return parsed;
             }
             left = parsed.rest;
@@ -21,47 +21,51 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         self.parse_compressed(buffer, left)
     }
 
+    /// Tells whether the input begins with a piece of a compressed message.
+    #[inline]
+    pub(super) fn is_inflating(&self) -> bool {
+        let deflating = self.deflating.as_ref();
+        deflating.is_some_and(|deflating| deflating.codec.is_inflating())
+    }
+
     /// Goes on with the last `left` bytes of the buffer, which begin with a
-    /// compressed message.
+    /// piece of a compressed message.
     #[cold]
     fn parse_compressed(&mut self, buffer: &mut [u8], mut left: usize) -> Parsed {
         let len = buffer.len();
-        while let Some(rest) = self.link.rest.take() {
-            let piece = &buffer[len - left..][..rest.len()];
-            left -= piece.len();
-            let over = self.inflate(rest.with(piece));
-            if over.is_some() || self.link.rest.is_some() {
+        loop {
+            let mut input = &buffer[len - left..];
+            let over = self.inflate(&mut input);
+            left = input.len();
+            if over.is_some() || self.is_inflating() {
                 return Parsed {
                     over,
-                    rest: left + self.link.rest.map_or(0, Rest::len),
+                    rest: left,
                     begun: None,
                 };
             }
             let start = len - left;
             let mut parsed = self.parse_plain(&mut buffer[start..]);
-            if self.link.rest.is_none() {
+            if !self.is_inflating() {
                 parsed.begun = parsed.begun.map(|at| start + at.start..start + at.end);
                 return parsed;
             }
             left = parsed.rest;
         }
-        Parsed {
-            over: None,
-            rest: left,
-            begun: None,
-        }
     }
 
-    /// Inflates a piece of a message and hands out what comes of it. What is
-    /// left of it when the peer is stalled, or had its share, is the link's
-    /// `rest`.
-    fn inflate(&mut self, mut piece: CompressedChunk<'_>) -> Option<Fate> {
+    /// Inflates the piece that the input begins with, and hands out what comes
+    /// of it, until there is no more of it, the peer is stalled, or had its
+    /// share.
+    fn inflate(&mut self, input: &mut &[u8]) -> Option<Fate> {
         self.link.outgoing.answering = true;
         let over = loop {
-            let Some(inflating) = self.inflating.as_deref_mut() else {
+            let (Some(inflating), Some(deflating)) =
+                (self.inflating.as_deref_mut(), self.deflating.as_deref_mut())
+            else {
                 break None;
             };
-            let chunk = match inflating.inflate(&mut piece) {
+            let chunk = match inflating.inflate(&mut deflating.codec, input) {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break None,
                 Err(error) => {
@@ -87,9 +91,6 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                 .as_ref()
                 .is_some_and(|inflating| inflating.has_share());
             if is_last || !goes_on || !has_share {
-                if !is_last {
-                    self.link.rest = Rest::of(&piece);
-                }
                 break (goes_on && !has_share).then_some(Fate::Again);
             }
         };

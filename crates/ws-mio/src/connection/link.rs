@@ -5,8 +5,8 @@ use std::mem;
 use ws_proto::{Assembler, BusyTimers, Flow, Limits, Masking, MaskingPolicy, Receiver, Timeout};
 
 use crate::{
-    Config, Profile, SlowConsumer, connect::Role, deflate::Rest, metrics::Counters,
-    outgoing::Outgoing, pool::Gather,
+    Config, Profile, SlowConsumer, connect::Role, metrics::Counters, outgoing::Outgoing,
+    pool::Gather,
 };
 
 /// What a connection owns while it is in the middle of something.
@@ -20,8 +20,6 @@ pub(crate) struct Link {
     /// Input that was read and not parsed, as the peer reads slowly or the
     /// application paused.
     pub(super) unread: Vec<u8>,
-    /// The compressed message that it begins with, if it was unmasked already.
-    pub(super) rest: Option<Rest>,
     pub(crate) busy: BusyTimers,
     /// The limit that the peer has passed, for the next turn to tell.
     pub(crate) expired: Option<Timeout>,
@@ -45,7 +43,6 @@ impl Link {
             gather: None,
             outgoing: Outgoing::new(masking, max_frame_sent, max_backpressure, slow_consumer),
             unread: Vec::new(),
-            rest: None,
             busy: BusyTimers::new(),
             expired: None,
             counted: 0,
@@ -61,10 +58,7 @@ impl Link {
 
     /// Tells whether a new one would do as well.
     pub(crate) fn is_idle(&self) -> bool {
-        self.receiver.is_idle()
-            && self.outgoing.is_idle()
-            && self.unread.is_empty()
-            && self.rest.is_none()
+        self.receiver.is_idle() && self.outgoing.is_idle() && self.unread.is_empty()
     }
 
     /// Returns how its data flows, at the end of a turn.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use ws_handshake::DeflateParams;
 use ws_proto::{Clock, Stage};
 
 use crate::{
     arena::NOWHERE,
     connect::Role,
-    deflate::Terms,
     wheel::{TICK, Tick, Timer, tick_at},
 };
 
@@ -25,7 +25,7 @@ pub(crate) struct Slot<T, D> {
     /// Which of the loop's profiles it has.
     pub(crate) profile: u8,
     /// What was agreed on about compression.
-    pub(crate) terms: Option<Terms>,
+    pub(crate) deflate: Option<DeflateParams>,
     /// The transport may have bytes that were not read: with edge-triggered
     /// readiness nobody says so again.
     pub(crate) readable: bool,
@@ -49,7 +49,7 @@ impl<T, D> Slot<T, D> {
             timer: Timer::new(),
             role: Role::Server,
             profile: 0,
-            terms: None,
+            deflate: None,
             readable: false,
             read_closed: false,
             wants_write: false,

@@ -2,9 +2,12 @@
 
 use std::{collections::HashMap, mem, sync::Arc};
 
-use ws_proto::{DeflateConfig, Deflater, InflateConfig, Inflater};
+use ws_handshake::DeflateParams;
+use ws_proto::{
+    Chunk, DeflateCodec, DeflateConfig, DeflatePool, InflateConfig, InflatePool, ProtocolError,
+};
 
-use super::{Deflating, Inflating, Terms};
+use super::Deflating;
 use crate::{
     ClientConfig, Config,
     metrics::Counters,
@@ -17,22 +20,29 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Codecs {
     inflating: Inflating,
-    deflating: Deflating,
+    /// `None` before the first that agreed.
+    deflating: Option<Deflating>,
+    config: DeflateConfig,
     /// Whose they are now.
     lent: Option<u32>,
     /// What is kept, by the keys of connections.
-    by_key: HashMap<u32, Codec>,
+    by_key: HashMap<u32, DeflateCodec>,
     /// When to look for memory that nobody uses.
     sweep_at: Option<Tick>,
     /// Somebody had a turn since that was done.
     is_used: bool,
 }
 
-/// What one connection keeps.
+/// What inflates the messages of one connection at a time.
 #[derive(Debug)]
-struct Codec {
-    inflater: Inflater,
-    deflater: Deflater,
+pub(crate) struct Inflating {
+    pool: InflatePool,
+    /// That of the connection.
+    max_message: u64,
+    /// How many bytes may still come out in this turn.
+    share: usize,
+    /// `None` if the loop is not ours.
+    counters: Option<Arc<Counters>>,
 }
 
 /// How many ticks memory stays that nobody uses: 10 s, and at most as long again.
@@ -53,8 +63,14 @@ impl Codecs {
         counters: Option<&Arc<Counters>>,
     ) -> Self {
         Self {
-            inflating: Inflating::new(inflate, counters.cloned()),
-            deflating: Deflating::new(deflate, counters.cloned()),
+            inflating: Inflating {
+                pool: InflatePool::new(inflate),
+                max_message: 0,
+                share: 0,
+                counters: counters.cloned(),
+            },
+            deflating: None,
+            config: deflate,
             lent: None,
             by_key: HashMap::new(),
             sweep_at: None,
@@ -68,30 +84,38 @@ impl Codecs {
     pub(crate) fn lend(
         &mut self,
         key: u32,
-        terms: Option<Terms>,
+        is_client: bool,
+        agreed: Option<DeflateParams>,
         max_message: u64,
     ) -> (Option<&mut Inflating>, Option<&mut Deflating>) {
-        match terms {
-            None => (None, None),
-            Some(terms) => {
-                self.inflating.max_message = max_message;
-                self.begin(key, terms);
-                (Some(&mut self.inflating), Some(&mut self.deflating))
-            }
+        let Some(params) = agreed else {
+            return (None, None);
+        };
+        (self.inflating.max_message, self.inflating.share) = (max_message, SHARE);
+        if self.lent != Some(key) {
+            self.begin(key, is_client, params);
         }
+        (Some(&mut self.inflating), self.deflating.as_mut())
     }
 
     /// Takes out what a connection has kept, or makes it.
-    fn begin(&mut self, key: u32, terms: Terms) {
-        self.inflating.share = SHARE;
-        if self.lent == Some(key) {
-            return;
-        }
+    fn begin(&mut self, key: u32, is_client: bool, params: DeflateParams) {
         self.put_back();
         let kept = self.by_key.remove(&key);
-        let Codec { inflater, deflater } = kept.unwrap_or_else(|| Codec::new(terms));
-        self.inflating.inflater = inflater;
-        self.deflating.deflater = deflater;
+        let fresh = || DeflateCodec::negotiated(is_client, Some(params.windows()));
+        let Some(codec) = kept.or_else(fresh) else {
+            return;
+        };
+        match &mut self.deflating {
+            Some(deflating) => deflating.codec = codec,
+            None => {
+                self.deflating = Some(Deflating {
+                    codec,
+                    pool: DeflatePool::new(self.config),
+                    counters: self.inflating.counters.clone(),
+                });
+            }
+        }
         self.lent = Some(key);
     }
 
@@ -104,17 +128,13 @@ impl Codecs {
     }
 
     fn put_back(&mut self) {
-        let Some(key) = self.lent.take() else { return };
-        let fresh = Codec::new(Terms {
-            sends: self.deflating.deflater.window(),
-            receives: self.inflating.inflater.window(),
-        });
-        let codec = Codec {
-            inflater: mem::replace(&mut self.inflating.inflater, fresh.inflater),
-            deflater: mem::replace(&mut self.deflating.deflater, fresh.deflater),
-        };
-        if !codec.is_idle() {
-            self.by_key.insert(key, codec);
+        if let Some(key) = self.lent.take()
+            && let Some(deflating) = &mut self.deflating
+        {
+            let codec = deflating.codec.take();
+            if !codec.is_idle() {
+                self.by_key.insert(key, codec);
+            }
         }
     }
 
@@ -130,11 +150,13 @@ impl Codecs {
         if self.sweep_at.take_if(|at| *at <= now).is_none() {
             return;
         }
-        self.deflating.sweep();
+        if let Some(deflating) = &mut self.deflating {
+            deflating.pool.sweep();
+        }
         if mem::take(&mut self.is_used) {
             self.sweep_at = Some(now.saturating_add(SWEEP));
         } else {
-            self.inflating.shrink();
+            self.inflating.pool.shrink();
             self.by_key.shrink_to_fit();
         }
     }
@@ -145,16 +167,34 @@ impl Codecs {
     }
 }
 
-impl Codec {
-    const fn new(terms: Terms) -> Self {
-        Self {
-            inflater: Inflater::new(terms.receives),
-            deflater: Deflater::new(terms.sends),
+impl Inflating {
+    /// Inflates the next chunk of the piece that `input` begins with; see
+    /// [`DeflateCodec::inflate`].
+    pub(crate) fn inflate(
+        &mut self,
+        codec: &mut DeflateCodec,
+        input: &mut &[u8],
+    ) -> Result<Option<Chunk<'_>>, ProtocolError> {
+        let before = input.len();
+        let chunk = codec.inflate(input, self.max_message, &mut self.pool);
+        let inflated = chunk.as_ref().ok().and_then(Option::as_ref);
+        if let Some(chunk) = inflated {
+            self.share = self.share.saturating_sub(chunk.data.len());
         }
+        if let Some(counters) = &self.counters {
+            let used = before - input.len();
+            counters.compressed_bytes_received.add(used as u64);
+            if let Some(chunk) = inflated {
+                let messages = &counters.compressed_messages_received;
+                messages.add(chunk.last.into());
+                counters.inflated_bytes.add(chunk.data.len() as u64);
+            }
+        }
+        chunk
     }
 
-    /// Tells whether one that is made anew would do as well.
-    fn is_idle(&self) -> bool {
-        self.inflater.is_idle() && self.deflater.is_idle() && !self.deflater.is_worn()
+    /// Tells whether more may come out in this turn.
+    pub(crate) const fn has_share(&self) -> bool {
+        self.share > 0
     }
 }

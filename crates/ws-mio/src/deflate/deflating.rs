@@ -2,41 +2,28 @@
 
 use std::sync::Arc;
 
-use ws_proto::{
-    DeflateConfig, DeflatePool, Deflater, Message, OpCode, OutFrame, Prepared, SendError,
-};
+use ws_proto::{DeflateCodec, DeflatePool, Message, OpCode, OutFrame, Prepared, SendError};
 
-use super::{Wire, terms::NO_WINDOW};
-use crate::{Backpressure, metrics::Counters};
+use crate::{Backpressure, Refused, Transport, metrics::Counters, outgoing::Outgoing};
 
 /// What compresses the messages of one connection at a time.
 #[derive(Debug)]
 pub(crate) struct Deflating {
-    pub(super) deflater: Deflater,
-    pool: DeflatePool,
-    /// The message that was last compressed for whoever wants it, so that one
-    /// which is sent to many, one by one, is compressed once.
-    shared: Option<Prepared>,
+    /// That of the connection.
+    pub(crate) codec: DeflateCodec,
+    pub(super) pool: DeflatePool,
     /// `None` if the loop is not ours.
-    counters: Option<Arc<Counters>>,
+    pub(super) counters: Option<Arc<Counters>>,
+}
+
+/// What a frame takes to leave.
+pub(crate) struct Wire<'a> {
+    pub(crate) outgoing: &'a mut Outgoing,
+    pub(crate) cork: &'a mut Vec<u8>,
+    pub(crate) transport: &'a mut dyn Transport,
 }
 
 impl Deflating {
-    pub(super) const fn new(config: DeflateConfig, counters: Option<Arc<Counters>>) -> Self {
-        Self {
-            deflater: Deflater::new(NO_WINDOW),
-            pool: DeflatePool::new(config),
-            shared: None,
-            counters,
-        }
-    }
-
-    /// Gives back what was not used since this was last done.
-    pub(super) fn sweep(&mut self) {
-        self.pool.sweep();
-        self.shared = None;
-    }
-
     /// Sends a message, compressed if it is long enough, under a key if it has
     /// one.
     pub(crate) fn send(
@@ -51,13 +38,13 @@ impl Deflating {
         // What may be dropped later, nothing must refer to.
         let is_alone = wire.outgoing.may_drop();
         if is_alone {
-            self.deflater.forget();
+            self.codec.forget();
         }
         let (sender, pool) = (&mut wire.outgoing.sender, &mut self.pool);
-        let frame = self.deflater.message(sender, message, pool);
+        let frame = self.codec.message(sender, message, pool);
         let sent = write(key, frame, message.len(), wire, self.counters.as_deref());
         if is_alone || matches!(sent, Backpressure::Refused(_)) {
-            self.deflater.forget();
+            self.codec.forget();
         }
         sent
     }
@@ -78,7 +65,7 @@ impl Deflating {
             return refused.into();
         }
         let (sender, pool) = (&mut wire.outgoing.sender, &mut self.pool);
-        let frame = self.deflater.fragment(sender, fragment, last, pool);
+        let frame = self.codec.fragment(sender, fragment, last, true, pool);
         write(None, frame, fragment.len(), wire, self.counters.as_deref())
     }
 
@@ -96,27 +83,24 @@ impl Deflating {
         let (sender, pool) = (&mut wire.outgoing.sender, &mut self.pool);
         // It refers to nothing, and nothing will refer to it: it may be
         // dropped.
-        let frame = self.deflater.prepared(sender, prepared, pool);
+        let frame = self.codec.prepared(sender, prepared, pool);
         write(None, frame, len, wire, self.counters.as_deref())
     }
 
-    /// Sends a message as [`send_shared`](Self::send_shared), and remembers its
-    /// form until another is sent so.
-    pub(crate) fn send_prepared(&mut self, prepared: &Prepared, wire: Wire<'_>) -> Backpressure {
-        let mut shared = self.take_shared(prepared);
-        let sent = self.send_shared(&mut shared, wire);
-        self.shared = Some(shared);
-        sent
-    }
-
-    /// Takes the message with the forms that it was compressed to so far.
-    fn take_shared(&mut self, prepared: &Prepared) -> Prepared {
-        // While it is held here, no other message lies at the same place.
-        let place = |prepared: &Prepared| prepared.frame().as_ptr().addr();
-        let shared = self.shared.take();
-        shared
-            .filter(|shared| place(shared) == place(prepared))
-            .unwrap_or_else(|| prepared.clone())
+    /// Sends a message that was encoded before, of which others may get a
+    /// clone.
+    pub(crate) fn send_prepared(
+        &mut self,
+        prepared: &Prepared,
+        mut wire: Wire<'_>,
+    ) -> Backpressure {
+        let len = prepared.payload().len();
+        if let Err(refused) = wire.check_room(len, true) {
+            return refused.into();
+        }
+        let (sender, pool) = (&mut wire.outgoing.sender, &mut self.pool);
+        let frame = self.codec.shared(sender, prepared, pool);
+        write(None, frame, len, wire, self.counters.as_deref())
     }
 }
 
@@ -125,7 +109,11 @@ fn write(
     key: Option<u64>,
     frame: Result<OutFrame<'_>, SendError>,
     len: usize,
-    mut wire: Wire<'_>,
+    Wire {
+        outgoing,
+        cork,
+        transport,
+    }: Wire<'_>,
     counters: Option<&Counters>,
 ) -> Backpressure {
     let frame = match frame {
@@ -134,16 +122,40 @@ fn write(
     };
     let begins = frame.is_compressed();
     let is_compressed = begins || frame.opcode() == OpCode::Continuation;
-    let before = wire.outgoing.counts.bytes;
-    let sent = wire.send_keyed(key, frame);
+    let before = outgoing.counts.bytes;
+    let sent = outgoing.send_keyed(key, frame, cork, transport);
     if let Some(counters) = counters
         && is_compressed
         && !matches!(sent, Backpressure::Refused(_))
     {
         counters.compressed_messages_sent.add(begins.into());
         counters.deflated_bytes.add(len as u64);
-        let bytes = wire.outgoing.counts.bytes - before;
+        let bytes = outgoing.counts.bytes - before;
         counters.compressed_bytes_sent.add(bytes);
     }
     sent
+}
+
+impl Wire<'_> {
+    /// Judges, before it is made, whether a message has room, or a fragment,
+    /// which may not be dropped.
+    fn check_room(&mut self, len: usize, is_message: bool) -> Result<(), Refused> {
+        let outgoing = &mut *self.outgoing;
+        if outgoing.is_over() {
+            return Err(Refused::Over);
+        }
+        // What may not be sent at all is told so when it is made.
+        if outgoing.sender.is_close_sent() || is_message && outgoing.sender.is_message_open() {
+            return Ok(());
+        }
+        let waiting = match is_message && outgoing.may_drop() {
+            true => outgoing.outbox.len(),
+            false => outgoing.pending(),
+        };
+        if waiting == 0 || waiting < outgoing.outbox.limit() {
+            return Ok(());
+        }
+        outgoing.counts.refused += 1;
+        Err(outgoing.overflow(len).into())
+    }
 }

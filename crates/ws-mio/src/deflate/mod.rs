@@ -1,31 +1,11 @@
-//! permessage-deflate (RFC 7692): what was agreed with a peer, and what a loop
-//! lends to those that agreed.
+//! permessage-deflate (RFC 7692): what a loop lends to connections that agreed
+//! on it.
 //!
-//! Without the feature the types are there, but no value of [`Terms`] is, and
-//! so nothing is held or asked anywhere.
+//! Without the feature there is no [`DeflateCodec`](ws_proto::DeflateCodec),
+//! and so nothing is lent.
 
-#[cfg(not(feature = "deflate"))]
-mod absent;
-#[cfg(feature = "deflate")]
 mod codecs;
-#[cfg(feature = "deflate")]
 mod deflating;
-#[cfg(feature = "deflate")]
-mod inflating;
-#[cfg(feature = "deflate")]
-mod terms;
-#[cfg(feature = "deflate")]
-mod wire;
 
-#[cfg(not(feature = "deflate"))]
-pub(crate) use absent::{Codecs, Deflating, Inflating, Rest, Terms, Wire};
-#[cfg(feature = "deflate")]
-pub(crate) use codecs::Codecs;
-#[cfg(feature = "deflate")]
-pub(crate) use deflating::Deflating;
-#[cfg(feature = "deflate")]
-pub(crate) use inflating::{Inflating, Rest};
-#[cfg(feature = "deflate")]
-pub(crate) use terms::Terms;
-#[cfg(feature = "deflate")]
-pub(crate) use wire::Wire;
+pub(crate) use codecs::{Codecs, Inflating};
+pub(crate) use deflating::{Deflating, Wire};

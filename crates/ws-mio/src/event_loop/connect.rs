@@ -17,7 +17,6 @@ use crate::{
     call::{Answer, Call},
     connect::Role,
     connection::Slot,
-    deflate::Terms,
     opening::decide_zero_mask,
 };
 
@@ -114,7 +113,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         slot.state = NOWHERE;
         let network = &self.config.set_mask_to_zero;
         slot.role = Role::client(decide_zero_mask(network, &slot.transport, asked));
-        slot.terms = Terms::of_client(agreed.deflate);
+        slot.deflate = agreed.deflate;
         // Whether the last read took all there was, the next one tells.
         self.open(key, rest, true, |handler, peer| {
             handler.on_connected(peer, agreed);

@@ -56,7 +56,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             let link = match slot.state {
                 NOWHERE => {
                     let spares = &mut self.profiles[usize::from(slot.profile)].spares;
-                    &mut spares[slot.role.index()][usize::from(slot.terms.is_some())]
+                    &mut spares[slot.role.index()][usize::from(slot.deflate.is_some())]
                 }
                 state => &mut self.links[state as usize],
             };

@@ -155,7 +155,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             if outgoing.is_full() {
                 return self.counters.refused.add(u64::from(wanted.count_ones()));
             }
-            if outgoing.shares_waiting() && slot.terms.is_none() {
+            if outgoing.shares_waiting() && slot.deflate.is_none() {
                 let messages = Bits(wanted).map(|index| &run[index].message);
                 return self.leave_waiting(key, messages);
             }

@@ -149,7 +149,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let slot = &mut self.slots[key];
         let default = mem::replace(&mut slot.data, admitted.data);
         slot.role = Role::server(admitted.accept_unmasked_frame);
-        slot.terms = admitted.terms;
+        slot.deflate = admitted.deflate;
         slot.profile = admitted.profile;
         self.drop_data(default);
         self.open(key, rest, is_full, |handler, peer| handler.on_open(peer));

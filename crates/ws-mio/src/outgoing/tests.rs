@@ -328,7 +328,7 @@ fn zero_key_frame_is_written_from_where_it_lies_and_a_masked_one_is_not() {
 /// between and after; returns what should have left.
 fn echo(outgoing: &mut Outgoing, transport: &mut Script) -> Vec<u8> {
     // As a client's frames lie there: a head with a key, and the payload.
-    let lens = [IN_PLACE_MIN, 70_000, 10, IN_PLACE_MIN + 1];
+    let lens = [Echoes::MIN, 70_000, 10, Echoes::MIN + 1];
     let mut buffer = Vec::new();
     let mut ranges = Vec::new();
     for (len, byte) in lens.into_iter().zip(b'w'..) {
@@ -346,14 +346,14 @@ fn echo(outgoing: &mut Outgoing, transport: &mut Script) -> Vec<u8> {
         let message = &buffer[range.clone()];
         send(outgoing, b"before");
         let room = if message.len() > 0xffff { 14 } else { 8 };
-        outgoing.lend(message, range.start, room);
+        outgoing.echoes.lend(message, range.start, room);
         send(outgoing, message);
         // Again, a part of it, and something long: none of them in place.
         send(outgoing, message);
         send(outgoing, &message[1..]);
         send(outgoing, &[b'!'; COPY_MAX + 1]);
     }
-    outgoing.flush_in_place(&mut cork, &mut buffer, transport);
+    outgoing.flush_echoes(&mut cork, &mut buffer, transport);
     outgoing.flush_cork(&mut cork, transport);
     outgoing.flush_outbox(transport);
     expected
@@ -382,7 +382,7 @@ fn message_in_place_is_dropped_with_a_transport_that_failed() {
     let mut outgoing = server(usize::MAX);
     echo(&mut outgoing, &mut transport);
     assert!(outgoing.is_over() && outgoing.outbox.is_empty());
-    assert!(outgoing.in_place.is_empty());
+    assert!(outgoing.echoes.is_empty());
 }
 
 #[test]
@@ -450,7 +450,7 @@ fn last_bytes_leave_whole_however_little_a_write_takes() {
 
 #[test]
 fn messages_in_a_row_go_back_in_place_whatever_is_sent_between_them() {
-    let lens = [IN_PLACE_MIN, 3000, 2 * COPY_MAX, 5000, 125, 70_000, 4000];
+    let lens = [Echoes::MIN, 3000, 2 * COPY_MAX, 5000, 125, 70_000, 4000];
     // After which of them something short is sent.
     for between in 0..1 << lens.len() {
         let mut outgoing = server(1 << 20);
@@ -466,8 +466,8 @@ fn messages_in_a_row_go_back_in_place_whatever_is_sent_between_them() {
         let mut expected = Vec::new();
         for (n, payload) in payloads.into_iter().enumerate() {
             let message = &buffer[payload.clone()];
-            if message.len() >= IN_PLACE_MIN {
-                outgoing.lend(message, payload.start, 14);
+            if message.len() >= Echoes::MIN {
+                outgoing.echoes.lend(message, payload.start, 14);
             }
             let frame = outgoing.sender.message(Message::Binary(message)).unwrap();
             frame.append_to(&mut expected, 0);
@@ -478,7 +478,7 @@ fn messages_in_a_row_go_back_in_place_whatever_is_sent_between_them() {
                 outgoing.send(frame, &mut cork, &mut transport);
             }
         }
-        outgoing.flush_in_place(&mut cork, &mut buffer, &mut transport);
+        outgoing.flush_echoes(&mut cork, &mut buffer, &mut transport);
         outgoing.flush_cork(&mut cork, &mut transport);
         assert!(transport.wire == expected, "{between:b}");
     }
@@ -488,18 +488,18 @@ fn messages_in_a_row_go_back_in_place_whatever_is_sent_between_them() {
 /// transport that takes 100 bytes at first; both flushed as far as it goes, and
 /// what they are on the wire.
 fn cut_in_place(is_aborted: bool) -> (Outgoing, Vec<u8>, Script, Vec<u8>) {
-    let mut buffer = vec![b'1'; 14 + IN_PLACE_MIN];
+    let mut buffer = vec![b'1'; 14 + Echoes::MIN];
     let (mut cork, mut transport) = (Vec::new(), Script::new([Take(100)]));
     let mut outgoing = server(1 << 20);
     let mut expected = Vec::new();
-    outgoing.lend(&buffer[14..], 14, 14);
+    outgoing.echoes.lend(&buffer[14..], 14, 14);
     for message in [&buffer[14..], b"corked behind it"] {
         let frame = outgoing.sender.message(Message::Binary(message)).unwrap();
         frame.append_to(&mut expected, 0);
         outgoing.send(frame, &mut cork, &mut transport);
     }
     outgoing.aborted = is_aborted;
-    outgoing.flush_in_place(&mut cork, &mut buffer, &mut transport);
+    outgoing.flush_echoes(&mut cork, &mut buffer, &mut transport);
     (outgoing, cork, transport, expected)
 }
 
@@ -543,11 +543,11 @@ fn message_goes_back_by_a_copy_where_its_new_head_is_longer() {
     let (mut cork, mut transport) = (Vec::new(), Script::default());
     for start in [4, 8 + LEN] {
         let message = &buffer[start..start + LEN];
-        outgoing.lend(message, start, 4);
+        outgoing.echoes.lend(message, start, 4);
         let frame = outgoing.sender.message(Message::Binary(message)).unwrap();
         outgoing.send(frame, &mut cork, &mut transport);
     }
-    outgoing.flush_in_place(&mut cork, &mut buffer, &mut transport);
+    outgoing.flush_echoes(&mut cork, &mut buffer, &mut transport);
     outgoing.flush_cork(&mut cork, &mut transport);
     let head = b"\x82\xfe\x10\x00\x00\x00\x00\x00";
     let expected = [&head[..], &first, head, &second].concat();

@@ -1,4 +1,4 @@
-//! What was read beyond what a proxy said: the peer's first bytes.
+//! What was read behind the header of a proxy: the client's first bytes.
 
 use std::io;
 

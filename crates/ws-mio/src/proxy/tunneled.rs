@@ -7,7 +7,6 @@ use std::{
 
 use ws_handshake::proxy::{Proxy, Tunnel, TunnelError, TunnelProgress};
 
-use super::leftover::Leftover;
 use crate::{PeerAddr, Transport, share::INTERRUPTED, transport::handed_on};
 
 /// A transport to a proxy, through which a way to a server is opened, by HTTP
@@ -44,17 +43,10 @@ pub struct Tunneled<T> {
     /// It goes through a proxy.
     is_proxied: bool,
     /// `None` once the way is open.
-    way: Option<Way>,
+    way: Option<Box<Tunnel>>,
 }
 
-#[derive(Debug)]
-enum Way {
-    Opening(Box<Tunnel>),
-    /// It is open, and the server has said something already.
-    Open(Box<Leftover>),
-}
-
-/// How much is read at once from a proxy.
+/// How much is read at once from a proxy, at most.
 const CHUNK: usize = 512;
 
 impl<T: Transport> Tunneled<T> {
@@ -82,12 +74,12 @@ impl<T: Transport> Tunneled<T> {
 
     fn open(&mut self, tunnel: Tunnel) {
         self.is_proxied = true;
-        self.way = Some(Way::Opening(Box::new(tunnel)));
+        self.way = Some(Box::new(tunnel));
     }
 
     /// Goes on with the dialogue; `true` once the way is open.
     fn advance(&mut self) -> io::Result<bool> {
-        let Some(Way::Opening(tunnel)) = &mut self.way else {
+        let Some(tunnel) = &mut self.way else {
             return Ok(true);
         };
         let mut taken = 0;
@@ -98,10 +90,10 @@ impl<T: Transport> Tunneled<T> {
             if !send(tunnel, &mut self.inner)? {
                 return Ok(false);
             }
-            let mut chunk = [0; CHUNK];
-            let len = match self.inner.read(&mut chunk) {
+            let chunk = &mut [0; CHUNK][..tunnel.room().min(CHUNK)];
+            let len = match self.inner.read(chunk) {
                 Ok(0) => return Err(io::Error::other(tunnel.eof())),
-                Ok(len) => len.min(CHUNK),
+                Ok(len) => len.min(chunk.len()),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(false),
                     io::ErrorKind::Interrupted => continue,
@@ -113,11 +105,9 @@ impl<T: Transport> Tunneled<T> {
                 },
             };
             taken += len;
-            let input = &chunk[..len];
-            if let TunnelProgress::Open { consumed } =
-                tunnel.receive(input).map_err(io::Error::other)?
-            {
-                self.way = Leftover::of(&input[consumed..]).map(Way::Open);
+            let progress = tunnel.receive(&chunk[..len]).map_err(io::Error::other)?;
+            if progress != TunnelProgress::Incomplete {
+                self.way = None;
                 return Ok(true);
             }
         }
@@ -153,14 +143,7 @@ impl<T: Transport> Transport for Tunneled<T> {
 
     #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(Way::Open(leftover)) = &mut self.way else {
-            return self.inner.read(buffer);
-        };
-        let read = leftover.read(&mut self.inner, buffer);
-        if leftover.is_empty() {
-            self.way = None;
-        }
-        read
+        self.inner.read(buffer)
     }
 
     /// [`PeerAddr::Unknown`] behind a proxy: what lies between the proxy and the
@@ -174,7 +157,7 @@ impl<T: Transport> Transport for Tunneled<T> {
 
     #[inline]
     fn short_is_all(&self) -> bool {
-        self.way.is_none() && self.inner.short_is_all()
+        self.inner.short_is_all()
     }
 
     fn tunnel(&mut self, proxy: &Proxy, host: &str, port: u16) -> io::Result<()> {

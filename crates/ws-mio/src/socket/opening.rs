@@ -3,7 +3,7 @@
 use std::{io, ops::Range, sync::Arc};
 
 use tracing::debug;
-use ws_handshake::{Agreed, ClientRequest, HandshakeError, Response};
+use ws_handshake::{Agreed, ClientRequest, DeflateParams, HandshakeError, Response};
 use ws_proto::{Clock, ControlledNetwork, Times};
 
 use super::{Socket, SocketState};
@@ -12,7 +12,6 @@ use crate::{
     call::{Answer, Call},
     connect::Role,
     connection::Link,
-    deflate::Terms,
     opening::{Admitted, Request, Verdict, Waiting, decide, decide_zero_mask, reject},
     scratch::Scratch,
     share::{HANDSHAKE_SHARE, Share},
@@ -282,7 +281,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
                 return Ok(self.state());
             }
             Ok(Step::Agreed { agreed, role, rest }) => {
-                self.agree(role, Terms::of_client(agreed.deflate));
+                self.agree(role, agreed.deflate);
                 self.agreed = Some(agreed);
                 rest
             }
@@ -293,7 +292,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
                     self.chunks = Some(profile.chunks);
                     self.max_frame_sent = profile.max_frame_sent.unwrap_or(self.max_frame_sent);
                 }
-                self.agree(role, admitted.terms);
+                self.agree(role, admitted.deflate);
                 self.slot.data = admitted.data;
                 rest
             }
@@ -312,7 +311,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
     }
 
     /// Takes over what both sides agreed on.
-    fn agree(&mut self, role: Role, terms: Option<Terms>) {
+    fn agree(&mut self, role: Role, deflate: Option<DeflateParams>) {
         self.link = Link::new(
             role.masking(),
             self.limits,
@@ -320,8 +319,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
             self.max_backpressure,
             self.slow_consumer,
         )
-        .accept_compressed(terms.is_some());
-        (self.slot.role, self.slot.terms) = (role, terms);
+        .accept_compressed(deflate.is_some());
+        (self.slot.role, self.slot.deflate) = (role, deflate);
     }
 
     /// Ends a connection whose time for that is over.

@@ -1,8 +1,6 @@
 //! TLS over any transport.
 
-mod buffers;
 mod listener;
-mod stream;
 mod transport;
 
 pub use listener::TlsListener;

@@ -6,9 +6,10 @@ use std::{
 };
 
 use mio::event::Source;
-use ws_tls::{ClientTls, ServerTls, Session, TlsError, rustls::pki_types::ServerName};
+use ws_tls::{
+    ClientTls, RawStream, ServerTls, TlsConnection, TlsError, rustls::pki_types::ServerName,
+};
 
-use super::stream::Stream;
 use crate::{PeerAddr, Transport};
 
 /// TLS over any other [`Transport`], in either role; or that transport as it
@@ -62,9 +63,10 @@ use crate::{PeerAddr, Transport};
 ///
 /// What TLS refuses is an [`io::Error`] that holds a [`TlsError`], which
 /// [`TlsError::of`] finds, and [`OpenError::Tls`](crate::OpenError::Tls) for a
-/// client. The end of a stream without `close_notify` is an end of the stream:
+/// client. The end of the stream is the same with `close_notify` and without:
 /// after the closing handshake of WebSocket nothing can be missing, and before
-/// it the connection is [`Lost`](crate::Cause::Lost).
+/// it the connection is [`Lost`](crate::Cause::Lost). The rules that hold for
+/// both adapters are those of [`TlsConnection`].
 ///
 /// An idle connection keeps what rustls keeps, and no buffer: a thread's
 /// connections share one to decrypt in and one to encrypt into.
@@ -72,15 +74,15 @@ use crate::{PeerAddr, Transport};
 pub struct Tls<T> {
     below: T,
     /// `None` if it is not TLS.
-    stream: Option<Box<Stream>>,
+    connection: Option<Box<TlsConnection>>,
 }
 
 impl<T: Transport> Tls<T> {
     /// Takes the transport as it is, without TLS.
     #[must_use]
     pub const fn plain(below: T) -> Self {
-        let stream = None;
-        Self { below, stream }
+        let connection = None;
+        Self { below, connection }
     }
 
     /// Speaks TLS as a server, over a transport that was accepted.
@@ -89,7 +91,7 @@ impl<T: Transport> Tls<T> {
     ///
     /// What rustls has against the configuration.
     pub fn server(below: T, tls: &ServerTls) -> Result<Self, TlsError> {
-        Ok(Self::new(below, Session::server(tls)?))
+        Ok(Self::new(below, TlsConnection::server(tls)?))
     }
 
     /// Speaks TLS as a client, over a transport that is connected, or being
@@ -119,12 +121,12 @@ impl<T: Transport> Tls<T> {
         tls: &ClientTls,
         server: ServerName<'static>,
     ) -> Result<Self, TlsError> {
-        Ok(Self::new(below, Session::client(tls, server)?))
+        Ok(Self::new(below, TlsConnection::client(tls, server)?))
     }
 
-    fn new(below: T, session: Session) -> Self {
-        let stream = Some(Box::new(Stream::new(session)));
-        Self { below, stream }
+    fn new(below: T, connection: TlsConnection) -> Self {
+        let connection = Some(Box::new(connection));
+        Self { below, connection }
     }
 
     /// Lends the transport below.
@@ -142,31 +144,31 @@ impl<T: Transport> Tls<T> {
 
 impl<T: Transport> Transport for Tls<T> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.stream {
+        match &mut self.connection {
             None => self.below.read(buffer),
-            Some(stream) => stream.read(&mut self.below, buffer),
+            Some(connection) => connection.read(lower(&mut self.below), buffer),
         }
     }
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match &mut self.stream {
+        match &mut self.connection {
             None => self.below.write(slices),
-            Some(stream) => stream.write(&mut self.below, slices, false),
+            Some(connection) => connection.write(lower(&mut self.below), slices),
         }
     }
 
     /// The Close, `close_notify` and the end of the stream leave together.
     fn write_last(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match &mut self.stream {
+        match &mut self.connection {
             None => self.below.write_last(slices),
-            Some(stream) => stream.write(&mut self.below, slices, true),
+            Some(connection) => connection.write_last(lower(&mut self.below), slices),
         }
     }
 
     fn shutdown(&mut self) -> io::Result<()> {
-        match &mut self.stream {
+        match &mut self.connection {
             None => self.below.shutdown(),
-            Some(stream) => stream.shutdown(&mut self.below),
+            Some(connection) => is_done(connection.close(lower(&mut self.below))).map(drop),
         }
     }
 
@@ -179,39 +181,39 @@ impl<T: Transport> Transport for Tls<T> {
     }
 
     fn short_is_all(&self) -> bool {
-        match &self.stream {
+        match &self.connection {
             None => self.below.short_is_all(),
-            Some(stream) => stream.is_drained(),
+            Some(connection) => connection.is_drained(),
         }
     }
 
     fn flush(&mut self) -> io::Result<bool> {
-        match &mut self.stream {
-            None => self.below.flush(),
-            Some(stream) => stream.flush(&mut self.below),
+        if let Some(connection) = &mut self.connection {
+            let flushed = connection.flush(lower(&mut self.below));
+            if !is_done(flushed)? {
+                return Ok(false);
+            }
         }
+        self.below.flush()
     }
 
     fn held(&self) -> usize {
-        let own = self.stream.as_ref().map_or(0, |stream| stream.held());
-        own + self.below.held()
+        let own = self.connection.as_ref();
+        own.map_or(0, |connection| connection.held()) + self.below.held()
     }
 
     fn is_tls(&self) -> bool {
-        self.stream.is_some() || self.below.is_tls()
+        self.connection.is_some() || self.below.is_tls()
     }
 
-    fn tls_session(&self) -> Option<&Session> {
-        match &self.stream {
-            None => self.below.tls_session(),
-            Some(stream) => Some(&stream.session),
-        }
+    fn tls(&self) -> Option<&TlsConnection> {
+        self.connection.as_deref().or_else(|| self.below.tls())
     }
 
     fn is_handshaking(&self) -> bool {
-        match &self.stream {
+        match &self.connection {
             None => self.below.is_handshaking(),
-            Some(stream) => stream.session.is_handshaking(),
+            Some(connection) => connection.is_handshaking(),
         }
     }
 
@@ -230,9 +232,53 @@ impl<T: Transport> Transport for Tls<T> {
     }
 
     fn begin(&mut self) -> io::Result<bool> {
-        match &mut self.stream {
+        match &mut self.connection {
             None => self.below.begin(),
-            Some(stream) => stream.begin(&mut self.below),
+            Some(connection) if !connection.has_begun() && !self.below.begin()? => Ok(false),
+            Some(connection) => is_done(connection.handshake(lower(&mut self.below))),
         }
+    }
+}
+
+/// A transport carries ciphertext as it carries payload.
+impl RawStream for dyn Transport + '_ {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Transport::read(self, buffer)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Transport::write(self, &[IoSlice::new(bytes)])
+    }
+
+    fn write_last(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Transport::write_last(self, &[IoSlice::new(bytes)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match Transport::flush(self)? {
+            true => Ok(()),
+            false => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        self.shutdown()
+    }
+
+    fn short_is_all(&self) -> bool {
+        Transport::short_is_all(self)
+    }
+}
+
+/// One copy of TLS serves all transports.
+fn lower<'t>(below: &'t mut (impl Transport + 't)) -> &'t mut (dyn Transport + 't) {
+    below
+}
+
+fn is_done(result: io::Result<()>) -> io::Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
     }
 }

@@ -2,9 +2,6 @@
 //! sockets. A test with a program of its own changes what belongs to the whole process.
 
 mod backpressure;
-#[cfg(feature = "tls")]
-#[path = "../../../ws-tls/tests/common/mod.rs"]
-mod certificates;
 mod closing;
 mod common;
 mod config;

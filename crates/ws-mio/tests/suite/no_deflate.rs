@@ -1,6 +1,8 @@
 //! What becomes of permessage-deflate in a build without it.
 
-use ws_mio::{ClientConfig, ClientRequest, DeflateOffer, DeflatePolicy, Socket, Uri, memory};
+use ws_mio::{
+    ClientConfig, ClientRequest, DeflateOffer, DeflatePolicy, OpenError, Socket, Uri, memory,
+};
 
 use crate::common::{
     Echo, REPLY, REQUEST,
@@ -10,15 +12,8 @@ use crate::common::{
 
 #[test]
 fn server_declines_every_offer() {
-    let mut config = config();
-    config.handshake = config.handshake.deflate(DeflatePolicy::new());
-    // A server refuses the policy; a loop of one's own takes it as it is.
-    assert!(config.check().is_err());
-    let mut bench = Bench::new(Echo, config);
-    let request = String::from_utf8(REQUEST.to_vec()).unwrap();
-    let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
-    let request = format!("{}{offer}", &request[..request.len() - 2]);
-    let (mut client, key) = bench.dial(4096, request.as_bytes()).unwrap();
+    let mut bench = Bench::new(Echo, config());
+    let (mut client, key) = bench.dial(4096, &offering()).unwrap();
     assert_eq!(take(&mut client), REPLY);
     // So a compressed message breaks the protocol.
     bench.send(&mut client, key, b"\xc1\x80\x00\x00\x00\x00");
@@ -26,7 +21,21 @@ fn server_declines_every_offer() {
 }
 
 #[test]
-fn client_offers_nothing() {
+fn policy_that_agrees_is_refused() {
+    let mut config = config();
+    config.handshake = config.handshake.deflate(DeflatePolicy::new());
+    assert_eq!(config.check().unwrap_err().field, "handshake.deflate");
+}
+
+/// A request with an offer to compress.
+fn offering() -> Vec<u8> {
+    let end = REQUEST.len() - 2;
+    let offer = b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    [&REQUEST[..end], offer].concat()
+}
+
+#[test]
+fn client_that_offers_is_refused_before_anything_is_sent() {
     let uri = Uri::parse("ws://localhost/").unwrap();
     let request = ClientRequest::new(uri).offer(DeflateOffer::default());
     let (near, mut far) = memory::pair(4096);
@@ -36,9 +45,10 @@ fn client_offers_nothing() {
         writable: true,
         ..Default::default()
     };
-    socket.ready(ready, &mut Echo).unwrap();
-    let mut request = [0; 1024];
-    let len = ws_mio::Transport::read(&mut far, &mut request).unwrap();
-    let request = str::from_utf8(&request[..len]).unwrap();
-    assert!(request.starts_with("GET / HTTP/1.1") && !request.contains("Extensions"));
+    let Err(OpenError::Config(error)) = socket.ready(ready, &mut Echo) else {
+        panic!("it is not refused");
+    };
+    assert_eq!(error.field, "request.offers");
+    assert!(error.to_string().contains("the feature `deflate`"));
+    assert!(ws_mio::Transport::read(&mut far, &mut [0; 10]).is_err());
 }

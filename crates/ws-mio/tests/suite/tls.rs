@@ -1,11 +1,6 @@
 //! TLS in memory: loops that are driven by hand, and a wire that is seen.
 
-use std::{
-    cell::RefCell,
-    io::{IoSlice, Read as _},
-    rc::Rc,
-    time::Duration,
-};
+use std::{cell::RefCell, io::IoSlice, rc::Rc, time::Duration};
 
 use ws_mio::{
     ClientRequest, ClientTls, CloseCode, Closed, Config, Connect, ControlledNetwork, Decision,
@@ -14,16 +9,18 @@ use ws_mio::{
     memory::{self, Duplex},
     ws_proto::Masking,
     ws_tls::{
-        Records, Session,
         rustls::{
-            self,
             pki_types::{CertificateDer, pem::PemObject},
+            version::{TLS12, TLS13},
         },
         server_name,
     },
 };
+use ws_testkit::{
+    certificates::Ca,
+    tls::{FIRST_BYTES, HOST, Side, VERSIONS, client_of, records, server_of, speaking},
+};
 
-use crate::certificates::{Ca, Identity};
 use crate::common;
 use crate::common::{
     Echo, REQUEST, config,
@@ -31,39 +28,11 @@ use crate::common::{
     masked, pattern,
 };
 
-const HOST: &str = "intranet.example";
 const ALL: Ready = Ready {
     readable: true,
     writable: true,
     read_closed: false,
 };
-
-/// Configurations that trust each other, for one version of TLS.
-fn speaking(version: &'static rustls::SupportedProtocolVersion) -> (ClientTls, ServerTls) {
-    let ca = Ca::new("ours");
-    let server = server_of(&ca.issue(HOST));
-    let config = rustls::ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[version])
-        .unwrap()
-        .with_no_client_auth()
-        .with_cert_resolver(server.config().cert_resolver.clone());
-    (client_of(&ca), ServerTls::from_rustls(config.into()))
-}
-
-fn provider() -> std::sync::Arc<rustls::crypto::CryptoProvider> {
-    rustls::crypto::ring::default_provider().into()
-}
-
-const VERSIONS: [&rustls::SupportedProtocolVersion; 2] =
-    [&rustls::version::TLS12, &rustls::version::TLS13];
-
-fn server_of(identity: &Identity) -> ServerTls {
-    ServerTls::from_pem(identity.cert.as_bytes(), identity.key.as_bytes()).unwrap()
-}
-
-fn client_of(ca: &Ca) -> ClientTls {
-    ClientTls::with_ca(ca.pem().as_bytes()).unwrap()
-}
 
 fn request() -> ClientRequest {
     ClientRequest::new(Uri::parse(&format!("wss://{HOST}/chat")).unwrap())
@@ -182,7 +151,7 @@ fn messages_come_back_in_both_versions_however_little_the_wire_holds() {
 
 #[test]
 fn both_flags_are_used_over_tls_where_they_need_it() {
-    let (client, server) = speaking(&rustls::version::TLS13);
+    let (client, server) = speaking(&TLS13);
     let story = Story {
         messages: vec![pattern(100), pattern(100_000)],
         ..Story::default()
@@ -289,9 +258,7 @@ struct Bench<H: Handler> {
     calls: Calls,
     key: usize,
     wire: Duplex,
-    session: Session,
-    out: Records,
-    plain: Vec<u8>,
+    side: Side,
 }
 
 impl<H: Handler> Bench<H> {
@@ -309,16 +276,12 @@ impl<H: Handler> Bench<H> {
         let calls = Rc::default();
         let server = Counted::new(server, &calls);
         let key = inner.admit(Tls::server(server, &tls.1).unwrap()).unwrap();
-        let (mut session, mut out) = (client_session(&tls.0), Records::new());
-        session.receive(&mut [], |_| {}, &mut out).unwrap();
         Self {
             inner,
             calls,
             key,
             wire,
-            session,
-            out,
-            plain: Vec::new(),
+            side: Side::begun(&tls.0),
         }
     }
 
@@ -334,9 +297,7 @@ impl<H: Handler> Bench<H> {
         let mut idle = 0;
         while idle < 3 {
             idle += 1;
-            let bytes = self.out.as_slice().to_vec();
-            self.out.clear();
-            for mut piece in bytes.chunks(piece) {
+            for mut piece in self.side.sent().chunks(piece) {
                 while !piece.is_empty() {
                     if let Ok(len) = self.wire.write(&[IoSlice::new(piece)]) {
                         piece = &piece[len..];
@@ -355,21 +316,16 @@ impl<H: Handler> Bench<H> {
     /// Reads what came; tells whether anything did.
     fn listen(&mut self) -> bool {
         let mut came = false;
-        loop {
-            let kept = self.session.kept();
-            let mut buffer = vec![0; kept + 65_536];
-            let Ok(len @ 1..) = self.wire.read(&mut buffer[kept..]) else {
-                return came;
-            };
+        let mut buffer = vec![0; 65_536];
+        while let Ok(len @ 1..) = self.wire.read(&mut buffer) {
             came = true;
-            let plain = |payload: &[u8]| self.plain.extend_from_slice(payload);
-            let buffer = &mut buffer[..kept + len];
-            self.session.receive(buffer, plain, &mut self.out).unwrap();
+            self.side.receive(&buffer[..len]).unwrap();
         }
+        came
     }
 
     fn say(&mut self, bytes: &[u8]) {
-        assert!(self.session.send(bytes, &mut self.out).unwrap());
+        self.side.send(bytes);
     }
 
     /// Opens the WebSocket.
@@ -377,26 +333,9 @@ impl<H: Handler> Bench<H> {
         self.talk(piece);
         self.say(REQUEST);
         self.talk(piece);
-        assert!(self.plain.starts_with(b"HTTP/1.1 101 "));
-        self.plain.clear();
+        assert!(self.side.plain.starts_with(b"HTTP/1.1 101 "));
+        self.side.plain.clear();
     }
-}
-
-fn client_session(tls: &ClientTls) -> Session {
-    Session::client(tls, server_name(HOST).unwrap()).unwrap()
-}
-
-/// Names what records hold, as far as their headers tell.
-fn records(mut bytes: &[u8]) -> Vec<(u8, usize)> {
-    let mut records = Vec::new();
-    while !bytes.is_empty() {
-        let mut header = [0; 5];
-        bytes.read_exact(&mut header).unwrap();
-        let len = usize::from(u16::from_be_bytes([header[3], header[4]]));
-        records.push((header[0], len));
-        bytes = &bytes[len..];
-    }
-    records
 }
 
 #[test]
@@ -406,7 +345,7 @@ fn bytes_may_come_one_by_one() {
         bench.open(1);
         bench.say(&masked(0x81, b"Hi"));
         bench.talk(1);
-        assert_eq!(bench.plain, b"\x81\x02Hi");
+        assert_eq!(bench.side.plain, b"\x81\x02Hi");
     }
 }
 
@@ -417,8 +356,7 @@ fn peer_that_stops_reading_within_records_gets_everything_later() {
         bench.open(usize::MAX);
         let message = pattern(300_000);
         bench.say(&masked(0x82, &message));
-        let bytes = bench.out.as_slice().to_vec();
-        bench.out.clear();
+        let bytes = bench.side.sent();
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             // It writes, and reads nothing for a while.
@@ -428,17 +366,17 @@ fn peer_that_stops_reading_within_records_gets_everything_later() {
             bench.turn();
         }
         bench.talk(usize::MAX);
-        assert!(bench.plain == common::unmasked(0x82, &message));
+        assert!(bench.side.plain == common::unmasked(0x82, &message));
     }
 }
 
 #[test]
 fn close_then_close_notify_then_the_end_of_the_stream() {
     // TLS 1.2 shows in a record's header that it is an alert.
-    let mut bench = Bench::new(Echo, 1 << 16, &speaking(&rustls::version::TLS12));
+    let mut bench = Bench::new(Echo, 1 << 16, &speaking(&TLS12));
     bench.open(usize::MAX);
     bench.say(common::CLOSE);
-    let sent = bench.out.as_slice().to_vec();
+    let sent = bench.side.sent();
     bench.wire.write(&[IoSlice::new(&sent)]).unwrap();
     bench.turn();
     let mut buffer = vec![0; 1000];
@@ -451,13 +389,8 @@ fn close_then_close_notify_then_the_end_of_the_stream() {
     assert_eq!(seen, [data, alert]);
     let end = bench.wire.read(&mut [0; 100]).unwrap();
     assert_eq!(end, 0, "the end of the stream is behind them");
-    let plain = |payload: &[u8]| bench.plain.extend_from_slice(payload);
-    let received = bench
-        .session
-        .receive(&mut buffer[..len], plain, &mut bench.out);
-    received.unwrap();
-    assert_eq!(bench.plain, b"\x88\x02\x03\xe8");
-    assert!(bench.session.is_ended());
+    assert!(bench.side.receive(&buffer[..len]).unwrap());
+    assert_eq!(bench.side.plain, b"\x88\x02\x03\xe8");
     assert_eq!(bench.inner.lend().connections(), 0);
 }
 
@@ -480,10 +413,10 @@ fn stream_that_ends_without_a_close_is_lost() {
     for says_close_notify in [false, true] {
         let ends = Ends::default();
         let seen = ends.0.clone();
-        let mut bench = Bench::new(ends, 1 << 16, &speaking(&rustls::version::TLS13));
+        let mut bench = Bench::new(ends, 1 << 16, &speaking(&TLS13));
         bench.open(usize::MAX);
         if says_close_notify {
-            bench.session.close(&mut bench.out).unwrap();
+            bench.side.close();
             bench.talk(usize::MAX);
         }
         bench.wire.shutdown().unwrap();
@@ -497,10 +430,10 @@ fn stream_that_ends_without_a_close_is_lost() {
 fn record_that_was_changed_ends_the_connection() {
     let ends = Ends::default();
     let seen = ends.0.clone();
-    let mut bench = Bench::new(ends, 1 << 16, &speaking(&rustls::version::TLS13));
+    let mut bench = Bench::new(ends, 1 << 16, &speaking(&TLS13));
     bench.open(usize::MAX);
     bench.say(&masked(0x81, b"Hi"));
-    let mut bytes = bench.out.as_slice().to_vec();
+    let mut bytes = bench.side.sent();
     *bytes.last_mut().unwrap() ^= 1;
     bench.wire.write(&[IoSlice::new(&bytes)]).unwrap();
     bench.turn();
@@ -531,91 +464,31 @@ fn first_bytes(tls: &ServerTls, bytes: &[u8]) -> (Vec<u8>, u64) {
 }
 
 #[test]
-fn whoever_speaks_http_to_a_port_for_tls_is_told_so() {
-    let (_, server) = speaking(&rustls::version::TLS13);
-    let (answer, failed) = first_bytes(&server, REQUEST);
-    assert!(answer.starts_with(b"HTTP/1.1 400 "), "{answer:?}");
-    assert!(answer.ends_with(b"\r\n\r\nThis port speaks TLS.\r\n"));
-    assert_eq!(failed, 1);
-}
-
-#[test]
-fn garbage_is_answered_with_an_alert() {
-    let (_, server) = speaking(&rustls::version::TLS13);
-    for garbage in [
-        &[0; 100][..],
-        &[0xff; 100],
-        b"\x16\x03\x01\x00\x04\x02\x00\x00\x00",
-    ] {
-        let (answer, failed) = first_bytes(&server, garbage);
-        assert_eq!(records(&answer), [(21, 2)], "{garbage:?}");
+fn first_bytes_on_a_port_for_tls_are_answered() {
+    let (_, server) = speaking(&TLS13);
+    for (bytes, answer) in FIRST_BYTES {
+        let (answered, failed) = first_bytes(&server, bytes);
+        assert!(answered.starts_with(answer), "{bytes:?}: {answered:?}");
+        assert_eq!(answer.is_empty(), answered.is_empty());
         assert_eq!(failed, 1);
     }
 }
 
 #[test]
-fn first_flight_that_breaks_off_anywhere_is_a_failed_handshake() {
-    let (client, server) = speaking(&rustls::version::TLS13);
-    let mut flight = Records::new();
-    let mut session = client_session(&client);
-    session.receive(&mut [], |_| {}, &mut flight).unwrap();
-    for len in 0..=flight.len() {
-        let (_, failed) = first_bytes(&server, &flight.as_slice()[..len]);
-        assert_eq!(failed, 1, "{len}");
-    }
-}
-
-#[test]
-fn client_whose_server_breaks_off_is_told_so() {
-    let (client, server) = speaking(&rustls::version::TLS13);
-    // What a server answers.
-    let (mut up, mut down) = (Records::new(), Records::new());
-    client_session(&client)
-        .receive(&mut [], |_| {}, &mut up)
-        .unwrap();
-    let mut session = Session::server(&server).unwrap();
-    let mut hello = up.as_slice().to_vec();
-    session.receive(&mut hello, |_| {}, &mut down).unwrap();
-    for len in (0..down.len()).step_by(37) {
-        let story = Rc::new(RefCell::new(Story::default()));
-        let mut inner = EventLoop::new(config(), Client(story.clone()), || Ok(())).unwrap();
-        let (near, mut far) = memory::pair(1 << 16);
-        let near = Tls::client(near, &client, server_name(HOST).unwrap()).unwrap();
-        inner.lend().connect_over(near, Connect::new(request(), ()));
-        // An answer to another hello: its header and length are right.
-        far.write(&[IoSlice::new(&down.as_slice()[..len])]).ok();
-        far.shutdown().unwrap();
-        for _ in 0..4 {
-            inner.start_turn(Duration::ZERO);
-            inner.wake(0, ALL);
-            inner.finish_turn();
-        }
-        let failed = story.borrow_mut().failed.take();
-        assert!(
-            matches!(failed, Some(OpenError::Tls(_))),
-            "{len}: {failed:?}"
-        );
-    }
-}
-
-#[test]
 fn tls_on_a_port_for_plaintext_is_refused_at_once() {
-    let (client, _) = speaking(&rustls::version::TLS13);
+    let (client, _) = speaking(&TLS13);
     let mut inner = EventLoop::new(config(), Echo, || Ok(())).unwrap();
     let (mut wire, server) = memory::pair(1 << 16);
     inner.admit(Tls::plain(server)).unwrap();
-    let (mut session, mut out) = (client_session(&client), Records::new());
-    session.receive(&mut [], |_| {}, &mut out).unwrap();
-    wire.write(&[IoSlice::new(out.as_slice())]).unwrap();
+    let mut side = Side::begun(&client);
+    wire.write(&[IoSlice::new(&side.sent())]).unwrap();
     inner.start_turn(Duration::ZERO);
     inner.wake(0, ALL);
     inner.finish_turn();
     let mut answer = vec![0; 4096];
     let len = wire.read(&mut answer).unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 400 "));
-    let error = session
-        .receive(&mut answer[..len], |_| {}, &mut out)
-        .unwrap_err();
+    let error = side.receive(&answer[..len]).unwrap_err();
     assert!(matches!(error, TlsError::NotTls(_)), "{error:?}");
 }
 
@@ -628,15 +501,14 @@ fn turn_makes_one_read_and_one_write() {
         bench.open(usize::MAX);
         for (messages, len) in [(1, 16), (1, 20_000), (16, 16), (16, 1024), (10, 5000)] {
             bench.say(&masked(0x82, &pattern(len)).repeat(messages));
-            let bytes = bench.out.as_slice().to_vec();
-            bench.out.clear();
+            let bytes = bench.side.sent();
             bench.wire.write(&[IoSlice::new(&bytes)]).unwrap();
             bench.calls.set((0, 0));
             bench.turn();
             assert_eq!(bench.calls.get(), (1, 1), "{messages} of {len} bytes");
             bench.listen();
-            assert!(bench.plain == common::unmasked(0x82, &pattern(len)).repeat(messages));
-            bench.plain.clear();
+            assert!(bench.side.plain == common::unmasked(0x82, &pattern(len)).repeat(messages));
+            bench.side.plain.clear();
         }
     }
 }
@@ -672,20 +544,17 @@ fn idle_connection_has_no_buffer() {
 
 #[test]
 fn storm_of_handshakes_leaves_open_connections_their_turn() {
-    let tls = speaking(&rustls::version::TLS13);
+    let tls = speaking(&TLS13);
     let mut bench = Bench::new(Echo, 1 << 16, &tls);
     bench.open(usize::MAX);
-    let mut hello = Records::new();
-    client_session(&tls.0)
-        .receive(&mut [], |_| {}, &mut hello)
-        .unwrap();
+    let hello = Side::begun(&tls.0).sent();
     let mut storm: Vec<_> = (0..100)
         .map(|_| {
             let (mut wire, server) = memory::pair(1 << 16);
             let server = Counted::new(server, &bench.calls);
             let server = Tls::server(server, &tls.1).unwrap();
             let key = bench.inner.admit(server).unwrap();
-            wire.write(&[IoSlice::new(hello.as_slice())]).unwrap();
+            wire.write(&[IoSlice::new(&hello)]).unwrap();
             (wire, key)
         })
         .collect();
@@ -713,13 +582,12 @@ fn storm_of_handshakes_leaves_open_connections_their_turn() {
         // Each turn serves the open connection too.
         assert_eq!(bench.inner.next_timeout(), Some(Duration::ZERO));
         bench.say(&masked(0x81, b"Hi"));
-        let bytes = bench.out.as_slice().to_vec();
-        bench.out.clear();
+        let bytes = bench.side.sent();
         bench.wire.write(&[IoSlice::new(&bytes)]).unwrap();
         bench.turn();
         assert!(bench.listen());
-        assert_eq!(bench.plain, b"\x81\x02Hi");
-        bench.plain.clear();
+        assert_eq!(bench.side.plain, b"\x81\x02Hi");
+        bench.side.plain.clear();
         turns += 1;
     }
     assert_eq!(turns, 100_usize.div_ceil(per_turn));
@@ -734,7 +602,7 @@ fn narrow() -> EventLoop<Echo, Tls<Counted>> {
 
 #[test]
 fn handshakes_that_come_in_part_are_dropped_when_memory_is_short() {
-    let (_, server) = speaking(&rustls::version::TLS13);
+    let (_, server) = speaking(&TLS13);
     let mut inner = narrow();
     let mut peers: Vec<_> = (0..20)
         .map(|_| {
@@ -771,7 +639,7 @@ fn handshakes_that_come_in_part_are_dropped_when_memory_is_short() {
 
 #[test]
 fn records_that_come_in_part_are_dropped_when_memory_is_short() {
-    let tls = speaking(&rustls::version::TLS13);
+    let tls = speaking(&TLS13);
     let mut inner = Some(narrow());
     let mut peers: Vec<_> = (0..20)
         .map(|_| {
@@ -779,7 +647,7 @@ fn records_that_come_in_part_are_dropped_when_memory_is_short() {
             bench.open(usize::MAX);
             bench.say(&masked(0x82, &pattern(16_000)));
             inner = Some(bench.inner);
-            (bench.key, bench.wire, bench.out)
+            (bench.key, bench.wire, bench.side.sent())
         })
         .collect();
     let mut inner = inner.unwrap();
@@ -789,8 +657,7 @@ fn records_that_come_in_part_are_dropped_when_memory_is_short() {
         inner.finish_turn();
     };
     for (key, wire, out) in &mut peers {
-        wire.write(&[IoSlice::new(&out.as_slice()[..10_000])])
-            .unwrap();
+        wire.write(&[IoSlice::new(&out[..10_000])]).unwrap();
         turn(&mut inner, *key);
     }
     let left = inner.lend().connections();
@@ -801,7 +668,7 @@ fn records_that_come_in_part_are_dropped_when_memory_is_short() {
     );
     // What is whole is held no longer.
     for (key, wire, out) in &mut peers {
-        let _ = wire.write(&[IoSlice::new(&out.as_slice()[10_000..])]);
+        let _ = wire.write(&[IoSlice::new(&out[10_000..])]);
         turn(&mut inner, *key);
     }
     assert_eq!(inner.lend().connections(), left);
@@ -812,7 +679,7 @@ fn records_that_come_in_part_are_dropped_when_memory_is_short() {
 
 #[test]
 fn text_is_text_in_both_directions() {
-    let mut bench = Bench::new(Echo, 1 << 16, &speaking(&rustls::version::TLS13));
+    let mut bench = Bench::new(Echo, 1 << 16, &speaking(&TLS13));
     bench.open(usize::MAX);
     bench.say(
         &[
@@ -822,5 +689,5 @@ fn text_is_text_in_both_directions() {
         .concat(),
     );
     bench.talk(3);
-    assert_eq!(bench.plain, common::unmasked(0x81, "Grüße".as_bytes()));
+    assert_eq!(bench.side.plain, common::unmasked(0x81, "Grüße".as_bytes()));
 }

@@ -13,8 +13,8 @@ use ws_mio::{
     TrustedProxies, Tunneled, Uri,
 };
 
-use crate::certificates::Ca;
 use crate::common::{config, head};
+use ws_testkit::certificates::Ca;
 
 /// Tells a client where it is.
 struct WhoIs;

@@ -20,9 +20,9 @@ use ws_mio::{
     },
 };
 
-use crate::certificates::Ca;
 use crate::common;
 use crate::common::{Echo, REPLY, REQUEST, config, dial, head, masked, pattern, unmasked};
+use ws_testkit::certificates::Ca;
 
 const HOST: &str = "localhost";
 

@@ -154,6 +154,16 @@ impl Deflater {
     ) -> Result<OutFrame<'a>, SendError> {
         sender.check_message()?;
         prepared.deflate(self.window, pool)?;
+        self.of_prepared(sender, prepared)
+    }
+
+    /// Makes the frame of a message that has its compressed form, if it is to
+    /// have one.
+    pub(super) fn of_prepared<'a, P: MaskingPolicy>(
+        &mut self,
+        sender: &mut Sender<P>,
+        prepared: &'a Prepared,
+    ) -> Result<OutFrame<'a>, SendError> {
         let kind = prepared.kind();
         match prepared.deflated_payload(self.window) {
             Some(payload) => {

@@ -8,7 +8,7 @@ use core::{
 
 use flate2::{Compress, Compression, FlushCompress};
 
-use crate::{ConfigError, SendError};
+use crate::{ConfigError, Prepared, SendError};
 
 /// Lends [`Deflater`](crate::Deflater)s the memory that compressing takes; one
 /// serves all connections of a loop or a thread.
@@ -28,6 +28,8 @@ pub struct DeflatePool {
     /// What was compressed last.
     pub(super) out: Vec<u8>,
     next_ticket: u64,
+    /// The prepared messages that were sent last, with their compressed forms.
+    shared: Vec<Prepared>,
 }
 
 /// How a [`DeflatePool`] compresses.
@@ -105,6 +107,7 @@ impl DeflatePool {
             streams: Vec::new(),
             out: Vec::new(),
             next_ticket: 0,
+            shared: Vec::new(),
         }
     }
 
@@ -114,13 +117,36 @@ impl DeflatePool {
         &self.config
     }
 
-    /// Drops the compressors that were not used since the last sweep; for a
-    /// timer of some seconds.
+    /// Drops the compressors that were not used since the last sweep, and the
+    /// compressed forms of prepared messages; for a timer of some seconds.
     pub fn sweep(&mut self) {
         self.streams
             .retain_mut(|pooled| !core::mem::replace(&mut pooled.idle, true));
         self.streams.shrink_to_fit();
         self.out = Vec::new();
+        self.shared = Vec::new();
+    }
+
+    /// Takes out the prepared message of which this one is a clone, with the
+    /// forms that were needed so far; it is to be kept again.
+    pub(super) fn take_shared(&mut self, message: &Prepared) -> Prepared {
+        // While it is held here, no other message lies at the same place.
+        let place = |prepared: &Prepared| prepared.frame().as_ptr();
+        let is_same = |kept: &Prepared| place(kept) == place(message);
+        match self.shared.iter().rposition(is_same) {
+            Some(at) => self.shared.remove(at),
+            None => message.clone(),
+        }
+    }
+
+    /// Keeps a prepared message with its forms.
+    pub(super) fn keep_shared(&mut self, message: Prepared) -> &Prepared {
+        if self.shared.len() == SHARED {
+            self.shared.remove(0);
+        }
+        let at = self.shared.len();
+        self.shared.push(message);
+        &self.shared[at]
     }
 
     /// Takes the compressor that the ticket names, or one with an empty
@@ -215,6 +241,9 @@ impl Stream {
 /// The smallest window that the compressor has. It looks back no farther than
 /// 250 bytes then, which is within the smallest window of the protocol, 256.
 const SMALLEST: u8 = 9;
+
+/// How many prepared messages are kept with their compressed forms.
+const SHARED: usize = 4;
 
 /// Room for the head of a block and its tail.
 const ROOM: usize = 64;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use ws_handshake::DeflateParams;
 use ws_proto::{
-    Chunk, CompressedChunk, DeflateWindow, Deflater, Inflater, Masking, MessageKind, OutFrame,
+    Chunk, CompressedChunk, DeflateCodec, DeflatePool, InflatePool, Masking, OutFrame,
     ProtocolError, SendError, Sender,
 };
 
-use crate::{Config, input::Input, outbound::Outbound, outgoing::Outgoing};
-pub(crate) use pools::{LentDeflate, LentInflate};
+use crate::{Config, input::Input, outgoing::Outgoing};
+pub(crate) use pools::LentPool;
 
 /// What was agreed on, which is nothing by default: a connection without
 /// compression has one word here.
@@ -22,23 +22,8 @@ pub(crate) struct Compression(Option<Box<Agreed>>);
 #[derive(Debug)]
 pub(crate) struct Agreed {
     params: DeflateParams,
-    inflater: Inflater,
-    /// What was received and is not inflated yet.
-    piece: Option<Piece>,
-    deflater: Deflater,
-    /// Whether the message that is sent in fragments is compressed.
-    is_open_compressed: bool,
+    codec: DeflateCodec,
     config: Arc<Config>,
-}
-
-/// A piece of a compressed message, whose bytes are the first of the input
-/// that are not parsed.
-#[derive(Clone, Copy, Debug)]
-struct Piece {
-    kind: MessageKind,
-    len: usize,
-    first: bool,
-    last: bool,
 }
 
 impl Compression {
@@ -46,16 +31,19 @@ impl Compression {
         Self(None)
     }
 
-    pub(crate) fn new(params: DeflateParams, masking: &Masking, config: Arc<Config>) -> Self {
-        let (inflater, deflater) = start(params, masking);
-        Self(Some(Box::new(Agreed {
-            params,
-            inflater,
-            piece: None,
-            deflater,
-            is_open_compressed: false,
-            config,
-        })))
+    pub(crate) fn negotiated(
+        is_client: bool,
+        agreed: Option<DeflateParams>,
+        config: &Arc<Config>,
+    ) -> Self {
+        let agreed = agreed.and_then(|params| {
+            Some(Box::new(Agreed {
+                params,
+                codec: DeflateCodec::negotiated(is_client, Some(params.windows()))?,
+                config: Arc::clone(config),
+            }))
+        });
+        Self(agreed)
     }
 
     #[inline]
@@ -75,10 +63,9 @@ impl Compression {
     }
 
     /// Drops all memory, as nothing more is sent or received.
-    pub(crate) fn end(&mut self, masking: &Masking) {
-        if let Some(agreed) = self.0.as_deref_mut() {
-            (agreed.inflater, agreed.deflater) = start(agreed.params, masking);
-            agreed.piece = None;
+    pub(crate) fn end(&mut self) {
+        if let Some(agreed) = self.agreed() {
+            drop(agreed.codec.take());
         }
     }
 }
@@ -92,32 +79,22 @@ impl Agreed {
         &mut self,
         outgoing: &Outgoing<'a>,
         sender: &mut Sender<Masking>,
-        lent: &'a mut LentDeflate,
+        lent: &'a mut LentPool<DeflatePool>,
     ) -> Result<OutFrame<'a>, SendError> {
+        let Self { codec, config, .. } = self;
         match *outgoing {
             Outgoing::Message(outbound) if outbound.may_compress => {
-                let pool = &mut lent.take(&self.config.deflate).pool;
-                self.deflater.message(sender, outbound.message, pool)
+                codec.message(sender, outbound.message, lent.take(&config.deflate))
             }
-            Outgoing::Fragment(outbound, last) if self.compresses(outbound, sender) => {
-                let pool = &mut lent.take(&self.config.deflate).pool;
-                self.deflater.fragment(sender, outbound.message, last, pool)
+            Outgoing::Fragment(outbound, last) => {
+                let pool = lent.take(&config.deflate);
+                codec.fragment(sender, outbound.message, last, outbound.may_compress, pool)
             }
             Outgoing::Prepared(prepared) => {
-                let (prepared, pool) = lent.take(&self.config.deflate).prepared(prepared);
-                self.deflater.prepared(sender, prepared, pool)
+                codec.shared(sender, prepared, lent.take(&config.deflate))
             }
             _ => outgoing.plain_frame(sender),
         }
-    }
-
-    /// Decides on a fragment: as the first of its message, but one that may not
-    /// be compressed never is. Where the message is, the sender refuses it.
-    fn compresses(&mut self, fragment: Outbound<'_>, sender: &Sender<Masking>) -> bool {
-        if !sender.is_message_open() {
-            self.is_open_compressed = fragment.may_compress;
-        }
-        self.is_open_compressed && fragment.may_compress
     }
 }
 
@@ -125,41 +102,28 @@ impl Agreed {
 impl Compression {
     /// Notes a piece that was received; its bytes are to be put back in front
     /// of the input.
-    pub(crate) fn open(&mut self, piece: &CompressedChunk<'_>) {
-        if let Some(agreed) = self.0.as_deref_mut() {
-            agreed.piece = Some(Piece {
-                kind: piece.kind,
-                len: piece.data.len(),
-                first: piece.first,
-                last: piece.last,
-            });
+    pub(crate) fn hold(&mut self, piece: &CompressedChunk<'_>) {
+        if let Some(agreed) = self.agreed() {
+            agreed.codec.hold(piece);
         }
     }
 
     /// Tells whether something was received that is not inflated yet.
     #[inline]
     pub(crate) fn is_inflating(&self) -> bool {
-        matches!(&self.0, Some(agreed) if agreed.piece.is_some())
-    }
-
-    /// Lends what inflating takes if there is something to inflate.
-    #[inline]
-    pub(crate) fn lend_inflate(&self) -> Option<LentInflate> {
-        let agreed = self.0.as_deref()?;
-        agreed
-            .piece
-            .map(|_| LentInflate::take(&agreed.config.inflate))
+        matches!(&self.0, Some(agreed) if agreed.codec.is_inflating())
     }
 
     /// Inflates the next chunk; `None` once there is nothing more of the piece.
+    #[inline]
     pub(crate) fn inflate<'p>(
         &mut self,
         input: &mut Input,
-        pool: &'p mut LentInflate,
+        lent: &'p mut LentPool<InflatePool>,
     ) -> Result<Option<Chunk<'p>>, ProtocolError> {
-        match self.0.as_deref_mut() {
-            Some(agreed) => agreed.inflate(input, pool),
-            None => Ok(None),
+        match self.agreed() {
+            Some(agreed) if agreed.codec.is_inflating() => agreed.inflate(input, lent),
+            _ => Ok(None),
         }
     }
 }
@@ -168,48 +132,14 @@ impl Agreed {
     fn inflate<'p>(
         &mut self,
         input: &mut Input,
-        pool: &'p mut LentInflate,
+        lent: &'p mut LentPool<InflatePool>,
     ) -> Result<Option<Chunk<'p>>, ProtocolError> {
-        let Some(open) = self.piece.take() else {
-            return Ok(None);
-        };
-        let unparsed = input.unparsed();
-        let behind = unparsed.len() - open.len;
-        let mut piece = CompressedChunk {
-            kind: open.kind,
-            data: &unparsed[..open.len],
-            first: open.first,
-            last: open.last,
-        };
+        let mut unparsed = &*input.unparsed();
         let max_message = self.config.limits.max_message;
-        let chunk = self
-            .inflater
-            .inflate(&mut piece, max_message, pool.pool())?;
-        let len = piece.data.len();
-        if matches!(&chunk, Some(chunk) if !chunk.last) {
-            self.piece = Some(Piece {
-                len,
-                first: piece.first,
-                ..open
-            });
-        }
-        input.set_left(behind + len);
-        Ok(chunk)
-    }
-}
-
-/// Starts with nothing sent and nothing received.
-fn start(params: DeflateParams, masking: &Masking) -> (Inflater, Deflater) {
-    let server = DeflateWindow::new(
-        params.server_no_context_takeover,
-        params.server_max_window_bits,
-    );
-    let client = DeflateWindow::new(
-        params.client_no_context_takeover,
-        params.client_max_window_bits,
-    );
-    match masking {
-        Masking::Server(_) => (Inflater::new(client), Deflater::new(server)),
-        Masking::Client(_) => (Inflater::new(server), Deflater::new(client)),
+        let pool = lent.take(&self.config.inflate);
+        let chunk = self.codec.inflate(&mut unparsed, max_message, pool);
+        let left = unparsed.len();
+        input.set_left(left);
+        chunk
     }
 }

@@ -242,7 +242,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         self.output.give_up();
         self.input.clear();
         self.input.park();
-        self.compression.end(self.sender.masking());
+        self.compression.end();
         let code = self.close_status().map_or(1006, |status| status.code);
         let error = self.failure.as_ref().map(tracing::field::debug);
         debug!(parent: self.span_id(), code, error, "closed");

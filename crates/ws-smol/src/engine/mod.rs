@@ -129,15 +129,16 @@ impl<S> Engine<S> {
     }
 
     /// Compresses from now on, as was agreed on in the opening handshake.
-    #[cfg(feature = "deflate")]
-    pub(crate) fn compress(&mut self, params: ws_handshake::DeflateParams) {
+    pub(crate) fn compress(&mut self, agreed: Option<ws_handshake::DeflateParams>) {
         let masking = self.sender.masking();
-        self.receiver =
-            Receiver::new(masking.inbound(), self.config.limits).accept_compressed(true);
-        self.compression = Compression::new(params, masking, Arc::clone(&self.config));
+        let is_client = matches!(masking, Masking::Client(_));
+        self.compression = Compression::negotiated(is_client, agreed, &self.config);
+        if self.compression.params().is_some() {
+            self.receiver =
+                Receiver::new(masking.inbound(), self.config.limits).accept_compressed(true);
+        }
     }
 
-    #[cfg(feature = "deflate")]
     pub(crate) fn deflate(&self) -> Option<ws_handshake::DeflateParams> {
         self.compression.params()
     }

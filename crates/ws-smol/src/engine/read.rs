@@ -7,13 +7,15 @@ use std::{
 };
 
 use futures_io::{AsyncRead, AsyncWrite};
-use ws_proto::{Chunk, Event, Masking, Message as MessageRef, MessageKind, ProtocolError, Sender};
+use ws_proto::{
+    Chunk, Event, InflatePool, Masking, Message as MessageRef, MessageKind, ProtocolError, Sender,
+};
 
 use super::{Engine, READ_COST, time::Life};
 use crate::{
     CloseStatus,
     backlog::Backlog,
-    compression::LentInflate,
+    compression::LentPool,
     error::{Error, Failure},
     message::{Joiner, Message, Piece},
     outgoing::Output,
@@ -196,9 +198,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Inflates the piece that was parsed last, if it is one of a compressed
     /// message, up to what is wanted.
     fn inflate(&mut self, want: Option<Want>) -> Result<Option<Found>, ProtocolError> {
-        let Some(mut pool) = self.compression.lend_inflate() else {
+        if !self.compression.is_inflating() {
             return Ok(None);
-        };
+        }
+        let mut pool = LentPool::default();
         while self.left > 0
             && let Some(chunk) = self.inflate_chunk(&mut pool)?
         {
@@ -213,7 +216,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Inflates the next chunk; `None` once there is nothing more of the piece.
     pub(super) fn inflate_chunk<'p>(
         &mut self,
-        pool: &'p mut LentInflate,
+        pool: &'p mut LentPool<InflatePool>,
     ) -> Result<Option<Chunk<'p>>, ProtocolError> {
         self.life.has_data = true;
         let inflated = self.compression.inflate(&mut self.input, pool);
@@ -278,11 +281,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                     }
                 }
                 Event::Compressed(piece) => {
-                    compression.open(&piece);
+                    compression.hold(&piece);
                     put_back = piece.data.len();
                     break Ok(None);
                 }
-                control => answer(&control, sender, output, life, close_status),
+                control => answer(&control, sender, output, None, life, close_status),
             }
         };
         let left = rest.len() + put_back;
@@ -409,11 +412,12 @@ fn keep(
     joiner.push(&chunk).map(Found::Owned)
 }
 
-/// Deals with a control frame, and queues the reply that is owed.
+/// Deals with a control frame, and queues the reply that is owed, or corks it.
 pub(super) fn answer(
     event: &Event<'_>,
     sender: &mut Sender<Masking>,
     output: &mut Output,
+    cork: Option<&mut Vec<u8>>,
     life: &mut Life,
     close_status: &mut Option<Box<CloseStatus>>,
 ) {
@@ -443,7 +447,11 @@ pub(super) fn answer(
             }
             //= RFC6455-5.5.2-2, RFC6455-5.5.2-3, RFC6455-5.5.1-7
             if let Some(reply) = sender.respond(event) {
-                output.push(&reply, 0);
+                match cork {
+                    // What is in the cork comes first.
+                    Some(cork) if output.outbox.is_empty() => reply.append_to(cork, 0),
+                    _ => output.push(&reply, 0),
+                }
                 output.has_reply = true;
             }
         }

@@ -2,6 +2,7 @@
 //! replies.
 
 use std::{
+    io::IoSlice,
     ops::Range,
     task::{Poll, ready},
 };
@@ -14,9 +15,10 @@ use super::{
     read::{Target, answer},
 };
 use crate::{
+    compression::LentPool,
     error::Error,
-    input::with_staging,
-    replies::{Echo, Lent, Replies},
+    input::{Staging, with_staging},
+    replies::Replies,
 };
 
 /// Why handing out stops before its time.
@@ -39,9 +41,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
     ) -> Poll<Result<bool, Error>> {
         self.is_writing = false;
-        with_staging(|cork| {
+        with_staging(|staging| {
             let mut handled = 0;
-            let result = self.poll_serve(cork, &mut |message, replies| {
+            let result = self.poll_serve(staging, &mut |message, replies| {
                 handled += 1;
                 handler(message, replies)
             });
@@ -55,7 +57,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Reads and hands out until there is nothing more, then writes.
     fn poll_serve(
         &mut self,
-        cork: &mut Vec<u8>,
+        staging: &mut Staging,
         handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
     ) -> Poll<Result<bool, Error>> {
         loop {
@@ -67,8 +69,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 ready!(self.poll_time());
                 continue;
             }
-            let handed_out = self.hand_out(cork, handler);
-            self.flush_cork(cork);
+            let handed_out = self.hand_out(staging, handler);
+            self.flush_replies(staging);
             self.note_close();
             match handed_out {
                 Ok(()) => {}
@@ -85,7 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             if self.output.is_full() || !self.is_receiving() {
                 continue;
             }
-            match self.poll_fill_or_gather(cork, handler) {
+            match self.poll_fill_or_gather(staging, handler) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => {
                     self.note_close();
@@ -110,12 +112,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Hands out what was read, as long as the peer reads the replies.
     fn hand_out(
         &mut self,
-        cork: &mut Vec<u8>,
+        staging: &mut Staging,
         handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
     ) -> Result<(), Stop> {
         while let Some(found) = self.take_backlog(Want::Message) {
             if let Some(message) = found.into_message() {
-                self.hand_over(message.as_ref(), cork, handler)?;
+                self.hand_over(message.as_ref(), staging, handler)?;
             }
             if self.output.is_full() {
                 return Ok(());
@@ -125,12 +127,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             self.parse(None)?;
             return Ok(());
         }
-        self.hand_out_inflated(cork, handler)?;
+        self.hand_out_inflated(staging, handler)?;
         while !self.input.unparsed().is_empty()
             && !self.output.is_full()
             && !self.compression.is_inflating()
         {
-            if self.hand_out_whole(cork, handler)? {
+            if self.hand_out_whole(staging, handler)? {
                 continue;
             }
             let mut rest = self.input.unparsed();
@@ -141,9 +143,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 Some(Event::Compressed(piece)) => {
                     // It is put back in front of the rest.
                     let left = left + piece.data.len();
-                    self.compression.open(&piece);
+                    self.compression.hold(&piece);
                     self.input.set_left(left);
-                    self.hand_out_inflated(cork, handler)?;
+                    self.hand_out_inflated(staging, handler)?;
                     continue;
                 }
                 Some(Event::Data(Chunk {
@@ -164,14 +166,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                     // What is left is noted before the handler, which may fail.
                     self.input.set_left(left);
                     if let Some(message) = message {
-                        self.hand_over(message.data.as_ref(), cork, handler)?;
+                        self.hand_over(message.data.as_ref(), staging, handler)?;
                     }
                     continue;
                 }
                 Some(event) => {
-                    // What is in the cork comes first.
-                    self.output.outbox.push_bytes(cork);
-                    cork.clear();
                     let Self {
                         sender,
                         output,
@@ -179,7 +178,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                         close_status,
                         ..
                     } = self;
-                    answer(&event, sender, output, life, close_status);
+                    let cork = Some(&mut staging.cork);
+                    answer(&event, sender, output, cork, life, close_status);
                 }
             }
             self.input.set_left(left);
@@ -191,19 +191,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// wait for is how much that is, and not how little was read.
     fn hand_out_inflated(
         &mut self,
-        cork: &mut Vec<u8>,
+        staging: &mut Staging,
         handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
     ) -> Result<(), Stop> {
-        let Some(mut pool) = self.compression.lend_inflate() else {
+        if !self.compression.is_inflating() {
             return Ok(());
-        };
+        }
+        let mut pool = LentPool::default();
         while self.left > 0
             && let Some(chunk) = self.inflate_chunk(&mut pool)?
         {
             if chunk.first && chunk.last {
-                self.hand_over(chunk.data, cork, handler)?;
+                self.hand_over(chunk.data, staging, handler)?;
             } else if let Some(piece) = self.joiner.push(&chunk) {
-                self.hand_over(piece.data.as_ref(), cork, handler)?;
+                self.hand_over(piece.data.as_ref(), staging, handler)?;
             }
         }
         Ok(())
@@ -213,15 +214,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     fn hand_over(
         &mut self,
         message: MessageRef<'_>,
-        cork: &mut Vec<u8>,
+        staging: &mut Staging,
         handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
     ) -> Result<(), Stop> {
         let mut replies = Replies::new(
             &mut self.sender,
             &mut self.compression,
             &mut self.output,
-            cork,
-            None,
+            staging,
         );
         handler(message, &mut replies).map_err(Stop::Handler)
     }
@@ -231,7 +231,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     #[inline]
     fn hand_out_whole(
         &mut self,
-        cork: &mut Vec<u8>,
+        staging: &mut Staging,
         handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
     ) -> Result<bool, Stop> {
         let end = self.input.span().end;
@@ -242,30 +242,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         };
         let left = rest.len();
         let end = end - left;
-        let (len, address) = (message.len(), message.as_bytes().as_ptr().addr());
-        // Beside others, a short one is cheaper to copy than to write alone.
-        let is_worth = len >= ECHO_MIN && (left == 0 || len >= ECHO_ALWAYS);
-        let lent = is_worth.then_some(Lent {
-            address,
-            len,
-            room: address - frame,
-        });
+        let bytes = message.as_bytes();
+        let room = bytes.as_ptr().addr() - frame;
+        staging.echoes.lend(bytes, end - bytes.len(), room);
         let mut replies = Replies::new(
             &mut self.sender,
             &mut self.compression,
             &mut self.output,
-            cork,
-            lent,
+            staging,
         );
         let result = handler(message, &mut replies);
-        let echo = replies.into_echo();
         self.life.has_data = true;
         self.life.has_finished = true;
         self.input.set_left(left);
-        if let Some(echo) = echo {
-            self.write_echo(cork, &echo, end - len..end);
-        } else if cork.len() >= CORK_MAX {
-            self.flush_cork(cork);
+        if staging.len() >= CORK_MAX {
+            self.flush_replies(staging);
         }
         result.map_err(Stop::Handler)?;
         Ok(true)
@@ -275,7 +266,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// where it belongs.
     fn poll_fill_or_gather(
         &mut self,
-        cork: &mut Vec<u8>,
+        staging: &mut Staging,
         handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
     ) -> Poll<Result<(), Error>> {
         let missing = self.receiver.frame_remaining();
@@ -293,7 +284,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         self.life.has_data = true;
         self.life.has_finished |= is_last;
         if is_last && let Some(span) = self.input.end_message() {
-            self.hand_out_gathered(span, cork, handler)?;
+            self.hand_out_gathered(span, staging, handler)?;
         }
         Poll::Ready(Ok(()))
     }
@@ -302,73 +293,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     fn hand_out_gathered(
         &mut self,
         span: Range<usize>,
-        cork: &mut Vec<u8>,
+        staging: &mut Staging,
         handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let message = &*self.input.bytes(span.clone());
-        let lent = Lent {
-            address: message.as_ptr().addr(),
-            len: message.len(),
-            // What lay in front of it was dealt with before.
-            room: span.start,
-        };
+        // What lay in front of it was dealt with before.
+        staging.echoes.lend(message, span.start, span.start);
         let mut replies = Replies::new(
             &mut self.sender,
             &mut self.compression,
             &mut self.output,
-            cork,
-            Some(lent),
+            staging,
         );
         let result = handler(MessageRef::Binary(message), &mut replies);
-        if let Some(echo) = replies.into_echo() {
-            self.write_echo(cork, &echo, span);
-        }
-        self.flush_cork(cork);
+        self.flush_replies(staging);
         result
     }
 
-    /// Writes what is in the cork, and keeps what the transport does not take.
-    fn flush_cork(&mut self, cork: &mut Vec<u8>) {
-        if cork.is_empty() {
-            return;
+    /// Writes the replies, and keeps what the transport does not take.
+    fn flush_replies(&mut self, Staging { cork, echoes }: &mut Staging) {
+        if echoes.is_empty() {
+            // Nothing is lent any more.
+            echoes.flush(cork, &mut [], |_| {});
+        } else {
+            let mut memory = self.input.take_memory();
+            echoes.flush(cork, &mut memory, |slices| self.write_or_queue(slices));
+            self.input.put_memory(memory);
         }
-        let written = match self.output.outbox.is_empty() {
-            true => self.write_slices(cork, &[]),
-            false => 0,
-        };
-        if written < cork.len() {
-            self.output.outbox.push_bytes(&cork[written..]);
+        if !cork.is_empty() {
+            self.write_or_queue(&mut [IoSlice::new(cork)]);
+            cork.clear();
         }
-        cork.clear();
-    }
-
-    /// Writes a message from where it lies, `payload`, with its new head in
-    /// front of it there, and what came before it in the cork.
-    fn write_echo(&mut self, cork: &mut Vec<u8>, echo: &Echo, payload: Range<usize>) {
-        let mut memory = self.input.take_memory();
-        let head = echo.head();
-        let frame = payload.start - head.len()..payload.end;
-        memory[frame.start..payload.start].copy_from_slice(head);
-        let frame = &memory[frame];
-        let before = &cork[..echo.cork_end];
-        let written = self.write_slices(before, frame);
-        if written < before.len() + frame.len() {
-            let outbox = &mut self.output.outbox;
-            outbox.push_bytes(&before[written.min(before.len())..]);
-            outbox.push_bytes(&frame[written.saturating_sub(before.len())..]);
-        }
-        cork.drain(..echo.cork_end);
-        self.input.put_memory(memory);
     }
 }
 
 /// The first bytes of a message that is worth a buffer of its own.
 const GATHER_MIN: usize = 8 * 1024;
 
-/// Messages that are sent back as they came are written from where they lie:
-/// from this length on if nothing came with them, and from that on always.
-const ECHO_MIN: usize = 4 * 1024;
-const ECHO_ALWAYS: usize = 64 * 1024;
-
-/// The cork is written once it holds this much.
+/// Replies are written once they are this long.
 const CORK_MAX: usize = 64 * 1024;

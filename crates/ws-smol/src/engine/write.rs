@@ -11,7 +11,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use ws_proto::{OutFrame, OutboxFull};
 
 use super::Engine;
-use crate::{compression::LentDeflate, error::Error, input::with_staging, outgoing::Outgoing};
+use crate::{compression::LentPool, error::Error, input::with_staging, outgoing::Outgoing};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Queues a frame, or refuses it where that would pass the limit.
@@ -36,7 +36,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     }
 
     fn take(&mut self, outgoing: &Outgoing<'_>) -> Result<(), Error> {
-        let mut lent = LentDeflate::default();
+        let mut lent = LentPool::default();
         let frame = outgoing.frame(&mut self.sender, &mut self.compression, &mut lent)?;
         self.output.queue(frame, &mut self.sender)?;
         Ok(())
@@ -54,7 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             let len = outgoing.frame_len(&self.sender);
             ready!(self.poll_room(len, outgoing.is_control()))?;
             self.check_sendable()?;
-            let mut lent = LentDeflate::default();
+            let mut lent = LentPool::default();
             let frame = outgoing.frame(&mut self.sender, &mut self.compression, &mut lent)?;
             //= RFC6455-6.1-7
             let is_next = self.output.outbox.is_empty() && self.output.held_pong.is_none();
@@ -195,43 +195,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     fn write_frame(&mut self, frame: &OutFrame<'_>) {
         match frame.as_slices() {
             Some([head, payload]) if frame.len() > COPY_BELOW => {
-                let written = self.write_slices(head, payload);
-                if written < frame.len() && !fault!("short-write-lost") {
-                    self.output.push(frame, written);
-                }
+                self.write_or_queue(&mut [IoSlice::new(head), IoSlice::new(payload)]);
             }
             _ if frame.len() <= STAGE_BELOW => with_staging(|staging| {
-                frame.append_to(staging, 0);
-                let written = self.write_slices(staging, &[]);
-                if written < staging.len() {
-                    self.output.outbox.push_bytes(&staging[written..]);
-                }
+                frame.append_to(&mut staging.cork, 0);
+                self.write_or_queue(&mut [IoSlice::new(&staging.cork)]);
             }),
             _ => self.output.push(frame, 0),
         }
     }
 
-    /// Writes two slices as far as the transport takes them, and returns how
-    /// far that was.
-    pub(super) fn write_slices(&mut self, head: &[u8], payload: &[u8]) -> usize {
-        let len = head.len() + payload.len();
-        let mut written = 0;
-        while written < len && self.write_error.is_none() && self.signals.take_writable() {
-            let rest = &payload[written.saturating_sub(head.len())..];
-            let head = &head[written.min(head.len())..];
-            let result = self.with_stream(|stream, cx| {
-                if head.is_empty() {
-                    stream.poll_write(cx, rest)
-                } else if rest.is_empty() {
-                    stream.poll_write(cx, head)
-                } else {
-                    stream.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(rest)])
-                }
+    /// Writes slices behind what waits; what the transport does not take waits,
+    /// too.
+    pub(super) fn write_or_queue(&mut self, mut slices: &mut [IoSlice<'_>]) {
+        let mut len: usize = slices.iter().map(|slice| slice.len()).sum();
+        while len > 0
+            && self.output.outbox.is_empty()
+            && self.write_error.is_none()
+            && self.signals.take_writable()
+        {
+            let result = self.with_stream(|stream, cx| match slices {
+                [slice] => stream.poll_write(cx, slice),
+                _ => stream.poll_write_vectored(cx, slices),
             });
             match result {
                 Poll::Ready(Ok(0)) => self.fail_writing(ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(n)) => {
-                    written += n.min(len - written);
+                Poll::Ready(Ok(written)) => {
+                    let written = written.min(len);
+                    len -= written;
+                    IoSlice::advance_slices(&mut slices, written);
                     self.note_written();
                 }
                 Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {
@@ -241,7 +233,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 Poll::Pending => break,
             }
         }
-        written
+        if len > 0 && !fault!("short-write-lost") {
+            for slice in slices {
+                self.output.outbox.push_bytes(slice);
+            }
+        }
     }
 
     fn note_written(&mut self) {

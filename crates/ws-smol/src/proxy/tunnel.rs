@@ -1,9 +1,6 @@
 //! A client's way through a proxy.
 
-use std::{
-    env,
-    io::{self, ErrorKind},
-};
+use std::env;
 
 use futures_io::{AsyncRead, AsyncWrite};
 use ws_handshake::{
@@ -13,11 +10,11 @@ use ws_handshake::{
 
 use crate::{
     Error,
-    handshaking::{Turn, read, write_all},
+    handshaking::{Turn, read_at_most, write_all},
 };
 
 /// Opens a way through a proxy, on a stream that is connected to it. From then
-/// on the stream is one to the server.
+/// on the stream is one to the server, of whose bytes none was read.
 ///
 /// [`Connector::proxy`](crate::Connector::proxy) does it over TCP; this is for
 /// streams of another kind, before
@@ -27,8 +24,7 @@ use crate::{
 /// # Errors
 ///
 /// [`Error::Proxy`] if the proxy does not open the way; [`Error::Io`] if the
-/// stream failed, or if there were bytes of the server's already, who has not
-/// been asked for any.
+/// stream failed.
 ///
 /// # Cancel safety
 ///
@@ -43,9 +39,11 @@ where
         let len = tunnel.to_send().len();
         write_all(&mut stream, tunnel.to_send()).await?;
         tunnel.sent(len);
-        let progress = read(&mut stream, &mut turn, |input| match input.len() {
-            0 => Err(tunnel.eof()),
-            len => Ok((tunnel.receive(input)?, len)),
+        let progress = read_at_most(tunnel.room(), &mut stream, &mut turn, |input| {
+            match input.is_empty() {
+                true => Err(tunnel.eof()),
+                false => tunnel.receive(input),
+            }
         })
         .await
         // What refuses and then resets has refused.
@@ -53,13 +51,8 @@ where
             TunnelError::Lost => Error::from(error),
             refused => refused.into(),
         })?;
-        match progress? {
-            (TunnelProgress::Incomplete, _) => {}
-            (TunnelProgress::Open { consumed }, len) if consumed == len => return Ok(stream),
-            (TunnelProgress::Open { .. }, _) => {
-                let message = "the server spoke before it was asked";
-                return Err(io::Error::new(ErrorKind::InvalidData, message).into());
-            }
+        if progress? != TunnelProgress::Incomplete {
+            return Ok(stream);
         }
     }
 }

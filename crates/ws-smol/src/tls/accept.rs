@@ -1,11 +1,11 @@
 //! The server's TLS handshake.
 
-use std::{future::poll_fn, pin::Pin};
+use std::{future::poll_fn, num::NonZero, thread::available_parallelism};
 
 use futures_io::{AsyncRead, AsyncWrite};
 use tracing::debug;
 use ws_handshake::Request;
-use ws_tls::{ServerTls, Session};
+use ws_tls::{ServerTls, TlsConnection};
 
 use super::{TlsStream, turns::Turns};
 use crate::{
@@ -48,7 +48,8 @@ use crate::{
 /// After a network failure thousands of clients come back at once, and a TLS
 /// handshake takes a thousand times as long as a message does. So handshakes
 /// take turns: between two turns of everybody else there are at most
-/// [`handshakes_a_turn`](Self::handshakes_a_turn). Clones share them.
+/// [`Config::tls_handshakes_per_turn`](crate::Config::tls_handshakes_per_turn).
+/// Clones share them.
 #[derive(Clone, Debug)]
 pub struct TlsAcceptor {
     acceptor: Acceptor,
@@ -57,25 +58,14 @@ pub struct TlsAcceptor {
 }
 
 impl TlsAcceptor {
-    pub(crate) fn new(acceptor: Acceptor, tls: ServerTls) -> Self {
+    pub(crate) fn new(acceptor: Acceptor, tls: ServerTls, handshakes_per_turn: usize) -> Self {
+        let cpus = available_parallelism().map_or(1, NonZero::get);
+        let turns = Turns::new(handshakes_per_turn.saturating_mul(cpus));
         Self {
             acceptor,
             tls,
-            turns: Turns::new(HANDSHAKES_A_TURN),
+            turns,
         }
-    }
-
-    /// Sets how many TLS handshakes may be worked on before the other tasks of
-    /// the executor have their turn; 8 by default, and at least one.
-    ///
-    /// It counts for clones that are made from now on, all together. It is as
-    /// fair as the executor: one that polls what is woken in order, as smol's
-    /// do. Under [`net::block_on`](crate::net::block_on) there is besides no more
-    /// than one on a thread between two looks at its sockets.
-    #[must_use]
-    pub fn handshakes_a_turn(mut self, handshakes: usize) -> Self {
-        self.turns = Turns::new(handshakes);
-        self
     }
 
     /// Accepts a WebSocket over TLS, as [`Acceptor::accept`] does without.
@@ -157,8 +147,8 @@ impl TlsAcceptor {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let session = Session::server(&self.tls).map_err(Error::Tls)?;
-        let mut stream = Box::new(TlsStream::new(stream, session));
+        let connection = TlsConnection::server(&self.tls).map_err(Error::Tls)?;
+        let mut stream = Box::new(TlsStream::new(stream, connection));
         let handshake = self.turns.run(poll_fn(|cx| stream.poll_handshake(cx)));
         let handshake = async { Ok(handshake.await) };
         let handshake = self.acceptor.unless_draining(handshake);
@@ -166,13 +156,7 @@ impl TlsAcceptor {
             return Ok(stream.into());
         };
         // The alert must not be torn away by a reset.
-        let last = async {
-            poll_fn(|cx| Pin::new(&mut *stream).poll_flush(cx)).await?;
-            close(&mut stream.into_inner()).await
-        };
-        self.acceptor.part(last).await;
+        self.acceptor.part(close(&mut stream)).await;
         Err(error.into())
     }
 }
-
-const HANDSHAKES_A_TURN: usize = 8;

@@ -8,7 +8,7 @@ use std::{future::poll_fn, sync::OnceLock};
 
 use futures_io::{AsyncRead, AsyncWrite};
 use ws_handshake::Uri;
-use ws_tls::{ClientTls, Session, TlsConfigError, server_name};
+use ws_tls::{ClientTls, TlsConfigError, TlsConnection, server_name};
 
 use crate::{Error, MaybeTls};
 
@@ -20,8 +20,8 @@ pub(crate) async fn connect<S>(tls: &ClientTls, uri: &Uri, stream: S) -> Result<
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let session = server_name(uri.host()).and_then(|name| Session::client(tls, name));
-    let mut stream = Box::new(TlsStream::new(stream, session.map_err(Error::Tls)?));
+    let connection = server_name(uri.host()).and_then(|name| TlsConnection::client(tls, name));
+    let mut stream = Box::new(TlsStream::new(stream, connection.map_err(Error::Tls)?));
     poll_fn(|cx| stream.poll_handshake(cx)).await?;
     Ok(stream.into())
 }

@@ -277,7 +277,7 @@ fn client_comes_back_after_an_attempt_that_was_dropped_at_any_poll() {
 #[cfg(feature = "tls")]
 #[test]
 fn tls_handshake_that_is_dropped_at_any_poll_is_made_again() {
-    let ca = crate::certificates::Ca::new("ours");
+    let ca = ws_testkit::certificates::Ca::new("ours");
     let identity = ca.issue("localhost");
     let tls = ServerTls::from_pem(identity.cert.as_bytes(), identity.key.as_bytes()).unwrap();
     let acceptor = Acceptor::new(OriginPolicy::Any).tls(tls);

@@ -30,35 +30,31 @@ fn request(url: &str) -> ClientRequest {
 
 #[cfg(not(feature = "deflate"))]
 #[test]
-fn build_without_compression_declines_it_and_is_not_talked_into_it() {
-    let offer = || request("ws://example.com/").offer(ws_handshake::DeflateOffer::default());
-    let (near, far) = pipe(1000);
-    let (near, far) = run(zip(client_on(near, offer()), accept(far)));
-    assert!(
-        near.unwrap()
-            .response_headers()
-            .unwrap()
-            .get("Sec-WebSocket-Extensions")
-            .is_none()
-    );
-    drop(far.unwrap());
-    let (near, mut peer) = pipe(1000);
-    let agreeing = async {
-        let mut head = vec![0; 1000];
-        let len = peer.read(&mut head).await.unwrap();
-        let head = String::from_utf8_lossy(&head[..len]).into_owned();
-        let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap();
-        let accept = ws_handshake::accept_key(&key.as_bytes()[..24]);
-        let accept = str::from_utf8(&accept).unwrap();
-        let reply = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
-             Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\
-             Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
-        );
-        put(&mut peer, reply.as_bytes()).await;
+fn build_without_compression_declines_it_and_is_asked_for_none() {
+    use ws_handshake::{DeflateOffer, DeflatePolicy};
+
+    let field_of = |error| match error {
+        Error::Config(error) => error.field,
+        error => panic!("{error}"),
     };
-    let (outcome, ()) = run(zip(client_on(near, offer()), agreeing));
-    assert!(matches!(outcome, Err(Error::DeflateUnavailable)));
+    let (near, far) = pipe(1000);
+    let offering = request("ws://example.com/").offer(DeflateOffer::default());
+    let error = run(client_on(near, offering)).unwrap_err();
+    assert_eq!(field_of(error), "request.offers");
+    assert_eq!(run(read_all(far)), "", "nothing was sent");
+
+    let agreeing = Acceptor::new(OriginPolicy::Any).deflate(DeflatePolicy::new());
+    let (_, far) = pipe(1000);
+    let error = run(agreeing.accept(far, PeerAddr::Local)).unwrap_err();
+    assert_eq!(field_of(error), "deflate");
+
+    let (mut near, far) = pipe(1000);
+    let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    let asked = [REQUEST, offer].concat();
+    let (accepted, ()) = run(zip(accept(far), put(&mut near, asked.as_bytes())));
+    drop(accepted.unwrap());
+    let reply = run(read_all(near));
+    assert!(reply.starts_with("HTTP/1.1 101") && !reply.contains("Extensions"));
 }
 
 #[test]

@@ -2,9 +2,6 @@
 
 mod byte_stream;
 mod cancel;
-#[cfg(feature = "tls")]
-#[path = "../../../ws-tls/tests/common/mod.rs"]
-mod certificates;
 mod close;
 mod control;
 #[cfg(feature = "deflate")]

@@ -3,7 +3,6 @@
 use std::pin::Pin;
 
 use futures_sink::Sink as _;
-use smol::future::zip;
 use ws_proto::Header;
 use ws_smol::{Config, Error, Message, MessageRef, Prepared, Replies, WebSocket};
 
@@ -187,5 +186,8 @@ fn compressed_message_is_split_and_its_first_fragment_alone_has_rsv1() {
             assert!(message.as_text() == Some(&text.repeat(times)));
         }
     };
-    run(zip(send_every_way(&mut near, &text), receiving));
+    run(smol::future::zip(
+        send_every_way(&mut near, &text),
+        receiving,
+    ));
 }

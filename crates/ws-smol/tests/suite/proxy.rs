@@ -204,7 +204,7 @@ fn proxy_that_cannot_be_reached_is_named_as_such() {
 }
 
 #[test]
-fn proxy_that_is_gone_or_silent_or_hasty_fails_the_client() {
+fn proxy_that_is_gone_or_silent_fails_the_client() {
     run(async {
         let (proxy, at) = listen().await;
         let url = format!("http://{at}");
@@ -220,15 +220,36 @@ fn proxy_that_is_gone_or_silent_or_hasty_fails_the_client() {
             .proxy(Proxy::parse(&url).unwrap());
         let outcome = connector.connect(request("ws://a.example/")).await;
         assert!(matches!(outcome, Err(Error::Timeout(Timeout::Connect))));
+    });
+}
 
-        let (near, mut far) = pipe(1000);
-        let proxy = Proxy::parse(&url).unwrap();
-        let hasty = async {
-            far.read_exact(&mut [0; 20]).await.unwrap();
-            put(&mut far, b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 101 x\r\n").await;
-        };
-        let (outcome, ()) = zip(ws_smol::tunnel(near, &proxy, "a.example", 80), hasty).await;
-        assert!(outcome.is_err());
+#[test]
+fn what_the_server_says_with_the_proxys_last_word_is_kept() {
+    let hasty = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+    run(async {
+        for (url, answer) in [
+            ("http://p", &b"HTTP/1.1 200 OK\r\nVia: p\r\n\r\n"[..]),
+            ("socks5://p", b"\x05\0\x05\0\0\x01\x7f\0\0\x01\0\x50"),
+        ] {
+            let (near, mut far) = pipe(1000);
+            let proxy = Proxy::parse(url).unwrap();
+            let request = ClientRequest::new(Uri::parse("ws://a.example/").unwrap());
+            let client = async {
+                let stream = ws_smol::tunnel(near, &proxy, "a.example", 80).await?;
+                ws_smol::client_on(stream, request).await
+            };
+            let answer = async {
+                let (first, rest) = answer.split_at(2);
+                far.read_exact(&mut [0; 3]).await.unwrap();
+                put(&mut far, first).await;
+                put(&mut far, &[rest, hasty].concat()).await;
+            };
+            let (outcome, ()) = zip(client, answer).await;
+            let Err(Error::Refused(response)) = outcome else {
+                panic!("{outcome:?}");
+            };
+            assert_eq!(response.status, 400);
+        }
     });
 }
 
@@ -414,8 +435,8 @@ fn futures_can_be_sent_to_other_threads() {
 #[cfg(feature = "tls")]
 mod over_tls {
     use super::*;
-    use crate::certificates::Ca;
     use ws_smol::{ClientTls, ServerTls};
+    use ws_testkit::certificates::Ca;
 
     #[test]
     fn tls_goes_through_both_kinds_of_proxy() {

@@ -139,6 +139,38 @@ fn replies_keep_their_place_among_pongs_and_each_other() {
 }
 
 #[test]
+fn messages_in_a_row_go_back_in_order_whatever_their_length() {
+    let lens = [2048, 3000, 10, 2047, 60_000, 16 * 1024, 0, 5000];
+    // After which of them a Ping comes.
+    for pings in [0, 0xff, 0b0101_0110] {
+        run(async {
+            let (mut near, far) = pipe(1 << 20);
+            let mut far = server(far, &config());
+            let (mut sent, mut expected) = (Vec::new(), Vec::new());
+            for (n, len) in lens.into_iter().enumerate() {
+                let payload = vec![n as u8; len];
+                sent.extend_from_slice(&masked(0x82, &payload));
+                expected.push((0x82, payload));
+                if pings & 1 << n != 0 {
+                    sent.extend_from_slice(&masked(0x89, &[n as u8]));
+                    expected.push((0x8a, vec![n as u8]));
+                }
+            }
+            put(&mut near, &sent).await;
+            assert!(far.receive_with(echo).await.unwrap());
+            for (opcode, payload) in expected {
+                let head = match payload.len() {
+                    0..126 => vec![opcode, payload.len() as u8],
+                    len => vec![opcode, 126, (len >> 8) as u8, len as u8],
+                };
+                expect(&mut near, &head).await;
+                expect(&mut near, &payload).await;
+            }
+        });
+    }
+}
+
+#[test]
 fn dropped_futures_lose_nothing_and_answer_nothing_twice() {
     for seed in 0..30 {
         let (near, far) = pipe(500);

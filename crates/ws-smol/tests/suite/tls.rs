@@ -8,30 +8,24 @@ use smol::{
     net::{TcpListener, TcpStream},
 };
 use ws_smol::{
-    Acceptor, ClientRequest, ClientTls, CloseCode, Connector, ControlledNetwork, Error, Gate,
-    Masking, MaybeTls, Message, NotAdmitted, OriginPolicy, PeerAddr, ServerTls, Timeout,
+    Acceptor, ClientRequest, ClientTls, CloseCode, Config, Connector, ControlledNetwork, Error,
+    Gate, Masking, MaybeTls, Message, NotAdmitted, OriginPolicy, PeerAddr, ServerTls, Timeout,
     TlsAcceptor, TlsError, Uri, WebSocket, rustls,
 };
 
-use crate::{
+use ws_testkit::{
     certificates::{Ca, Identity},
-    support::{Chaotic, Pipe, once, pipe, run},
+    tls::{FIRST_BYTES, Side, client_of, records, server_of, speaking},
 };
+
+use crate::support::{Chaotic, Pipe, once, pipe, run};
 
 fn acceptor() -> Acceptor {
     Acceptor::new(OriginPolicy::SameHost)
 }
 
-fn server_tls(identity: &Identity) -> ServerTls {
-    ServerTls::from_pem(identity.cert.as_bytes(), identity.key.as_bytes()).unwrap()
-}
-
-fn client_tls(ca: &Ca) -> ClientTls {
-    ClientTls::with_ca(ca.pem().as_bytes()).unwrap()
-}
-
 fn connector(ca: &Ca) -> Connector {
-    Connector::new().tls(client_tls(ca))
+    Connector::new().tls(client_of(ca))
 }
 
 async fn listen() -> (TcpListener, ClientRequest) {
@@ -87,7 +81,7 @@ fn echo_and_a_clean_end_with_both_versions_and_both_flags() {
     let network = ControlledNetwork::new().loopback().require_tls();
     let acceptor = acceptor()
         .accept_unmasked_frame(network.clone())
-        .tls(server_tls(&identity));
+        .tls(server_of(&identity));
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let mut roots = rustls::RootCertStore::empty();
         let pem = ca.pem();
@@ -117,7 +111,7 @@ fn echo_and_a_clean_end_with_both_versions_and_both_flags() {
             let stream = client.stream().unwrap();
             assert!(stream.is_tls());
             let tls = stream.tls().unwrap();
-            assert_eq!(tls.protocol_version(), Some(version.version));
+            assert_eq!(tls.state().protocol_version(), Some(version.version));
             let server = async {
                 let mut server = echo(server).await;
                 assert!(server.take_frame_counts().zero_key > 0);
@@ -135,7 +129,7 @@ fn tls_goes_over_a_stream_of_ones_own_in_both_roles() {
     let network = ControlledNetwork::new().loopback().require_tls();
     let acceptor = acceptor()
         .accept_unmasked_frame(network.clone())
-        .tls(server_tls(&ca.issue("a.example")));
+        .tls(server_of(&ca.issue("a.example")));
     let connector = connector(&ca).set_mask_to_zero(network);
     let request = || ClientRequest::new(Uri::parse("wss://a.example/").unwrap());
     run(async {
@@ -169,7 +163,7 @@ fn tls_goes_over_a_stream_of_ones_own_in_both_roles() {
 fn streams_of_ones_own_may_lie_above_tls_in_both_roles() {
     let ca = Ca::new("ours");
     let acceptor = acceptor();
-    let secure = acceptor.clone().tls(server_tls(&ca.issue("localhost")));
+    let secure = acceptor.clone().tls(server_of(&ca.issue("localhost")));
     let connector = connector(&ca);
     run(async {
         let (listener, request) = listen().await;
@@ -233,7 +227,7 @@ fn certificates_that_are_wrong_are_refused_by_cause() {
     let ca = Ca::new("ours");
     for (identity, is_cause) in ca.wrong_for("localhost") {
         run(async {
-            let acceptor = acceptor().tls(server_tls(&identity));
+            let acceptor = acceptor().tls(server_of(&identity));
             let (client, server) = meet(&acceptor, &connector(&ca)).await;
             let Err(Error::Tls(cause)) = client else {
                 panic!("{client:?}");
@@ -272,7 +266,13 @@ fn mutual_tls_lets_in_who_has_a_certificate() {
     run(async {
         let (client, server) = meet(&acceptor, &with(&client)).await;
         let server = server.unwrap();
-        let certificates = server.stream().unwrap().tls().unwrap().peer_certificates();
+        let certificates = server
+            .stream()
+            .unwrap()
+            .tls()
+            .unwrap()
+            .state()
+            .peer_certificates();
         assert_eq!(certificates.unwrap().len(), 1);
         drop(client.unwrap());
 
@@ -296,25 +296,21 @@ fn mutual_tls_lets_in_who_has_a_certificate() {
 }
 
 #[test]
-fn plaintext_on_the_port_of_tls_is_named() {
-    let ca = Ca::new("ours");
-    let acceptor = acceptor().tls(server_tls(&ca.issue("localhost")));
-    run(async {
-        let (listener, request) = listen().await;
-        let uri = Uri::parse(&request.uri().to_string().replace("wss:", "ws:")).unwrap();
-        let server = async {
-            let (stream, peer) = listener.accept().await.unwrap();
-            acceptor.accept(stream, peer).await
+fn first_bytes_on_a_port_for_tls_are_answered() {
+    let acceptor = acceptor().tls(server_of(&Ca::new("ours").issue("localhost")));
+    for (bytes, answer) in FIRST_BYTES {
+        let (mut near, far) = pipe(100_000);
+        let client = async {
+            near.write_all(bytes).await.unwrap();
+            near.close().await.unwrap();
+            let mut answered = Vec::new();
+            near.read_to_end(&mut answered).await.unwrap();
+            assert!(answered.starts_with(answer), "{bytes:?}: {answered:?}");
+            assert_eq!(answer.is_empty(), answered.is_empty());
         };
-        let connector = Connector::new();
-        let client = connector.connect(ClientRequest::new(uri));
-        let (client, server) = zip(client, server).await;
-        assert!(client.is_err());
-        assert!(
-            matches!(server, Err(Error::Tls(TlsError::NotTls(_)))),
-            "{server:?}"
-        );
-    });
+        let (outcome, ()) = run(zip(acceptor.accept(far, PeerAddr::Local), client));
+        assert!(matches!(outcome, Err(Error::Tls(_))), "{outcome:?}");
+    }
 }
 
 #[test]
@@ -340,64 +336,10 @@ fn tls_with_a_server_of_plain_http_is_named() {
 }
 
 #[test]
-fn garbage_and_a_handshake_that_breaks_off_fail_the_server_alone() {
-    let ca = Ca::new("ours");
-    let acceptor = acceptor().tls(server_tls(&ca.issue("localhost")));
-    run(async {
-        for garbage in [
-            &b"\0\0\0\0\0\0\0\0"[..],
-            b"\x16\x03\x01\0\x05\x01\xff\xff\xff\xff",
-        ] {
-            let (mut near, far) = pipe(100_000);
-            near.write_all(garbage).await.unwrap();
-            let accept = acceptor.accept(far, PeerAddr::Local);
-            let read = async {
-                let mut answer = Vec::new();
-                near.read_to_end(&mut answer).await.unwrap();
-                near.close().await.unwrap();
-                // Nothing, or an alert.
-                assert!(answer.first().is_none_or(|kind| *kind == 21));
-            };
-            let (outcome, ()) = zip(accept, read).await;
-            assert!(matches!(outcome, Err(Error::Tls(_))), "{outcome:?}");
-        }
-        let hello = client_hello(&ca).await;
-        for end in 0..hello.len() {
-            let (mut near, far) = pipe(100_000);
-            near.write_all(&hello[..end]).await.unwrap();
-            drop(near);
-            let outcome = acceptor.accept(far, PeerAddr::Local).await;
-            assert!(
-                matches!(outcome, Err(Error::Tls(TlsError::EndedInHandshake))),
-                "{end}: {outcome:?}"
-            );
-        }
-    });
-}
-
-/// Returns what a client sends first.
-async fn client_hello(ca: &Ca) -> Vec<u8> {
-    let (listener, request) = listen().await;
-    let server = async {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut hello = vec![0; 5];
-        stream.read_exact(&mut hello).await.unwrap();
-        let len = usize::from(u16::from_be_bytes([hello[3], hello[4]]));
-        hello.resize(5 + len, 0);
-        stream.read_exact(&mut hello[5..]).await.unwrap();
-        hello
-    };
-    let connector = connector(ca);
-    let (client, hello) = zip(connector.connect(request), server).await;
-    assert!(client.is_err());
-    hello
-}
-
-#[test]
 fn drain_breaks_off_a_tls_handshake() {
     run(async {
         let gate = Gate::new(10, 10);
-        let tls = server_tls(&Ca::new("ours").issue("localhost"));
+        let tls = server_of(&Ca::new("ours").issue("localhost"));
         let acceptor = acceptor().gate(&gate).tls(tls);
         let (near, far) = pipe(10_000);
         let mut accepting = Box::pin(acceptor.accept(far, PeerAddr::Unknown));
@@ -419,7 +361,7 @@ fn handshake_deadline_covers_tls() {
     run(async {
         let acceptor = acceptor()
             .handshake_timeout(timeout)
-            .tls(server_tls(&ca.issue("localhost")));
+            .tls(server_of(&ca.issue("localhost")));
         let (_near, far) = pipe(1000);
         let outcome = acceptor.accept(far, PeerAddr::Local).await;
         assert!(matches!(outcome, Err(Error::Timeout(Timeout::Handshake))));
@@ -438,7 +380,7 @@ async fn through<T>(
     forward: impl AsyncFnOnce(TcpStream, Pipe),
 ) -> T {
     let ca = Ca::new("ours");
-    let acceptor = acceptor().tls(server_tls(&ca.issue("localhost")));
+    let acceptor = acceptor().tls(server_of(&ca.issue("localhost")));
     let (listener, request) = listen().await;
     let (near, far) = pipe(100_000);
     let forward = async {
@@ -469,17 +411,6 @@ async fn copy(
     }
     let _ = to.close().await;
     all
-}
-
-/// Returns types and lengths of the records in what one side has sent.
-fn records(mut bytes: &[u8]) -> Vec<(u8, usize)> {
-    let mut records = Vec::new();
-    while let [kind, _, _, high, low, rest @ ..] = bytes {
-        let len = usize::from(u16::from_be_bytes([*high, *low]));
-        records.push((*kind, len));
-        bytes = &rest[len..];
-    }
-    records
 }
 
 #[test]
@@ -513,27 +444,52 @@ fn close_and_then_close_notify_and_then_the_end_on_both_sides() {
     ));
 }
 
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Version: 13\r\n\r\n";
+
+/// Carries bytes between a side that is driven by hand and the stream below it.
+async fn carry(side: &mut Side, stream: &mut Pipe, until: impl Fn(&Side) -> bool) {
+    let mut buffer = [0; 4096];
+    loop {
+        stream.write_all(&side.sent()).await.unwrap();
+        if until(side) {
+            return;
+        }
+        let len = stream.read(&mut buffer).await.unwrap();
+        side.receive(&buffer[..len]).unwrap();
+    }
+}
+
 #[test]
-fn end_without_close_notify_is_told_from_an_end() {
-    run(through(
-        async |mut client, mut server| {
-            server.send("the first half").await.unwrap();
-            assert!(client.receive().await.unwrap().is_some());
-            drop(server);
-            let error = client.receive().await.unwrap_err();
-            assert!(
-                matches!(error, Error::Tls(TlsError::Truncated)),
-                "{error:?}"
-            );
+fn stream_that_ends_without_a_close_is_lost() {
+    let (client, server) = speaking(&rustls::version::TLS13);
+    let acceptor = acceptor().tls(server);
+    for says_close_notify in [false, true] {
+        let (mut near, far) = pipe(100_000);
+        let client = async {
+            let mut side = Side::begun(&client);
+            carry(&mut side, &mut near, |side| !side.tls.is_handshaking()).await;
+            side.send(REQUEST);
+            carry(&mut side, &mut near, |side| {
+                side.plain.ends_with(b"\r\n\r\n")
+            })
+            .await;
+            if says_close_notify {
+                side.close();
+                carry(&mut side, &mut near, |_| true).await;
+            }
+            near.close().await.unwrap();
+        };
+        let server = async {
+            let mut server = acceptor.accept(far, PeerAddr::Local).await.unwrap();
+            let error = server.receive().await.unwrap_err();
+            assert!(matches!(error, Error::ConnectionLost), "{error:?}");
             assert!(error.is_temporary());
-            assert_eq!(client.close_status().unwrap().code, 1006);
-        },
-        async |stream, near| {
-            let (from_server, to_server) = smol::io::split(near);
-            let to_client = stream.clone();
-            zip(copy(stream, to_server), copy(from_server, to_client)).await;
-        },
-    ));
+            assert_eq!(server.close_status().unwrap().code, 1006);
+        };
+        run(zip(client, server));
+    }
 }
 
 #[test]
@@ -541,7 +497,7 @@ fn end_without_close_notify_after_both_closes_is_an_end() {
     let ca = Ca::new("ours");
     let identity = ca.issue("localhost");
     run(async {
-        let acceptor = acceptor().tls(server_tls(&identity));
+        let acceptor = acceptor().tls(server_of(&identity));
         let (client, server) = meet(&acceptor, &connector(&ca)).await;
         let (mut client, mut server) = (client.unwrap(), server.unwrap());
         let raw = server.stream().unwrap().get_ref().clone();
@@ -560,7 +516,7 @@ fn end_without_close_notify_after_both_closes_is_an_end() {
 #[test]
 fn transport_that_gives_and_takes_little_carries_tls() {
     let ca = Ca::new("ours");
-    let acceptor = acceptor().tls(server_tls(&ca.issue("localhost")));
+    let acceptor = acceptor().tls(server_of(&ca.issue("localhost")));
     for seed in 1..4 {
         run(async {
             let (listener, request) = listen().await;
@@ -581,9 +537,11 @@ fn transport_that_gives_and_takes_little_carries_tls() {
 #[test]
 fn storm_of_handshakes_comes_through() {
     let ca = Ca::new("ours");
+    let mut config = Config::default();
+    config.tls_handshakes_per_turn = 2;
     let acceptor = acceptor()
-        .tls(server_tls(&ca.issue("localhost")))
-        .handshakes_a_turn(2);
+        .config(config)
+        .tls(server_of(&ca.issue("localhost")));
     run(async {
         let meetings: Vec<_> = (0..50)
             .map(|_| {
@@ -622,7 +580,7 @@ fn plain_urls_have_the_same_type() {
 fn futures_can_be_sent_to_other_threads() {
     fn is_send(_: impl Future + Send) {}
     let ca = Ca::new("ours");
-    let acceptor = acceptor().tls(server_tls(&ca.issue("localhost")));
+    let acceptor = acceptor().tls(server_of(&ca.issue("localhost")));
     is_send(acceptor.accept(smol::io::Cursor::new(Vec::new()), PeerAddr::Local));
     is_send(connector(&ca).connect(ClientRequest::new(Uri::parse("wss://a/").unwrap())));
 }
@@ -630,7 +588,7 @@ fn futures_can_be_sent_to_other_threads() {
 #[test]
 fn idle_connection_owns_what_rustls_keeps_and_no_buffer() {
     let ca = Ca::new("ours");
-    let acceptor = acceptor().tls(server_tls(&ca.issue("localhost")));
+    let acceptor = acceptor().tls(server_of(&ca.issue("localhost")));
     let connector = connector(&ca);
     // What the thread and the process keep is there after the first round.
     for round in 0..2 {

@@ -236,7 +236,7 @@ fn proxies_are_read_a_bounded_number_of_bytes_in_a_poll() {
 #[cfg(feature = "tls")]
 #[test]
 fn handshake_of_tls_reads_a_bounded_number_of_bytes_in_a_poll() {
-    let server = crate::certificates::Ca::new("ca").issue("localhost");
+    let server = ws_testkit::certificates::Ca::new("ca").issue("localhost");
     let tls = ws_smol::ServerTls::from_pem(server.cert.as_bytes(), server.key.as_bytes());
     let tls = tls.unwrap();
     // Records that change nothing, and a message without end.

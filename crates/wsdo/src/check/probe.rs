@@ -40,6 +40,9 @@ pub(crate) struct Prober {
 /// What the Ping says by which it is seen that a server goes on.
 const STILL_THERE: &[u8] = b"still there?";
 
+/// How long a server that has answered a Ping has to fail the connection.
+const LATE: Duration = Duration::from_secs(1);
+
 impl Prober {
     pub(crate) const fn new(client: Client, timeout: Duration) -> Self {
         Self { client, timeout }
@@ -155,14 +158,20 @@ impl Prober {
             let mut open = self.open().await?;
             open.send(frames).await;
             open.send(&[frame(PING, STILL_THERE)]).await;
+            // Who judges a message when it is taken may answer the Ping before that.
+            let (mut until, mut is_answered) = (Instant::now() + self.timeout, false);
             let seen = loop {
-                match open.next(self.timeout).await {
+                match open.next_until(until).await {
                     Seen::Frame(frame) if frame.is(CLOSE) => break None,
                     Seen::End => break None,
                     Seen::Frame(frame) if frame.is(PONG) && frame.start == STILL_THERE => {
-                        break Some("the server goes on, and answers a Ping");
+                        until = Instant::now() + self.timeout.min(LATE);
+                        is_answered = true;
                     }
                     Seen::Frame(_) => {}
+                    Seen::Nothing if is_answered => {
+                        break Some("the server goes on, and answers a Ping");
+                    }
                     Seen::Nothing => break Some("the connection is neither closed nor ended"),
                 }
             };
@@ -428,7 +437,10 @@ impl Open {
     }
 
     async fn next(&mut self, timeout: Duration) -> Seen {
-        let until = Instant::now() + timeout;
+        self.next_until(Instant::now() + timeout).await
+    }
+
+    async fn next_until(&mut self, until: Instant) -> Seen {
         loop {
             if let Some(frame) = self.frames.pop_front() {
                 return Seen::Frame(frame);

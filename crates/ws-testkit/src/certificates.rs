@@ -1,7 +1,5 @@
 //! Certificates, made anew for each test.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
-
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, date_time_ymd,
@@ -9,19 +7,24 @@ use rcgen::{
 use ws_tls::TlsError;
 
 /// Tells one error from the others.
-pub(crate) type IsCause = fn(&TlsError) -> bool;
+pub type IsCause = fn(&TlsError) -> bool;
 
-/// Who stands for certificates.
-pub(crate) struct Ca(CertifiedIssuer<'static, KeyPair>);
+/// An authority that issues certificates.
+#[derive(Debug)]
+pub struct Ca(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, as PEM.
-pub(crate) struct Identity {
-    pub(crate) cert: String,
-    pub(crate) key: String,
+#[derive(Debug)]
+pub struct Identity {
+    /// The certificate.
+    pub cert: String,
+    /// Its private key.
+    pub key: String,
 }
 
 impl Ca {
-    pub(crate) fn new(name: &str) -> Self {
+    /// Makes an authority of this name.
+    pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -29,16 +32,18 @@ impl Ca {
         Self(CertifiedIssuer::self_signed(params, key).unwrap())
     }
 
-    pub(crate) fn pem(&self) -> String {
+    /// Returns its own certificate, as PEM.
+    pub fn pem(&self) -> String {
         self.0.pem()
     }
 
-    pub(crate) fn issue(&self, host: &str) -> Identity {
+    /// Issues a certificate for a host, or an address.
+    pub fn issue(&self, host: &str) -> Identity {
         self.issue_between(host, 2000, 4000)
     }
 
     /// Issues a certificate that is valid from the one year to the other.
-    pub(crate) fn issue_between(&self, host: &str, from: i32, until: i32) -> Identity {
+    pub fn issue_between(&self, host: &str, from: i32, until: i32) -> Identity {
         let mut params = params(host);
         params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(until, 1, 1);
@@ -51,7 +56,7 @@ impl Ca {
 
     /// Issues certificates that a client of `host` who trusts this authority
     /// refuses, each with why.
-    pub(crate) fn wrong_for(&self, host: &str) -> [(Identity, IsCause); 5] {
+    pub fn wrong_for(&self, host: &str) -> [(Identity, IsCause); 5] {
         [
             (self.issue_between(host, 2000, 2001), |error| {
                 matches!(error, TlsError::Expired(_))
@@ -72,7 +77,8 @@ impl Ca {
     }
 }
 
-pub(crate) fn self_signed(host: &str) -> Identity {
+/// Makes a certificate that stands for itself.
+pub fn self_signed(host: &str) -> Identity {
     let key = KeyPair::generate().unwrap();
     Identity {
         cert: params(host).self_signed(&key).unwrap().pem(),

@@ -25,7 +25,7 @@ impl<S: Subscriber> Layer<S> for Warnings {
 }
 
 /// Collects the warnings of this process; once, before there are any.
-pub(crate) fn warnings() -> Receiver<()> {
+pub fn warnings() -> Receiver<()> {
     let (warnings, warned) = mpsc::channel();
     let subscriber = Registry::default().with(Warnings(warnings));
     tracing::subscriber::set_global_default(subscriber).unwrap();
@@ -35,7 +35,7 @@ pub(crate) fn warnings() -> Receiver<()> {
 /// Connects to a server of this process that cannot accept, as there is no
 /// descriptor for it, and does something while it tries again and again.
 /// Returns the connection, for which there is a descriptor now.
-pub(crate) fn without_descriptors(
+pub fn without_descriptors(
     address: SocketAddr,
     warned: &Receiver<()>,
     meanwhile: impl FnOnce(),
