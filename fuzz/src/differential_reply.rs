@@ -220,8 +220,7 @@ impl Theirs {
     /// 4. A subprotocol is known in any case.
     fn judge(&self) -> Verdict {
         let all = |name| values(&self.headers, name);
-        let is_upgrade =
-            |value: &&[u8]| names_only(value, b"websocket") && !names_only(value, b"");
+        let is_upgrade = |value: &&[u8]| names_only(value, b"websocket") && !names_only(value, b"");
         let is_websocket = !all("upgrade").is_empty() && all("upgrade").iter().all(is_upgrade);
         let accepts = all("sec-websocket-accept");
         let is_subprotocol = |value: &&[u8]| names_only(value, b"chat");

@@ -21,7 +21,9 @@ pub mod text;
 pub mod differential_handshake;
 pub mod differential_receive;
 pub mod differential_reply;
+pub mod engines;
 pub mod handshake;
+pub mod proxies;
 
 use ws_proto::Limits;
 

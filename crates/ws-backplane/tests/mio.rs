@@ -93,7 +93,7 @@ fn peer_that_joins_while_messages_come_misses_nothing_and_gets_nothing_twice() {
     smol::block_on(async {
         let mut since: Option<Position> = None;
         for _ in 0..100 {
-            let mut socket = ws_smol::connect(&*address).await.unwrap();
+            let mut socket = ws_smol::connect(&address).await.unwrap();
             let words = since.map_or_else(|| "new".into(), |since| since.to_string());
             socket.send(&*words).await.unwrap();
             for _ in 0..20 {
