@@ -159,9 +159,10 @@ impl Millis {
     const NEVER: Self = Self(u64::MAX);
 
     const fn at(time: Duration) -> Self {
-        let millis = time.as_millis();
-        if millis < u64::MAX as u128 {
-            Self(millis as u64)
+        let millis = time.as_secs().saturating_mul(1000);
+        let millis = millis.saturating_add(time.subsec_millis() as u64);
+        if millis < u64::MAX {
+            Self(millis)
         } else {
             Self(u64::MAX - 1)
         }
@@ -264,6 +265,19 @@ impl BusyTimers {
         self.has_finished = true;
     }
 
+    /// Stops the timers if data flows so that none runs, and returns whether it
+    /// does: [`Clock::note_flow`] would do the same, but wants to know the time.
+    #[inline]
+    pub const fn note_idle(&mut self, flow: &Flow) -> bool {
+        let is_timed = flow.is_begun && flow.is_reading;
+        let is_idle = !flow.is_waiting && !is_timed && !flow.is_close_sent;
+        if is_idle {
+            *self = Self::new();
+            self.is_paused = flow.is_paused;
+        }
+        is_idle
+    }
+
     /// Starts and stops the timers; returns whether one was started.
     fn note_flow(&mut self, flow: &Flow, now: Duration) -> bool {
         let before = (self.write, self.message);
@@ -355,6 +369,12 @@ impl Clock {
     /// Notes that a piece of a message came.
     pub const fn note_data(&mut self, now: Duration) {
         self.last_input = Millis::at(now);
+        self.last_data = self.last_input;
+    }
+
+    /// Notes that a piece of a message was among the last bytes that came.
+    #[inline]
+    pub const fn note_data_in_input(&mut self) {
         self.last_data = self.last_input;
     }
 

@@ -152,8 +152,8 @@ fn outbox_is_limited_and_stops_reading() {
     config.max_outbox = 10;
     let mut server = server(config);
     let mut refused = None;
-    let input = masked(0x81, b"12345").repeat(2);
-    server.handle_input(&mut input.clone(), s(1), |message, replies| {
+    let mut input = masked(0x81, b"12345").repeat(2);
+    server.handle_input(&mut input, s(1), |message, replies| {
         refused = replies.send(message).err();
     });
     assert!(matches!(refused, Some(QueueError::Full(_))));
@@ -163,11 +163,14 @@ fn outbox_is_limited_and_stops_reading() {
     assert!(!server.wants_input());
 }
 
+/// Sets one limit alone.
+type Set = fn(&mut EndpointConfig);
+
 #[test]
 fn every_deadline_ends_a_connection_with_its_cause() {
     //= RFC6455-7.1.1-2
     let long = s(1000);
-    let cases: [(Timeout, fn(&mut EndpointConfig)); 6] = [
+    let cases: [(Timeout, Set); 6] = [
         (Timeout::Pong, |config| {
             config.keepalive.ping_interval = Some(s(30));
             config.keepalive.pong_timeout = Some(s(20));

@@ -111,6 +111,57 @@ fn clock_of_a_connection_takes_36_bytes() {
 }
 
 #[test]
+fn idle_flow_is_noted_alike_with_and_without_the_time() {
+    let limits = TimeLimits {
+        write_progress: Some(s(10)),
+        message: Some(s(20)),
+        ..TimeLimits::UNLIMITED
+    };
+    for bits in 0..32 {
+        let has = |bit: u32| bits & 1 << bit != 0;
+        let flow = Flow {
+            is_waiting: has(0),
+            is_begun: has(1),
+            is_reading: has(2),
+            is_paused: has(3),
+            is_close_sent: has(4),
+            ..READING
+        };
+        for before in [READING, WAITING, BEGUN] {
+            let mut timed = Bench::new(Setup::limits(limits));
+            timed.flow(before, s(0));
+            timed.busy.note_finished();
+            let (mut clock, mut busy) = (timed.clock, timed.busy);
+            let is_idle = busy.note_idle(&flow);
+            let is_started = timed.flow(flow, s(1));
+            if is_idle {
+                assert!(!is_started, "{flow:?}");
+            } else {
+                let times = timed.setup.times();
+                clock.note_flow(&mut busy, &flow, &times, s(1));
+            }
+            let untimed = clock.next(&busy, &timed.setup.times(), s(1));
+            assert_eq!(untimed, timed.next(s(1)), "{flow:?} after {before:?}");
+            assert_eq!(busy.is_paused, timed.busy.is_paused);
+            assert_eq!(busy.has_finished, timed.busy.has_finished);
+        }
+    }
+    // What most connections are.
+    assert!(BusyTimers::new().note_idle(&READING));
+}
+
+#[test]
+fn data_in_the_last_input_is_data_at_that_time() {
+    let mut setup = Setup::OFF;
+    setup.keepalive.idle_timeout = Some(s(100));
+    let mut bench = Bench::new(setup);
+    bench.clock.note_input(s(10));
+    assert_eq!(bench.next(s(10)), Some(s(100)));
+    bench.clock.note_data_in_input();
+    assert_eq!(bench.next(s(10)), Some(s(110)));
+}
+
+#[test]
 fn nothing_is_due_when_all_is_off() {
     let mut bench = Bench::new(Setup::OFF);
     assert_eq!(bench.next(s(0)), None);

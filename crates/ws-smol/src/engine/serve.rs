@@ -127,7 +127,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             self.parse(None)?;
             return Ok(());
         }
-        self.hand_out_inflated(staging, handler)?;
+        if self.compression.is_inflating() {
+            self.hand_out_inflated(staging, handler)?;
+        }
         while !self.input.unparsed().is_empty()
             && !self.output.is_full()
             && !self.compression.is_inflating()
@@ -194,9 +196,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         staging: &mut Staging,
         handler: &mut impl FnMut(MessageRef<'_>, &mut Replies<'_>) -> Result<(), Error>,
     ) -> Result<(), Stop> {
-        if !self.compression.is_inflating() {
-            return Ok(());
-        }
         let mut pool = LentPool::default();
         while self.left > 0
             && let Some(chunk) = self.inflate_chunk(&mut pool)?
@@ -311,19 +310,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     }
 
     /// Writes the replies, and keeps what the transport does not take.
-    fn flush_replies(&mut self, Staging { cork, echoes }: &mut Staging) {
+    #[inline]
+    fn flush_replies(&mut self, staging: &mut Staging) {
+        let Staging { cork, echoes } = staging;
         if echoes.is_empty() {
             // Nothing is lent any more.
             echoes.flush(cork, &mut [], |_| {});
         } else {
-            let mut memory = self.input.take_memory();
-            echoes.flush(cork, &mut memory, |slices| self.write_or_queue(slices));
-            self.input.put_memory(memory);
+            self.flush_echoes(staging);
         }
-        if !cork.is_empty() {
-            self.write_or_queue(&mut [IoSlice::new(cork)]);
-            cork.clear();
+        if !staging.cork.is_empty() {
+            self.write_or_queue(&mut [IoSlice::new(&staging.cork)]);
+            staging.cork.clear();
         }
+    }
+
+    #[inline(never)]
+    fn flush_echoes(&mut self, Staging { cork, echoes }: &mut Staging) {
+        let mut memory = self.input.take_memory();
+        echoes.flush(cork, &mut memory, |slices| self.write_or_queue(slices));
+        self.input.put_memory(memory);
     }
 }
 

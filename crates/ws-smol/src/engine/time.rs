@@ -98,12 +98,16 @@ impl Life {
     }
 
     /// Notes how data flows; tells whether a timer was started.
-    fn note_flow(&mut self, mut flow: Flow, config: &Config, now: Duration) -> bool {
+    fn note_flow(&mut self, mut flow: Flow, config: &Config, now: Instant) -> bool {
         self.settle_data();
         flow.has_moved = mem::take(&mut self.has_moved);
         if mem::take(&mut self.has_finished) {
             self.busy.note_finished();
         }
+        if self.busy.note_idle(&flow) {
+            return false;
+        }
+        let now = now.saturating_duration_since(self.started);
         let times = config.times();
         self.clock.note_flow(&mut self.busy, &flow, &times, now)
     }
@@ -114,7 +118,7 @@ impl Life {
 
     fn settle_data(&mut self) {
         if mem::take(&mut self.has_data) {
-            self.clock.note_data(self.clock.last_input());
+            self.clock.note_data_in_input();
         }
     }
 }
@@ -150,7 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
 
     /// Does what time asks for; pending until it asks for more.
     pub(super) fn poll_time(&mut self) -> Poll<()> {
-        let now = self.life.elapsed();
+        let now = timer::now();
         let is_ahead = self.backlog.is_full();
         let flow = Flow {
             is_waiting: self.output.is_blocked,
@@ -167,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         if !is_sooner
             && let Some(timer) = &self.timer
             && timer.is_set()
-            && self.life.started + now < timer.goes_off()
+            && now < timer.goes_off()
         {
             return Poll::Pending;
         }

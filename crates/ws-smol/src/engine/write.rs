@@ -208,7 +208,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Writes slices behind what waits; what the transport does not take waits,
     /// too.
     pub(super) fn write_or_queue(&mut self, mut slices: &mut [IoSlice<'_>]) {
-        let mut len: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut len = match slices {
+            [slice] => slice.len(),
+            _ => slices.iter().map(|slice| slice.len()).sum(),
+        };
         while len > 0
             && self.output.outbox.is_empty()
             && self.write_error.is_none()
@@ -223,8 +226,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                 Poll::Ready(Ok(written)) => {
                     let written = written.min(len);
                     len -= written;
-                    IoSlice::advance_slices(&mut slices, written);
                     self.note_written();
+                    if len == 0 {
+                        return;
+                    }
+                    IoSlice::advance_slices(&mut slices, written);
                 }
                 Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {
                     self.signals.set_writable();
