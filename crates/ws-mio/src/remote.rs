@@ -108,7 +108,7 @@ impl<H: Handler, T> Remote<H, T> {
         self.push_to_all(|| Task::Stop(Some(drain.clone())))
     }
 
-    /// Stops the loops that do not stop already: one has ended.
+    /// Stops the loops that do not stop or drain already: one has ended.
     pub(crate) fn end(&self) -> io::Result<()> {
         self.push_to_all(|| Task::End)
     }
@@ -334,7 +334,7 @@ impl<H: Handler, T> fmt::Debug for Remote<H, T> {
 pub(crate) enum Task<H: Handler, T> {
     /// To end in order; `None` is within `close_timeout`.
     Stop(Option<Drain>),
-    /// To stop, unless it was asked to.
+    /// To stop, unless it was asked to, or to drain after a lame duck.
     End,
     /// To serve a connection that another loop has accepted.
     Admit(T, PeerAddr),

@@ -107,10 +107,10 @@ mod tests {
     fn row_names_tests_and_faults_or_reasons() {
         let document = "\
             | Id | Tests | Taken out |\n|---|---|---|\n\
-            | A | `ws-proto/src/a.rs#b` `c/d.rs#e` | `length-believed`; `e` measures time. |\n\
+            | A | `ws-proto/src/a.rs#b` `c/d.rs#e_f` | `length-believed`; `e_f` measures time. |\n\
             | B | It cannot be. | There is no guard. |\n\
             | C | no | no |\n\n\
-            | Peer | Tests |\n|---|---|\n| D | `c/d.rs#e` |\n";
+            | Peer | Tests |\n|---|---|\n| D | `c/d.rs#e_f` |\n";
         let rows = Row::all(document);
         let [a, b, c, d] = &rows[..] else {
             panic!("{rows:?}");
@@ -122,7 +122,7 @@ mod tests {
         assert!(a.faults().eq(["length-believed"]));
         assert!(a.excuses(second) && !a.excuses(first));
         let there = Row {
-            taken_out: Some("`spin`; `c::e` is slow."),
+            taken_out: Some("`spin`; `c::e_f` is slow."),
             ..Row::default()
         };
         let elsewhere = Test {

@@ -26,7 +26,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             match task {
                 Task::Stop(Some(drain)) => self.begin_drain(drain),
                 Task::Stop(None) => self.stop(None),
-                Task::End if !self.is_stopping() => self.stop(None),
+                // A drain that was announced comes, with its own reason.
+                Task::End if !self.is_draining() => self.stop(None),
                 Task::End => {}
                 Task::Admit(transport, peer) => drop(self.admit_from(transport, peer)),
                 Task::Send(to, message) => {
