@@ -9,7 +9,7 @@ use ws_smol::{CloseCode, Connector, Decision, Message, PeerAddr, Response, duple
 
 use crate::{
     raw::{self, CONNECT, HEADERS, PREFACE, RST_STREAM, SETTINGS, read_until},
-    support::{acceptor, connect, connection, echo, open, request, run, serve, served},
+    support::{acceptor, connect, connection, echo, open, request, run, served},
 };
 
 #[test]
