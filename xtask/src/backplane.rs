@@ -110,7 +110,7 @@ fn find_faults(name: &str, seeds: &str, log: &mut Log) -> Result<(), Failure> {
             "no fault {name:?} of ws-backplane in crates/ws-conformance/faults.toml"
         )));
     }
-    tool::run(&mut simulation(faulty::cargo(), "0..1"))?;
+    tool::run(simulation(faulty::cargo(), seeds).arg("--no-run"))?;
     for fault in faults {
         let mut command = simulation(faulty::cargo(), seeds);
         let output = command.env(faulty::VARIABLE, &fault.name).output()?;
