@@ -71,7 +71,12 @@ pub(super) fn check_client(
             if what.ends_with("--cert") {
                 let name = format!("client without a certificate with {server}, TLS {version}");
                 // Not every server says why.
-                let said = ["certificate", "the TLS alert", "the stream ended"];
+                let said = [
+                    "certificate",
+                    "the TLS alert",
+                    "the stream ended",
+                    "connection lost",
+                ];
                 let refused = refuses(&trust, &url, &said);
                 log.note(&format!("{name} is refused"), refused);
             }
