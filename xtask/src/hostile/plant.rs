@@ -14,7 +14,7 @@ use super::table::{Row, Test};
 
 /// How long the tests of a program may take with a fault. Many a limit that is missing is noticed by
 /// a test that does not end.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Tests of one program that are run with one fault.
 type Runs<'a> = BTreeMap<(&'a str, usize), BTreeSet<Test<'a>>>;
