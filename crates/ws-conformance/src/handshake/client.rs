@@ -1,10 +1,11 @@
 //! Replies to a client, and what it makes of them.
 
-use ws_handshake::{ClientHandshake, ClientProgress, DeflateParams, HandshakeError, Nonce};
+use ws_handshake::{ClientHandshake, ClientProgress, HandshakeError, Nonce};
 
+use super::expected::Agreement;
+use super::limits;
 use super::request::request;
 use super::stream::Stream;
-use super::{deflate, limits};
 use crate::Failure;
 use crate::bytes;
 use crate::json::Object;
@@ -26,8 +27,7 @@ enum ClientExpect {
     },
     HttpStatus(u64),
     Accept {
-        subprotocol: Option<String>,
-        deflate: Option<DeflateParams>,
+        agreement: Agreement,
         leftover: Vec<u8>,
     },
 }
@@ -49,11 +49,7 @@ impl Client {
             },
             "http_status" => ClientExpect::HttpStatus(expect.number("status")?),
             "accept" => ClientExpect::Accept {
-                subprotocol: expect.text_or_none("subprotocol")?.map(str::to_owned),
-                deflate: match expect.get("deflate") {
-                    None => None,
-                    Some(_) => Some(deflate::params(expect.object("deflate")?)?),
-                },
+                agreement: Agreement::parse(expect)?,
                 leftover: bytes::latin1(expect.text("leftover")?)?,
             },
             _ => return Err(expect.wrong("outcome", "incomplete, fail, http_status or accept")),
@@ -73,22 +69,13 @@ impl Client {
                 Ok(ClientProgress::Incomplete) => {}
                 Ok(ClientProgress::Agreed { agreed, consumed }) => {
                     let ClientExpect::Accept {
-                        subprotocol,
-                        deflate,
+                        agreement,
                         leftover,
                     } = &self.expect
                     else {
                         return Err(format!("accepts; due is {:?}", self.expect));
                     };
-                    if agreed.subprotocol != *subprotocol {
-                        return Err(format!(
-                            "subprotocol {:?}, not {subprotocol:?}",
-                            agreed.subprotocol
-                        ));
-                    }
-                    if agreed.deflate != *deflate {
-                        return Err(format!("agrees to {:?}, not {deflate:?}", agreed.deflate));
-                    }
+                    agreement.check(&agreed)?;
                     return self.stream.check_leftover(start, consumed, leftover);
                 }
                 Ok(ClientProgress::Refused { response, .. }) => {

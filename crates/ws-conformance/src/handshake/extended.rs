@@ -1,10 +1,9 @@
 //! Extended CONNECT of HTTP/2 and HTTP/3: lists of fields, and what either side makes of them.
 
 use serde_json::Value;
-use ws_handshake::{
-    ConnectProgress, DeflateParams, HandshakeError, Headers, Request, ServerConfig, Version,
-};
+use ws_handshake::{ConnectProgress, HandshakeError, Headers, Request, ServerConfig, Version};
 
+use super::expected::{Agreement, Refusal};
 use super::request::request;
 use super::server::config;
 use super::{deflate, limits, same};
@@ -28,9 +27,7 @@ pub(crate) struct ExtendedConnect {
 enum Expect {
     Reject {
         is_malformed: bool,
-        kinds: Vec<String>,
-        statuses: Vec<u64>,
-        headers: Vec<(String, String)>,
+        refusal: Refusal,
     },
     Accept {
         headers: Vec<(String, String)>,
@@ -60,13 +57,7 @@ impl ExtendedConnect {
             expect: match outcome {
                 "reject" | "malformed" => Expect::Reject {
                     is_malformed: outcome == "malformed",
-                    kinds: expect.strings("kinds")?,
-                    statuses: expect
-                        .list("statuses")?
-                        .iter()
-                        .filter_map(Value::as_u64)
-                        .collect(),
-                    headers: expect.pairs("headers")?,
+                    refusal: Refusal::parse(expect)?,
                 },
                 "accept" => Expect::Accept {
                     headers: expect.pairs("headers")?,
@@ -126,30 +117,21 @@ impl ExtendedConnect {
         let kind = error.kind();
         let Expect::Reject {
             is_malformed,
-            kinds,
-            statuses,
-            headers,
+            refusal,
         } = &self.expect
         else {
             return Err(format!("refuses: {kind}; due is {:?}", self.expect));
         };
-        if !kinds.iter().any(|one| one == kind) {
-            return Err(format!("refuses: {kind}, not one of {kinds:?}"));
-        }
+        refusal.check_kind(error)?;
         if error.is_malformed() != *is_malformed {
             return Err(format!("takes {kind} for malformed: {}", !is_malformed));
         }
         let reply = error.rejection().to_fields();
-        let status = text(&reply, ":status");
-        if !statuses.iter().any(|one| one.to_string() == status) {
-            return Err(format!(
-                "answers {kind} with {status}, not one of {statuses:?}"
-            ));
-        }
+        refusal.check_status(error, &text(&reply, ":status"))?;
         if reply.get("connection").is_some() || reply.get("upgrade").is_some() {
             return Err("answers with a field of a connection of HTTP/1.1".to_owned());
         }
-        expect_all(&reply, headers)
+        expect_all(&reply, &refusal.headers)
     }
 }
 
@@ -164,14 +146,9 @@ pub(crate) struct ConnectReply {
 #[derive(Debug)]
 enum ReplyExpect {
     Incomplete,
-    Fail {
-        kinds: Vec<String>,
-    },
+    Fail { kinds: Vec<String> },
     HttpStatus(u64),
-    Accept {
-        subprotocol: Option<String>,
-        deflate: Option<DeflateParams>,
-    },
+    Accept(Agreement),
 }
 
 impl ConnectReply {
@@ -196,13 +173,7 @@ impl ConnectReply {
                     kinds: expect.strings("kinds")?,
                 },
                 "http_status" => ReplyExpect::HttpStatus(expect.number("status")?),
-                "accept" => ReplyExpect::Accept {
-                    subprotocol: expect.text_or_none("subprotocol")?.map(str::to_owned),
-                    deflate: match expect.get("deflate") {
-                        None => None,
-                        Some(_) => Some(deflate::params(expect.object("deflate")?)?),
-                    },
-                },
+                "accept" => ReplyExpect::Accept(Agreement::parse(expect)?),
                 _ => {
                     return Err(expect.wrong("outcome", "incomplete, fail, http_status or accept"));
                 }
@@ -216,13 +187,9 @@ impl ConnectReply {
             let progress = handshake.receive(borrowed(reply));
             let is_due = match (&progress, &self.expect) {
                 (Ok(ConnectProgress::Interim), _) => continue,
-                (
-                    Ok(ConnectProgress::Agreed(agreed)),
-                    ReplyExpect::Accept {
-                        subprotocol,
-                        deflate,
-                    },
-                ) => agreed.subprotocol == *subprotocol && agreed.deflate == *deflate,
+                (Ok(ConnectProgress::Agreed(agreed)), ReplyExpect::Accept(agreement)) => {
+                    return agreement.check(agreed);
+                }
                 (Ok(ConnectProgress::Refused(response)), ReplyExpect::HttpStatus(status)) => {
                     u64::from(response.status) == *status
                 }

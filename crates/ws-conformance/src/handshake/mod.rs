@@ -2,6 +2,7 @@
 
 mod client;
 mod deflate;
+mod expected;
 mod extended;
 mod message;
 mod request;

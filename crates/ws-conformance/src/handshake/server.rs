@@ -3,6 +3,7 @@
 use serde_json::Value;
 use ws_handshake::{DeflateParams, HandshakeError, OriginPolicy, ServerConfig};
 
+use super::expected::Refusal;
 use super::message::Reply;
 use super::stream::Stream;
 use super::{deflate, limits, same};
@@ -21,11 +22,7 @@ pub(crate) struct Server {
 #[derive(Debug)]
 enum ServerExpect {
     Incomplete,
-    Reject {
-        kinds: Vec<String>,
-        statuses: Vec<u64>,
-        headers: Vec<(String, String)>,
-    },
+    Reject(Refusal),
     Accept {
         status: u64,
         headers: Vec<(String, String)>,
@@ -62,15 +59,7 @@ impl Server {
         let expect = vector.object("expect")?;
         let expect = match expect.text("outcome")? {
             "incomplete" => ServerExpect::Incomplete,
-            "reject" => ServerExpect::Reject {
-                kinds: expect.strings("kinds")?,
-                statuses: expect
-                    .list("statuses")?
-                    .iter()
-                    .filter_map(Value::as_u64)
-                    .collect(),
-                headers: expect.pairs("headers")?,
-            },
+            "reject" => ServerExpect::Reject(Refusal::parse(expect)?),
             "accept" => ServerExpect::Accept {
                 status: expect.number("status")?,
                 headers: expect.pairs("headers")?,
@@ -139,28 +128,16 @@ impl Server {
     }
 
     fn on_refusal(&self, error: &HandshakeError) -> Result<(), String> {
-        let kind = error.kind();
-        let ServerExpect::Reject {
-            kinds,
-            statuses,
-            headers,
-        } = &self.expect
-        else {
+        let ServerExpect::Reject(refusal) = &self.expect else {
+            let kind = error.kind();
             return Err(format!("refuses: {kind}; due is {:?}", self.expect));
         };
-        if !kinds.iter().any(|one| one == kind) {
-            return Err(format!("refuses: {kind}, not one of {kinds:?}"));
-        }
+        refusal.check_kind(error)?;
         let mut reply = Vec::new();
         error.rejection().write_to(&mut reply);
         let reply = Reply::parse(&reply)?;
-        if !statuses.contains(&reply.status) {
-            return Err(format!(
-                "answers {kind} with {}, not one of {statuses:?}",
-                reply.status
-            ));
-        }
-        reply.expect_all(headers)?;
+        refusal.check_status(error, &reply.status.to_string())?;
+        reply.expect_all(&refusal.headers)?;
         // What HTTP asks of these two, whatever the reason.
         match reply.status {
             405 => reply.expect("allow", "GET"),
