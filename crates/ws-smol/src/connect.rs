@@ -153,7 +153,7 @@ impl Connector {
     /// Sets how long the opening handshake may take, with that of TLS.
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
-        Arc::make_mut(&mut self.config).handshake_timeout = Some(timeout);
+        Arc::make_mut(&mut self.config).handshake_timeout = timeout;
         self
     }
 
@@ -334,7 +334,7 @@ impl Connector {
     /// Dropping the future ends the attempt.
     pub async fn connect_tcp(&self, uri: &Uri) -> Result<(TcpStream, PeerAddr), Error> {
         self.check()?;
-        let limit = Deadline::after(Some(self.connect_timeout));
+        let limit = Deadline::after(self.connect_timeout);
         //= RFC6455-4.1-4, RFC6455-4.1-8
         within(limit, Timeout::Connect, self.reach(uri)).await
     }

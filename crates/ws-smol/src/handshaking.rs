@@ -25,9 +25,9 @@ pub(crate) struct Deadline(Option<Instant>);
 
 impl Deadline {
     /// Sets a time limit from now.
-    pub(crate) fn after(limit: Option<Duration>) -> Self {
+    pub(crate) fn after(limit: Duration) -> Self {
         // What is beyond the clock is as good as never.
-        Self(limit.and_then(|limit| now().checked_add(limit)))
+        Self(now().checked_add(limit))
     }
 
     /// Sets another limit too; what comes first counts.
@@ -140,11 +140,10 @@ pub(crate) struct Pace {
 const GRACE: Duration = Duration::from_secs(5);
 
 impl Pace {
-    pub(crate) fn new(least: u32, handshake_timeout: Option<Duration>) -> Self {
-        let half = handshake_timeout.map(|timeout| timeout / 2);
+    pub(crate) fn new(least: u32, handshake_timeout: Duration) -> Self {
         Self {
             least,
-            grace: half.map_or(GRACE, |half| half.min(GRACE)),
+            grace: GRACE.min(handshake_timeout / 2),
             begun: None,
             len: 0,
         }

@@ -106,7 +106,7 @@ impl ProxyProtocol {
         if !self.is_trusted(peer) {
             return Ok((stream, peer));
         }
-        let deadline = Deadline::after(Some(self.timeout));
+        let deadline = Deadline::after(self.timeout);
         let header = within(deadline, Timeout::ProxyHeader, stream.receive()).await?;
         let client = match header {
             ProxyHeader::Local => peer,
