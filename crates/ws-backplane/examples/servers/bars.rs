@@ -12,12 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ws_backplane::{Limits, Position, Publish, Recovery, Redis};
+use ws_backplane::{Limits, Node, Position, Publish, Recovery, Redis, connect_tcp};
 
 use crate::{
     Failure, Play, Setup,
-    observer::{LONG, node},
-    redis::Server,
+    observer::{LONG, Seen, node},
+    redis::server::Server,
 };
 
 pub(crate) const ALL: &[(&str, Play)] = &[
@@ -28,12 +28,22 @@ pub(crate) const ALL: &[(&str, Play)] = &[
 
 const MESSAGES: u64 = 200_000;
 
+fn start(setup: &Setup<'_>) -> Result<Server, Failure> {
+    Server::start(setup.redis.ok_or("redis-server is not installed")?, &[])
+}
+
+fn redis_node(server: &Server) -> (Node, Seen) {
+    let port = server.port();
+    let connect = move || connect_tcp("127.0.0.1", port);
+    node(Redis::new(), connect, Limits::default())
+}
+
 /// 125 bytes, pipelined, through the same script.
 fn throughput(setup: &Setup<'_>) -> Result<String, Failure> {
     let Some(benchmark) = setup.benchmark else {
         return Err("redis-benchmark is not installed".into());
     };
-    let server = Server::start(setup.redis, &[])?;
+    let server = start(setup)?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..3 {
         theirs.push(benchmarked(benchmark, &server)?);
@@ -50,7 +60,7 @@ fn throughput(setup: &Setup<'_>) -> Result<String, Failure> {
 }
 
 fn published(server: &Server) -> Result<f64, Failure> {
-    let (publisher, seen) = node(Redis::new(), server.port, Limits::default());
+    let (publisher, seen) = redis_node(server);
     seen.wait("the engine is there", LONG, |story| story.ups > 0)?;
     let answered = Arc::new(AtomicU64::new(0));
     let payload = bytes(125);
@@ -84,7 +94,7 @@ fn benchmarked(benchmark: &str, server: &Server) -> Result<f64, Failure> {
     let digest = server.admin(&["SCRIPT", "LOAD", script])?;
     let payload = String::from_utf8(bytes(125))?;
     let output = Command::new(benchmark)
-        .args(["-p", &server.port.to_string(), "-c", "1", "--csv"])
+        .args(["-p", &server.port().to_string(), "-c", "1", "--csv"])
         .args(["-P", &PIPELINE.to_string(), "-n", &MESSAGES.to_string()])
         .args(["EVALSHA", &digest, "2", "ws:{bench}:m", "ws:{bench}:s"])
         .args(["run", "00000000000000ff", "86400000", "ws:bench", &payload])
@@ -102,8 +112,8 @@ fn benchmarked(benchmark: &str, server: &Server) -> Result<f64, Failure> {
 /// Clients of a server that was killed come back to another, all at once.
 fn returning(setup: &Setup<'_>) -> Result<String, Failure> {
     const CLIENTS: u64 = 5_000;
-    let server = Server::start(setup.redis, &[])?;
-    let (publisher, seen) = node(Redis::new(), server.port, Limits::default());
+    let server = start(setup)?;
+    let (publisher, seen) = redis_node(server);
     seen.wait("the engine is there", LONG, |story| story.ups > 0)?;
     let (sender, receiver) = mpsc::channel();
     for _ in 0..100 {
@@ -113,7 +123,7 @@ fn returning(setup: &Setup<'_>) -> Result<String, Failure> {
         })?;
         receiver.recv_timeout(LONG)??;
     }
-    let (other, _) = node(Redis::new(), server.port, Limits::default());
+    let (other, _) = redis_node(&server);
     let began = Instant::now();
     let last = last_position(&other)?;
     let (sender, receiver) = mpsc::channel();
@@ -149,7 +159,7 @@ fn returning(setup: &Setup<'_>) -> Result<String, Failure> {
     }
 }
 
-fn last_position(node: &ws_backplane::Node) -> Result<Position, Failure> {
+fn last_position(node: &Node) -> Result<Position, Failure> {
     let (sender, receiver) = mpsc::channel();
     node.recover("storm", None, move |recovery| {
         if let Ok(Recovery::Recovered { position, .. }) = recovery {
@@ -161,8 +171,8 @@ fn last_position(node: &ws_backplane::Node) -> Result<Position, Failure> {
 
 fn memory(setup: &Setup<'_>) -> Result<String, Failure> {
     const TOPICS: usize = 100_000;
-    let server = Server::start(setup.redis, &[])?;
-    let (other, seen) = node(Redis::new(), server.port, Limits::default());
+    let server = start(setup)?;
+    let (other, seen) = redis_node(&server);
     seen.wait("the engine is there", LONG, |story| story.ups > 0)?;
     let before = resident()?;
     for topic in 0..TOPICS {
