@@ -4,7 +4,7 @@
 //! fails.
 //!
 //! `servers [--redis PROGRAM] [--nats PROGRAM] [--rooms PROGRAM] [--python PROGRAM] [--bars --benchmark PROGRAM] [NAME …]`;
-//! with `--bars` it measures what it costs instead.
+//! with `--bars` it measures what it costs instead. `servers --serve PORT` is a process that is measured.
 
 mod bars;
 mod nats;
@@ -29,6 +29,17 @@ fn main() -> ExitCode {
             None if argument == "--bars" => has_bars = true,
             None => names.push(argument),
         }
+    }
+    if let [serve, port] = &names[..]
+        && serve == "--serve"
+    {
+        return match bars::serve::serve(port.parse().ok()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                eprintln!("{failure}");
+                ExitCode::FAILURE
+            }
+        };
     }
     let [redis, nats, rooms, python, benchmark] = programs.each_ref().map(Option::as_deref);
     let setup = Setup {

@@ -1,5 +1,9 @@
 //! What it costs, in ratios of one run on one machine.
 
+mod fanout;
+mod returning;
+pub(crate) mod serve;
+
 use std::{
     fs,
     process::Command,
@@ -12,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ws_backplane::{Limits, Node, Position, Publish, Recovery, Redis, connect_tcp};
+use ws_backplane::{Limits, Node, Publish, Redis, connect_tcp};
 
 use crate::{
     Failure, Play, Setup,
@@ -22,7 +26,9 @@ use crate::{
 
 pub(crate) const ALL: &[(&str, Play)] = &[
     ("messages a second, beside redis-benchmark", throughput),
-    ("5,000 clients that come back", returning),
+    ("one publication to two processes", fanout::latency),
+    ("processor time of a delivery", fanout::processor_time),
+    ("5,000 clients that come back at once", returning::returning),
     ("memory of 100,000 idle topics", memory),
 ];
 
@@ -88,8 +94,8 @@ const PIPELINE: u64 = 256;
 
 fn benchmarked(benchmark: &str, server: &Server) -> Result<f64, Failure> {
     let script = concat!(
-        include_str!("../../src/redis/head.lua"),
-        include_str!("../../src/redis/publish.lua")
+        include_str!("../../../src/redis/head.lua"),
+        include_str!("../../../src/redis/publish.lua")
     );
     let digest = server.admin(&["SCRIPT", "LOAD", script])?;
     let payload = String::from_utf8(bytes(125))?;
@@ -107,66 +113,6 @@ fn benchmarked(benchmark: &str, server: &Server) -> Result<f64, Failure> {
         .and_then(|line| line.split("\",\"").nth(1));
     let rate = rate.ok_or_else(|| format!("redis-benchmark said {text:?}"))?;
     Ok(rate.trim_matches('"').parse()?)
-}
-
-/// Clients of a server that was killed come back to another, all at once.
-fn returning(setup: &Setup<'_>) -> Result<String, Failure> {
-    const CLIENTS: u64 = 5_000;
-    let server = start(setup)?;
-    let (publisher, seen) = redis_node(server);
-    seen.wait("the engine is there", LONG, |story| story.ups > 0)?;
-    let (sender, receiver) = mpsc::channel();
-    for _ in 0..100 {
-        let sender = sender.clone();
-        publisher.publish_then("storm", bytes(125), Publish::default(), move |result| {
-            let _ = sender.send(result);
-        })?;
-        receiver.recv_timeout(LONG)??;
-    }
-    let (other, _) = redis_node(&server);
-    let began = Instant::now();
-    let last = last_position(&other)?;
-    let (sender, receiver) = mpsc::channel();
-    for client in 0..CLIENTS {
-        let sender = sender.clone();
-        let since = Position::new(last.epoch, last.offset - client % 50);
-        other.subscribe("storm");
-        other.recover("storm", Some(since), move |recovery| {
-            let count = match recovery {
-                Ok(Recovery::Recovered { messages, .. }) => messages.len() as u64,
-                _ => u64::MAX,
-            };
-            let _ = sender.send((client, count));
-        });
-    }
-    for _ in 0..CLIENTS {
-        let (client, count) = receiver.recv_timeout(LONG)?;
-        if count != client % 50 {
-            return Err(format!("client {client} was given {count} messages").into());
-        }
-    }
-    let took = began.elapsed();
-    thread::sleep(Duration::from_millis(300));
-    let reads = other.metrics().history_reads;
-    let what = format!(
-        "{} ms, {reads} reads of the history; at most 2 s and 1",
-        took.as_millis()
-    );
-    if took > Duration::from_secs(2) || reads > 1 {
-        Err(what.into())
-    } else {
-        Ok(what)
-    }
-}
-
-fn last_position(node: &Node) -> Result<Position, Failure> {
-    let (sender, receiver) = mpsc::channel();
-    node.recover("storm", None, move |recovery| {
-        if let Ok(Recovery::Recovered { position, .. }) = recovery {
-            let _ = sender.send(*position);
-        }
-    });
-    Ok(receiver.recv_timeout(LONG)?)
 }
 
 fn memory(setup: &Setup<'_>) -> Result<String, Failure> {
