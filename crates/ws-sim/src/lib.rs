@@ -23,13 +23,18 @@
 //! that faults are found: those of `crates/ws-conformance/faults.toml`.
 
 mod app;
+mod dialer;
 mod faults;
+mod floods;
+mod front;
+mod loops;
 mod message;
 mod overdue;
 mod peer;
 mod plan;
 mod random;
 pub mod soak;
+mod tasks;
 mod wire;
 mod world;
 
@@ -43,7 +48,9 @@ use std::{
 pub use plan::Size;
 pub use random::Random;
 
-use world::World;
+use ws_mio::{Proxied, Tls};
+
+use self::{floods::Floods, loops::Loops, tasks::Tasks, wire::Wire, world::World};
 
 /// What has happened in simulations.
 #[derive(Clone, Copy, Debug, Default)]
@@ -110,9 +117,14 @@ pub fn simulate(seed: u64, size: Size) -> Result<Totals, Violation> {
     let _ = ws_proto::MaskingPolicy::next_key(&mut <ws_proto::ClientMasking>::new());
     let step = Cell::new(0);
     let random = Random::new(seed);
-    let played = panic::catch_unwind(AssertUnwindSafe(|| match seed % 4 {
-        0 => play::<true>(random, size, &step),
-        _ => play::<false>(random, size, &step),
+    let played = panic::catch_unwind(AssertUnwindSafe(|| match seed % 8 {
+        0 => play::<World<true, Wire>>(random, size, &step),
+        1 => play::<World<false, Proxied<Wire>>>(random, size, &step),
+        2 => play::<World<false, Tls<Wire>>>(random, size, &step),
+        3 => play::<Tasks>(random, size, &step),
+        4 => play::<Loops>(random, size, &step),
+        5 if seed % 32 == 5 => play::<Floods>(random, size, &step),
+        _ => play::<World<false, Wire>>(random, size, &step),
     }));
     played.map_err(|panic| Violation {
         seed,
@@ -121,15 +133,26 @@ pub fn simulate(seed: u64, size: Size) -> Result<Totals, Violation> {
     })
 }
 
-fn play<const CHUNKS: bool>(random: Random, size: Size, step: &Cell<usize>) -> Totals {
-    let mut world = World::<CHUNKS>::new(random, size);
+/// Something that is simulated, with all that is around it.
+trait Simulation: Sized {
+    fn new(random: Random, size: Size) -> Self;
+
+    /// Takes one step.
+    fn step(&mut self);
+
+    /// Ends everything, and checks what is left.
+    fn end(self) -> Totals;
+}
+
+fn play<S: Simulation>(random: Random, size: Size, step: &Cell<usize>) -> Totals {
+    let mut simulation = S::new(random, size);
     for _ in 0..size.steps {
-        world.step();
+        simulation.step();
         step.set(step.get() + 1);
     }
     Totals {
         seeds: 1,
-        ..world.end()
+        ..simulation.end()
     }
 }
 
