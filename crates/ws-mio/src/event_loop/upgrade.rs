@@ -101,7 +101,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         };
         let choice = match waiting.later.take() {
             Some(Some(choice)) => choice,
-            Some(None) => return self.refuse(key, &Response::new(503)),
+            Some(None) => {
+                return self.refuse(key, &Response::new(503), self.share(key, HANDSHAKE_SHARE));
+            }
             None => return self.await_decision(key, waiting),
         };
         let mut reader = self.config.handshake.head_reader();
@@ -133,7 +135,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             Ok(None) => Response::new(400),
             Err(error) => error.rejection(),
         };
-        self.refuse(key, &response);
+        let share = self.share(key, HANDSHAKE_SHARE);
+        self.refuse(key, &response, share);
     }
 
     /// Opens a connection that was accepted.
@@ -181,7 +184,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             Some(index) => self.take_request(index),
         };
         let now = self.tick();
-        let mut share = Share::new(HANDSHAKE_SHARE);
+        let mut share = self.share(key, HANDSHAKE_SHARE);
         loop {
             if share.is_spent() {
                 self.go_on(key);
@@ -197,14 +200,14 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                         share.spend_interrupted();
                         continue;
                     }
-                    _ => return self.fail_to_upgrade(key, &error),
+                    _ => return self.fail_to_upgrade(key, &error, share),
                 },
             };
             share.spend(len);
             let transport = &self.slots[key].transport;
             // Behind a proxy, the client's address is known only now.
             if !self.by_address.take(key, || transport.peer_addr()) {
-                return self.refuse_for_address(key);
+                return self.refuse_for_address(key, share);
             }
             let is_full = len == buffer.len() || !transport.short_is_all();
             let response = match request.receive(&buffer[..len], now) {
@@ -236,7 +239,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 }
                 Err(error) => reject(error),
             };
-            return self.refuse(key, &response);
+            return self.refuse(key, &response, share);
         }
         let below = self.slots[key].transport.held();
         if let Some(soon) = request.trickles_at(now) {
@@ -259,23 +262,23 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         // A proxy may have told the address, and nothing else have come.
         let transport = &self.slots[key].transport;
         if !self.by_address.take(key, || transport.peer_addr()) {
-            return self.refuse_for_address(key);
+            return self.refuse_for_address(key, share);
         }
         self.drop_largest();
     }
 
     /// Refuses a connection from an address that has as many as it may.
     #[cold]
-    fn refuse_for_address(&mut self, key: usize) {
+    fn refuse_for_address(&mut self, key: usize, share: Share) {
         debug!("over max_connections_per_address");
         self.counters.over_max_connections_per_address.add(1);
-        self.refuse_late(key, &Response::new(503));
+        self.refuse_unread(key, &Response::new(503), share);
     }
 
     /// Drops a transport that failed before its request was whole. If that was
     /// in a handshake of its own, the peer is given time to read why.
     #[cold]
-    fn fail_to_upgrade(&mut self, key: usize, error: &io::Error) {
+    fn fail_to_upgrade(&mut self, key: usize, error: &io::Error, share: Share) {
         if !self.slots[key].transport.is_handshaking() {
             return self.abandon(key);
         }
@@ -283,7 +286,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let cause = cause.map(tracing::field::display);
         debug!(%error, cause, "the transport's handshake failed");
         self.counters.handshakes_failed.add(1);
-        self.begin_end(key, true);
+        self.begin_end(key, true, share);
     }
 
     /// Drops a transport that ended before its request was whole.
@@ -312,8 +315,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.turn(key, Ready::default(), rest, first);
     }
 
-    /// Answers a request that does not become a connection.
-    pub(super) fn refuse(&mut self, key: usize, response: &Response) {
+    /// Answers a request that does not become a connection, of which more is read as far as `share` goes.
+    pub(super) fn refuse(&mut self, key: usize, response: &Response, share: Share) {
         debug!(status = response.status(), "refused");
         self.counters.count_refused(response.status());
         let slot = &mut self.slots[key];
@@ -322,11 +325,17 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         link.outgoing
             .flush_cork(&mut self.cork, &mut slot.transport);
         slot.kept = Kept::link_at(self.links.insert(link));
-        self.begin_end(key, true);
+        self.begin_end(key, true, share);
+    }
+
+    /// Answers a request before it is whole, outside of its turn.
+    pub(super) fn refuse_late(&mut self, key: usize, response: &Response) {
+        let share = self.share(key, HANDSHAKE_SHARE);
+        self.refuse_unread(key, response, share);
     }
 
     /// Answers a request before it is whole.
-    pub(super) fn refuse_late(&mut self, key: usize, response: &Response) {
+    fn refuse_unread(&mut self, key: usize, response: &Response, share: Share) {
         if let Some(index) = self.slots[key].kept.take().pending_request() {
             drop(self.take_request(index));
         }
@@ -335,6 +344,6 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             self.counters.handshakes_failed.add(1);
             return self.remove(key);
         }
-        self.refuse(key, response);
+        self.refuse(key, response, share);
     }
 }

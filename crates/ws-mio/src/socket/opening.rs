@@ -127,10 +127,11 @@ impl<D> Opening<D> {
         now: Tick,
         handler: &mut H,
         out: &mut Vec<u8>,
+        share: &mut Share,
     ) -> Result<Step<D>, OpenError> {
         match self {
             Self::Client(client) => client.go_on(transport, buffer),
-            Self::Server(server) => server.go_on(transport, buffer, now, handler, out),
+            Self::Server(server) => server.go_on(transport, buffer, now, handler, out, share),
             Self::Done => Ok(Step::Waiting),
         }
     }
@@ -168,12 +169,12 @@ impl<D> AsServer<D> {
         now: Tick,
         handler: &mut H,
         out: &mut Vec<u8>,
+        share: &mut Share,
     ) -> Result<Step<D>, OpenError> {
         transport.flush()?;
         if let Some(waiting) = self.waiting.take() {
             return self.go_on_deciding(waiting, transport, buffer, out);
         }
-        let mut share = Share::new(HANDSHAKE_SHARE);
         while !share.is_spent() {
             let buffer = share.window(buffer);
             let len = match Transport::read(transport, buffer) {
@@ -270,12 +271,14 @@ impl<D: Default, T: Transport> Socket<D, T> {
     ) -> Result<SocketState, OpenError> {
         self.slot.read_closed |= ready.read_closed;
         let tick = self.tick();
+        let mut share = Share::new(HANDSHAKE_SHARE);
         let step = self.opening.go_on(
             &mut self.slot.transport,
             scratch.as_mut_slice(),
             tick,
             handler,
             &mut self.cork,
+            &mut share,
         );
         let rest = match step {
             Ok(Step::Waiting) => return Ok(self.state()),
@@ -299,7 +302,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
                 self.slot.data = admitted.data;
                 rest
             }
-            Err(error) => return self.refuse(scratch, error),
+            Err(error) => return self.refuse(scratch, error, share),
         };
         debug!("open");
         self.opening = Opening::Done;
@@ -333,7 +336,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         {
             Response::new(status).write_to(&mut self.cork);
         }
-        self.refuse(scratch, OpenError::Timeout)
+        self.refuse(scratch, OpenError::Timeout, Share::new(HANDSHAKE_SHARE))
     }
 
     /// Ends a connection that never came to be; an answer in the cork leaves
@@ -342,6 +345,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         &mut self,
         scratch: &mut Scratch,
         error: OpenError,
+        share: Share,
     ) -> Result<SocketState, OpenError> {
         debug!(%error, "not opened");
         self.opening = Opening::Done;
@@ -353,7 +357,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             .outgoing
             .flush_cork(&mut self.cork, &mut self.slot.transport);
         self.refused = Some(error);
-        let state = self.begin_end(scratch, true);
+        let state = self.begin_end(scratch, true, share);
         self.settle(state)
     }
 
