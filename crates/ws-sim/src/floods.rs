@@ -27,6 +27,8 @@ const TLS_TURN: usize = TURN + 64 * 1024;
 /// What a task reads until it is pending once, in a connection and in a handshake: and one read more.
 const POLL: usize = (1024 + 512) * 1024;
 const HANDSHAKE_POLL: usize = (64 + 16) * 1024;
+/// What nothing may read at once; where it is read, there is no more for now.
+const ENDED: usize = 8 * 1024 * 1024;
 /// How many turns are given.
 const TURNS: usize = 24;
 /// A stream is played in so many steps.
@@ -166,8 +168,12 @@ impl Endless {
         self
     }
 
-    fn read(&self, buffer: &mut [u8]) -> usize {
+    /// Reads what comes next; `None` if that is too much at once.
+    fn read(&self, buffer: &mut [u8]) -> Option<usize> {
         let bytes = &mut *self.0.borrow_mut();
+        if bytes.read >= ENDED {
+            return None;
+        }
         let rest = match bytes.at.checked_sub(bytes.once.len()) {
             None => &bytes.once[bytes.at..],
             Some(past) => &bytes.again[past % bytes.again.len()..],
@@ -177,7 +183,7 @@ impl Endless {
         bytes.at += len;
         bytes.read += len;
         bytes.read_in_all += len;
-        len
+        Some(len)
     }
 
     fn write(&self, slices: &[IoSlice<'_>]) -> usize {
@@ -207,7 +213,7 @@ impl Endless {
 
 impl Transport for Endless {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(Self::read(self, buffer))
+        Self::read(self, buffer).ok_or_else(|| io::ErrorKind::WouldBlock.into())
     }
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -233,7 +239,10 @@ impl AsyncRead for Endless {
         _: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(Self::read(&self, buffer)))
+        match Self::read(&self, buffer) {
+            Some(len) => Poll::Ready(Ok(len)),
+            None => Poll::Pending,
+        }
     }
 }
 

@@ -1,10 +1,20 @@
-//! A deterministic simulator of `ws-mio`'s loop. It serves very many
-//! connections in memory, over transports that do whatever a transport may do,
-//! in virtual time, and all that happens follows from a seed.
+//! A deterministic simulator of the adapters. They serve connections in memory,
+//! over transports that do whatever a transport may do, in virtual time, and all
+//! that happens follows from a seed.
 //!
-//! [`simulate`] plays one seed. The [`EventLoop`](ws_mio::EventLoop) and its
-//! application are on one side; on the other are peers made of `ws-proto`'s own
-//! receivers and senders, which number what they send and check what comes.
+//! [`simulate`] plays one seed. An adapter and its application are on one side;
+//! on the other are peers made of `ws-proto`'s own receivers and senders, which
+//! number what they send and check what comes. The seed chooses the world:
+//!
+//! | world | what it has |
+//! |---|---|
+//! | `World<_, Wire>` | a loop of `ws-mio` with very many connections |
+//! | `World<_, Proxied<Wire>>` | a loop behind proxies that speak the PROXY protocol, in both versions |
+//! | `World<_, Tls<Wire>>` | a loop under TLS, in both roles, with peers that speak TLS |
+//! | `Loops` | several loops, with subscribers on all, and calls from elsewhere |
+//! | `Tasks` | tasks of `ws-smol`, in both roles, which receive and send in all ways; no time goes by |
+//! | `Floods` | streams that always have more, to either adapter: what a turn and a poll read is bounded |
+//!
 //! After each step the same has to hold:
 //!
 //! - A message comes once, in order and intact, or its connection is reported

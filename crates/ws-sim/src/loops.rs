@@ -51,6 +51,8 @@ struct Side {
     inner: EventLoop<Crowd, Wire>,
     was_woken: Arc<AtomicBool>,
     goes_on: bool,
+    /// Until when it sleeps unless it is woken: what it said at the end of its last turn.
+    until: Option<Duration>,
 }
 
 /// Nothing is refused or dropped here, and nobody is late.
@@ -100,6 +102,7 @@ impl Simulation for Loops {
                     inner,
                     was_woken,
                     goes_on: true,
+                    until: None,
                 })
                 .collect(),
             remote,
@@ -162,7 +165,9 @@ impl Loops {
         let stream = Stream::new(number, &self.net, self.plan.faults, &mut self.random);
         let stream = Rc::new(RefCell::new(stream));
         let at = self.random.below(self.sides.len());
-        let key = self.sides[at].inner.admit(Wire::new(&stream));
+        let side = &mut self.sides[at];
+        let key = side.inner.admit(Wire::new(&stream));
+        side.until = side.inner.next_timeout();
         assert!(key.is_some(), "there is room");
         stream.borrow_mut().key = key;
         let peer = ModelPeer::client(stream, &mut self.shared);
@@ -211,8 +216,7 @@ impl Loops {
             }
         }
         self.net.edges.borrow_mut().extend(later);
-        let next = side.inner.next_timeout();
-        let is_due = next.is_some_and(|next| next <= self.now);
+        let is_due = side.until.is_some_and(|until| until <= self.now);
         let was_woken = side.was_woken.swap(false, Ordering::Relaxed);
         if !side.goes_on || told.is_empty() && !is_due && !was_woken {
             return;
@@ -222,6 +226,7 @@ impl Loops {
             side.inner.wake(key, ready);
         }
         side.goes_on = side.inner.finish_turn();
+        side.until = side.inner.next_timeout();
         self.totals.turns += 1;
     }
 
@@ -251,8 +256,7 @@ impl Loops {
                 self.turn(at, 1000);
             }
             let wants_turn = |side: &Side| {
-                let next = side.inner.next_timeout();
-                let is_due = next.is_some_and(|next| next <= self.now);
+                let is_due = side.until.is_some_and(|until| until <= self.now);
                 side.goes_on && (is_due || side.was_woken.load(Ordering::Relaxed))
             };
             let is_idle = self.net.progress.get() == before && self.net.edges.borrow().is_empty();
