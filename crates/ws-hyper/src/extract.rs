@@ -22,7 +22,7 @@ use crate::{Rejection, Stream, Upgrade, upgrade};
 /// use std::{net::SocketAddr, sync::Arc, time::Duration};
 ///
 /// use axum::{Router, extract::{FromRef, State}, http::StatusCode, response::{IntoResponse, Response}, routing::any};
-/// use ws_hyper::{Stream, WebSocket, WebSocketUpgrade};
+/// use ws_hyper::{Stream, Tokio, WebSocket, WebSocketUpgrade};
 /// use ws_smol::{Acceptor, CloseCode, Error, Gate, OriginPolicy, Pass};
 ///
 /// #[derive(Clone)]
@@ -52,7 +52,7 @@ use crate::{Rejection, Stream, Upgrade, upgrade};
 /// }
 ///
 /// async fn serve(listener: tokio::net::TcpListener, stop: impl Future<Output = ()> + Send + 'static) {
-///     let gate = Gate::new(10_000, usize::MAX);
+///     let gate = Gate::new(10_000, usize::MAX).timer(Tokio);
 ///     let acceptor = Acceptor::new(OriginPolicy::SameHost).gate(&gate);
 ///     let app = App { acceptor: Arc::new(acceptor), gate: gate.clone() };
 ///     let router = Router::new().route("/chat", any(chat)).with_state(app);
@@ -75,7 +75,7 @@ use crate::{Rejection, Stream, Upgrade, upgrade};
 /// | `WebSocketUpgrade` | the same name; the state needs an `Arc<Acceptor>` |
 /// | `protocols(["a", "b"])` | `Acceptor::subprotocols` |
 /// | `max_message_size`, `max_frame_size` | `Acceptor::limits`, or `Decision::limits` |
-/// | `write_buffer_size`, `max_write_buffer_size` | `Config::max_outbox` |
+/// | `write_buffer_size`, `max_write_buffer_size` | `Config::max_backpressure` |
 /// | `accept_unmasked_frames(true)` | `Acceptor::accept_unmasked_frame`, which may be for some networks |
 /// | `on_upgrade(f)` | the same; [`upgrade`](Self::upgrade) gives the future, to be spawned elsewhere |
 /// | `on_failed_upgrade(f)` | the error that [`upgrade`](Self::upgrade)'s future has |

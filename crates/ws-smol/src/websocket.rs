@@ -21,11 +21,12 @@ use ws_proto::{
 };
 
 use crate::{
-    AsOutbound, CloseStatus, Config, Error, Message, Pong, Replies,
+    AsOutbound, CloseStatus, Config, Error, Message, Pong, Replies, Timer,
     engine::{Engine, Found, Want},
     outgoing::Outgoing,
     signals::Side,
     split::{self, ReadHalf, WriteHalf},
+    timer::Timers,
 };
 
 /// A WebSocket over any [`futures_io`] stream, as client or as server.
@@ -80,7 +81,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ) -> Result<Self, ConfigError> {
         config.check()?;
         let config = Arc::new(config.clone());
-        let engine = Engine::new(stream, masking.into(), leftover, config, Span::current());
+        let timers = Timers::default();
+        let masking = masking.into();
+        let engine = Engine::new(stream, masking, leftover, config, timers, Span::current());
         Ok(Self { engine })
     }
 
@@ -90,6 +93,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     #[must_use]
     pub fn with_deflate(mut self, params: DeflateParams) -> Self {
         self.engine.compress(Some(params));
+        self
+    }
+
+    /// Measures all times of this connection by another [`Timer`], such as that of tokio; before
+    /// anything is sent or received.
+    #[must_use]
+    pub fn with_timer(mut self, timer: impl Timer + 'static) -> Self {
+        self.engine.set_timers(Timers::new(timer));
         self
     }
 
@@ -174,7 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// This is the fastest way to answer messages. None is copied but those
     /// that came in several frames, and one that goes back as it came is
-    /// written from where it was read to. While [`Config::max_outbox`] bytes
+    /// written from where it was read to. While [`Config::max_backpressure`] bytes
     /// wait for the transport, nothing more is read.
     ///
     /// ```
@@ -313,7 +324,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     ///
     /// As [`send`](Self::send), and [`Error::OutboxFull`] where more than
-    /// [`Config::max_outbox`] bytes would wait; the length of the message
+    /// [`Config::max_backpressure`] bytes would wait; the length of the message
     /// counts before it is compressed.
     pub fn queue(&mut self, message: impl AsOutbound) -> Result<(), Error> {
         self.engine.queue(&Outgoing::Message(message.as_outbound()))
@@ -520,7 +531,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     }
 }
 
-/// Items are queued while less than [`Config::max_outbox`] bytes wait, so that
+/// Items are queued while less than [`Config::max_backpressure`] bytes wait, so that
 /// at most one message goes beyond it. Closing sends code 1000.
 impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WebSocket<S> {
     type Error = Error;

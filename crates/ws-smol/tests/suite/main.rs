@@ -1,12 +1,12 @@
 //! The crate as a user sees it, over in-memory transports and loopback TCP.
 
+mod behaviour;
 mod byte_stream;
 mod cancel;
 mod close;
 mod control;
 #[cfg(feature = "deflate")]
 mod deflate;
-mod dependencies;
 mod every_poll;
 mod failure;
 mod gate;
@@ -25,6 +25,7 @@ mod redirect;
 mod serve;
 mod support;
 mod tcp;
+mod timer;
 #[cfg(feature = "tls")]
 mod tls;
 mod work;
