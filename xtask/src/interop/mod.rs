@@ -20,6 +20,7 @@ use crate::log::Log;
 use crate::tool::{self, Failure, Job, Outcome, Service};
 
 use messages::{messages_dir, send_all};
+pub(crate) use setup::set_up_python;
 use setup::{Peers, node, script};
 
 pub(crate) const HELP: &str = "

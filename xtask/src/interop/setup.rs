@@ -141,7 +141,7 @@ pub(super) fn node(modules: &Path, name: &str) -> Command {
 }
 
 /// Makes a virtual environment with the pinned packages; returns its interpreter.
-fn set_up_python() -> Result<PathBuf, Failure> {
+pub(crate) fn set_up_python() -> Result<PathBuf, Failure> {
     let python = tool::python()?;
     let venv = tool::target_dir().join("interop-python");
     let wanted = script("requirements.txt");
