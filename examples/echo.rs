@@ -458,7 +458,8 @@ mod on_smol {
             let others: Vec<_> = (1..threads).map(|_| scope.spawn(&serve)).collect();
             let mut outcome = serve();
             for other in others {
-                outcome = outcome.and(other.join().expect("the thread does not panic"));
+                let ended = other.join().expect("the thread does not panic");
+                outcome = outcome.and(ended);
             }
             Ok(outcome?)
         })
