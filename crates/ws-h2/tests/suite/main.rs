@@ -1,6 +1,5 @@
 //! The crate as a user sees it, over connections in memory.
 
-mod dependencies;
 mod ending;
 mod flow;
 mod hostile;
