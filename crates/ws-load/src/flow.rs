@@ -170,9 +170,8 @@ impl Flow {
                 self.outstanding += self.at_once;
             }
         }
-        let written = connection.write_unless_full(&fleet.batches);
         measured.note_sent(self.at_once, due.elapsed());
-        match written {
+        match connection.write_unless_full(&fleet.batches) {
             Ok(()) => Ok(()),
             Err(error) => self.lose(fleet, place, error),
         }

@@ -11,7 +11,7 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = 30.0;
 const PLOT: f64 = 190.0;
 const GAP: f64 = 62.0;
-const TOP: f64 = 60.0;
+const TOP: f64 = 74.0;
 
 const STYLE: &str = "<style>\
     text{font:11px sans-serif;fill:#333}.t{font-size:15px}.s{fill:#666}\
