@@ -19,6 +19,9 @@ pub struct Target {
     pub address: SocketAddr,
     /// What is asked for; `None` for a server of plain TCP, without an opening handshake.
     pub request: Option<ClientRequest>,
+    /// What a connection that comes and goes sends a server of plain TCP first; its Close follows the first bytes that come
+    /// back. Empty for nothing, and with a `request`.
+    pub greeting: Vec<u8>,
     /// TLS, and the name that the certificate has to be for.
     pub tls: Option<(ClientTls, ServerName<'static>)>,
     /// Where connections leave from.
@@ -67,6 +70,7 @@ impl Target {
         Self {
             address,
             request: None,
+            greeting: Vec::new(),
             tls: None,
             sources: Sources::for_server(address),
             resets: true,

@@ -20,16 +20,18 @@ use crate::target::Target;
 pub(crate) struct Visits {
     arrivals: Arrivals,
     plan: VisitPlan,
+    greeting: Vec<u8>,
     close: Vec<u8>,
     staying: Vec<Stream>,
     leaving: Slab<Leaving>,
     pub(crate) visited: Visited,
 }
 
-/// One that has sent its Close.
+/// One that has sent its Close, or will when it is answered.
 #[derive(Debug)]
 struct Leaving {
     stream: Stream,
+    owes_close: bool,
     due: Instant,
 }
 
@@ -67,6 +69,7 @@ impl Visits {
         Self {
             arrivals: Arrivals::new(target.clone(), schedule, count, at_once).after(number),
             plan,
+            greeting: target.greeting.clone(),
             close,
             staying: Vec::new(),
             leaving: Slab::new(),
@@ -145,14 +148,23 @@ impl Visits {
             self.staying.push(stream);
             return Ok(());
         }
-        stream.write(&self.close)?;
+        let owes_close = !self.greeting.is_empty();
+        stream.write(if owes_close {
+            &self.greeting
+        } else {
+            &self.close
+        })?;
         let entry = self.leaving.vacant_entry();
         registry.reregister(
             stream.source(),
             Token(LEAVING_TOKEN + entry.key()),
             Interest::READABLE,
         )?;
-        entry.insert(Leaving { stream, due });
+        entry.insert(Leaving {
+            stream,
+            owes_close,
+            due,
+        });
         Ok(())
     }
 
@@ -163,7 +175,12 @@ impl Visits {
         };
         loop {
             match leaving.stream.read(buffer) {
-                Ok(_) => {}
+                Ok(_) => {
+                    // One that the server has ended meanwhile is read to its end.
+                    if std::mem::take(&mut leaving.owes_close) {
+                        let _ = leaving.stream.write(&self.close);
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => break,
             }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use bench_rig::json;
+use bench_rig::{json, upgrade_request};
 use ws_handshake::{ClientRequest, DeflateOffer, DeflateParams, Uri};
 use ws_load::{
     BroadcastPlan, Fleet, Histogram, Measured, Messages, Pace, Plan, Report, Steady, Target,
@@ -54,6 +54,9 @@ pub(crate) fn churn(options: &Options) -> Result<(), Box<dyn Error>> {
     let mut plan = plan(options)?;
     plan.visits = Some(VisitPlan::ChurnAtOnce(options.connections));
     plan.connections = 0;
+    if options.raw {
+        plan.target.greeting = upgrade_request(options.port);
+    }
     let report = run(options, &plan)?;
     let visited = report.visited.as_ref().ok_or("nobody came")?;
     if let Some((kind, count)) = visited.failures.kinds().next() {
