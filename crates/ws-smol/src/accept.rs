@@ -140,7 +140,7 @@ impl Acceptor {
     /// Sets how long the opening handshake may take.
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
-        Arc::make_mut(&mut self.config).handshake_timeout = Some(timeout);
+        Arc::make_mut(&mut self.config).handshake_timeout = timeout;
         self
     }
 
@@ -324,7 +324,7 @@ impl Acceptor {
     /// how that goes is no matter.
     pub(crate) async fn part(&self, last: impl Future<Output = io::Result<()>>) {
         let ends_at = self.gate.as_ref().and_then(Gate::ends_at);
-        let limit = Deadline::after(Some(self.config.close_timeout), &self.timers).and_at(ends_at);
+        let limit = Deadline::after(self.config.close_timeout, &self.timers).and_at(ends_at);
         let _ = within(limit, Timeout::Close, async { Ok(last.await?) }).await;
     }
 

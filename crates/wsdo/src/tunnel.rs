@@ -122,7 +122,7 @@ pub(crate) fn run(given: &Given) -> Result<Exit, Failure> {
 fn config() -> Config {
     let mut config = Config::default();
     config.limits = Limits::UNLIMITED;
-    config.max_outbox = 4 * CHUNK;
+    config.max_backpressure = 4 * CHUNK;
     config.max_read_ahead = 4 * CHUNK;
     // Who is slow at one end may make the other wait for ever, also for Pongs.
     config.keepalive.pong_timeout = None;

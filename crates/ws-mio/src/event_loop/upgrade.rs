@@ -12,13 +12,11 @@ use super::{
 };
 use crate::{
     Handler, Peer, Ready, Transport,
-    connection::new_link,
     connection::role::Role,
     connection::share::{HANDSHAKE_SHARE, Share},
+    connection::{Kept, new_link},
     handler::decider::Decided,
     opening::request::{Admitted, Request, Verdict, Waiting, decide, reject},
-    slots::arena::NOWHERE,
-    slots::connections_by_address::ConnectionsByAddress,
     slots::wheel::Tick,
 };
 
@@ -43,26 +41,25 @@ impl<D> PendingRequest<D> {
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Takes a request back to go on with it.
-    pub(super) fn take_request(&mut self, state: u32) -> Request {
-        self.take_pending(state).request
+    pub(super) fn take_request(&mut self, index: usize) -> Request {
+        self.take_pending(index).request
     }
 
-    fn take_pending(&mut self, state: u32) -> PendingRequest<H::Data> {
-        let pending = self.requests.remove(state as usize);
+    fn take_pending(&mut self, index: usize) -> PendingRequest<H::Data> {
+        let pending = self.requests.remove(index);
         self.held -= pending.held();
         pending
     }
 
     fn keep_pending(&mut self, key: usize, pending: PendingRequest<H::Data>) {
         self.held += pending.held();
-        self.slots[key].state = self.requests.insert(pending) as u32;
+        self.slots[key].kept = Kept::request(self.requests.insert(pending));
     }
 
     /// Tells whether a request is whole, and waits for a decision.
     pub(super) fn is_waiting(&self, key: usize) -> bool {
-        let slot = &self.slots[key];
-        let is_request = slot.is_opening() && slot.state != NOWHERE && !slot.role.is_client();
-        is_request && self.requests[slot.state as usize].waiting.is_some()
+        let request = self.slots[key].kept.pending_request();
+        request.is_some_and(|index| self.requests[index].waiting.is_some())
     }
 
     /// Has a request wait for a decision.
@@ -97,8 +94,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     }
 
     fn go_on_deciding(&mut self, key: usize) {
-        let state = mem::replace(&mut self.slots[key].state, NOWHERE);
-        let Some(waiting) = self.take_pending(state).waiting else {
+        let kept = self.slots[key].kept.take();
+        let pending = kept.pending_request().map(|index| self.take_pending(index));
+        let Some(waiting) = pending.and_then(|pending| pending.waiting) else {
             return;
         };
         let choice = match waiting.later.take() {
@@ -158,12 +156,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Tells whether a request comes too slowly, and otherwise looks again
     /// later.
     pub(super) fn is_trickling(&mut self, key: usize, until: Tick) -> bool {
-        let slot = &self.slots[key];
-        let request = match slot.state {
-            NOWHERE => None,
-            _ if slot.role.is_client() => None,
-            state => Some(&self.requests[state as usize].request),
-        };
+        let request = self.slots[key].kept.pending_request();
+        let request = request.map(|index| &self.requests[index].request);
         let tick = self.tick();
         if request.is_some_and(|request| request.is_trickling(tick)) {
             return true;
@@ -182,9 +176,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             return;
         }
         let slot = &mut self.slots[key];
-        let mut request = match mem::replace(&mut slot.state, NOWHERE) {
-            NOWHERE => Request::new(&self.config),
-            state => self.take_request(state),
+        let mut request = match slot.kept.take().pending_request() {
+            None => Request::new(&self.config),
+            Some(index) => self.take_request(index),
         };
         let now = self.tick();
         let mut share = Share::new(HANDSHAKE_SHARE);
@@ -208,7 +202,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             };
             share.spend(len);
             let transport = &self.slots[key].transport;
-            if !is_within_address_limit(&mut self.by_address, key, transport) {
+            // Behind a proxy, the client's address is known only now.
+            if !self.by_address.take(key, || transport.peer_addr()) {
                 return self.refuse_for_address(key);
             }
             let is_full = len == buffer.len() || !transport.short_is_all();
@@ -262,7 +257,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             Err(_) => return self.abandon(key),
         }
         // A proxy may have told the address, and nothing else have come.
-        if !is_within_address_limit(&mut self.by_address, key, &self.slots[key].transport) {
+        let transport = &self.slots[key].transport;
+        if !self.by_address.take(key, || transport.peer_addr()) {
             return self.refuse_for_address(key);
         }
         self.drop_largest();
@@ -325,15 +321,14 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         response.write_to(&mut self.cork);
         link.outgoing
             .flush_cork(&mut self.cork, &mut slot.transport);
-        slot.state = self.links.insert(link) as u32;
+        slot.kept = Kept::link_at(self.links.insert(link));
         self.begin_end(key, true);
     }
 
     /// Answers a request before it is whole.
     pub(super) fn refuse_late(&mut self, key: usize, response: &Response) {
-        match mem::replace(&mut self.slots[key].state, NOWHERE) {
-            NOWHERE => {}
-            state => drop(self.take_request(state)),
+        if let Some(index) = self.slots[key].kept.take().pending_request() {
+            drop(self.take_request(index));
         }
         if self.slots[key].transport.is_handshaking() {
             // There is no way to say anything in HTTP.
@@ -342,18 +337,4 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
         self.refuse(key, response);
     }
-}
-
-/// Counts a connection, once its client's address is known: behind a proxy that
-/// is not so when it is accepted.
-fn is_within_address_limit(
-    by_address: &mut ConnectionsByAddress,
-    key: usize,
-    transport: &dyn Transport,
-) -> bool {
-    if !by_address.is_counting() {
-        return true;
-    }
-    let address = transport.peer_addr().ip();
-    address.is_none_or(|address| by_address.take(key, address))
 }

@@ -204,7 +204,7 @@ pub trait Transport {
     }
 
     /// Starts to connect to an address, for
-    /// [`Peer::connect`](crate::Peer::connect) and the like.
+    /// [`Commands::connect`](crate::Commands::connect) and the like.
     ///
     /// # Errors
     ///

@@ -5,9 +5,9 @@ use std::mem;
 use super::EventLoop;
 use crate::{
     Handler, Loop, Peer, PeerId, Ready, Transport,
+    commands::{Commands, Placed},
     connection::Slot,
     handles::mailbox::Task,
-    orders::queue::{OrderQueue, Placed},
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
@@ -46,8 +46,12 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
     // --- what a task may do ---
 
-    pub(crate) const fn orders(&mut self) -> &mut OrderQueue<H::Data> {
-        &mut self.orders
+    pub(crate) const fn commands(&self) -> &Commands<H::Data> {
+        &self.commands
+    }
+
+    pub(crate) const fn commands_mut(&mut self) -> &mut Commands<H::Data> {
+        &mut self.commands
     }
 
     pub(crate) const fn handler(&self) -> &H {
@@ -91,18 +95,14 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     }
 
     pub(crate) fn subscribers(&self, topic: &str) -> impl ExactSizeIterator<Item = PeerId> {
-        let keys = self.orders.topics.subscribers(topic).iter();
+        let keys = self.commands.topics.subscribers(topic).iter();
         keys.map(|key| self.id(*key as usize))
-    }
-
-    pub(crate) fn subscriber_count(&self, topic: &str) -> usize {
-        self.orders.topics.subscriber_count(topic)
     }
 
     pub(crate) fn topics_of(&self, id: PeerId) -> impl Iterator<Item = &str> {
         let key = self.is_open_still(id).then_some(id.key);
         key.into_iter()
-            .flat_map(|key| self.orders.topics.topics_of(key))
+            .flat_map(|key| self.commands.topics.topics_of(key))
     }
 
     pub(crate) fn connections(&self) -> usize {

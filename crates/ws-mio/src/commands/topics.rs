@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{orders::topic_sizes::TopicSizes, slots::arena::Arena};
+use crate::{commands::topic_sizes::TopicSizes, slots::arena::Arena};
 
 /// The topics of one loop, and its subscribers by their keys.
 ///
