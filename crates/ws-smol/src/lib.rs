@@ -179,6 +179,8 @@
 //! feature `proxy` it goes through a proxy (`Connector::proxy`), and a server
 //! behind one learns who its clients are (`ProxyProtocol`).
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[macro_use]
 mod fault;
 
