@@ -172,6 +172,8 @@
 //!
 //! All are off by default.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[macro_use]
 mod fault;
 

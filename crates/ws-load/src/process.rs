@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 pub struct Usage {
     at: Instant,
     cpu: Duration,
+    waiting: Duration,
 }
 
 impl Usage {
@@ -20,17 +21,18 @@ impl Usage {
     ///
     /// Those of reading `/proc`, on a kernel without `CONFIG_SCHED_INFO` too.
     pub fn of(pid: u32) -> io::Result<Self> {
-        let mut nanos = 0;
+        let (mut nanos, mut waiting) = (0, 0);
         for task in fs::read_dir(format!("/proc/{pid}/task"))? {
             // A thread may end between the two calls.
             let Ok(line) = fs::read_to_string(task?.path().join("schedstat")) else {
                 continue;
             };
-            nanos += line
-                .split(' ')
-                .next()
-                .and_then(|first| first.parse::<u64>().ok())
-                .ok_or(io::ErrorKind::InvalidData)?;
+            let mut fields = line.split(' ').map(str::parse::<u64>);
+            let (Some(Ok(on_cpu)), Some(Ok(in_line))) = (fields.next(), fields.next()) else {
+                return Err(io::ErrorKind::InvalidData.into());
+            };
+            nanos += on_cpu;
+            waiting += in_line;
         }
         if nanos == 0 {
             return Err(io::Error::other(format!(
@@ -40,6 +42,7 @@ impl Usage {
         Ok(Self {
             at: Instant::now(),
             cpu: Duration::from_nanos(nanos),
+            waiting: Duration::from_nanos(waiting),
         })
     }
 
@@ -54,6 +57,14 @@ impl Usage {
     #[must_use]
     pub fn busy_since(&self, earlier: &Self) -> f64 {
         self.cpu_since(earlier).as_secs_f64() / (self.at - earlier.at).as_secs_f64()
+    }
+
+    /// Returns the share of the time since `earlier` in which a thread could have gone on and waited for a CPU; over 1 for
+    /// a process with several threads.
+    #[must_use]
+    pub fn waiting_since(&self, earlier: &Self) -> f64 {
+        self.waiting.saturating_sub(earlier.waiting).as_secs_f64()
+            / (self.at - earlier.at).as_secs_f64()
     }
 }
 

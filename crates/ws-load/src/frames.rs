@@ -47,6 +47,7 @@ pub const OPCODE_BINARY: u8 = 2;
 pub const OPCODE_CLOSE: u8 = 8;
 /// The opcode of a Ping.
 pub const OPCODE_PING: u8 = 9;
+pub(crate) const OPCODE_PONG: u8 = 10;
 /// Beside an opcode, RSV1: the message is compressed.
 pub const COMPRESSED: u8 = 0x40;
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Histogram {
     counts: Vec<u64>,
     total: u64,
+    sum: u128,
+    max: u64,
 }
 
 const PRECISION: u32 = 6;
@@ -18,6 +20,8 @@ impl Histogram {
         Self {
             counts: vec![0; (65 - PRECISION as usize) << PRECISION],
             total: 0,
+            sum: 0,
+            max: 0,
         }
     }
 
@@ -27,16 +31,41 @@ impl Histogram {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.counts[bucket(nanos)] += 1;
         self.total += 1;
+        self.sum += u128::from(nanos);
+        self.max = self.max.max(nanos);
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.counts.fill(0);
         self.total = 0;
+        self.sum = 0;
+        self.max = 0;
+    }
+
+    /// Returns how many durations were added.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.total
+    }
+
+    /// Returns the mean, in nanoseconds; 0 if there are none.
+    #[must_use]
+    pub const fn mean(&self) -> u64 {
+        match self.total {
+            0 => 0,
+            total => (self.sum / total as u128) as u64,
+        }
+    }
+
+    /// Returns the longest duration, exactly, in nanoseconds; 0 if there are none.
+    #[must_use]
+    pub const fn max(&self) -> u64 {
+        self.max
     }
 
     /// Returns the duration that a `share` (0 to 1) of all is at most, in nanoseconds and to the
-    /// upper end of its bucket; 0 if there are none.
+    /// upper end of its bucket, or the longest of all if that is less; 0 if there are none.
     #[must_use]
     pub fn quantile(&self, share: f64) -> u64 {
         let wanted = ((self.total as f64 * share).ceil() as u64).max(1);
@@ -44,7 +73,7 @@ impl Histogram {
         for (at, count) in self.counts.iter().enumerate() {
             seen += count;
             if seen >= wanted {
-                return upper_end(at);
+                return upper_end(at).min(self.max);
             }
         }
         0
@@ -91,5 +120,12 @@ mod tests {
         assert_eq!(histogram.quantile(0.5), 50);
         assert_eq!(histogram.quantile(0.99), 99);
         assert_eq!(histogram.quantile(1.0), 100);
+        assert_eq!((histogram.count(), histogram.max()), (100, 100));
+        assert_eq!(histogram.mean(), 50);
+        histogram.clear();
+        assert_eq!(
+            (histogram.count(), histogram.max(), histogram.mean()),
+            (0, 0, 0)
+        );
     }
 }
