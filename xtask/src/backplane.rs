@@ -81,13 +81,15 @@ fn play_servers(
             }
         }
     }
-    match crate::interop::set_up_python() {
-        Ok(python) => drop(cargo.arg("--python").arg(python)),
-        Err(failure) if allow_missing => log.leave_out("nats-py", &failure),
-        Err(failure) => return Err(failure),
+    if !bars {
+        match crate::interop::set_up_python() {
+            Ok(python) => drop(cargo.arg("--python").arg(python)),
+            Err(failure) if allow_missing => log.leave_out("nats-py", &failure),
+            Err(failure) => return Err(failure),
+        }
+        tool::build(&["rooms"])?;
+        cargo.arg("--rooms").arg(tool::program("rooms"));
     }
-    tool::build(&["rooms"])?;
-    cargo.arg("--rooms").arg(tool::program("rooms"));
     if let Some(benchmark) = tool::find("redis-benchmark") {
         cargo.arg("--benchmark").arg(benchmark);
     }
