@@ -88,6 +88,8 @@
 //!
 //! - `deflate`: permessage-deflate, for those WebSockets that negotiate it.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod client;
 mod config;
 mod error;

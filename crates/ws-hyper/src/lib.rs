@@ -87,6 +87,8 @@
 //! - `http2`: WebSockets over HTTP/2.
 //! - `deflate`: permessage-deflate.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "axum")]
 mod extract;
 mod rejection;

@@ -18,6 +18,8 @@
 //! Both sides offer the protocol `http/1.1` (ALPN), which is the one that WebSocket begins with, and resume sessions. The
 //! provider of cryptography is ring, unless the application brings another.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[macro_use]
 mod fault;
 

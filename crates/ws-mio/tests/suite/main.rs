@@ -2,6 +2,7 @@
 //! sockets. A test with a program of its own changes what belongs to the whole process.
 
 mod backpressure;
+mod behaviour;
 mod closing;
 mod common;
 mod config;
