@@ -1,30 +1,42 @@
-//! Sockets of the thread's reactor.
+//! A socket of the thread's reactor, of whatever kind.
 
 use std::{
     fmt,
-    future::poll_fn,
-    io::{self, ErrorKind, IoSlice, Read as _, Write as _},
+    io::{self, ErrorKind, IoSlice, Read, Write},
     mem,
-    net::{Shutdown, SocketAddr},
+    net::Shutdown,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
 };
 
 use futures_io::{AsyncRead, AsyncWrite};
+use mio::event::Source;
 
 use super::reactor::Reactor;
 
-/// A listener whose connections stay on this thread.
-pub struct TcpListener {
-    listener: mio::net::TcpListener,
+/// A listener or a stream that is registered as long as it exists.
+pub(super) struct Socket<T> {
+    pub(super) inner: T,
     registration: Registration,
 }
 
-/// A TCP connection that stays on this thread.
-pub struct TcpStream {
-    stream: mio::net::TcpStream,
-    registration: Registration,
+/// A stream whose direction to the peer can be ended.
+pub(super) trait HalfClose {
+    fn end_writing(&self) -> io::Result<()>;
+}
+
+impl HalfClose for mio::net::TcpStream {
+    fn end_writing(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+#[cfg(unix)]
+impl HalfClose for mio::net::UnixStream {
+    fn end_writing(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
 }
 
 /// A place in the reactor.
@@ -33,124 +45,39 @@ struct Registration {
     key: usize,
 }
 
-impl TcpListener {
-    /// Listens on an address.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system.
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        Self::new(mio::net::TcpListener::bind(address)?)
-    }
-
-    /// Takes over a listener that was set up elsewhere.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system.
-    pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        Self::new(mio::net::TcpListener::from_std(listener))
-    }
-
-    fn new(mut listener: mio::net::TcpListener) -> io::Result<Self> {
-        let registration = Registration::new(&mut listener)?;
+impl<T: Source> Socket<T> {
+    pub(super) fn new(mut inner: T) -> io::Result<Self> {
+        let reactor = Reactor::of_thread()?;
+        let key = reactor.register(&mut inner)?;
         Ok(Self {
-            listener,
-            registration,
+            inner,
+            registration: Registration { reactor, key },
         })
     }
 
-    /// Returns the address that is listened on.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-
-    /// Waits for the next connection.
-    ///
-    /// What was set on the listener, such as `TCP_NODELAY`, holds for the
-    /// connection on most systems.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system; most concern one connection, or pass.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future loses no connection.
-    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, address) = poll_fn(|cx| {
-            self.registration
-                .poll_read(cx, || self.listener.accept(), |_| false)
-        })
-        .await?;
-        Ok((TcpStream::new(stream)?, address))
-    }
-}
-
-impl TcpStream {
-    /// Takes over a connection that was set up elsewhere.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system.
-    pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
-        stream.set_nonblocking(true)?;
-        Self::new(mio::net::TcpStream::from_std(stream))
-    }
-
-    fn new(mut stream: mio::net::TcpStream) -> io::Result<Self> {
-        let registration = Registration::new(&mut stream)?;
-        Ok(Self {
-            stream,
-            registration,
-        })
-    }
-
-    /// Returns the peer's address.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.peer_addr()
-    }
-
-    /// Returns our own address.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.local_addr()
-    }
-
-    /// Sets whether what is written leaves at once (`TCP_NODELAY`).
-    ///
-    /// # Errors
-    ///
-    /// Those of the system.
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.stream.set_nodelay(nodelay)
+    /// Accepts once, or waits.
+    pub(super) fn poll_accept<S>(
+        &self,
+        cx: &Context<'_>,
+        accept: impl Fn(&T) -> io::Result<S>,
+    ) -> Poll<io::Result<S>> {
+        self.registration
+            .poll_read(cx, || accept(&self.inner), |_| false)
     }
 
     fn poll_write_with(
         &mut self,
         cx: &Context<'_>,
         len: usize,
-        write: impl Fn(&mut mio::net::TcpStream) -> io::Result<usize>,
+        write: impl Fn(&mut T) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         let Self {
-            stream,
+            inner,
             registration: Registration { reactor, key },
         } = self;
         let mut socket = reactor.socket(*key);
         while socket.write.is_ready {
-            match write(stream) {
+            match write(inner) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     socket.write.is_ready = false;
                 }
@@ -170,37 +97,37 @@ impl TcpStream {
         drop(socket);
         drop(before);
         if is_new {
-            reactor.want_write(stream, *key)?;
+            reactor.want_write(inner, *key)?;
         }
         Poll::Pending
     }
 }
 
-impl AsyncRead for TcpStream {
+impl<T: Source + Read + Unpin> AsyncRead for Socket<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let Self {
-            stream,
+            inner,
             registration,
         } = &mut *self;
         let len = buffer.len();
         // A read that leaves room has met the end of what there is; one of
         // nothing, the end of the stream, of which nobody tells again.
         let is_short = |&read: &usize| SHORT_IS_ALL && 0 < read && read < len;
-        registration.poll_read(cx, || stream.read(buffer), is_short)
+        registration.poll_read(cx, || inner.read(buffer), is_short)
     }
 }
 
-impl AsyncWrite for TcpStream {
+impl<T: Source + Write + HalfClose + Unpin> AsyncWrite for Socket<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_with(cx, bytes.len(), |stream| stream.write(bytes))
+        self.poll_write_with(cx, bytes.len(), |inner| inner.write(bytes))
     }
 
     fn poll_write_vectored(
@@ -209,7 +136,7 @@ impl AsyncWrite for TcpStream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let len = slices.iter().map(|slice| slice.len()).sum();
-        self.poll_write_with(cx, len, |stream| stream.write_vectored(slices))
+        self.poll_write_with(cx, len, |inner| inner.write_vectored(slices))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -217,17 +144,11 @@ impl AsyncWrite for TcpStream {
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.stream.shutdown(Shutdown::Write))
+        Poll::Ready(self.inner.end_writing())
     }
 }
 
 impl Registration {
-    fn new(source: &mut impl mio::event::Source) -> io::Result<Self> {
-        let reactor = Reactor::of_thread()?;
-        let key = reactor.register(source)?;
-        Ok(Self { reactor, key })
-    }
-
     /// Reads once, or waits; `is_all` tells of what was read that there is no
     /// more.
     fn poll_read<T>(
@@ -266,15 +187,9 @@ impl Drop for Registration {
     }
 }
 
-impl fmt::Debug for TcpListener {
+impl<T: fmt::Debug> fmt::Debug for Socket<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.listener.fmt(f)
-    }
-}
-
-impl fmt::Debug for TcpStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.stream.fmt(f)
+        self.inner.fmt(f)
     }
 }
 
