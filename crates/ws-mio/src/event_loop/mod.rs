@@ -534,7 +534,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
     /// Lends a connection what it needs for a turn, with its own link or a spare
     /// one, and the loop's read buffer and configuration.
-    #[inline]
+    ///
+    /// It is inlined, so that no turn is copied.
+    #[inline(always)]
     fn lend_turn(&mut self, key: usize) -> (Turn<'_, H, T>, &mut Scratch, &Config) {
         let id = self.id(key);
         let slot = &mut self.slots[key];
