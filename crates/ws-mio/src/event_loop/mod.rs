@@ -33,7 +33,6 @@ use self::{
     lookup::Lookups,
     panics::{catch, end_turn},
     time::times,
-    upgrade::PendingRequest,
 };
 use crate::{
     Cause, Commands, Config, ConfigError, Drain, Handler, Loop, Peer, PeerId, Ready, Remote,
@@ -51,7 +50,7 @@ use crate::{
     handler::decider::Decided,
     handles::mailbox::{Mailbox, Tasks},
     metrics::Counters,
-    opening::client::ClientOpening,
+    opening::{client::ClientOpening, server::ServerOpening},
     slots::arena::Arena,
     slots::connections_by_address::ConnectionsByAddress,
     slots::wheel::{Tick, Wheel},
@@ -137,7 +136,7 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     /// What those need that agreed on compression.
     codecs: Codecs,
     /// Requests that came in part.
-    requests: Slab<PendingRequest<H::Data>>,
+    requests: Slab<ServerOpening<H::Data>>,
     /// Opening handshakes of our own.
     client_openings: Slab<ClientOpening>,
     scratch: Scratch,
@@ -157,7 +156,7 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     log: Arc<PublicationLog>,
     /// The place in the log of the publication that is taken next.
     next_place: u64,
-    /// Publications that were not delivered yet, at most [`MOST`](crate::audience::MOST).
+    /// Publications that were not delivered yet, at most [`MOST`](crate::commands::audience::MOST).
     run: Vec<Publication>,
     /// Empty but for its memory, unless something is being delivered.
     audience: Audience,

@@ -5,5 +5,6 @@ mod error;
 pub(crate) mod flags;
 pub(crate) mod request;
 pub(crate) mod route;
+pub(crate) mod server;
 
 pub use error::OpenError;
