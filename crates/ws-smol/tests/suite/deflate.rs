@@ -14,9 +14,9 @@ use smol::{
 };
 use ws_smol::{
     Acceptor, Budget, ClientMasking, ClientRequest, CloseCode, Config, Connector, Decision,
-    DeflateOffer, DeflateParams, DeflatePolicy, Error, InflateConfig, Message, MessageRef,
-    OriginPolicy, PeerAddr, Prepared, ProtocolError, Replies, SendError, ServerMasking, Sleep,
-    Timer, Uncompressed, Uri, WebSocket,
+    DeflateOffer, DeflateParams, DeflatePolicy, Error, InflateConfig, MemoryBudget, Message,
+    MessageRef, OriginPolicy, PeerAddr, Prepared, ProtocolError, Replies, SendError, ServerMasking,
+    Sleep, Timer, Uncompressed, Uri, WebSocket,
 };
 
 use crate::support::{Chaotic, Pipe, Random, config, expect, masked, once, pipe, put, run};
@@ -740,5 +740,22 @@ fn stream_and_sink_compress_and_inflate() {
             );
         };
         zip(sending, receiving).await;
+    });
+}
+
+#[test]
+fn compressor_of_an_unfinished_message_counts_as_memory() {
+    let mut config = config();
+    config.memory = MemoryBudget::new(1 << 20);
+    let params = all_params().next().unwrap();
+    let (_near, far) = pipe(100_000);
+    let mut far = server(far, &config, params);
+    run(async {
+        let text = story(1, 5000);
+        far.send_fragment(&text, false).await.unwrap();
+        let held = config.memory.held();
+        assert!((300_000..500_000).contains(&held), "{held}");
+        far.send_fragment("", true).await.unwrap();
+        assert!(config.memory.held() < 1000, "{}", config.memory.held());
     });
 }
