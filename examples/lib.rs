@@ -442,3 +442,7 @@ mod tests {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../MIGRATION.md")]
+struct Migration;

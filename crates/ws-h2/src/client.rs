@@ -12,7 +12,7 @@ use std::{
 use bytes::{Buf as _, Bytes};
 use futures_io::{AsyncRead, AsyncWrite};
 use h2::{RecvStream, client::SendRequest, ext::Protocol};
-use ws_handshake::{ConnectProgress, ExtendedConnect, HttpResponse};
+use ws_handshake::{Agreed, ConnectProgress, ExtendedConnect, HttpResponse};
 use ws_smol::{ClientRequest, Connector, PeerAddr, WebSocket};
 
 use crate::{
@@ -100,6 +100,16 @@ impl Client {
         peer: impl Into<PeerAddr>,
         request: ClientRequest,
     ) -> Result<WebSocket<Stream>, Error> {
+        let (stream, agreed) = self.open(connector, request).await?;
+        Ok(connector.after_handshake(stream, peer, agreed, Vec::new())?)
+    }
+
+    /// Opens a stream, and judges the reply.
+    pub(crate) async fn open(
+        &self,
+        connector: &Connector,
+        request: ClientRequest,
+    ) -> Result<(Stream, Agreed), Error> {
         connector.check_request(&request)?;
         poll_fn(|cx| self.news.poll_settings(cx)).await;
         let mut send = self.send.clone().ready().await?;
@@ -114,10 +124,7 @@ impl Client {
         let headers = reply.headers.iter();
         let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
         match handshake.receive(std::iter::once(status).chain(headers))? {
-            ConnectProgress::Agreed(agreed) => {
-                let stream = Stream::new(stream, body);
-                Ok(connector.after_handshake(stream, peer, agreed, Vec::new())?)
-            }
+            ConnectProgress::Agreed(agreed) => Ok((Stream::new(stream, body), agreed)),
             ConnectProgress::Refused(mut response) => {
                 poll_fn(|cx| poll_body(&mut body, handshake.max_body(), &mut response, cx)).await;
                 Err(ws_smol::Error::Refused(Box::new(response)).into())

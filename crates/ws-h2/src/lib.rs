@@ -87,10 +87,14 @@
 //! # Features
 //!
 //! - `deflate`: permessage-deflate, for those WebSockets that negotiate it.
+//! - `mio`: streams as transports of `ws-mio`: `Incoming::hand_over` and `Client::hand_over` give
+//!   WebSockets to its loops.
 
 mod client;
 mod config;
 mod error;
+#[cfg(feature = "mio")]
+mod hand_over;
 mod io;
 mod meter;
 mod server;
@@ -99,6 +103,8 @@ mod stream;
 pub use client::{Client, Connection};
 pub use config::Config;
 pub use error::Error;
+#[cfg(feature = "mio")]
+pub use hand_over::StreamTransport;
 pub use server::{Incoming, Server};
 pub use stream::Stream;
 

@@ -5,7 +5,10 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 use mio::net::TcpStream;
 use ws_proto::Prepared;
 
-use crate::{Connect, EventLoop, Handler, NoPeer, Peer, PeerId, Transport, order::Order};
+use crate::{
+    Connect, EventLoop, Handler, Handover, NoPeer, NotAdopted, Peer, PeerId, Transport,
+    order::Order,
+};
 
 /// A loop of a server, lent to a closure that
 /// [`Remote::run`](crate::Remote::run) brought to it.
@@ -83,6 +86,19 @@ impl<'a, H: Handler, T: Transport> Loop<'a, H, T> {
     /// [`connect`](Self::connect) otherwise.
     pub fn connect_over(&mut self, transport: T, connect: Connect<H::Data>) -> Option<PeerId> {
         self.inner.connect_over(transport, connect)
+    }
+
+    /// Takes over a connection whose opening handshake was made elsewhere, as
+    /// [`EventLoop::adopt`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn adopt(
+        &mut self,
+        handover: Handover<T, H::Data>,
+    ) -> Result<PeerId, NotAdopted<T, H::Data>> {
+        self.inner.adopt(handover)
     }
 
     fn publish_to(&mut self, topic: Option<Arc<str>>, message: &Prepared) {

@@ -2,6 +2,7 @@
 //! turns, and keeps time.
 
 mod admit;
+mod adopt;
 mod connect;
 mod drain;
 mod end;
@@ -54,6 +55,7 @@ use crate::{
     seats::Seats,
     timers::Timers,
     topics::Topics,
+    waking::Wakings,
     wheel::{Tick, Wheel},
 };
 
@@ -169,6 +171,8 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     held: usize,
     /// Requests on which another thread has decided; `None` until one waited.
     decided: Option<Arc<Decided>>,
+    /// Connections whose transports wake the loop; `None` until there was one.
+    wakings: Option<Arc<Wakings>>,
     /// Names of servers that are being looked up; `None` until there was one.
     lookups: Option<Box<Lookups<H::Data>>>,
     wheel: Wheel,
@@ -305,6 +309,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             seats,
             held: 0,
             decided: None,
+            wakings: None,
             lookups: None,
             wheel: Wheel::new(),
             now: Duration::ZERO,
@@ -687,6 +692,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 impl<H: Handler, T> Drop for EventLoop<H, T> {
     fn drop(&mut self) {
         self.remote.mailboxes()[usize::from(self.index)].end();
+        if let Some(wakings) = &self.wakings {
+            wakings.end();
+        }
         self.log.end_loop(self.index.into());
         self.remote.topic_sizes().end_loop(self.index.into());
     }

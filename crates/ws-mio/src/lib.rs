@@ -35,6 +35,9 @@
 //! - [`Peer::connect`], [`Loop::connect`] and [`Remote::connect`] make
 //!   connections to servers, in the same loop: for proxies and feeds.
 //!   [`Peer::connect_by_name`] looks the server's name up, off the loop.
+//! - [`Remote::adopt`], [`Loop::adopt`], [`EventLoop::adopt`] and [`Socket::adopt`]
+//!   take over connections whose opening handshakes were made elsewhere: by an
+//!   HTTP server, or over HTTP/2. See [`Handover`].
 //! - [`Config::threads`] and [`Server::run_with`] serve on several threads.
 //! - [`Remote::metrics`] counts what they do.
 //!
@@ -189,6 +192,7 @@ mod deflate;
 mod drain;
 mod event_loop;
 mod handler;
+mod handover;
 mod listeners;
 pub mod memory;
 mod metrics;
@@ -218,6 +222,7 @@ mod topic_sizes;
 mod topics;
 mod transport;
 mod under_tls;
+mod waking;
 mod wheel;
 
 pub use call::OpenError;
@@ -229,6 +234,7 @@ pub use decider::{Decider, Later};
 pub use drain::Drain;
 pub use event_loop::EventLoop;
 pub use handler::{Accept, Decision, Handler, Incoming};
+pub use handover::{AdoptError, Handover, NotAdopted};
 pub use listeners::{Either, EitherListener, Listeners};
 pub use metrics::Metrics;
 pub use no_listener::NoListener;

@@ -6,7 +6,7 @@ use std::{
     ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -14,9 +14,10 @@ use mio::net::TcpStream;
 use ws_proto::{CloseCode, Prepared};
 
 use crate::{
-    Connect, Drain, Handler, Loop, Metrics, NoPeer, Peer, PeerAddr, PeerId, Transport,
-    metrics::Counters, order::Placed, peer::number_loops, publication_log::Publication,
-    publication_log::PublicationLog, seats::Hall, topic_sizes::TopicSizes,
+    AdoptError, Connect, Drain, Handler, Handover, Loop, Metrics, NoPeer, NotAdopted, Peer,
+    PeerAddr, PeerId, Transport, metrics::Counters, order::Placed, peer::number_loops,
+    publication_log::Publication, publication_log::PublicationLog, seats::Hall,
+    topic_sizes::TopicSizes,
 };
 
 /// Reaches the loops of a running [`Server`](crate::Server) from any thread.
@@ -259,6 +260,90 @@ impl<H: Handler, T> Remote<H, T> {
         self.run(index, move |context| context.connect_by_name(connect))
     }
 
+    /// Has the loop with the fewest open connections take over one whose opening
+    /// handshake was made elsewhere, as [`EventLoop::adopt`](crate::EventLoop::adopt).
+    /// Those that are on their way to a loop count, and loops that have ended do not.
+    ///
+    /// `told` is called once, on the loop's thread, behind all that the handler was
+    /// called for; or at once, or where the server is dropped, if no loop is there
+    /// to do it. It gets the name of the connection, or the connection back.
+    ///
+    /// A [`Handler`] that keeps a `Remote` hands connections over likewise:
+    ///
+    /// ```
+    /// use std::sync::mpsc::Receiver;
+    ///
+    /// use ws_mio::{Handler, Handover, Orders, Remote, mio::net::TcpStream};
+    ///
+    /// /// Takes over what another thread has accepted and shaken hands with.
+    /// struct Site {
+    ///     remote: Remote<Site>,
+    ///     from_elsewhere: Receiver<TcpStream>,
+    /// }
+    ///
+    /// impl Handler for Site {
+    ///     type Data = ();
+    ///
+    ///     fn on_loop_timer(&mut self, _: u64, _: &mut Orders<'_, ()>) {
+    ///         for stream in self.from_elsewhere.try_iter() {
+    ///             // One that cannot be woken now does it later.
+    ///             let _ = self.remote.adopt(Handover::server(stream, ()), |adopted| {
+    ///                 if let Err(refused) = adopted {
+    ///                     eprintln!("{refused}");
+    ///                 }
+    ///             });
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`stop`](Self::stop).
+    pub fn adopt(
+        &self,
+        handover: Handover<T, H::Data>,
+        told: impl FnOnce(Adopted<T, H::Data>) + Send + 'static,
+    ) -> io::Result<()>
+    where
+        T: Transport + Send + 'static,
+        H::Data: Send + 'static,
+    {
+        let running = self.loops.iter().filter(|mailbox| !mailbox.has_ended());
+        match running.min_by_key(|mailbox| mailbox.load()) {
+            Some(mailbox) => mailbox.adopt(handover, told),
+            None => {
+                told(Err(AdoptError::Stopped.of(handover)));
+                Ok(())
+            }
+        }
+    }
+
+    /// Has a certain loop take over a connection, as [`adopt`](Self::adopt).
+    ///
+    /// # Errors
+    ///
+    /// As [`stop`](Self::stop). That there is no loop of this index is told to
+    /// `told`.
+    pub fn adopt_on(
+        &self,
+        index: usize,
+        handover: Handover<T, H::Data>,
+        told: impl FnOnce(Adopted<T, H::Data>) + Send + 'static,
+    ) -> io::Result<()>
+    where
+        T: Transport + Send + 'static,
+        H::Data: Send + 'static,
+    {
+        match self.loops.get(index) {
+            Some(mailbox) => mailbox.adopt(handover, told),
+            None => {
+                told(Err(AdoptError::NoLoop(index).of(handover)));
+                Ok(())
+            }
+        }
+    }
+
     /// Returns how many loops there are.
     #[must_use]
     pub fn loops(&self) -> usize {
@@ -358,6 +443,8 @@ pub(crate) struct Mailbox<H: Handler, T> {
     /// The loop was woken since it last began to look. It then sees what was
     /// left for it before.
     is_woken: AtomicBool,
+    /// How many connections are on their way to be taken over.
+    adopting: Arc<AtomicUsize>,
     pub(crate) counters: Arc<Counters>,
 }
 
@@ -368,6 +455,7 @@ impl<H: Handler, T> Mailbox<H, T> {
             log,
             wake,
             is_woken: AtomicBool::new(false),
+            adopting: Arc::default(),
             counters: Arc::default(),
         }
     }
@@ -379,6 +467,39 @@ impl<H: Handler, T> Mailbox<H, T> {
             None => return Ok(()),
         }
         self.wake()
+    }
+
+    /// Tells whether the loop has ended.
+    fn has_ended(&self) -> bool {
+        self.lock().is_none()
+    }
+
+    /// Returns how many connections the loop has, and will have soon.
+    fn load(&self) -> u64 {
+        let adopting = self.adopting.load(Ordering::Relaxed);
+        self.counters.open() + adopting as u64
+    }
+
+    /// Has the loop take over a connection, and `told` called in any case.
+    fn adopt(
+        &self,
+        handover: Handover<T, H::Data>,
+        told: impl FnOnce(Adopted<T, H::Data>) + Send + 'static,
+    ) -> io::Result<()>
+    where
+        T: Transport + Send + 'static,
+        H::Data: Send + 'static,
+    {
+        self.adopting.fetch_add(1, Ordering::Relaxed);
+        let mut adoption = Adoption {
+            adopting: Arc::clone(&self.adopting),
+            left: Some((handover, told)),
+        };
+        self.push(Task::Run(Box::new(move |context| {
+            if let Some((handover, told)) = adoption.left.take() {
+                told(context.adopt(handover));
+            }
+        })))
     }
 
     /// Has the loop look at its tasks and at the publications; once, until it
@@ -420,5 +541,23 @@ impl<H: Handler, T> Mailbox<H, T> {
 
     fn lock(&self) -> MutexGuard<'_, Option<Tasks<H, T>>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What became of a connection that was handed over.
+type Adopted<T, D> = Result<PeerId, NotAdopted<T, D>>;
+
+/// A connection on its way to a loop. One that does not get there is handed back.
+struct Adoption<T, D, F: FnOnce(Adopted<T, D>)> {
+    adopting: Arc<AtomicUsize>,
+    left: Option<(Handover<T, D>, F)>,
+}
+
+impl<T, D, F: FnOnce(Adopted<T, D>)> Drop for Adoption<T, D, F> {
+    fn drop(&mut self) {
+        self.adopting.fetch_sub(1, Ordering::Relaxed);
+        if let Some((handover, told)) = self.left.take() {
+            told(Err(AdoptError::Stopped.of(handover)));
+        }
     }
 }

@@ -3,9 +3,10 @@
 use std::process::Command;
 
 /// Lists the crates that are built with this one, with the features of each.
-fn tree() -> Vec<String> {
+fn tree(features: &[&str]) -> Vec<String> {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "--package", "ws-h2", "--all-features"])
+        .args(["tree", "--locked", "--package", "ws-h2"])
+        .args(features)
         .args(["--edges", "normal,build", "--prefix", "none"])
         .args(["--format", "{p} [{f}]"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -21,15 +22,17 @@ fn tree() -> Vec<String> {
 
 #[test]
 fn tokio_is_there_for_its_traits_and_without_a_runtime() {
-    let tree = tree();
+    let tree = tree(&["--all-features"]);
     let tokio = tree.iter().find(|line| line.starts_with("tokio "));
     let tokio = tokio.expect("h2 needs it");
     for feature in ["rt", "net", "time", "fs", "process", "signal"] {
         let features = tokio.split(['[', ']', ',']).skip(1);
         assert!(features.clone().all(|one| one != feature), "{tokio}");
     }
-    for name in ["hyper", "mio", "axum", "tower"] {
-        let is_there = tree.iter().any(|line| line.split(' ').next() == Some(name));
-        assert!(!is_there, "{name} is in the tree");
+    let has = |tree: &[String], name| tree.iter().any(|line| line.split(' ').next() == Some(name));
+    for name in ["hyper", "axum", "tower"] {
+        assert!(!has(&tree, name), "{name} is in the tree");
     }
+    let plain = self::tree(&[]);
+    assert!(!has(&plain, "mio") && !has(&plain, "ws-mio"));
 }

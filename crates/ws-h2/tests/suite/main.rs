@@ -1,5 +1,7 @@
 //! The crate as a user sees it, over connections in memory.
 
+#[cfg(feature = "mio")]
+mod adopting;
 mod dependencies;
 mod ending;
 mod flow;

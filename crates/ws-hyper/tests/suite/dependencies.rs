@@ -21,7 +21,7 @@ fn tree(features: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn axum_and_http_2_are_there_for_who_asks() {
+fn axum_http_2_and_mio_are_there_for_who_asks() {
     let has = |tree: &[String], name: &str| tree.iter().any(|known| known == name);
     let plain = tree(&[]);
     for name in ["axum", "h2", "hyper-util", "mio", "ws-h2", "ws-mio"] {
@@ -29,7 +29,9 @@ fn axum_and_http_2_are_there_for_who_asks() {
     }
     let all = tree(&["--all-features"]);
     assert!(has(&all, "axum") && has(&all, "h2"));
-    assert!(!has(&all, "ws-mio") && !has(&all, "ws-h2"));
+    assert!(!has(&all, "ws-h2"));
+    let mio = tree(&["--features", "mio"]);
+    assert!(has(&mio, "ws-mio") && !has(&mio, "axum") && !has(&mio, "h2"));
 }
 
 #[test]

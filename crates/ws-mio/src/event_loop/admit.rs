@@ -48,6 +48,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.generation = self.generation.wrapping_add(1);
         let slot = Slot::new(transport, self.generation, self.now, until, data);
         self.slots.insert(slot);
+        self.give_waker(key);
         self.arm(key, until);
         let span = info_span!("websocket", role = "server", %peer);
         if !span.is_disabled() {

@@ -81,6 +81,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         slot.wants_write = true;
         slot.state = self.calls.insert(Call::new(request, set_mask_to_zero)) as u32;
         self.slots.insert(slot);
+        self.give_waker(key);
         self.counters.connects.add(1);
         self.arm(key, until);
         let span = info_span!("websocket", role = "client", peer = %server);

@@ -23,6 +23,8 @@ use crate::{
 pub(super) enum Opening<D> {
     Client(Box<Asking>),
     Server(Box<Reception<D>>),
+    /// It was made elsewhere.
+    Made,
     Done,
 }
 
@@ -59,6 +61,8 @@ enum Step<D> {
         admitted: Admitted<D>,
         rest: Range<usize>,
     },
+    /// All was agreed on elsewhere.
+    Made,
 }
 
 impl<D> Opening<D> {
@@ -84,7 +88,7 @@ impl<D> Opening<D> {
     pub(super) fn is_trickling(&self, now: Tick) -> bool {
         match self {
             Self::Server(reception) => reception.request.is_trickling(now),
-            Self::Client(_) | Self::Done => false,
+            Self::Client(_) | Self::Made | Self::Done => false,
         }
     }
 
@@ -92,7 +96,7 @@ impl<D> Opening<D> {
     pub(super) fn trickles_at(&self, now: Tick) -> Option<Tick> {
         match self {
             Self::Server(reception) => reception.request.trickles_at(now),
-            Self::Client(_) | Self::Done => None,
+            Self::Client(_) | Self::Made | Self::Done => None,
         }
     }
 
@@ -103,7 +107,7 @@ impl<D> Opening<D> {
                 let index = usize::from(number).checked_sub(1)?;
                 reception.config.profiles.get(index).cloned()
             }
-            Self::Client(_) | Self::Done => None,
+            Self::Client(_) | Self::Made | Self::Done => None,
         }
     }
 
@@ -112,7 +116,7 @@ impl<D> Opening<D> {
         match self {
             Self::Server(reception) if reception.waiting.is_some() => Some(503),
             Self::Server(_) => Some(408),
-            Self::Client(_) | Self::Done => None,
+            Self::Client(_) | Self::Made | Self::Done => None,
         }
     }
 
@@ -128,6 +132,7 @@ impl<D> Opening<D> {
         match self {
             Self::Client(asking) => asking.go_on(transport, buffer),
             Self::Server(reception) => reception.go_on(transport, buffer, now, handler, out),
+            Self::Made => Ok(Step::Made),
             Self::Done => Ok(Step::Waiting),
         }
     }
@@ -288,14 +293,13 @@ impl<D: Default, T: Transport> Socket<D, T> {
             Ok(Step::Admitted { admitted, rest }) => {
                 let role = Role::server(admitted.accept_unmasked_frame);
                 if let Some(profile) = self.opening.profile(admitted.profile) {
-                    (self.limits, self.keepalive) = (profile.limits, profile.keepalive);
-                    self.chunks = Some(profile.chunks);
-                    self.max_frame_sent = profile.max_frame_sent.unwrap_or(self.max_frame_sent);
+                    self.take_profile(&profile);
                 }
                 self.agree(role, admitted.deflate);
                 self.slot.data = admitted.data;
                 rest
             }
+            Ok(Step::Made) => 0..0,
             Err(error) => return self.refuse(scratch, error),
         };
         debug!("open");
@@ -310,8 +314,15 @@ impl<D: Default, T: Transport> Socket<D, T> {
         Ok(self.talk(scratch, rest, Ready::default(), handler))
     }
 
+    /// Takes over what differs from one kind of connections to another.
+    pub(super) fn take_profile(&mut self, profile: &Profile) {
+        (self.limits, self.keepalive) = (profile.limits, profile.keepalive);
+        self.chunks = Some(profile.chunks);
+        self.max_frame_sent = profile.max_frame_sent.unwrap_or(self.max_frame_sent);
+    }
+
     /// Takes over what both sides agreed on.
-    fn agree(&mut self, role: Role, deflate: Option<DeflateParams>) {
+    pub(super) fn agree(&mut self, role: Role, deflate: Option<DeflateParams>) {
         self.link = Link::new(
             role.masking(),
             self.limits,
