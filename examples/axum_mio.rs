@@ -24,7 +24,7 @@ use ws_smol::{DeflatePolicy, OriginPolicy as Origins};
 
 const HELP: &str = "\
 Serves rooms in axum whose WebSockets are in loops of ws-mio: /rooms/NAME is a room, POST /rooms/NAME says something
-in it, and / tells how many are there.
+in it, /echo is an echo, and / tells how many WebSockets are open.
 
   --listen ADDRESS    where to listen (default 127.0.0.1:9001)
   --threads N         loops for WebSockets (default 1)
@@ -47,16 +47,20 @@ impl FromRef<App> for Arc<Acceptor> {
 struct Rooms;
 
 impl Handler for Rooms {
-    /// The room's name.
-    type Data = String;
+    /// The room's name; none is an echo.
+    type Data = Option<Arc<str>>;
 
-    fn on_open(&mut self, peer: &mut Peer<'_, String>) {
-        peer.subscribe(peer.data().as_str());
+    fn on_open(&mut self, peer: &mut Peer<'_, Self::Data>) {
+        if let Some(room) = peer.data().clone() {
+            peer.subscribe(room);
+        }
     }
 
-    fn on_message(&mut self, peer: &mut Peer<'_, String>, message: Message<'_>) {
-        let room = peer.data().clone();
-        peer.publish_to_all(room, &Prepared::new(message));
+    fn on_message(&mut self, peer: &mut Peer<'_, Self::Data>, message: Message<'_>) {
+        match peer.data().clone() {
+            Some(room) => peer.publish_to_all(room, &Prepared::new(message)),
+            None => drop(peer.send(message)),
+        }
     }
 }
 
@@ -99,6 +103,7 @@ async fn serve(options: &Options) -> Result<(), Box<dyn Error + Send + Sync>> {
     };
     let router = Router::new()
         .route("/", get(count))
+        .route("/echo", any(echo))
         .route("/rooms/{name}", any(room).post(say))
         .with_state(app);
     let listener = TcpListener::bind(&options.address).await?;
@@ -151,10 +156,19 @@ async fn room(
     Path(name): Path<String>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
+    accept(upgrade, Some(name.into()), app.sockets)
+}
+
+async fn echo(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
+    accept(upgrade, None, app.sockets)
+}
+
+/// Answers a request, and hands its WebSocket over once the answer was sent.
+fn accept(upgrade: WebSocketUpgrade, room: Option<Arc<str>>, sockets: Remote<Rooms>) -> Response {
     match upgrade.upgrade() {
         Ok((reply, upgrade)) => {
             tokio::spawn(async move {
-                if let Err(error) = hand_over(upgrade, name, &app.sockets).await {
+                if let Err(error) = hand_over(upgrade, room, &sockets).await {
                     eprintln!("not handed over: {error}");
                 }
             });
@@ -167,7 +181,7 @@ async fn room(
 /// Takes a WebSocket out of axum once the reply was sent, and to the loop that has the fewest.
 async fn hand_over(
     upgrade: Upgrade,
-    room: String,
+    room: Option<Arc<str>>,
     sockets: &Remote<Rooms>,
 ) -> Result<(), HandOverError> {
     let handover = upgrade.hand_over(room).await?;

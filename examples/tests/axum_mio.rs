@@ -21,12 +21,17 @@ fn start(arguments: &[&str]) -> Server {
     Server::start(env!("CARGO_BIN_EXE_axum_mio"), arguments)
 }
 
-/// Asks for a room's WebSocket, and sends something behind the request in one write.
+/// Asks for a room's WebSocket, as [`open`].
 fn enter(server: &Server, room: &str, behind: &[u8]) -> TcpStream {
+    open(server, &format!("/rooms/{room}"), behind)
+}
+
+/// Asks for a WebSocket, and sends something behind the request in one write.
+fn open(server: &Server, path: &str, behind: &[u8]) -> TcpStream {
     let mut stream = server.connect();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let request = format!(
-        "GET /rooms/{room} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     );
     let bytes = [request.as_bytes(), behind].concat();
@@ -86,6 +91,8 @@ fn rooms_are_routed_by_axum_and_served_by_the_loops() {
         }
         other.write_all(HELLO).unwrap();
         hears(&mut other, b"\x81\x05Hello");
+        let mut echo = open(&server, "/echo", HELLO);
+        hears(&mut echo, b"\x81\x05Hello");
     }
 }
 

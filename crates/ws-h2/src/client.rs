@@ -216,6 +216,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Connection<S> {
     }
 }
 
+#[cfg(feature = "tls")]
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Does the work of the connection until something in it is done.
+    pub(crate) async fn drive<T>(&mut self, done: impl Future<Output = T>) -> T {
+        let mut done = std::pin::pin!(done);
+        let mut is_over = false;
+        poll_fn(|cx| {
+            // What ends the connection ends what waits in it, with its reason.
+            is_over = is_over || Pin::new(&mut *self).poll(cx).is_ready();
+            done.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Connection<S> {
     fn drop(&mut self) {
         self.news.end();

@@ -89,7 +89,10 @@
 //! - `deflate`: permessage-deflate, for those WebSockets that negotiate it.
 //! - `mio`: streams as transports of `ws-mio`: `Incoming::hand_over` and `Client::hand_over` give
 //!   WebSockets to its loops.
+//! - `tls`: HTTP/2 and HTTP/1.1 on one TLS port, chosen by ALPN: `accept_tls` and `connect_tls`.
 
+#[cfg(feature = "tls")]
+mod alpn;
 mod client;
 mod config;
 mod error;
@@ -100,6 +103,8 @@ mod meter;
 mod server;
 mod stream;
 
+#[cfg(feature = "tls")]
+pub use alpn::{Accepted, Connected, PROTOCOLS, accept_tls, connect_tls};
 pub use client::{Client, Connection};
 pub use config::Config;
 pub use error::Error;

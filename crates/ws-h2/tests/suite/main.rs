@@ -2,6 +2,8 @@
 
 #[cfg(feature = "mio")]
 mod adopting;
+#[cfg(feature = "tls")]
+mod alpn;
 mod dependencies;
 mod ending;
 mod flow;

@@ -82,7 +82,7 @@ fn compression_is_negotiated_as_over_http_1() {
     run(async {
         let (client, _driver, server) = connection(&Config::default()).await;
         let acceptor = acceptor().deflate(ws_smol::DeflatePolicy::new());
-        let (sockets, _task) = serve(server, acceptor);
+        let (sockets, _task) = crate::support::serve(server, acceptor);
         let request = request().offer(ws_smol::DeflateOffer::new());
         let connector = Connector::new();
         let mut near = client

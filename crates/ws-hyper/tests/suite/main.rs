@@ -2,5 +2,7 @@
 
 mod dependencies;
 mod extractor;
+#[cfg(unix)]
+mod handing_over;
 mod support;
 mod upgrading;
