@@ -1,7 +1,9 @@
 //! `cargo xtask test`: the tests of the workspace, several programs at a time.
 
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use lexopt::Parser;
@@ -14,31 +16,55 @@ cargo xtask test [ARGUMENTS]
 
 Builds all targets of the workspace as `cargo test --workspace --all-targets` does, and runs as many of
 the programs at a time as there are processors, as some of them wait; benches run once. Says how long
-each took, and what those printed that failed. ARGUMENTS go to every program that is no bench.
+each took, and what those printed that failed. A program that runs for five minutes is stopped and has
+failed. ARGUMENTS go to every program that is no bench.
 ";
+
+/// The longest program needs a tenth of it.
+const LIMIT: Duration = Duration::from_secs(300);
 
 pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
     let arguments: Vec<_> = arguments.raw_args()?.collect();
     let programs = programs(&mut tool::cargo())?;
-    let run = |program: &'_ Program| {
+    let logs = tool::target_dir().join("test-logs");
+    fs::create_dir_all(&logs)?;
+    let run = |program: &'_ Program| -> Result<bool, Failure> {
+        let log = logs.join(format!("{}.log", program.name.replace('/', "-")));
         let began = Instant::now();
-        let output = program
-            .command()
-            .args(arguments.iter().filter(|_| !program.is_bench))
-            .stdin(Stdio::null())
-            .output();
-        (output, began.elapsed())
+        let mut command = program.command();
+        command.args(arguments.iter().filter(|_| !program.is_bench));
+        let status = logged(&mut command, &log, LIMIT)?;
+        program.tell(status, &log, began.elapsed())
     };
     let run = &run;
     let job = |program| -> Job<'_, _> { Box::new(move || run(program)) };
     let done = tool::at_once(tool::processors(), programs.iter().map(job).collect());
-    let mut rows: Vec<_> = programs.iter().zip(done).collect();
-    rows.sort_by_key(|(_, (_, took))| *took);
-    let mut passed = !rows.is_empty();
-    for (program, (output, took)) in rows {
-        passed &= program.tell(&output?, took);
+    let mut passed = !done.is_empty();
+    for program in done {
+        passed &= program?;
     }
     Ok(Outcome::from_passed(passed))
+}
+
+/// Runs a command that prints to a file, which a process that it left behind may keep open; `None` if
+/// it was stopped at the limit.
+fn logged(
+    command: &mut Command,
+    log: &Path,
+    limit: Duration,
+) -> Result<Option<ExitStatus>, Failure> {
+    let file = File::create(log)?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(file.try_clone()?)
+        .stderr(file)
+        .spawn()?;
+    let ended = tool::wait_at_most(&mut child, limit)?;
+    if ended.is_none() {
+        child.kill()?;
+        child.wait()?;
+    }
+    Ok(ended)
 }
 
 /// A program that has tests in it.
@@ -63,25 +89,33 @@ impl Program {
         command
     }
 
-    /// Says how a run went; tells whether it passed.
-    fn tell(&self, output: &Output, took: Duration) -> bool {
-        let said = String::from_utf8_lossy(&output.stdout);
+    /// Says how a run went as soon as it is over; tells whether it passed.
+    fn tell(
+        &self,
+        status: Option<ExitStatus>,
+        log: &Path,
+        took: Duration,
+    ) -> Result<bool, Failure> {
+        let said = String::from_utf8_lossy(&fs::read(log)?).into_owned();
         let result = said.lines().find(|line| line.starts_with("test result: "));
-        let passed = output.status.success();
+        let passed = status.is_some_and(|status| status.success());
+        // In one piece: others tell at the same time.
+        let mut told = String::new();
         if !passed {
-            let complaints = String::from_utf8_lossy(&output.stderr);
-            println!(
-                "{said}\n{complaints}\nFAILED {}: {}",
-                self.name, output.status
+            let how = status.map_or_else(
+                || format!("stopped after {} s", took.as_secs()),
+                |status| status.to_string(),
             );
+            told = format!("{said}\nFAILED {}: {how}\n", self.name);
         }
-        println!(
-            "{:>8.1} s  {}  {}",
+        told += &format!(
+            "{:>8.1} s  {}  {}\n",
             took.as_secs_f64(),
             self.name,
             result.unwrap_or_default()
         );
-        passed
+        std::io::stdout().lock().write_all(told.as_bytes())?;
+        Ok(passed)
     }
 }
 
@@ -116,6 +150,22 @@ fn program(line: &str) -> Option<Program> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn command_that_does_not_end_is_stopped_and_its_log_is_kept() {
+        let log = tool::target_dir().join(format!("log-{}", std::process::id()));
+        let mut endless = Command::new("sh");
+        endless.args(["-c", "echo begun; exec sleep 1000"]);
+        let ended = logged(&mut endless, &log, Duration::from_millis(500)).unwrap();
+        assert!(ended.is_none());
+        assert_eq!(fs::read(&log).unwrap(), b"begun\n");
+        // One that is left behind is not waited for.
+        let mut leaving = Command::new("sh");
+        leaving.args(["-c", "sleep 20 & exit 3"]);
+        let ended = logged(&mut leaving, &log, Duration::from_secs(10)).unwrap();
+        assert_eq!(ended.and_then(|status| status.code()), Some(3));
+        fs::remove_file(&log).unwrap();
+    }
 
     #[test]
     fn message_of_cargo_names_a_program_with_tests() {

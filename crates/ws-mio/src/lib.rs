@@ -55,7 +55,7 @@
 //! - What is asked of a loop otherwise ([`Peer::with_peer`], [`Remote::send`],
 //!   [`Remote::run`] and the like) is done after the publications that were made
 //!   before, and before those that are made later.
-//! - What a handler sends to its own peer leaves in the order of the calls, and
+//! - What a handler sends to its own peer leaves in the order of the client_openings, and
 //!   before all publications that this turn has not delivered yet: also before
 //!   its own of the same call. To send a message behind one's own
 //!   publication, ask for it: `peer.with_peer(peer.id(), …)`.
@@ -163,7 +163,7 @@
 //! # What is told
 //!
 //! With a `tracing` subscriber every connection has a span `websocket` with the
-//! peer's address, in which the handler's calls happen too.
+//! peer's address, in which the handler's client_openings happen too.
 //!
 //! # Features
 //!
@@ -178,79 +178,35 @@
 #[macro_use]
 mod fault;
 
-mod arena;
-mod audience;
-mod backlog;
-mod call;
-mod closed;
 mod config;
-mod connect;
 mod connection;
-mod context;
-mod decider;
-mod deflate;
-mod drain;
 mod event_loop;
 mod handler;
-mod handover;
-mod listeners;
-pub mod memory;
+mod handles;
 mod metrics;
-mod no_listener;
 mod opening;
-mod order;
-mod outgoing;
-mod peer;
-mod pool;
-mod profile;
-#[cfg(feature = "proxy")]
-mod proxy;
-mod publication_log;
-mod ready;
-mod remote;
-mod resolver;
-mod runner;
-mod scratch;
-mod seats;
+mod orders;
 mod server;
-mod share;
+mod slots;
 mod socket;
-mod timers;
-#[cfg(feature = "tls")]
-mod tls;
-mod topic_sizes;
-mod topics;
 mod transport;
-mod under_tls;
-mod waking;
-mod wheel;
 
-pub use call::OpenError;
-pub use closed::{Cause, Closed};
-pub use config::{Accepting, ClientConfig, Config, OnPanic, SlowConsumer};
-pub use connect::{Connect, Orders};
-pub use context::Loop;
-pub use decider::{Decider, Later};
-pub use drain::Drain;
+pub use config::{Accepting, ClientConfig, Config, Drain, OnPanic, Profile, SlowConsumer};
+pub use connection::{Backpressure, Refused};
 pub use event_loop::EventLoop;
-pub use handler::{Accept, Decision, Handler, Incoming};
-pub use handover::{AdoptError, Handover, NotAdopted};
-pub use listeners::{Either, EitherListener, Listeners};
+pub use handler::{Accept, Cause, Closed, Decider, Decision, Handler, Incoming, Later};
+pub use handles::{Connect, Loop, NoPeer, Orders, Peer, PeerHandle, PeerId, Remote};
 pub use metrics::Metrics;
-pub use no_listener::NoListener;
-pub use outgoing::{Backpressure, Refused};
-pub use peer::{NoPeer, Peer, PeerHandle, PeerId};
-pub use profile::Profile;
-#[cfg(feature = "proxy")]
-pub use proxy::{Proxied, ProxyProtocol, Tunneled};
-pub use ready::Ready;
-pub use remote::Remote;
+pub use opening::{AdoptError, Handover, NotAdopted, OpenError};
 pub use server::Server;
 pub use socket::{Socket, SocketState};
+pub use transport::{
+    Either, EitherListener, Listener, Listeners, NoListener, Ready, Transport, UnderTls, memory,
+};
+#[cfg(feature = "proxy")]
+pub use transport::{Proxied, ProxyProtocol, Tunneled};
 #[cfg(feature = "tls")]
-pub use tls::{Tls, TlsListener};
-pub use transport::{Listener, Transport};
-pub use under_tls::UnderTls;
+pub use transport::{Tls, TlsListener};
 
 pub use mio;
 #[cfg(feature = "proxy")]

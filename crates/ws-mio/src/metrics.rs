@@ -11,7 +11,7 @@ use std::{
 
 use ws_proto::{FrameCounts, Masking, OpCode};
 
-use crate::{Cause, outgoing::SentCounts};
+use crate::Cause;
 
 /// A number that one loop changes and any thread reads.
 ///
@@ -207,7 +207,7 @@ counters! {
     /// quarters of its share of max_memory.
     refused_over_memory,
     /// Connections that were dropped for max_memory, open or not.
-    shed,
+    dropped_over_memory,
     /// Transports that ended before their request was whole.
     abandoned,
     /// Transports whose own handshake failed, as that of TLS does.
@@ -339,6 +339,33 @@ impl Counters {
             .unwrap_or_else(PoisonError::into_inner)
             .entry(status)
             .or_default() += 1;
+    }
+}
+
+/// What was sent since this was last asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SentCounts {
+    pub(crate) bytes: u64,
+    /// Frames by opcode: the value at [`OpCode::bits`].
+    pub(crate) frames: [u64; 11],
+    pub(crate) queued: u64,
+    pub(crate) refused: u64,
+    pub(crate) dropped: u64,
+}
+
+impl SentCounts {
+    pub(crate) const NONE: Self = Self {
+        bytes: 0,
+        frames: [0; 11],
+        queued: 0,
+        refused: 0,
+        dropped: 0,
+    };
+
+    #[inline]
+    pub(crate) fn count(&mut self, opcode: OpCode, len: usize) {
+        self.bytes += len as u64;
+        self.frames[usize::from(opcode.bits())] += 1;
     }
 }
 

@@ -577,7 +577,7 @@ impl<const CHUNKS: bool> World<CHUNKS> {
         if self.seen.is_empty() {
             return;
         }
-        let shed = self.with_loop(|inner| inner.remote().metrics().shed);
+        let shed = self.with_loop(|inner| inner.remote().metrics().dropped_over_memory);
         let Some(inner) = &mut self.inner else {
             return;
         };

@@ -13,7 +13,7 @@ use crate::{
     buffers::{Buffers, with_buffers},
     plaintext::Plaintext,
     records::Records,
-    session::Session,
+    session::{RECORD, Session},
     work::{Work, too_much},
 };
 
@@ -168,8 +168,6 @@ enum Came {
 const FLIGHT: usize = 64 * 1024;
 /// A slice up to this length shares its record with what follows.
 const JOIN_MAX: usize = 4 * 1024;
-/// How much payload a record holds (RFC 8446 section 5.1).
-pub(crate) const RECORD: usize = 16 * 1024;
 /// How much is read at least and at most, so that what the reader has no room for stays short.
 const READ_MIN: usize = RECORD + 512;
 const READ_MAX: usize = FLIGHT + 2 * 1024;

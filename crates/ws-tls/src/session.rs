@@ -13,7 +13,10 @@ use rustls::{
     unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic},
 };
 
-use crate::{ClientTls, ServerTls, TlsError, connection::RECORD, records::Records};
+use crate::{ClientTls, ServerTls, TlsError, records::Records};
+
+/// How much payload a record holds (RFC 8446 section 5.1).
+pub(crate) const RECORD: usize = 16 * 1024;
 
 /// One connection's TLS: bytes of the stream in, payload and bytes of the stream out.
 ///

@@ -8,8 +8,8 @@ use ws_proto::{EndOrder, Ending, ProtocolError, Stage, Times};
 use super::{Fate, Slot, Turn};
 use crate::{
     Cause, Closed, Handler, Peer, Transport,
-    outgoing::Outgoing,
-    share::{SHARE, Share},
+    connection::outgoing::Outgoing,
+    connection::share::{SHARE, Share},
 };
 
 /// How far the [end](Ending) of a connection is.

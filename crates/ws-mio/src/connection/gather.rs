@@ -5,7 +5,10 @@ use std::{io, mem, ops::Range};
 use ws_proto::{Chunk, Event, Message};
 
 use super::{Came, Turn};
-use crate::{Handler, Peer, Transport, pool::Gather, scratch::Scratch, share::Share};
+use crate::{
+    Handler, Peer, Transport, connection::pool::Gather, connection::scratch::Scratch,
+    connection::share::Share,
+};
 
 impl<H: Handler, T: Transport> Turn<'_, H, T> {
     /// Goes on with a large message in a buffer of its own, which is the one

@@ -5,8 +5,8 @@ use std::mem;
 use ws_proto::{Assembler, BusyTimers, Flow, Limits, Masking, MaskingPolicy, Receiver, Timeout};
 
 use crate::{
-    Config, Profile, SlowConsumer, connect::Role, metrics::Counters, outgoing::Outgoing,
-    pool::Gather,
+    Config, Profile, SlowConsumer, connection::outgoing::Outgoing, connection::pool::Gather,
+    connection::role::Role, metrics::Counters,
 };
 
 /// What a connection owns while it is in the middle of something.

@@ -6,9 +6,9 @@ use ws_handshake::DeflateParams;
 use ws_proto::{Clock, Stage};
 
 use crate::{
-    arena::NOWHERE,
-    connect::Role,
-    wheel::{TICK, Tick, Timer, tick_at},
+    connection::role::Role,
+    slots::arena::NOWHERE,
+    slots::wheel::{TICK, Tick, Timer, tick_at},
 };
 
 /// What a connection owns also while it is idle.

@@ -3,12 +3,11 @@
 use mio::{Interest, Token};
 use tracing::{debug, info_span, warn};
 
-use super::EventLoop;
+use super::{EventLoop, waking::Wakings};
 use crate::{
     AdoptError, Handler, Handover, NotAdopted, PeerId, Ready, Transport,
     connection::{Slot, new_link},
-    handover::Side,
-    waking::Wakings,
+    opening::handover::Side,
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
@@ -57,9 +56,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
         let transport = &mut handover.transport;
         let key = self.slots.next_key();
-        if self.seats.is_counting()
+        if self.by_address.is_counting()
             && let Some(address) = transport.peer_addr().ip()
-            && !self.seats.take(key, address)
+            && !self.by_address.take(key, address)
         {
             self.counters.over_max_connections_per_address.add(1);
             return Err(AdoptError::FullForAddress);
@@ -71,7 +70,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             && let Err(error) = registry.register(source, Token(key), Interest::READABLE)
         {
             warn!(%error, "cannot register a connection");
-            self.seats.leave(key as u32);
+            self.by_address.leave(key as u32);
             return Err(error.into());
         }
         Ok(profile)

@@ -13,11 +13,11 @@ use ws_tls::server_name;
 use super::EventLoop;
 use crate::{
     Connect, Handler, OpenError, Orders, PeerAddr, PeerId, Ready, Transport,
-    arena::NOWHERE,
-    call::{Answer, Call},
-    connect::Role,
     connection::Slot,
-    opening::decide_zero_mask,
+    connection::role::Role,
+    opening::client::{ClientOpening, Progress},
+    opening::flags::decide_zero_mask,
+    slots::arena::NOWHERE,
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
@@ -27,8 +27,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         address: SocketAddr,
         connect: Connect<H::Data>,
     ) -> Option<PeerId> {
-        match dial(address, &connect) {
-            Ok((transport, server)) => self.call(transport, server, connect),
+        match start_connecting(address, &connect) {
+            Ok((transport, server)) => self.begin_opening(transport, server, connect),
             Err(error) => self.not_connected(connect.data, error),
         }
     }
@@ -41,13 +41,13 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         connect: Connect<H::Data>,
     ) -> Option<PeerId> {
         let server = transport.peer_addr();
-        let id = self.call(transport, server, connect)?;
+        let id = self.begin_opening(transport, server, connect)?;
         // There may be nothing that says that it can be written to.
         self.go_on(id.key());
         Some(id)
     }
 
-    pub(super) fn call(
+    pub(super) fn begin_opening(
         &mut self,
         mut transport: T,
         server: PeerAddr,
@@ -79,7 +79,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let mut slot = Slot::new(transport, self.generation, self.now, until, data);
         slot.role = Role::client(false);
         slot.wants_write = true;
-        slot.state = self.calls.insert(Call::new(request, set_mask_to_zero)) as u32;
+        slot.state = self
+            .client_openings
+            .insert(ClientOpening::new(request, set_mask_to_zero)) as u32;
         self.slots.insert(slot);
         self.give_waker(key);
         self.counters.connects.add(1);
@@ -92,14 +94,14 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     }
 
     /// Goes on with an opening handshake.
-    pub(super) fn go_on_calling(&mut self, key: usize, ready: Ready) {
+    pub(super) fn go_on_connecting(&mut self, key: usize, ready: Ready) {
         let slot = &mut self.slots[key];
         slot.read_closed |= ready.read_closed;
-        let call = &mut self.calls[slot.state as usize];
-        match call.go_on(&mut slot.transport, self.scratch.as_mut_slice()) {
-            Ok(Answer::Waiting) => {}
-            Ok(Answer::Again) => self.go_on(key),
-            Ok(Answer::Agreed {
+        let opening = &mut self.client_openings[slot.state as usize];
+        match opening.go_on(&mut slot.transport, self.scratch.as_mut_slice()) {
+            Ok(Progress::Waiting) => {}
+            Ok(Progress::Again) => self.go_on(key),
+            Ok(Progress::Agreed {
                 agreed,
                 read,
                 consumed,
@@ -110,7 +112,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
     fn open_client(&mut self, key: usize, agreed: &Agreed, rest: Range<usize>) {
         let slot = &mut self.slots[key];
-        let asked = self.calls.remove(slot.state as usize).set_mask_to_zero;
+        let asked = self
+            .client_openings
+            .remove(slot.state as usize)
+            .set_mask_to_zero;
         slot.state = NOWHERE;
         let network = &self.config.set_mask_to_zero;
         slot.role = Role::client(decide_zero_mask(network, &slot.transport, asked));
@@ -142,7 +147,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
 /// Starts to connect, with TLS and through a proxy if that is asked for, and
 /// tells where the server is.
-pub(super) fn dial<T: Transport, D>(
+pub(super) fn start_connecting<T: Transport, D>(
     address: SocketAddr,
     connect: &Connect<D>,
 ) -> Result<(T, PeerAddr), OpenError> {

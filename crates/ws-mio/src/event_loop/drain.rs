@@ -4,7 +4,7 @@ use ws_handshake::Response;
 use ws_proto::Stage;
 
 use super::EventLoop;
-use crate::{Cause, Drain, Handler, OpenError, PeerId, Timeout, Transport, wheel::Tick};
+use crate::{Cause, Drain, Handler, OpenError, PeerId, Timeout, Transport, slots::wheel::Tick};
 
 /// Connections that are still to be told.
 #[derive(Debug)]

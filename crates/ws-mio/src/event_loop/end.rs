@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     Cause, Handler, Transport,
-    arena::NOWHERE,
     connection::{End, Turn},
+    slots::arena::NOWHERE,
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
@@ -102,7 +102,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         if slot.state != NOWHERE {
             match slot.is_opening() {
                 true if slot.role.is_client() => {
-                    self.calls.remove(slot.state as usize);
+                    self.client_openings.remove(slot.state as usize);
                 }
                 true => drop(self.take_request(slot.state)),
                 false => {
@@ -131,7 +131,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         if !fault!("timer-kept") {
             self.timers.remove(Some(id.key));
         }
-        self.seats.leave(id.key);
+        self.by_address.leave(id.key);
         Some(slot.data)
     }
 }

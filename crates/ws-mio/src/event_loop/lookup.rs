@@ -11,11 +11,12 @@ use std::{
 use mio::{Interest, Token};
 use tracing::debug;
 
-use super::{EventLoop, connect::dial};
+use super::{EventLoop, connect::start_connecting};
 use crate::{
     Connect, Handler, OpenError, PeerId, Transport,
-    resolver::{Answer, Resolver},
-    wheel::{TICK, Tick},
+    event_loop::resolver::{Answer, Resolver},
+    opening::route::Route,
+    slots::wheel::{TICK, Tick},
 };
 
 /// Names that are being looked up.
@@ -30,15 +31,6 @@ struct Lookup<D> {
     ticket: u64,
     until: Tick,
     connect: Connect<D>,
-}
-
-/// The other addresses of a server, for a connection that is being made.
-#[derive(Debug)]
-pub(crate) struct Route {
-    connect: Connect<()>,
-    left: vec::IntoIter<SocketAddr>,
-    /// When all of them are given up.
-    until: Tick,
 }
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
@@ -133,10 +125,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let mut last = OpenError::Lookup(io::ErrorKind::NotFound.into());
         let mut left = addresses.into_iter();
         while let Some(address) = left.next() {
-            match dial(address, &connect) {
+            match start_connecting(address, &connect) {
                 Ok((transport, server)) => {
                     let route = connect.without_data();
-                    if let Some(id) = self.call(transport, server, connect) {
+                    if let Some(id) = self.begin_opening(transport, server, connect) {
                         self.follow(
                             id,
                             Route {
@@ -159,22 +151,23 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let share = route.share(self.tick());
         let slot = &mut self.slots[id.key as usize];
         slot.clock.set_until(TICK * share);
-        self.calls[slot.state as usize].route = Some(Box::new(route));
+        self.client_openings[slot.state as usize].route = Some(Box::new(route));
         self.arm(id.key as usize, share);
     }
 
     /// Goes on to the next address of a server, or gives it up.
     pub(super) fn fall_back(&mut self, key: usize, error: OpenError) {
-        let call = &mut self.calls[self.slots[key].state as usize];
-        let is_over = call.is_connected || !matches!(error, OpenError::Io(_) | OpenError::Timeout);
-        let route = call.route.take();
+        let opening = &mut self.client_openings[self.slots[key].state as usize];
+        let is_over =
+            opening.is_connected || !matches!(error, OpenError::Io(_) | OpenError::Timeout);
+        let route = opening.route.take();
         let Some(mut route) = route.filter(|_| !is_over) else {
             return self.give_back(key, error);
         };
         let mut last = error;
         while let Some(address) = route.left.next() {
             debug!(error = %last, %address, "on to the next address");
-            match self.redial(key, address, &route.connect) {
+            match self.connect_to_next(key, address, &route.connect) {
                 Ok(()) => {
                     let id = self.id(key);
                     return self.follow(id, *route);
@@ -186,13 +179,13 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     }
 
     /// Has a connection that is being made go to another address.
-    fn redial(
+    fn connect_to_next(
         &mut self,
         key: usize,
         address: SocketAddr,
         connect: &Connect<()>,
     ) -> Result<(), OpenError> {
-        let (mut transport, _) = dial::<T, _>(address, connect)?;
+        let (mut transport, _) = start_connecting::<T, _>(address, connect)?;
         let slot = &mut self.slots[key];
         if let Some(registry) = &self.registry {
             if let Some(source) = slot.transport.source() {
@@ -209,12 +202,12 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     }
 
     /// Gives up an address that took its share of the time, or the connection.
-    pub(super) fn time_out_call(&mut self, key: usize) {
+    pub(super) fn time_out_connecting(&mut self, key: usize) {
         let tick = self.tick();
         let slot = &mut self.slots[key];
-        let call = &self.calls[slot.state as usize];
-        if call.is_connected
-            && let Some(route) = &call.route
+        let opening = &self.client_openings[slot.state as usize];
+        if opening.is_connected
+            && let Some(route) = &opening.route
             && tick < route.until
         {
             // It goes no further than this address, so all of the time is its.
@@ -223,15 +216,6 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             return self.arm(key, until);
         }
         self.fall_back(key, OpenError::Timeout);
-    }
-}
-
-impl Route {
-    /// Until when the current address is tried: each has the same share of what
-    /// time is left.
-    fn share(&self, now: Tick) -> Tick {
-        let left = self.until.saturating_sub(now) / (self.left.len() as Tick + 1);
-        now + left.max(1)
     }
 }
 

@@ -6,13 +6,13 @@ use super::EventLoop;
 use crate::{
     Handler, Loop, Peer, PeerId, Ready, Transport,
     connection::Slot,
-    order::{OrderQueue, Placed},
-    remote::Task,
+    handles::mailbox::Task,
+    orders::queue::{OrderQueue, Placed},
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Does what came through the mailbox.
-    pub(crate) fn obey(&mut self) {
+    pub(crate) fn run_tasks(&mut self) {
         let mut tasks = mem::take(&mut self.tasks);
         self.mailbox().swap(&mut tasks);
         // After the swap: what handlers ask for from here on comes after all

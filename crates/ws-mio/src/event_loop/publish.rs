@@ -8,10 +8,10 @@ use ws_proto::Prepared;
 use super::EventLoop;
 use crate::{
     Handler, Ready, Transport,
-    arena::NOWHERE,
-    audience::{Bits, MOST},
-    order::{Order, Placed},
-    publication_log::Publication,
+    orders::audience::{Bits, MOST},
+    orders::publication_log::Publication,
+    orders::queue::{Order, Placed},
+    slots::arena::NOWHERE,
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
@@ -174,7 +174,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         link.outgoing.share_waiting(messages);
         link.is_used = true;
         self.store(key);
-        self.shed();
+        self.drop_largest();
     }
 
     /// Has the other loops look at what was published.

@@ -9,11 +9,11 @@ use ws_proto::{BusyTimers, Due, Times};
 use super::EventLoop;
 use crate::{
     Cause, Config, Handler, Orders, Ready, Transport,
-    arena::NOWHERE,
+    connection::Served,
     connection::Slot,
-    profile::Served,
-    timers::Owner,
-    wheel::{TICK, Tick, tick_at},
+    event_loop::timers::Owner,
+    slots::arena::NOWHERE,
+    slots::wheel::{TICK, Tick, tick_at},
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
@@ -32,7 +32,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     pub fn next_timeout(&self) -> Option<Duration> {
         if !self.again.is_empty()
             || !self.due.is_empty()
-            || !self.shaking.is_empty()
+            || !self.handshaking.is_empty()
             || self.has_orders()
         {
             return Some(self.now);
@@ -122,7 +122,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             return;
         }
         if self.slots[key].role.is_client() {
-            return self.time_out_call(key);
+            return self.time_out_connecting(key);
         }
         let status = match self.is_waiting(key) {
             true => 503,

@@ -12,19 +12,19 @@ use super::{
 };
 use crate::{
     Handler, Peer, Ready, Transport,
-    arena::NOWHERE,
-    connect::Role,
     connection::new_link,
-    decider::Decided,
-    opening::{Admitted, Request, Verdict, Waiting, decide, reject},
-    seats::Seats,
-    share::{HANDSHAKE_SHARE, Share},
-    wheel::Tick,
+    connection::role::Role,
+    connection::share::{HANDSHAKE_SHARE, Share},
+    handler::decider::Decided,
+    opening::request::{Admitted, Request, Verdict, Waiting, decide, reject},
+    slots::arena::NOWHERE,
+    slots::connections_by_address::ConnectionsByAddress,
+    slots::wheel::Tick,
 };
 
 /// What is kept of a connection that is not open yet.
 #[derive(Debug)]
-pub(super) struct Knocking<D> {
+pub(super) struct PendingRequest<D> {
     request: Request,
     /// It is whole, and waits for a decision.
     waiting: Option<Waiting<D>>,
@@ -32,7 +32,7 @@ pub(super) struct Knocking<D> {
     below: usize,
 }
 
-impl<D> Knocking<D> {
+impl<D> PendingRequest<D> {
     /// Returns how many bytes are held for it.
     pub(super) fn held(&self) -> usize {
         let waiting = self.waiting.as_ref();
@@ -44,18 +44,18 @@ impl<D> Knocking<D> {
 impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Takes a request back to go on with it.
     pub(super) fn take_request(&mut self, state: u32) -> Request {
-        self.take_knocking(state).request
+        self.take_pending(state).request
     }
 
-    fn take_knocking(&mut self, state: u32) -> Knocking<H::Data> {
-        let knocking = self.requests.remove(state as usize);
-        self.held -= knocking.held();
-        knocking
+    fn take_pending(&mut self, state: u32) -> PendingRequest<H::Data> {
+        let pending = self.requests.remove(state as usize);
+        self.held -= pending.held();
+        pending
     }
 
-    fn keep_knocking(&mut self, key: usize, knocking: Knocking<H::Data>) {
-        self.held += knocking.held();
-        self.slots[key].state = self.requests.insert(knocking) as u32;
+    fn keep_pending(&mut self, key: usize, pending: PendingRequest<H::Data>) {
+        self.held += pending.held();
+        self.slots[key].state = self.requests.insert(pending) as u32;
     }
 
     /// Tells whether a request is whole, and waits for a decision.
@@ -74,13 +74,13 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         };
         waiting.later.tell(&decided, self.id(key));
         self.decided = Some(decided);
-        let knocking = Knocking {
+        let pending = PendingRequest {
             request: Request::new(&self.config),
             waiting: Some(waiting),
             below: self.slots[key].transport.held(),
         };
-        self.keep_knocking(key, knocking);
-        self.shed();
+        self.keep_pending(key, pending);
+        self.drop_largest();
     }
 
     /// Goes on with requests that were decided on.
@@ -98,7 +98,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
     fn go_on_deciding(&mut self, key: usize) {
         let state = mem::replace(&mut self.slots[key].state, NOWHERE);
-        let Some(waiting) = self.take_knocking(state).waiting else {
+        let Some(waiting) = self.take_pending(state).waiting else {
             return;
         };
         let choice = match waiting.later.take() {
@@ -208,7 +208,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             };
             share.spend(len);
             let transport = &self.slots[key].transport;
-            if !has_seat(&mut self.seats, key, transport) {
+            if !is_within_address_limit(&mut self.by_address, key, transport) {
                 return self.refuse_for_address(key);
             }
             let is_full = len == buffer.len() || !transport.short_is_all();
@@ -248,12 +248,12 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             self.arm(key, soon);
         }
         if !request.is_empty() || below > 0 {
-            let knocking = Knocking {
+            let pending = PendingRequest {
                 request,
                 waiting: None,
                 below,
             };
-            self.keep_knocking(key, knocking);
+            self.keep_pending(key, pending);
         }
         match self.slots[key].transport.flush() {
             Ok(true) => {}
@@ -262,10 +262,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             Err(_) => return self.abandon(key),
         }
         // A proxy may have told the address, and nothing else have come.
-        if !has_seat(&mut self.seats, key, &self.slots[key].transport) {
+        if !is_within_address_limit(&mut self.by_address, key, &self.slots[key].transport) {
             return self.refuse_for_address(key);
         }
-        self.shed();
+        self.drop_largest();
     }
 
     /// Refuses a connection from an address that has as many as it may.
@@ -346,10 +346,14 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
 /// Counts a connection, once its client's address is known: behind a proxy that
 /// is not so when it is accepted.
-fn has_seat(seats: &mut Seats, key: usize, transport: &dyn Transport) -> bool {
-    if !seats.is_counting() {
+fn is_within_address_limit(
+    by_address: &mut ConnectionsByAddress,
+    key: usize,
+    transport: &dyn Transport,
+) -> bool {
+    if !by_address.is_counting() {
         return true;
     }
     let address = transport.peer_addr().ip();
-    address.is_none_or(|address| seats.take(key, address))
+    address.is_none_or(|address| by_address.take(key, address))
 }

@@ -9,20 +9,23 @@ use ws_proto::{Clock, ControlledNetwork, Times};
 use super::{Socket, SocketState};
 use crate::{
     Config, Handler, OpenError, Profile, Ready, Transport,
-    call::{Answer, Call},
-    connect::Role,
     connection::Link,
-    opening::{Admitted, Request, Verdict, Waiting, decide, decide_zero_mask, reject},
-    scratch::Scratch,
-    share::{HANDSHAKE_SHARE, Share},
-    wheel::Tick,
+    connection::role::Role,
+    connection::scratch::Scratch,
+    connection::share::{HANDSHAKE_SHARE, Share},
+    opening::client::{ClientOpening, Progress},
+    opening::{
+        flags::decide_zero_mask,
+        request::{Admitted, Request, Verdict, Waiting, decide, reject},
+    },
+    slots::wheel::Tick,
 };
 
 /// How far the opening handshake is.
 #[derive(Debug)]
 pub(super) enum Opening<D> {
-    Client(Box<Asking>),
-    Server(Box<Reception<D>>),
+    Client(Box<AsClient>),
+    Server(Box<AsServer<D>>),
     /// It was made elsewhere.
     Made,
     Done,
@@ -30,14 +33,14 @@ pub(super) enum Opening<D> {
 
 /// A client's opening handshake.
 #[derive(Debug)]
-pub(super) struct Asking {
-    call: Call,
+pub(super) struct AsClient {
+    opening: ClientOpening,
     set_mask_to_zero: ControlledNetwork,
 }
 
 /// A server's opening handshake.
 #[derive(Debug)]
-pub(super) struct Reception<D> {
+pub(super) struct AsServer<D> {
     request: Request,
     /// It is whole, and waits for a decision.
     waiting: Option<Waiting<D>>,
@@ -67,9 +70,9 @@ enum Step<D> {
 
 impl<D> Opening<D> {
     pub(super) fn client(request: ClientRequest, set_mask_to_zero: ControlledNetwork) -> Self {
-        let call = Call::new(request, None);
-        Self::Client(Box::new(Asking {
-            call,
+        let opening = ClientOpening::new(request, None);
+        Self::Client(Box::new(AsClient {
+            opening,
             set_mask_to_zero,
         }))
     }
@@ -77,7 +80,7 @@ impl<D> Opening<D> {
     pub(super) fn server(config: Arc<Config>) -> Self {
         let request = Request::new(&config);
         let waiting = None;
-        Self::Server(Box::new(Reception {
+        Self::Server(Box::new(AsServer {
             request,
             waiting,
             config,
@@ -87,7 +90,7 @@ impl<D> Opening<D> {
     /// Tells whether a request comes too slowly.
     pub(super) fn is_trickling(&self, now: Tick) -> bool {
         match self {
-            Self::Server(reception) => reception.request.is_trickling(now),
+            Self::Server(server) => server.request.is_trickling(now),
             Self::Client(_) | Self::Made | Self::Done => false,
         }
     }
@@ -95,7 +98,7 @@ impl<D> Opening<D> {
     /// Returns when to ask that next.
     pub(super) fn trickles_at(&self, now: Tick) -> Option<Tick> {
         match self {
-            Self::Server(reception) => reception.request.trickles_at(now),
+            Self::Server(server) => server.request.trickles_at(now),
             Self::Client(_) | Self::Made | Self::Done => None,
         }
     }
@@ -103,9 +106,9 @@ impl<D> Opening<D> {
     /// Returns a profile by its number, of which 0 is the configuration's own.
     fn profile(&self, number: u8) -> Option<Profile> {
         match self {
-            Self::Server(reception) => {
+            Self::Server(server) => {
                 let index = usize::from(number).checked_sub(1)?;
-                reception.config.profiles.get(index).cloned()
+                server.config.profiles.get(index).cloned()
             }
             Self::Client(_) | Self::Made | Self::Done => None,
         }
@@ -114,7 +117,7 @@ impl<D> Opening<D> {
     /// Returns what is answered if the time is over.
     fn late_status(&self) -> Option<u16> {
         match self {
-            Self::Server(reception) if reception.waiting.is_some() => Some(503),
+            Self::Server(server) if server.waiting.is_some() => Some(503),
             Self::Server(_) => Some(408),
             Self::Client(_) | Self::Made | Self::Done => None,
         }
@@ -130,25 +133,25 @@ impl<D> Opening<D> {
         out: &mut Vec<u8>,
     ) -> Result<Step<D>, OpenError> {
         match self {
-            Self::Client(asking) => asking.go_on(transport, buffer),
-            Self::Server(reception) => reception.go_on(transport, buffer, now, handler, out),
+            Self::Client(client) => client.go_on(transport, buffer),
+            Self::Server(server) => server.go_on(transport, buffer, now, handler, out),
             Self::Made => Ok(Step::Made),
             Self::Done => Ok(Step::Waiting),
         }
     }
 }
 
-impl Asking {
+impl AsClient {
     /// Goes on until the server has answered.
     fn go_on<D>(
         &mut self,
         transport: &mut dyn Transport,
         buffer: &mut [u8],
     ) -> Result<Step<D>, OpenError> {
-        Ok(match self.call.go_on(transport, buffer)? {
-            Answer::Waiting => Step::Waiting,
-            Answer::Again => Step::Again,
-            Answer::Agreed {
+        Ok(match self.opening.go_on(transport, buffer)? {
+            Progress::Waiting => Step::Waiting,
+            Progress::Again => Step::Again,
+            Progress::Agreed {
                 agreed,
                 read,
                 consumed,
@@ -161,7 +164,7 @@ impl Asking {
     }
 }
 
-impl<D> Reception<D> {
+impl<D> AsServer<D> {
     /// Reads until the client's request is whole, and answers it.
     fn go_on<H: Handler<Data = D>>(
         &mut self,

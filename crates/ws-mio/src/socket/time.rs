@@ -7,7 +7,7 @@ use ws_proto::{Due, Timeout, Times};
 use super::{Socket, SocketState, with_scratch};
 use crate::{
     Cause, Handler, OpenError, Transport,
-    wheel::{TICK, Tick},
+    slots::wheel::{TICK, Tick},
 };
 
 impl<D: Default, T: Transport> Socket<D, T> {

@@ -472,7 +472,10 @@ fn connections_that_hold_most_are_dropped_when_memory_is_short() {
     assert_eq!(bench.inner.remote().metrics().refused_over_memory, 1);
     publish(&mut bench, 50_000);
     let metrics = bench.inner.remote().metrics();
-    assert!(metrics.shed >= 1 && metrics.closed["over_memory"] == metrics.shed);
+    assert!(
+        metrics.dropped_over_memory >= 1
+            && metrics.closed["over_memory"] == metrics.dropped_over_memory
+    );
     assert!(bench.inner.lend().connections() >= 3);
     assert!(
         bench.inner.transport(clients[0].1).is_none(),
@@ -514,7 +517,7 @@ fn what_is_held_is_forgotten_with_the_connection() {
         assert_eq!(bench.inner.lend().connections(), 0, "{round}");
     }
     let metrics = bench.inner.remote().metrics();
-    assert_eq!((metrics.shed, metrics.held_bytes), (0, 0));
+    assert_eq!((metrics.dropped_over_memory, metrics.held_bytes), (0, 0));
     bench.connect(1000);
 }
 
@@ -536,7 +539,7 @@ fn requests_that_never_end_are_dropped_when_memory_is_short() {
     }
     assert!(bench.inner.lend().connections() <= 3);
     let metrics = bench.inner.remote().metrics();
-    assert!(metrics.shed >= 7);
+    assert!(metrics.dropped_over_memory >= 7);
     assert!((3000..=10_000).contains(&metrics.held_bytes), "{metrics:?}");
     let text = metrics.to_prometheus();
     let held = format!("\nwebsocket_held_bytes {}\n", metrics.held_bytes);

@@ -621,7 +621,10 @@ fn handshakes_that_come_in_part_are_dropped_when_memory_is_short() {
     }
     let left = inner.lend().connections();
     assert!((1..=100_000 / hello.len()).contains(&left), "{left}");
-    assert_eq!(inner.remote().metrics().shed, 20 - left as u64);
+    assert_eq!(
+        inner.remote().metrics().dropped_over_memory,
+        20 - left as u64
+    );
     // Those that were dropped hold nothing, nor do those that end.
     drop(peers);
     for key in 0..20 {
