@@ -17,6 +17,7 @@ use ws_mio::{CloseCode, PeerAddr};
 use ws_tls::{ClientTls, ServerTls, TlsConfigError};
 
 pub mod deadlines;
+pub mod gateway;
 
 /// Why an example failed.
 pub type Failure = Box<dyn Error + Send + Sync>;

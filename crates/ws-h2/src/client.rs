@@ -104,8 +104,17 @@ impl Client {
         Ok(connector.after_handshake(stream, peer, agreed, Vec::new())?)
     }
 
-    /// Opens a stream, and judges the reply.
-    pub(crate) async fn open(
+    /// Opens a stream for a WebSocket, as [`connect`](Self::connect), and gives it with what
+    /// the server has agreed to: for a gateway that hands the frames on as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn open(
         &self,
         connector: &Connector,
         request: ClientRequest,

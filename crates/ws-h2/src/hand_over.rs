@@ -146,7 +146,7 @@ impl Incoming {
         data: D,
     ) -> Result<Handover<StreamTransport, D>, Error> {
         let peer = peer.into();
-        let (stream, opening) = self.judge(acceptor, peer, decision)?;
+        let (stream, opening) = self.open(acceptor, peer, decision)?;
         Ok(Handover::server(StreamTransport::new(stream, peer), data)
             .deflate(opening.deflate())
             .accept_unmasked_frame(opening.accept_unmasked_frame()))

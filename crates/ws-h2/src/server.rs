@@ -217,17 +217,23 @@ impl Incoming {
         peer: impl Into<PeerAddr>,
         decision: Decision,
     ) -> Result<WebSocket<Stream>, Error> {
-        let (stream, opening) = self.judge(acceptor, peer.into(), decision)?;
+        let (stream, opening) = self.open(acceptor, peer, decision)?;
         Ok(opening.open(stream, Vec::new()))
     }
 
-    /// Does with the request what was decided, and answers it.
-    pub(crate) fn judge(
+    /// Does with the request what was decided, as [`decide`](Self::decide), and gives the
+    /// stream with what was agreed on: for a gateway that hands the frames on as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept).
+    pub fn open(
         mut self,
         acceptor: &Acceptor,
-        peer: PeerAddr,
+        peer: impl Into<PeerAddr>,
         decision: Decision,
     ) -> Result<(Stream, Opening), Error> {
+        let peer = peer.into();
         let judged = self.handshake().map(|request| {
             let judged = acceptor.judge(&request, peer, decision);
             judged.map(|(acceptance, opening)| (acceptance.to_http(), opening))

@@ -50,10 +50,10 @@ fn config() -> ws_mio::Config {
 }
 
 /// Hands all that comes over to the loops.
-fn hand_over(
-    mut server: Server<Duplex>,
-    loops: &Loops<Echo>,
-) -> smol::Task<Result<(), ws_h2::Error>> {
+fn hand_over<H>(mut server: Server<Duplex>, loops: &Loops<H>) -> Task
+where
+    H: Handler<Data = ()> + 'static,
+{
     let remote = loops.remote.clone();
     smol::spawn(async move {
         while let Some(incoming) = server.accept().await? {
@@ -163,31 +163,17 @@ fn lost_connection_ends_each_of_its_streams_once() {
     run(async {
         let (tell, told) = mpsc::channel();
         let loops = Loops::start(Ends(tell), config());
-        let (client, driver, mut server) = connection(&Config::default()).await;
+        let (client, driver, server) = connection(&Config::default()).await;
+        let task = hand_over(server, &loops);
         let mut sockets = Vec::new();
         for _ in 0..10 {
-            let accept = async {
-                let incoming = server.accept().await.unwrap().unwrap();
-                let (acceptor, peer) = (acceptor(), PeerAddr::Unknown);
-                incoming
-                    .hand_over(&acceptor, peer, Decision::accept(), ())
-                    .unwrap()
-            };
-            let connect = async { connect(&client).await.unwrap() };
-            // The server goes on, for the reply to leave.
-            let handover = accept.await;
-            let serve = async {
-                let _ = server.accept().await;
-                unreachable!("no other comes")
-            };
-            sockets.push(connect.or(serve).await);
-            loops
-                .remote
-                .adopt(handover, |adopted| assert!(adopted.is_ok()))
-                .unwrap();
+            sockets.push(connect(&client).await.unwrap());
         }
-        drop(driver);
-        drop(server);
+        while loops.remote.metrics().opened < 10 {
+            smol::future::yield_now().await;
+        }
+        driver.cancel().await;
+        task.cancel().await;
         let ends: Vec<u16> = smol::unblock(move || told.iter().take(10).collect()).await;
         assert_eq!(ends, [1006; 10]);
     });

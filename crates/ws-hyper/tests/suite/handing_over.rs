@@ -26,7 +26,7 @@ impl Handler for Echo {
     type Data = String;
 
     fn on_message(&mut self, peer: &mut Peer<'_, String>, message: Message<'_>) {
-        let said = format!("{}: {}", peer.data(), message.as_text().unwrap());
+        let said = format!("{}: {}", peer.data(), message.as_bytes().escape_ascii());
         peer.send_text(&said);
     }
 }
@@ -37,7 +37,7 @@ struct Loop<T: PlainSocket> {
     thread: Option<thread::JoinHandle<io::Result<()>>>,
 }
 
-impl<T: PlainSocket + 'static> Loop<T> {
+impl<T: PlainSocket + Send + 'static> Loop<T> {
     fn start() -> Self {
         let mut config = ws_mio::Config::new(OriginPolicy::Any);
         config.accept_unmasked_frame = ControlledNetwork::new().loopback();

@@ -204,7 +204,10 @@ fn memory_of_adopted_connections_counts_and_a_loop_near_its_limit_takes_none() {
     );
     let metrics = bench.inner.remote().metrics();
     assert!(metrics.held_bytes > (1 << 20) / 4 * 3);
-    assert_eq!((metrics.refused_over_memory, metrics.shed), (1, 0));
+    assert_eq!(
+        (metrics.refused_over_memory, metrics.dropped_over_memory),
+        (1, 0)
+    );
 }
 
 #[test]
