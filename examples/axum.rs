@@ -24,7 +24,7 @@ use axum::{
 };
 use lexopt::{Arg, Parser};
 use tokio::{net::TcpListener, runtime, select, sync::Notify};
-use ws_hyper::{Acceptor, Stream, WebSocket, WebSocketUpgrade};
+use ws_hyper::{Acceptor, Stream, Tokio, WebSocket, WebSocketUpgrade};
 use ws_smol::{CloseCode, DeflatePolicy, Gate, OriginPolicy, Pass};
 
 const HELP: &str = "\
@@ -50,7 +50,9 @@ impl FromRef<App> for Arc<Acceptor> {
 fn main() -> ExitCode {
     let run = || {
         let address = listen_address()?;
-        let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         runtime.block_on(serve(&address))
     };
     examples::finish(run())
@@ -70,7 +72,7 @@ fn listen_address() -> Result<String, lexopt::Error> {
 }
 
 async fn serve(address: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let gate = Gate::new(10_000, usize::MAX);
+    let gate = Gate::new(10_000, usize::MAX).timer(Tokio);
     let acceptor = Acceptor::new(OriginPolicy::SameHost)
         .deflate(DeflatePolicy::new())
         .gate(&gate);

@@ -50,6 +50,13 @@ pub fn check(serve: Serve<'_>) {
         let sent = [REQUEST, &case.sent].concat();
         let (outcome, seen) = exchange(serve, LONG, config, &sent, case.reads);
         assert_eq!(outcome.unwrap(), case.cause);
+        let mut seen = &seen[..];
+        if case.cause == Cause::Timeout(Timeout::Pong) {
+            // On a slow machine the next Ping is due before the deadline of the first.
+            while let Some(earlier) = seen.strip_suffix(b"\x89\x04\0\0\0\x02") {
+                seen = earlier;
+            }
+        }
         assert!(
             seen.ends_with(case.last),
             "{:?}: {}",

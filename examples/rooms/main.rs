@@ -8,7 +8,8 @@
 //! Open the page that it names, write something every moment, and press the
 //! button that kills the server: the page goes on with the other one, and says
 //! whether anything was missed. Without `redis-server` there is one process,
-//! on the memory engine.
+//! on the memory engine. With `--nats` the servers use a NATS that runs, in
+//! place of a Redis.
 
 mod server;
 mod supervisor;
@@ -30,6 +31,7 @@ it is one server on the memory engine.
   --listen ADDRESS:PORT   be one server; port 0 is any free one
   --redis HOST:PORT      use this Redis (default with --listen: the memory engine)
   --password PASSWORD    its password
+  --nats HOST:PORT       use this NATS, with JetStream (nats-server -js), and no Redis
   --peer ADDRESS:PORT    another server, for the page; may be given several times
   -h, --help             print this
 ";
@@ -39,6 +41,7 @@ struct Options {
     listen: Option<String>,
     redis: Option<String>,
     password: Option<String>,
+    nats: Option<String>,
     peers: Vec<String>,
 }
 
@@ -60,6 +63,7 @@ impl Options {
                 Arg::Long("listen") => options.listen = Some(arguments.value()?.string()?),
                 Arg::Long("redis") => options.redis = Some(arguments.value()?.string()?),
                 Arg::Long("password") => options.password = Some(arguments.value()?.string()?),
+                Arg::Long("nats") => options.nats = Some(arguments.value()?.string()?),
                 Arg::Long("peer") => options.peers.push(arguments.value()?.string()?),
                 argument => return Err(examples::unexpected(argument, HELP).into()),
             }

@@ -15,8 +15,8 @@ use std::{error::Error, process, sync::Arc};
 
 use mio::net::TcpStream;
 use ws_backplane::{
-    Discontinuity, EngineError, Limits, Memory, Position, Publish, PublishError, Recovery, Redis,
-    connect_tcp,
+    Connect, Discontinuity, EngineError, Limits, Memory, Nats, Position, Publish, PublishError,
+    Recovery, Redis, connect_tcp,
     mio::{Encode, Hub, spawn},
 };
 use ws_handshake::Response;
@@ -32,21 +32,31 @@ pub(crate) fn serve(address: &str, options: &Options) -> Result<(), Box<dyn Erro
     let server = Server::bind(address, Config::new(OriginPolicy::Any))
         .map_err(examples::cannot_listen("--listen", address))?;
     let remote: Remote<Rooms> = server.remote();
-    let (hub, thread) = match &options.redis {
-        Some(redis) => {
-            let (host, port) = redis.rsplit_once(':').ok_or("--redis: no port")?;
-            let (host, port) = (host.to_owned(), port.parse()?);
+    let (hub, thread) = match (&options.nats, &options.redis) {
+        (Some(nats), _) => {
+            let engine = Nats::new().prefix("rooms");
+            spawn(
+                engine,
+                Limits::default(),
+                connect(nats)?,
+                remote.clone(),
+                Lines,
+            )?
+        }
+        (None, Some(redis)) => {
             let mut engine = Redis::new().prefix("rooms");
             if let Some(password) = &options.password {
                 engine = engine.password(password);
             }
-            let connect = move || {
-                let host = host.clone();
-                async move { connect_tcp(&host, port).await }
-            };
-            spawn(engine, Limits::default(), connect, remote.clone(), Lines)?
+            spawn(
+                engine,
+                Limits::default(),
+                connect(redis)?,
+                remote.clone(),
+                Lines,
+            )?
         }
-        None => {
+        (None, None) => {
             let engine = Memory::new().engine();
             let mut stream = Some(engine.stream());
             let connect = move || {
@@ -76,6 +86,20 @@ pub(crate) fn serve(address: &str, options: &Options) -> Result<(), Box<dyn Erro
         .join()
         .map_err(|_| "the backplane's thread panicked")?;
     Ok(())
+}
+
+/// Connects to an engine at `HOST:PORT`.
+fn connect(
+    address: &str,
+) -> Result<impl Connect<Stream: Send> + Send + use<>, Box<dyn Error + Send + Sync>> {
+    let (host, port) = address
+        .rsplit_once(':')
+        .ok_or("the engine's address has no port")?;
+    let (host, port) = (host.to_owned(), port.parse()?);
+    Ok(move || {
+        let host = host.clone();
+        async move { connect_tcp(&host, port).await }
+    })
 }
 
 /// Makes lines of what a room carries.

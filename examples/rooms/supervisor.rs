@@ -1,4 +1,4 @@
-//! Starts Redis and two servers, and starts again what was killed.
+//! Starts an engine and two servers, and starts again what was killed.
 
 use std::{
     env,
@@ -19,10 +19,11 @@ use crate::{Options, server};
 
 pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error + Send + Sync>> {
     let folder = env::temp_dir().join(format!("rooms-{}", std::process::id()));
-    let (redis, mut children) = match &options.redis {
-        Some(redis) => (redis.clone(), Vec::new()),
-        None => match start_redis(&folder) {
-            Ok((redis, child)) => (redis, vec![child]),
+    let (engine, mut children) = match (&options.nats, &options.redis) {
+        (Some(nats), _) => (["--nats", nats].map(str::to_owned), Vec::new()),
+        (None, Some(redis)) => (["--redis", redis].map(str::to_owned), Vec::new()),
+        (None, None) => match start_redis(&folder) {
+            Ok((redis, child)) => (["--redis", &redis].map(str::to_owned), vec![child]),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 println!("redis-server is not installed: one server, on the memory engine");
                 println!("apt-get install redis-server, or brew install redis, gets it");
@@ -35,14 +36,14 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error + Send + Sync>>
     let stop = Arc::clone(&stopped);
     examples::on_stop(move || stop.store(true, Ordering::Relaxed))?;
     println!(
-        "Redis at {redis}; open http://{} or http://{}",
-        SERVERS[0], SERVERS[1]
+        "{} {}; open http://{} or http://{}",
+        engine[0], engine[1], SERVERS[0], SERVERS[1]
     );
     let mut servers = [None, None];
     while !stopped.load(Ordering::Relaxed) {
         for (at, server) in servers.iter_mut().enumerate() {
             if has_ended(server)? {
-                *server = Some(start_server(at, &redis, options)?);
+                *server = Some(start_server(at, &engine, options)?);
             }
         }
         thread::sleep(Duration::from_millis(500));
@@ -68,9 +69,9 @@ fn has_ended(server: &mut Option<Child>) -> io::Result<bool> {
     }
 }
 
-fn start_server(at: usize, redis: &str, options: &Options) -> io::Result<Child> {
+fn start_server(at: usize, engine: &[String; 2], options: &Options) -> io::Result<Child> {
     let mut command = Command::new(env::current_exe()?);
-    command.args(["--listen", SERVERS[at], "--redis", redis]);
+    command.args(["--listen", SERVERS[at]]).args(engine);
     command.args(["--peer", SERVERS[1 - at]]);
     if let Some(password) = &options.password {
         command.args(["--password", password]);

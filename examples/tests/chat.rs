@@ -1,6 +1,9 @@
 //! The example `chat`, with clients of `ws-smol`.
 
-use std::{net::TcpStream, process::Command, time::Duration};
+use std::{
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
 use smol::future;
 use ws_smol::{ClientRequest, Connector, Error, Message, Uri, WebSocket};
@@ -194,12 +197,13 @@ fn server_fails_its_health_check_and_then_ends_in_order() {
     assert_eq!(status(&server, "/healthz"), "200");
     let mut ada = enter(&server, "lobby", "ada");
     ada.hears("here\tada");
-    let pid = server.child.id().to_string();
-    let kill = Command::new("kill").args(["-s", "TERM", &pid]).status();
-    assert!(kill.unwrap().success());
-    while status(&server, "/healthz") != "503" {}
+    server.signal("TERM");
+    let deadline = Instant::now() + PATIENCE;
+    while status(&server, "/healthz") != "503" {
+        assert!(Instant::now() < deadline);
+    }
     ada.say("still here");
     ada.hears("said\tada\tstill here");
     ada.ends(1001, "the chat closes");
-    assert!(server.child.wait().unwrap().success());
+    assert!(server.ends_well());
 }

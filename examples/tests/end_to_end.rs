@@ -424,9 +424,7 @@ fn sigterm_closes_connections_with_1001_and_exits_with_0() {
         for signal in ["TERM", "INT"] {
             let mut echo = echo(&["--adapter", adapter]);
             let mut stream = open(&echo);
-            let pid = echo.child.id().to_string();
-            let kill = Command::new("kill").args(["-s", signal, &pid]).status();
-            assert!(kill.unwrap().success());
+            echo.signal(signal);
             let mut close = [0; 4];
             stream.read_exact(&mut close).unwrap();
             assert_eq!(close[..2], [0x88, 0x02], "{adapter}");
@@ -434,7 +432,7 @@ fn sigterm_closes_connections_with_1001_and_exits_with_0() {
             // A masked Close as the reply.
             stream.write_all(b"\x88\x82\0\0\0\0\x03\xe9").unwrap();
             assert_eq!(stream.read(&mut close).unwrap(), 0, "{adapter}");
-            assert!(echo.child.wait().unwrap().success(), "{adapter}");
+            assert!(echo.ends_well(), "{adapter}");
         }
     }
 }
@@ -452,14 +450,12 @@ fn a_websocket_in_axum_gets_its_echo_and_hears_of_the_end() {
     let page = exchange(server.connect(), request);
     assert!(page.ends_with("1 WebSockets were opened\n"), "{page}");
 
-    let pid = server.child.id().to_string();
-    let kill = Command::new("kill").args(["-s", "TERM", &pid]).status();
-    assert!(kill.unwrap().success());
+    server.signal("TERM");
     let mut close = [0; 4];
     stream.read_exact(&mut close).unwrap();
     assert_eq!(&close, b"\x88\x02\x03\xe9");
     stream.write_all(b"\x88\x82\0\0\0\0\x03\xe9").unwrap();
     assert_eq!(stream.read(&mut close).unwrap(), 0);
     assert_eq!(server.said_behind("all WebSockets are gone: "), "true");
-    assert!(server.child.wait().unwrap().success());
+    assert!(server.ends_well());
 }

@@ -18,6 +18,7 @@ pub mod roundtrip;
 #[path = "../../crates/ws-proto/tests/properties/text.rs"]
 pub mod text;
 
+pub mod backplane;
 pub mod differential_handshake;
 pub mod differential_receive;
 pub mod differential_reply;

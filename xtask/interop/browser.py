@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Checks an echo server in a headless Chromium: browser.py URL CHROMIUM [DIGEST | --targets FILE]
+"""Checks an echo server in a headless Chromium: browser.py URL CHROMIUM [DIGEST] [--targets FILE | --first]
 
 Serves browser.html, opens it in the browser, and waits for what it reports. A certificate for
 the key with that SHA-256 digest, in base64, is trusted whoever signed it. With --targets the page
-connects with the targets of FILE only, as targets.cjs does it.
+connects with the targets of FILE only, as targets.cjs does it. With --first it asks the server for a
+page first, so that a connection by HTTP/2 is open for its WebSockets.
 """
 
 import argparse
@@ -57,12 +58,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def main(url, chromium, digest, targets):
+def main(url, chromium, digest, targets, first):
     if targets:
         FILES["/targets"] = ("text/plain", targets)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    page = "http://127.0.0.1:%d/?%s" % (server.server_address[1], urllib.parse.urlencode({"url": url}))
+    query = {"url": url} | ({"first": "yes"} if first else {})
+    page = "http://127.0.0.1:%d/?%s" % (server.server_address[1], urllib.parse.urlencode(query))
     trust = ["--ignore-certificate-errors-spki-list=" + digest] if digest else []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, tempfile.TemporaryFile() as log:
         browser = subprocess.Popen([chromium, *FLAGS, *trust, "--user-data-dir=" + profile, page],
@@ -97,6 +99,7 @@ def arguments():
     parser.add_argument("chromium", help="the program")
     parser.add_argument("digest", nargs="?", help="of the key to trust")
     parser.add_argument("--targets", type=Path, metavar="FILE", help="one target a line")
+    parser.add_argument("--first", action="store_true", help="ask for a page first")
     return parser.parse_args()
 
 

@@ -13,8 +13,9 @@ cargo xtask backplane [--allow-missing] [--seeds N] [--from SEED] [--only TEXT]
 cargo xtask backplane --bars
 cargo xtask backplane --plant NAME|all
 
-Starts redis-server on free ports, in folders of their own, and kills it, stops it, empties it: every
-message arrives, or its loss is reported. On Debian: apt-get install redis-server. Then it
+Starts redis-server and nats-server on free ports, in folders of their own, and kills them, stops them,
+empties them: every message arrives, or its loss is reported. On Debian: apt-get install redis-server
+nats-server. PyPI's nats-py reads and publishes beside, from an environment in the target folder. Then it
 plays ws-backplane on a simulated engine that loses, delays, doubles and reorders messages, and
 restarts with an old or a new epoch: every subscriber sees a contiguous run of what the engine
 ordered, or is told of the discontinuity.
@@ -63,27 +64,27 @@ fn play_servers(
     only: Option<&str>,
     log: &mut Log,
 ) -> Result<(), Failure> {
-    let Some(redis) = tool::find("redis-server") else {
-        if allow_missing {
-            log.leave_out("Redis", &"redis-server is not installed");
-            return Ok(());
-        }
-        return Err(Failure::new(
-            "redis-server is not installed; --allow-missing goes on without, --help says how to get it",
-        ));
-    };
     let mut cargo = tool::cargo();
     cargo.args(["run", "--quiet", "-p", "ws-backplane"]);
     cargo.args(bars.then_some("--release"));
-    cargo.args([
-        "--features",
-        "redis,mio",
-        "--example",
-        "servers",
-        "--",
-        "--redis",
-    ]);
-    cargo.arg(redis);
+    cargo.args(["--features", "redis,nats,mio,tls"]);
+    cargo.args(["--example", "servers", "--"]);
+    for (flag, server) in [("--redis", "redis-server"), ("--nats", "nats-server")] {
+        match tool::find(server) {
+            Some(program) => drop(cargo.arg(flag).arg(program)),
+            None if allow_missing => log.leave_out(server, &"it is not installed"),
+            None => {
+                return Err(Failure::new(format!(
+                    "{server} is not installed; --allow-missing goes on without, --help says how to get it"
+                )));
+            }
+        }
+    }
+    match crate::interop::set_up_python() {
+        Ok(python) => drop(cargo.arg("--python").arg(python)),
+        Err(failure) if allow_missing => log.leave_out("nats-py", &failure),
+        Err(failure) => return Err(failure),
+    }
     tool::build(&["rooms"])?;
     cargo.arg("--rooms").arg(tool::program("rooms"));
     if let Some(benchmark) = tool::find("redis-benchmark") {
@@ -94,7 +95,7 @@ fn play_servers(
         if bars {
             "what it costs"
         } else {
-            "what happens to redis-server"
+            "what happens to redis-server and nats-server"
         },
         tool::run(&mut cargo),
     );

@@ -347,10 +347,11 @@ fn check_address(port: u16, expected: Address) -> Result<(), Failure> {
 
 /// A proxy that runs until this is dropped.
 #[derive(Debug)]
-struct Proxy(Child);
+pub(crate) struct Proxy(Child);
 
 impl Proxy {
-    fn start(command: &mut Command, port: u16) -> Result<Self, Failure> {
+    /// Starts it, and waits until somebody listens at `port`.
+    pub(crate) fn start(command: &mut Command, port: u16) -> Result<Self, Failure> {
         let program = command.get_program().to_string_lossy().into_owned();
         let child = command
             .stdin(Stdio::null())
@@ -386,7 +387,7 @@ impl Drop for Proxy {
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> Result<u16, Failure> {
+pub(crate) fn free_port() -> Result<u16, Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.port())
 }

@@ -68,7 +68,10 @@
 //! - `Redis`, with the feature `redis`: Redis from 6.2 and what is compatible
 //!   with it, such as Valkey. One server; no Cluster, no Sentinel.
 //!
-//! There is no engine for NATS. [`Engine`] is the interface to others.
+//! - `Nats`, with the feature `nats`: NATS from 2.9 with JetStream. One server;
+//!   no cluster.
+//!
+//! [`Engine`] is the interface to others.
 //!
 //! # Drivers
 //!
@@ -91,6 +94,8 @@ mod memory;
 mod metrics;
 #[cfg(feature = "mio")]
 pub mod mio;
+#[cfg(feature = "nats")]
+mod nats;
 mod position;
 mod presence;
 #[cfg(feature = "redis")]
@@ -112,6 +117,8 @@ pub use limits::Limits;
 pub use memory::MemoryStream;
 pub use memory::{Memory, MemoryEngine};
 pub use metrics::Metrics;
+#[cfg(feature = "nats")]
+pub use nats::{Nats, client_protocol};
 pub use position::{Epoch, ParsePositionError, Position};
 #[cfg(feature = "redis")]
 pub use redis::{Redis, resp};
@@ -119,3 +126,5 @@ pub use redis::{Redis, resp};
 pub use task::connect_tls;
 #[cfg(feature = "task")]
 pub use task::{Connect, Node, connect_tcp, run};
+#[cfg(all(feature = "nats", feature = "tls"))]
+pub use task::{NatsTlsStream, connect_nats_tls};

@@ -4,10 +4,13 @@
 use std::{sync::mpsc, thread, time::Duration};
 
 use ws_backplane::{
-    Discontinuity, Limits, Memory, Position, Publish, Recovery,
+    Discontinuity, History, Limits, Memory, Position, Publish, Recovery,
     mio::{Encode, Hub, spawn},
 };
 use ws_mio::{Closed, Config, Handler, Message, OriginPolicy, Peer, Prepared, Remote, Server};
+
+/// A test that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(100);
 
 struct Lines;
 
@@ -68,7 +71,12 @@ fn peer_that_joins_while_messages_come_misses_nothing_and_gets_nothing_twice() {
         let stream = stream.take().ok_or(std::io::ErrorKind::NotConnected);
         async move { stream.map_err(Into::into) }
     };
-    let (hub, node) = spawn(engine, Limits::default(), connect, remote.clone(), Lines).unwrap();
+    // Everything is kept, however slowly the clients come back.
+    let mut limits = Limits::default();
+    limits.history = u32::MAX;
+    let mut publish = Publish::default();
+    publish.history = History::new(limits.history, Duration::from_secs(300));
+    let (hub, node) = spawn(engine, limits, connect, remote.clone(), Lines).unwrap();
     let running = {
         let hub = hub.clone();
         thread::spawn(move || server.run_with(move |_| Room(hub.clone())))
@@ -82,15 +90,19 @@ fn peer_that_joins_while_messages_come_misses_nothing_and_gets_nothing_twice() {
                 let (sender, receiver) = mpsc::channel::<()>();
                 let then = move |_| drop(sender);
                 if node
-                    .publish_then("room", "x", Publish::default(), then)
+                    .publish_then("room", "x", publish.clone(), then)
                     .is_ok()
                 {
-                    let _ = receiver.recv_timeout(Duration::from_secs(20));
+                    let _ = receiver.recv_timeout(PATIENCE);
                 }
             }
         })
     };
-    smol::block_on(async {
+    let hangs = async {
+        smol::Timer::after(PATIENCE).await;
+        panic!("nothing more comes");
+    };
+    let clients = async {
         let mut since: Option<Position> = None;
         for _ in 0..100 {
             let mut socket = ws_smol::connect(&address).await.unwrap();
@@ -110,7 +122,8 @@ fn peer_that_joins_while_messages_come_misses_nothing_and_gets_nothing_twice() {
                 );
             }
         }
-    });
+    };
+    smol::block_on(smol::future::or(clients, hangs));
     drop(stop);
     publisher.join().unwrap();
     hub.node().stop();

@@ -22,7 +22,7 @@ use crate::{Rejection, Stream, Upgrade, upgrade};
 /// use std::{net::SocketAddr, sync::Arc, time::Duration};
 ///
 /// use axum::{Router, extract::{FromRef, State}, http::StatusCode, response::{IntoResponse, Response}, routing::any};
-/// use ws_hyper::{Stream, WebSocket, WebSocketUpgrade};
+/// use ws_hyper::{Stream, Tokio, WebSocket, WebSocketUpgrade};
 /// use ws_smol::{Acceptor, CloseCode, Error, Gate, OriginPolicy, Pass};
 ///
 /// #[derive(Clone)]
@@ -52,7 +52,7 @@ use crate::{Rejection, Stream, Upgrade, upgrade};
 /// }
 ///
 /// async fn serve(listener: tokio::net::TcpListener, stop: impl Future<Output = ()> + Send + 'static) {
-///     let gate = Gate::new(10_000, usize::MAX);
+///     let gate = Gate::new(10_000, usize::MAX).timer(Tokio);
 ///     let acceptor = Acceptor::new(OriginPolicy::SameHost).gate(&gate);
 ///     let app = App { acceptor: Arc::new(acceptor), gate: gate.clone() };
 ///     let router = Router::new().route("/chat", any(chat)).with_state(app);

@@ -9,6 +9,7 @@ use hyper::{
 use hyper_util::{rt::TokioIo, server::conn::auto};
 use ws_mio::{Handover, Transport};
 use ws_smol::{Error, WebSocket};
+use ws_tokio::Tokio;
 
 use crate::{Stream, Upgrade};
 
@@ -114,6 +115,7 @@ impl Upgrade {
             Ok(parts) => parts,
             Err(upgraded) => {
                 let websocket = opening.open(Stream::new(upgraded), Vec::new());
+                let websocket = websocket.with_timer(Tokio);
                 return Err(HandOverError::NotPlain(Box::new(websocket)));
             }
         };

@@ -77,7 +77,9 @@
 //! # What is bounded
 //!
 //! The WebSocket has the limits and times of its [`Config`](ws_smol::Config). How large the head of a request may
-//! be, and how long it may take, is for the HTTP server to say. Timers are those of `async-io`, which run on a thread of their own.
+//! be, and how long it may take, is for the HTTP server to say. Deadlines and keepalive are kept by
+//! the timers of tokio, whatever [`Acceptor::timer`](ws_smol::Acceptor::timer) says; no thread is started. Give a
+//! [`Gate`](ws_smol::Gate) the same: `Gate::timer(Tokio)`.
 //!
 //! # Features
 //!
@@ -104,6 +106,8 @@ pub use upgrade::{Peer, Upgrade, upgrade, upgrade_with};
 
 #[doc(no_inline)]
 pub use ws_smol::{Acceptor, Decision, PeerAddr, WebSocket};
+#[doc(no_inline)]
+pub use ws_tokio::Tokio;
 
 #[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../README.md")]

@@ -14,6 +14,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper::upgrade::Upgraded;
 use ws_handshake::{HandshakeError, Request};
 use ws_smol::{Acceptor, Decision, Error, Opening, PeerAddr, WebSocket};
+use ws_tokio::Tokio;
 
 use crate::{Rejection, Stream};
 
@@ -126,6 +127,10 @@ const fn connect_info(_: &http::Extensions) -> Option<SocketAddr> {
 /// # Cancel safety
 ///
 /// Dropping it drops the connection, or resets the stream.
+///
+/// # Panics
+///
+/// It panics outside a runtime of tokio whose time driver is enabled, as the WebSocket has tokio's timers.
 #[must_use = "there is no WebSocket unless this is awaited"]
 pub struct Upgrade {
     upgrade: OnUpgrade,
@@ -162,7 +167,10 @@ impl Future for Upgrade {
         let upgraded = ready!(Pin::new(&mut self.upgrade).poll(cx));
         let upgraded = upgraded.map_err(lost)?;
         Poll::Ready(match self.opening.take() {
-            Some(opening) => Ok(opening.open(Stream::new(upgraded), Vec::new())),
+            Some(opening) => {
+                let websocket = opening.open(Stream::new(upgraded), Vec::new());
+                Ok(websocket.with_timer(Tokio))
+            }
             // It was polled after it was ready.
             None => Err(Error::Closed),
         })

@@ -19,11 +19,12 @@ use ws_proto::{ConfigError, KeepaliveConfig, Limits, ServerMasking};
 use crate::TlsAcceptor;
 use crate::{
     Config, ControlledNetwork, Error, Gate, NotAdmitted, Opening, PeerAddr, Rejection, Timeout,
-    WebSocket,
+    Timer, WebSocket,
     engine::Engine,
     handshaking::{Deadline, Pace, Turn, close, read, within, write_all},
     peer::warn_if_exposed,
     signals::Side,
+    timer::Timers,
 };
 
 /// Accepts a WebSocket on a stream, with the defaults: every path, no
@@ -66,6 +67,7 @@ pub struct Acceptor {
     unmasked: ControlledNetwork,
     is_tls: bool,
     gate: Option<Gate>,
+    timers: Timers,
 }
 
 impl Acceptor {
@@ -79,6 +81,7 @@ impl Acceptor {
             unmasked: ControlledNetwork::new(),
             is_tls: false,
             gate: None,
+            timers: Timers::default(),
         }
     }
 
@@ -198,6 +201,14 @@ impl Acceptor {
         self
     }
 
+    /// Sets whose time deadlines and keepalive are measured by, such as that of tokio;
+    /// see [`Timer`].
+    #[must_use]
+    pub fn timer(mut self, timer: impl Timer + 'static) -> Self {
+        self.timers = Timers::new(timer);
+        self
+    }
+
     /// Goes on over TLS: the last word of the server's decisions.
     #[cfg(feature = "tls")]
     #[must_use]
@@ -292,10 +303,10 @@ impl Acceptor {
 
     /// Begins a handshake, if there is memory for its connection, and returns
     /// until when it has to be over.
-    pub(crate) fn begin(&self) -> Result<Deadline, Error> {
+    pub(crate) fn begin(&self) -> Result<Deadline<'_>, Error> {
         self.check()?;
         self.config.memory.check_room()?;
-        Ok(Deadline::after(self.config.handshake_timeout))
+        Ok(Deadline::after(self.config.handshake_timeout, &self.timers))
     }
 
     /// Runs a part of a handshake, as long as the server goes on.
@@ -313,13 +324,13 @@ impl Acceptor {
     /// how that goes is no matter.
     pub(crate) async fn part(&self, last: impl Future<Output = io::Result<()>>) {
         let ends_at = self.gate.as_ref().and_then(Gate::ends_at);
-        let limit = Deadline::after(Some(self.config.close_timeout)).and_at(ends_at);
+        let limit = Deadline::after(Some(self.config.close_timeout), &self.timers).and_at(ends_at);
         let _ = within(limit, Timeout::Close, async { Ok(last.await?) }).await;
     }
 
     pub(crate) async fn accept_until<S, F>(
         &self,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
         stream: S,
         peer: PeerAddr,
         is_tls: bool,
@@ -338,7 +349,7 @@ impl Acceptor {
 
     async fn handshake<S, F>(
         &self,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
         mut stream: S,
         peer: PeerAddr,
         is_tls: bool,
@@ -381,7 +392,7 @@ impl Acceptor {
     /// Reads a request, or answers what keeps it from coming.
     async fn read_request<S: AsyncRead + Unpin>(
         &self,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
         stream: &mut S,
     ) -> Result<Result<Received, Answer>, Error> {
         let mut reader = self.handshake.head_reader();
@@ -391,7 +402,7 @@ impl Acceptor {
             let (deadline, timeout) = pace.next_deadline(deadline);
             let held = reader.heap_bytes();
             let reading = read(stream, &mut turn, |input| {
-                pace.note(input.len());
+                pace.note(input.len(), &self.timers);
                 if input.is_empty() {
                     return Some(Err(Answer::lost()));
                 }
@@ -418,7 +429,7 @@ impl Acceptor {
     /// Has a request decided, and makes the answer to it.
     async fn decide<F>(
         &self,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
         received: Received,
         peer: &PeerAddr,
         is_tls: bool,
@@ -603,6 +614,7 @@ impl Acceptor {
             subprotocol: acceptance.agreed_subprotocol().map(str::to_owned),
             deflate: acceptance.deflate(),
             config,
+            timers: self.timers.clone(),
             span,
         };
         Ok((acceptance, opening))

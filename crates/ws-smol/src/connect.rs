@@ -2,7 +2,6 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use async_net::TcpStream;
 use futures_io::{AsyncRead, AsyncWrite};
 use tracing::{Instrument as _, Span, debug, info_span};
 use ws_handshake::{ClientHandshake, ClientProgress, ClientRequest, HandshakeError, Uri};
@@ -11,12 +10,12 @@ use ws_proto::{ClientMasking, ConfigError, KeepaliveConfig, Limits, Masking};
 #[cfg(feature = "proxy")]
 use crate::proxy::{Route, tunnel};
 use crate::{
-    Config, ControlledNetwork, Error, MaybeTls, PeerAddr, Timeout, WebSocket,
+    AsyncIo, Config, ControlledNetwork, Error, MaybeTls, PeerAddr, Runtime, Timeout, WebSocket,
     engine::{Agreed, Engine},
     eyeballs::{STAGGER, connect_first},
     handshaking::{Deadline, Turn, read, within, write_all},
     peer::warn_if_exposed,
-    timer::{now, sleep},
+    timer::Timers,
 };
 
 /// Connects to a `ws://` URL over TCP, or with the feature `tls` to a `wss://`
@@ -32,7 +31,9 @@ use crate::{
 /// # Cancel safety
 ///
 /// Dropping the future ends the attempt.
-pub async fn connect(url: &str) -> Result<WebSocket<MaybeTls<TcpStream>>, Error> {
+pub async fn connect(
+    url: &str,
+) -> Result<WebSocket<MaybeTls<<AsyncIo as Runtime>::TcpStream>>, Error> {
     //= RFC6455-4.1-8
     let request = ClientRequest::new(Uri::parse(url)?);
     Connector::new().connect(request).await
@@ -78,8 +79,12 @@ where
 /// # Ok(())
 /// # }
 /// ```
+/// TCP connections and timers are those of a [`Runtime`]: of [`AsyncIo`] by [`new`](Self::new), and another by
+/// [`on`](Self::on).
 #[derive(Clone, Debug)]
-pub struct Connector {
+pub struct Connector<R = AsyncIo> {
+    runtime: R,
+    timers: Timers,
     config: Arc<Config>,
     connect_timeout: Duration,
     max_redirects: usize,
@@ -95,7 +100,25 @@ impl Connector {
     /// Starts with the defaults.
     #[must_use]
     pub fn new() -> Self {
+        Self::with(AsyncIo, Timers::default())
+    }
+}
+
+impl<R: Runtime> Connector<R> {
+    /// Starts with the defaults, on the TCP and the timers of a runtime.
+    #[must_use]
+    pub fn on(runtime: R) -> Self
+    where
+        R: 'static,
+    {
+        let timers = Timers::new(runtime.clone());
+        Self::with(runtime, timers)
+    }
+
+    fn with(runtime: R, timers: Timers) -> Self {
         Self {
+            runtime,
+            timers,
             config: Arc::default(),
             connect_timeout: Duration::from_secs(30),
             max_redirects: 0,
@@ -266,7 +289,7 @@ impl Connector {
     pub async fn connect(
         &self,
         request: ClientRequest,
-    ) -> Result<WebSocket<MaybeTls<TcpStream>>, Error> {
+    ) -> Result<WebSocket<MaybeTls<R::TcpStream>>, Error> {
         let mut request = request;
         let mut followed = 0;
         loop {
@@ -293,7 +316,7 @@ impl Connector {
     async fn connect_once(
         &self,
         request: ClientRequest,
-    ) -> Result<WebSocket<MaybeTls<TcpStream>>, Error> {
+    ) -> Result<WebSocket<MaybeTls<R::TcpStream>>, Error> {
         check_offers(&request)?;
         check_tls(request.uri())?;
         let (stream, peer) = self.connect_tcp(request.uri()).await?;
@@ -332,9 +355,9 @@ impl Connector {
     /// # Cancel safety
     ///
     /// Dropping the future ends the attempt.
-    pub async fn connect_tcp(&self, uri: &Uri) -> Result<(TcpStream, PeerAddr), Error> {
+    pub async fn connect_tcp(&self, uri: &Uri) -> Result<(R::TcpStream, PeerAddr), Error> {
         self.check()?;
-        let limit = Deadline::after(Some(self.connect_timeout));
+        let limit = Deadline::after(Some(self.connect_timeout), &self.timers);
         //= RFC6455-4.1-4, RFC6455-4.1-8
         within(limit, Timeout::Connect, self.reach(uri)).await
     }
@@ -431,7 +454,7 @@ impl Connector {
 
     async fn encrypt_until<S>(
         &self,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
         stream: S,
         uri: &Uri,
     ) -> Result<MaybeTls<S>, Error>
@@ -512,14 +535,14 @@ impl Connector {
     }
 
     /// Begins a handshake, and returns until when it has to be over.
-    fn begin(&self) -> Result<Deadline, Error> {
+    fn begin(&self) -> Result<Deadline<'_>, Error> {
         self.check()?;
-        Ok(Deadline::after(self.config.handshake_timeout))
+        Ok(Deadline::after(self.config.handshake_timeout, &self.timers))
     }
 
     async fn handshake_until<S>(
         &self,
-        deadline: Deadline,
+        deadline: Deadline<'_>,
         stream: S,
         peer: PeerAddr,
         is_tls: bool,
@@ -618,7 +641,14 @@ impl Connector {
             warn_if_exposed("set_mask_to_zero", peer, is_tls);
         }
         let masking = Masking::Client(client_masking(flag));
-        let mut engine = Engine::new(stream, masking, leftover, Arc::clone(&self.config), span);
+        let mut engine = Engine::new(
+            stream,
+            masking,
+            leftover,
+            Arc::clone(&self.config),
+            self.timers.clone(),
+            span,
+        );
         engine.compress(agreed.deflate);
         engine.agreed = Some(Box::new(Agreed {
             subprotocol: agreed.subprotocol,
@@ -629,16 +659,36 @@ impl Connector {
     }
 
     /// Connects the transport.
-    async fn reach(&self, uri: &Uri) -> Result<(TcpStream, PeerAddr), Error> {
+    async fn reach(&self, uri: &Uri) -> Result<(R::TcpStream, PeerAddr), Error> {
         #[cfg(feature = "proxy")]
         if let Some(proxy) = self.route.proxy(uri)? {
-            let connecting = connect_host(proxy.host_for_connect(), proxy.port());
+            let connecting = self.connect_host(proxy.host_for_connect(), proxy.port());
             let (stream, _) = connecting.await.map_err(Error::of_proxy)?;
             let stream = tunnel(stream, &proxy, uri.host(), uri.port()).await?;
             return Ok((stream, PeerAddr::Unknown));
         }
-        let (stream, address) = connect_host(uri.host_for_connect(), uri.port()).await?;
+        let (stream, address) = self
+            .connect_host(uri.host_for_connect(), uri.port())
+            .await?;
         Ok((stream, address.into()))
+    }
+
+    /// Connects to the first address of a host that can be.
+    async fn connect_host(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<(R::TcpStream, SocketAddr), Error> {
+        //= RFC6455-4.1-10
+        let addresses = self.runtime.resolve(host, port).await;
+        let addresses = addresses.map_err(|error| Error::lookup(host, &error))?;
+        let connect = |address| self.runtime.connect(address);
+        let wait = || self.timers.sleep(self.timers.now() + STAGGER);
+        Ok(connect_first(addresses, connect, wait).await?)
+    }
+
+    pub(crate) const fn timers(&self) -> &Timers {
+        &self.timers
     }
 }
 
@@ -702,17 +752,6 @@ fn is_cut_off(error: &io::Error) -> bool {
         error.kind(),
         BrokenPipe | ConnectionAborted | ConnectionReset
     )
-}
-
-/// Connects to the first address of a host that can be.
-async fn connect_host(host: &str, port: u16) -> Result<(TcpStream, SocketAddr), Error> {
-    //= RFC6455-4.1-10
-    let addresses = async_net::resolve((host, port)).await;
-    let addresses = addresses.map_err(|error| Error::lookup(host, &error))?;
-    let wait = || sleep(now() + STAGGER);
-    let (stream, address) = connect_first(addresses, TcpStream::connect, wait).await?;
-    stream.set_nodelay(true)?;
-    Ok((stream, address))
 }
 
 impl Default for Connector {

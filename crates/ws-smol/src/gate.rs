@@ -14,10 +14,7 @@ use std::{
 use thiserror::Error;
 use tracing::warn;
 
-use crate::{
-    Error, PeerAddr,
-    timer::{Timer, sleep},
-};
+use crate::{Error, PeerAddr, Timer, timer::Timers};
 
 /// Counts a server's connections, refuses those that are too many, and ends all
 /// of them in order.
@@ -109,6 +106,7 @@ pub enum NotAdmitted {
 
 #[derive(Debug)]
 struct State {
+    timers: Timers,
     max_connections: usize,
     max_per_address: usize,
     open: usize,
@@ -139,6 +137,7 @@ impl Gate {
     #[must_use]
     pub fn new(max_connections: usize, max_per_address: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
+            timers: Timers::default(),
             max_connections,
             max_per_address,
             open: 0,
@@ -150,6 +149,14 @@ impl Gate {
             waiting: HashMap::new(),
             leaving: Vec::new(),
         })))
+    }
+
+    /// Sets whose time drains and pauses are measured by, such as that of tokio; see
+    /// [`Timer`]. Clones share it.
+    #[must_use]
+    pub fn timer(self, timer: impl Timer + 'static) -> Self {
+        self.lock().timers = Timers::new(timer);
+        self
     }
 
     /// Accepts the next stream by `accept`; `None` once the server ends.
@@ -175,7 +182,8 @@ impl Gate {
                 if fault!("accepting-given-up") {
                     std::future::pending::<()>().await;
                 }
-                sleep(Instant::now() + ACCEPT_PAUSE).await;
+                let timers = self.timers();
+                timers.sleep(timers.now() + ACCEPT_PAUSE).await;
             }
         };
         self.unless_draining(accepting).await.ok()
@@ -219,7 +227,7 @@ impl Gate {
     ///
     /// Asked again it can be over sooner, and not later.
     pub fn drain(&self, over: Duration, until: Duration) {
-        let from = Instant::now();
+        let from = self.timers().now();
         // What is beyond the clock is as good as never.
         let mut until = from
             .checked_add(until)
@@ -263,8 +271,9 @@ impl Gate {
     pub async fn drain_after(&self, lame_duck: Duration, over: Duration, until: Duration) {
         self.lock().is_lame = true;
         // What is beyond the clock never comes.
-        if let Some(at) = Instant::now().checked_add(lame_duck) {
-            sleep(at).await;
+        let timers = self.timers();
+        if let Some(at) = timers.now().checked_add(lame_duck) {
+            timers.sleep(at).await;
             self.drain(over, until);
         } else {
             std::future::pending().await
@@ -286,7 +295,7 @@ impl Gate {
     ///
     /// It can be dropped and called again.
     pub async fn gone(&self) -> bool {
-        let mut timer = None;
+        let (timers, mut alarm) = (self.timers(), None);
         poll_fn(|cx| {
             let mut state = self.lock();
             if state.open == 0 {
@@ -303,7 +312,9 @@ impl Gate {
             drop(state);
             match draining {
                 None => Poll::Pending,
-                Some(draining) => poll_until(&mut timer, draining.until, cx).map(|()| false),
+                Some(draining) => timers
+                    .poll_until(&mut alarm, draining.until, cx)
+                    .map(|()| false),
             }
         })
         .await
@@ -335,6 +346,10 @@ impl Gate {
             gate: self.clone(),
             number: state.ears,
         }
+    }
+
+    fn timers(&self) -> Timers {
+        self.lock().timers.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -397,10 +412,10 @@ impl Pass {
     ///
     /// It can be dropped and called again.
     pub async fn drained(&self) {
-        let mut timer = None;
+        let (timers, mut alarm) = (self.ear.gate.timers(), None);
         poll_fn(|cx| match self.ear.listen(cx) {
             None => Poll::Pending,
-            Some(draining) => poll_until(&mut timer, draining.turn_of(self.number), cx),
+            Some(draining) => timers.poll_until(&mut alarm, draining.turn_of(self.number), cx),
         })
         .await;
     }
@@ -449,17 +464,6 @@ impl Draining {
         let part = (number as u32).wrapping_mul(0x9e37_79b9);
         self.from + self.over.mul_f64(f64::from(part) / f64::from(u32::MAX))
     }
-}
-
-fn poll_until(timer: &mut Option<(Timer, Waker)>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-    if Instant::now() >= at {
-        return Poll::Ready(());
-    }
-    let (timer, _) = match timer {
-        Some(set) if set.0.goes_off() == at && set.1.will_wake(cx.waker()) => set,
-        place => place.insert((Timer::at(at), cx.waker().clone())),
-    };
-    timer.poll_same(cx)
 }
 
 /// How long to wait before accepting again when the system is out of

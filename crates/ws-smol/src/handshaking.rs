@@ -12,27 +12,27 @@ use std::{
 use futures_io::{AsyncRead, AsyncWrite};
 use ws_proto::DISCARD_MAX;
 
-use crate::{
-    Timeout,
-    error::Error,
-    input::Input,
-    timer::{now, sleep},
-};
+use crate::{Timeout, error::Error, input::Input, timer::Timers};
 
 /// Until when something has to be over; never, if there is no limit.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline(Option<Instant>);
+pub(crate) struct Deadline<'t> {
+    at: Option<Instant>,
+    timers: &'t Timers,
+}
 
-impl Deadline {
+impl<'t> Deadline<'t> {
     /// Sets a time limit from now.
-    pub(crate) fn after(limit: Option<Duration>) -> Self {
+    pub(crate) fn after(limit: Option<Duration>, timers: &'t Timers) -> Self {
         // What is beyond the clock is as good as never.
-        Self(limit.and_then(|limit| now().checked_add(limit)))
+        let at = limit.and_then(|limit| timers.now().checked_add(limit));
+        Self { at, timers }
     }
 
     /// Sets another limit too; what comes first counts.
     pub(crate) fn and_at(self, other: Option<Instant>) -> Self {
-        Self(self.0.into_iter().chain(other).min())
+        let at = self.at.into_iter().chain(other).min();
+        Self { at, ..self }
     }
 }
 
@@ -40,18 +40,20 @@ impl Deadline {
 /// every other the clock is asked, so that one which is always ready to go on
 /// does not outlive the deadline.
 pub(crate) async fn within<T>(
-    deadline: Deadline,
+    deadline: Deadline<'_>,
     timeout: Timeout,
     future: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let Deadline(Some(at)) = deadline else {
+    let timers = deadline.timers;
+    let Some(at) = deadline.at else {
         return future.await;
     };
     let mut future = pin!(future);
-    let mut end = pin!(sleep(at));
+    let mut end = pin!(timers.sleep(at));
     let mut is_begun = false;
     poll_fn(|cx| {
-        if mem::replace(&mut is_begun, true) && now() >= at && !fault!("handshake-not-timed") {
+        if mem::replace(&mut is_begun, true) && timers.now() >= at && !fault!("handshake-not-timed")
+        {
             return Poll::Ready(Err(Error::Timeout(timeout)));
         }
         if let Poll::Ready(result) = future.as_mut().poll(cx) {
@@ -151,14 +153,14 @@ impl Pace {
     }
 
     /// Notes a part of it.
-    pub(crate) fn note(&mut self, len: usize) {
-        self.begun.get_or_insert_with(now);
+    pub(crate) fn note(&mut self, len: usize, timers: &Timers) {
+        self.begun.get_or_insert_with(|| timers.now());
         self.len += len;
     }
 
     /// Returns until when the next part has to come, and what says so, if all
     /// has to be there at `deadline`.
-    pub(crate) fn next_deadline(&self, deadline: Deadline) -> (Deadline, Timeout) {
+    pub(crate) fn next_deadline<'t>(&self, deadline: Deadline<'t>) -> (Deadline<'t>, Timeout) {
         let next = self
             .begun
             .filter(|_| self.least > 0 && !fault!("trickle-allowed"))
@@ -166,9 +168,10 @@ impl Pace {
                 let paid = Duration::from_secs_f64(self.len as f64 / f64::from(self.least));
                 begun.checked_add(paid.max(self.grace))
             });
-        match (next, deadline.0) {
+        match (next, deadline.at) {
             (Some(next), at) if at.is_none_or(|at| next < at) => {
-                (Deadline(Some(next)), Timeout::Head)
+                let at = Some(next);
+                (Deadline { at, ..deadline }, Timeout::Head)
             }
             _ => (deadline, Timeout::Handshake),
         }

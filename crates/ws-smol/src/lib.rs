@@ -74,11 +74,11 @@
 //!
 //! # Other executors and transports
 //!
-//! Everything is generic over the stream. A `tokio::net::TcpStream` works
-//! through the `compat` layer of `tokio-util`, with
-//! [`Acceptor::accept`] and [`Connector::handshake`]. Timers are those of
-//! `async-io`, which run on a thread of their own where smol does not. For both
-//! sides in one process there is [`duplex`].
+//! Everything is generic over the stream, and asks a [`Timer`] for the time. Without
+//! a choice that is [`AsyncIo`], whose reactor runs on a thread of its own where smol
+//! does not. The crate `ws-tokio` has streams and timers of tokio, and starts no
+//! thread; `ws-hyper` has those of hyper and axum. A test may have a clock that it
+//! moves itself. For both sides in one process there is [`duplex`].
 //!
 //! A Unix-domain socket is a stream that never leaves the machine, which is
 //! [`PeerAddr::Local`]:
@@ -211,6 +211,7 @@ mod pings;
 mod proxy;
 mod reconnect;
 mod replies;
+mod runtime;
 mod signals;
 mod split;
 mod timer;
@@ -237,7 +238,9 @@ pub use pings::Pong;
 pub use proxy::{Proxied, ProxyProtocol, tunnel};
 pub use reconnect::{Connect, Reconnect};
 pub use replies::Replies;
+pub use runtime::Runtime;
 pub use split::{ReadHalf, ReuniteError, WriteHalf};
+pub use timer::{AsyncIo, Sleep, Timer};
 #[cfg(feature = "tls")]
 pub use tls::TlsAcceptor;
 pub use websocket::WebSocket;

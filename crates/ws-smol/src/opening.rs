@@ -13,6 +13,7 @@ use ws_proto::{Masking, ServerMasking};
 use crate::{
     Config, Error, WebSocket,
     engine::{Agreed, Engine},
+    timer::Timers,
 };
 
 /// A WebSocket that was accepted, and whose stream is still with the HTTP library:
@@ -24,6 +25,7 @@ pub struct Opening {
     pub(crate) subprotocol: Option<String>,
     pub(crate) deflate: Option<DeflateParams>,
     pub(crate) config: Arc<Config>,
+    pub(crate) timers: Timers,
     pub(crate) span: Span,
 }
 
@@ -60,7 +62,14 @@ impl Opening {
 
     pub(crate) fn into_engine<S>(self, stream: S, leftover: Vec<u8>) -> Engine<S> {
         let masking = Masking::Server(self.masking);
-        let mut engine = Engine::new(stream, masking, leftover, self.config, self.span);
+        let mut engine = Engine::new(
+            stream,
+            masking,
+            leftover,
+            self.config,
+            self.timers,
+            self.span,
+        );
         engine.agreed = self.subprotocol.map(|name| {
             Box::new(Agreed {
                 subprotocol: Some(name),

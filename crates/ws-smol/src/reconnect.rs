@@ -6,14 +6,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use async_net::TcpStream;
 use tracing::debug;
 use ws_handshake::{ClientRequest, HttpResponse};
 
-use crate::{
-    Backoff, Connector, Error, MaybeTls, WebSocket,
-    timer::{now, sleep},
-};
+use crate::{Backoff, Connector, Error, MaybeTls, Runtime, Timer, WebSocket, timer::Timers};
 
 /// Connects again and again, for a client that wants a connection all the
 /// time: each [`connect`](Self::connect) is the next one.
@@ -88,16 +84,25 @@ pub trait Connect {
         &self,
         request: ClientRequest,
     ) -> impl Future<Output = Result<WebSocket<Self::Stream>, Error>>;
+
+    /// Returns whose time the waits between attempts are measured by, if it is not the default's.
+    fn timer(&self) -> Option<Arc<dyn Timer>> {
+        None
+    }
 }
 
-impl Connect for Connector {
-    type Stream = MaybeTls<TcpStream>;
+impl<R: Runtime> Connect for Connector<R> {
+    type Stream = MaybeTls<R::TcpStream>;
 
     fn connect(
         &self,
         request: ClientRequest,
     ) -> impl Future<Output = Result<WebSocket<Self::Stream>, Error>> {
         self.connect(request)
+    }
+
+    fn timer(&self) -> Option<Arc<dyn Timer>> {
+        self.timers().chosen()
     }
 }
 
@@ -195,27 +200,28 @@ impl<C> Reconnect<C> {
     where
         C: Connect,
     {
+        let timers = Timers::from(self.connect.timer());
         if let Some(connected) = self.connected.take() {
-            if now().saturating_duration_since(connected) >= self.stable_after {
+            if timers.now().saturating_duration_since(connected) >= self.stable_after {
                 self.backoff.reset();
             }
-            self.postpone(Duration::ZERO);
+            self.postpone(timers.now(), Duration::ZERO);
         }
         loop {
             if let Some(at) = self.not_before {
-                sleep(at).await;
+                timers.sleep(at).await;
             }
             let error = match self.connect.connect(self.request.clone()).await {
                 Ok(websocket) => {
                     self.failed = 0;
-                    self.connected = Some(now());
+                    self.connected = Some(timers.now());
                     return Ok(websocket);
                 }
                 Err(error) => error,
             };
             self.failed = self.failed.saturating_add(1);
             let retry_after = retry_after(&error).unwrap_or_default();
-            self.postpone(retry_after.min(self.max_retry_after));
+            self.postpone(timers.now(), retry_after.min(self.max_retry_after));
             if self.failed >= self.max_attempts
                 || retry_after > self.max_retry_after
                 || !(self.wants_retry)(&error)
@@ -228,9 +234,9 @@ impl<C> Reconnect<C> {
     }
 
     /// Waits before the next attempt, at least for `least`.
-    fn postpone(&mut self, least: Duration) {
+    fn postpone(&mut self, now: Instant, least: Duration) {
         let wait = self.backoff.next().unwrap_or_default().max(least);
-        self.not_before = Some(later(now(), wait));
+        self.not_before = Some(later(now, wait));
     }
 }
 
@@ -270,6 +276,7 @@ fn refusal(error: &Error) -> Option<&HttpResponse> {
 mod tests {
     use std::cell::Cell;
 
+    use async_net::TcpStream;
     use smol::future::poll_once;
     use ws_handshake::{ClientProgress, Uri};
 
@@ -284,7 +291,7 @@ mod tests {
     #[test]
     fn wait_goes_on_where_a_dropped_future_left_it() {
         let mut reconnect = reconnect();
-        reconnect.connected = Some(now());
+        reconnect.connected = Some(Instant::now());
         smol::block_on(async {
             assert!(poll_once(reconnect.connect()).await.is_none());
             let until = reconnect.not_before.unwrap();
@@ -325,7 +332,7 @@ mod tests {
             let mut reconnect = Reconnect::new(connect, request())
                 .backoff(Backoff::new(short, short))
                 .max_retry_after(Duration::MAX);
-            let started = now();
+            let started = Instant::now();
             smol::block_on(async {
                 assert!(poll_once(reconnect.connect()).await.is_none());
                 assert!(poll_once(reconnect.connect()).await.is_none());
@@ -342,7 +349,7 @@ mod tests {
             Err(refused(429, "86401"))
         };
         let mut reconnect = Reconnect::new(connect, request());
-        let started = now();
+        let started = Instant::now();
         smol::block_on(async {
             let outcome = reconnect.connect().await;
             assert!(matches!(outcome, Err(Error::Refused(_))), "{outcome:?}");
@@ -371,7 +378,7 @@ mod tests {
             let long = reconnect.backoff.clone();
             reconnect.backoff.next();
             reconnect.backoff.next();
-            reconnect.connected = Some(now());
+            reconnect.connected = Some(Instant::now());
             smol::block_on(async {
                 assert!(poll_once(reconnect.connect()).await.is_none());
             });

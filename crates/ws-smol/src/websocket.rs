@@ -21,11 +21,12 @@ use ws_proto::{
 };
 
 use crate::{
-    AsOutbound, CloseStatus, Config, Error, Message, Pong, Replies,
+    AsOutbound, CloseStatus, Config, Error, Message, Pong, Replies, Timer,
     engine::{Engine, Found, Want},
     outgoing::Outgoing,
     signals::Side,
     split::{self, ReadHalf, WriteHalf},
+    timer::Timers,
 };
 
 /// A WebSocket over any [`futures_io`] stream, as client or as server.
@@ -80,7 +81,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ) -> Result<Self, ConfigError> {
         config.check()?;
         let config = Arc::new(config.clone());
-        let engine = Engine::new(stream, masking.into(), leftover, config, Span::current());
+        let timers = Timers::default();
+        let masking = masking.into();
+        let engine = Engine::new(stream, masking, leftover, config, timers, Span::current());
         Ok(Self { engine })
     }
 
@@ -90,6 +93,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     #[must_use]
     pub fn with_deflate(mut self, params: DeflateParams) -> Self {
         self.engine.compress(Some(params));
+        self
+    }
+
+    /// Measures all times of this connection by another [`Timer`], such as that of tokio; before
+    /// anything is sent or received.
+    #[must_use]
+    pub fn with_timer(mut self, timer: impl Timer + 'static) -> Self {
+        self.engine.set_timers(Timers::new(timer));
         self
     }
 

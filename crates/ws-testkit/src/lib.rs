@@ -1,7 +1,8 @@
-//! What the tests of several crates need: certificates, TLS in memory, and a process without descriptors. It is not
-//! published.
+//! What the tests of several crates need: certificates, TLS in memory, a process without descriptors, and what cargo
+//! builds with a crate. It is not published.
 
 pub mod certificates;
 #[cfg(unix)]
 pub mod descriptors;
 pub mod tls;
+pub mod tree;

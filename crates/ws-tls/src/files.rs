@@ -115,15 +115,21 @@ impl FileKind {
                 _ => None,
             },
             6 => Some(Self::Pkcs7),
-            &SEQUENCE => match inside(body, SEQUENCE)?.first()? {
-                // Version and serial number, or the latter alone.
-                0xa0 => Some(Self::Certificate),
-                2 if contains(body, UTC_TIME) => Some(Self::Certificate),
-                2 => Some(Self::CertificateRequest),
-                6 if contains(body, PKCS5) || contains(body, PKCS12_PBE) => {
+            &SEQUENCE => match inside(body, SEQUENCE)? {
+                // Version and serial number, or the latter alone with the algorithm of the signature
+                // behind it. A request has a version, and a name.
+                [0xa0, ..] => Some(Self::Certificate),
+                [2, length @ 0..0x80, rest @ ..] => {
+                    let next = rest.get(usize::from(*length)..)?;
+                    match inside(next, SEQUENCE)?.first() {
+                        Some(6) => Some(Self::Certificate),
+                        _ => Some(Self::CertificateRequest),
+                    }
+                }
+                [6, ..] if contains(body, PKCS5) || contains(body, PKCS12_PBE) => {
                     Some(Self::EncryptedKey)
                 }
-                6 => Some(Self::PublicKey),
+                [6, ..] => Some(Self::PublicKey),
                 _ => None,
             },
             _ => None,
@@ -203,8 +209,6 @@ const P521: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23];
 const PKCS5: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05];
 /// Those of PKCS#12, 1.2.840.113549.1.12.1.
 const PKCS12_PBE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x01];
-/// A time as certificates have one, UTCTime of 13 bytes.
-const UTC_TIME: &[u8] = &[0x17, 0x0d];
 
 #[cfg(test)]
 mod tests {
@@ -223,6 +227,17 @@ mod tests {
             assert_eq!(FileKind::of(file), None, "{}", file.escape_ascii());
             assert!(certificates(file).is_err());
             assert!(key(file).is_err());
+        }
+    }
+
+    #[test]
+    fn first_certificates_and_requests_differ_in_what_follows_the_number() {
+        // A serial number and an algorithm; a version and a name.
+        let certificate = b"0\x0b0\x09\x02\x02\x01\x050\x03\x06\x01\x2a";
+        assert_eq!(FileKind::of(certificate), Some(FileKind::Certificate));
+        for name in [&b"0\x04\x31\x02\x17\x0d"[..], b"0\x00"] {
+            let request = [b"0\x090\x07\x02\x01\x00", name].concat();
+            assert_eq!(FileKind::of(&request), Some(FileKind::CertificateRequest));
         }
     }
 }

@@ -7,6 +7,8 @@ use std::{
     io::{BufRead as _, BufReader, Lines, Read as _, Write as _},
     net::TcpStream,
     process::{Child, ChildStdout, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 pub(crate) const ECHO: &str = env!("CARGO_BIN_EXE_echo");
@@ -63,6 +65,27 @@ impl Server {
 
     pub(crate) fn port(&self) -> u16 {
         self.address.rsplit(':').next().unwrap().parse().unwrap()
+    }
+
+    /// Asks it to end by a signal.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let kill = Command::new("kill").args(["-s", signal, &pid]).status();
+        assert!(kill.unwrap().success());
+    }
+
+    /// Waits until it ends by itself, and tells whether it did so cleanly.
+    #[track_caller]
+    pub(crate) fn ends_well(&mut self) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.success();
+            }
+            assert!(Instant::now() < deadline, "the server does not end");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Connects to it, without TLS.

@@ -24,6 +24,14 @@ pub(super) fn write() -> Result<(), Failure> {
         }
         println!("{:<24} {:>3} seeds", recipe.target, seeds.len());
     }
+    for (target, texts) in REPLIES {
+        let dir = fuzz_dir().join("seeds").join(target);
+        fs::create_dir_all(&dir)?;
+        for (number, text) in texts.iter().enumerate() {
+            fs::write(dir.join(format!("reply_{number}")), text)?;
+        }
+        println!("{target:<24} {:>3} seeds", texts.len());
+    }
     remove_strangers(&fuzz_dir().join("seeds"))
 }
 
@@ -33,13 +41,48 @@ fn remove_strangers(seeds: &Path) -> Result<(), Failure> {
         let entry = entry?;
         let is_known = RECIPES
             .iter()
-            .any(|recipe| entry.file_name() == recipe.target);
+            .map(|recipe| recipe.target)
+            .chain(REPLIES.iter().map(|(target, _)| *target))
+            .any(|target| entry.file_name() == target);
         if !is_known && entry.path().is_dir() {
             fs::remove_dir_all(entry.path())?;
         }
     }
     Ok(())
 }
+
+/// What the servers of ws-backplane's engines say, which is in no vector.
+const REPLIES: &[(&str, &[&str])] = &[
+    (
+        "backplane_redis",
+        &[
+            "+OK\r\n",
+            "-ERR no\r\n",
+            ":-12\r\n",
+            "$8\r\na\r\nb\r\nc\r\r\n",
+            "*3\r\n:1\r\n$1\r\nx\r\n*1\r\n+y\r\n",
+            "%1\r\n+key\r\n:7\r\n",
+            ">3\r\n$7\r\nmessage\r\n$4\r\nws:t\r\n$3\r\nabc\r\n",
+            "=8\r\ntxt:text\r\n",
+            "|1\r\n+ttl\r\n:3600\r\n*1\r\n:1\r\n",
+            "*3\r\n#t\r\n_\r\n,1.5\r\n",
+        ],
+    ),
+    (
+        "backplane_nats",
+        &[
+            "INFO {\"server_id\":\"A\"}\r\n",
+            "PING\r\n",
+            "PONG\r\n",
+            "+OK\r\n",
+            "-ERR 'Slow Consumer'\r\n",
+            "MSG a.b 9 5\r\na\r\nb\r\r\n",
+            "MSG a.b 9 reply.to 0\r\n\r\n",
+            "HMSG a 1 34 39\r\nNATS/1.0 404 Not\r\nA: b\r\nA:  c \r\n\r\nhello\r\n",
+            "HMSG a 1 r 12 12\r\nNATS/1.0\r\n\r\n\r\n",
+        ],
+    ),
+];
 
 /// How the seeds of a target come out of the vectors.
 struct Recipe {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use crate::log::Log;
 use crate::tool::{self, Failure, Service};
 
+use super::messages::{messages_dir, send_all};
 use super::relay::{Passed, Relay};
-use super::{Peers, echo, messages_dir, send_all};
+use super::{Peers, echo};
 
 /// Parameters as the examples and the scripts take them. Below 9 bits there is nothing that the
 /// peers, all of which use zlib, can do.

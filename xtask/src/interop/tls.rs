@@ -1,6 +1,7 @@
 //! The same over TLS: both versions, certificates of clients, and certificates that are to be
 //! refused.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -10,7 +11,8 @@ use crate::certs::{BAD, Certificates};
 use crate::log::Log;
 use crate::tool::{self, Failure, Service};
 
-use super::{Peers, echo, messages_dir, send_all};
+use super::messages::{messages_dir, send_all};
+use super::{Peers, echo};
 
 pub(super) const VERSIONS: [&str; 2] = ["1.2", "1.3"];
 
@@ -261,7 +263,7 @@ fn openssl(
 }
 
 /// Waits for a child that says little, and ends it if that takes too long.
-fn output_within(mut child: Child, limit: Duration) -> Result<Output, Failure> {
+pub(super) fn output_within(mut child: Child, limit: Duration) -> Result<Output, Failure> {
     if tool::wait_at_most(&mut child, limit)?.is_none() {
         child.kill()?;
         child.wait()?;
@@ -292,10 +294,15 @@ fn refuses(flags: &[String], url: &str, said: &[&str]) -> Result<(), Failure> {
     }
 }
 
-/// Whether OpenSSL's client can be started; it has no `--version`.
-pub(super) fn has_openssl() -> bool {
+/// OpenSSL's client; it has no `--version`.
+pub(super) fn find_openssl() -> Result<OsString, Failure> {
     let version = Command::new("openssl").arg("version").output();
-    version.is_ok_and(|output| output.status.success())
+    match version.is_ok_and(|output| output.status.success()) {
+        true => Ok("openssl".into()),
+        false => Err(Failure::new(
+            "it is not installed (on Debian: apt-get install openssl)",
+        )),
+    }
 }
 
 fn secure_echo(adapter: &str, certificates: &Certificates) -> Command {

@@ -8,8 +8,8 @@ use std::{
 };
 
 use ws_backplane::{
-    Discontinuity, EngineError, Handler, History, Limits, Node, Position, Publish, PublishError,
-    Redis, connect_tcp, run,
+    Connect, Discontinuity, Engine, EngineError, Handler, History, Limits, Node, Position, Publish,
+    PublishError, run,
 };
 
 use crate::Failure;
@@ -22,6 +22,8 @@ pub(crate) struct Seen(Arc<(Mutex<Story>, Condvar)>);
 pub(crate) struct Story {
     pub(crate) told: Vec<Told>,
     pub(crate) numbers: BTreeMap<u64, Position>,
+    /// What was published at each offset.
+    pub(crate) payloads: BTreeMap<u64, Vec<u8>>,
     pub(crate) ups: usize,
     pub(crate) downs: Vec<EngineError>,
     pub(crate) joins: Vec<Arc<str>>,
@@ -33,7 +35,8 @@ pub(crate) struct Story {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Told {
-    Message(Position),
+    /// A message, and the number in it.
+    Message(Position, u64),
     Discontinuity(Discontinuity),
 }
 
@@ -76,7 +79,8 @@ impl Handler for Seen {
         let number = payload.get(..8).and_then(|number| number.try_into().ok());
         let number = number.map_or(0, u64::from_be_bytes);
         self.note(|story| {
-            story.told.push(Told::Message(position));
+            story.told.push(Told::Message(position, number));
+            story.payloads.insert(position.offset, payload.to_vec());
             story.numbers.insert(number, position);
         });
     }
@@ -105,13 +109,26 @@ impl Handler for Seen {
 pub(crate) const TOPIC: &str = "room";
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 
+pub(crate) const SHORT: Duration = Duration::from_millis(300);
+
 /// A node at a server, which runs on a thread of the executor.
-pub(crate) fn node(engine: Redis, port: u16, limits: Limits) -> (Node, Seen) {
+pub(crate) fn node<E, C>(engine: E, connect: C, limits: Limits) -> (Node, Seen)
+where
+    E: Engine + Send + 'static,
+    C: Connect + Send + 'static,
+    C::Stream: Send,
+{
     let seen = Seen::default();
-    let connect = move || connect_tcp("127.0.0.1", port);
     let (node, task) = run(engine, limits, connect, seen.clone());
     thread::spawn(|| smol::block_on(task));
     (node, seen)
+}
+
+pub(crate) fn told_a_discontinuity(story: &Story) -> bool {
+    story
+        .told
+        .iter()
+        .any(|told| matches!(told, Told::Discontinuity(_)))
 }
 
 pub(crate) fn limits() -> Limits {
@@ -137,9 +154,14 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    pub(crate) fn new(engine: impl Fn() -> Redis, port: u16) -> Result<Self, Failure> {
-        let (publisher, sent) = node(engine(), port, limits());
-        let (subscriber, seen) = node(engine(), port, limits());
+    pub(crate) fn new<E, C>(engine: impl Fn() -> E, connect: C) -> Result<Self, Failure>
+    where
+        E: Engine + Send + 'static,
+        C: Connect + Clone + Send + 'static,
+        C::Stream: Send,
+    {
+        let (publisher, sent) = node(engine(), connect.clone(), limits());
+        let (subscriber, seen) = node(engine(), connect, limits());
         for seen in [&sent, &seen] {
             seen.wait("the engine is there", LONG, |story| story.ups > 0)?;
         }
@@ -224,7 +246,7 @@ impl Pair {
         let mut gaps = Vec::new();
         for told in &seen.told {
             match *told {
-                Told::Message(position) => {
+                Told::Message(position, _) => {
                     if last.is_some_and(|last| position.offset != last.offset + 1) {
                         return Err(format!("{position} came after {last:?}").into());
                     }
@@ -252,6 +274,38 @@ impl Pair {
             arrived: seen.numbers.len(),
             missing: missing.len(),
             discontinuities: gaps.len(),
+        })
+    }
+
+    /// Checks, where publications have no position that others share, that each
+    /// message that was acknowledged arrived, or a discontinuity was told in
+    /// its place.
+    pub(crate) fn check_by_numbers(&self) -> Result<Summary, Failure> {
+        let (sent, seen) = (self.sent.lock(), self.seen.lock());
+        let acknowledged: Vec<u64> = sent
+            .published
+            .iter()
+            .filter_map(|(number, result)| result.is_ok().then_some(*number))
+            .collect();
+        let (mut last, mut is_told, mut gaps, mut missing) = (0, false, 0, 0);
+        for told in &seen.told {
+            let Told::Message(_, number) = *told else {
+                is_told = true;
+                gaps += 1;
+                continue;
+            };
+            let between = |other: &&u64| last < **other && **other < number;
+            let lost = acknowledged.iter().filter(between).count();
+            if number <= last || (lost > 0 && !is_told) {
+                return Err(format!("{number} came after {last}, {lost} were lost").into());
+            }
+            missing += lost;
+            (last, is_told) = (number, false);
+        }
+        Ok(Summary {
+            arrived: seen.numbers.len(),
+            missing,
+            discontinuities: gaps,
         })
     }
 }

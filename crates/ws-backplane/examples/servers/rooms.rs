@@ -12,7 +12,7 @@ use smol::{LocalExecutor, Timer};
 use ws_backplane::Position;
 use ws_smol::Message;
 
-use crate::{Failure, Setup, observer::LONG, redis::Server};
+use crate::{Failure, Setup, observer::LONG};
 
 /// How many clients each process has at first.
 const CLIENTS: usize = 100;
@@ -24,10 +24,10 @@ struct Process {
 }
 
 impl Process {
-    fn start(program: &str, redis: u16) -> Result<Self, Failure> {
+    fn start(program: &str, engine: &[&str]) -> Result<Self, Failure> {
         let mut child = Command::new(program)
             .args(["--listen", "127.0.0.1:0"])
-            .args(["--redis", &format!("127.0.0.1:{redis}")])
+            .args(engine)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
@@ -63,11 +63,15 @@ struct Reader {
 }
 
 /// Clients of a process that is killed go on with the other, and miss nothing.
-pub(crate) fn killed_process(setup: &Setup<'_>) -> Result<String, Failure> {
+/// `cut` ends the connections of the processes to the engine.
+pub(crate) fn killed_process(
+    setup: &Setup<'_>,
+    engine: &[&str],
+    cut: impl Fn() -> Result<(), Failure>,
+) -> Result<String, Failure> {
     let program = setup.rooms.ok_or("--rooms PROGRAM is missing")?;
-    let server = Server::start(setup.redis, &[])?;
     let mut processes: Vec<_> = (0..2)
-        .map(|_| Process::start(program, server.port))
+        .map(|_| Process::start(program, engine))
         .collect::<Result<_, _>>()?;
     let addresses = processes.iter().map(|process| process.address.clone());
     let shared = Arc::new(Shared {
@@ -88,7 +92,7 @@ pub(crate) fn killed_process(setup: &Setup<'_>) -> Result<String, Failure> {
     wait(&shared, "everybody has joined", |reader| {
         reader.position.is_some()
     })?;
-    let said = smol::block_on(say(&shared, &mut processes, &server))?;
+    let said = smol::block_on(say(&shared, &mut processes, cut))?;
     wait(&shared, "everybody has every message", |reader| {
         reader.messages >= said
     })?;
@@ -107,11 +111,11 @@ pub(crate) fn killed_process(setup: &Setup<'_>) -> Result<String, Failure> {
 }
 
 /// Says something every moment to the second process, while the first is
-/// killed and the connections to Redis are.
+/// killed and the connections to the engine are.
 async fn say(
     shared: &Shared,
     processes: &mut Vec<Process>,
-    server: &Server,
+    cut: impl Fn() -> Result<(), Failure>,
 ) -> Result<u64, Failure> {
     let address = processes[1].address.clone();
     let mut socket = ws_smol::connect(&format!("ws://{address}/")).await?;
@@ -124,7 +128,7 @@ async fn say(
             drop(processes.remove(0));
         }
         if number == 1_000 {
-            server.admin(&["CLIENT", "KILL", "TYPE", "pubsub"])?;
+            cut()?;
         }
         Timer::after(Duration::from_millis(1)).await;
     }

@@ -2,11 +2,15 @@
 
 mod calls;
 mod driver;
+#[cfg(all(feature = "nats", feature = "tls"))]
+mod nats_tls;
 #[cfg(feature = "tls")]
 mod tls;
 
 pub use calls::Node;
 pub use driver::{Connect, run};
+#[cfg(all(feature = "nats", feature = "tls"))]
+pub use nats_tls::{NatsTlsStream, connect_nats_tls};
 #[cfg(feature = "tls")]
 pub use tls::connect_tls;
 

@@ -4,7 +4,6 @@
 mod adopting;
 #[cfg(feature = "tls")]
 mod alpn;
-mod dependencies;
 mod ending;
 mod flow;
 mod hostile;

@@ -1,6 +1,5 @@
 //! The crate as a user sees it: behind hyper and axum, with clients of ws-smol and ws-h2.
 
-mod dependencies;
 mod extractor;
 #[cfg(unix)]
 mod handing_over;

@@ -1,9 +1,16 @@
 //! Requests of hyper that become WebSockets, or do not.
 
+use std::time::Duration;
+
 use futures_io::{AsyncRead, AsyncWrite};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::Instant,
+};
 use ws_hyper::{Cause, Decision, Peer, Stream, WebSocket};
-use ws_smol::{CloseCode, ControlledNetwork, Error, Masking, Message, Response};
+use ws_smol::{
+    CloseCode, ControlledNetwork, Error, KeepaliveConfig, Masking, Message, Response, Timeout,
+};
 
 use crate::support::{Service, acceptor, over_http1, over_http2, request, run};
 
@@ -50,6 +57,22 @@ fn the_same_call_opens_websockets_over_both_versions_of_http() {
             talk(near, far).await;
         }
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadlines_are_kept_by_tokio() {
+    let hour = Duration::from_secs(3600);
+    let mut keepalive = KeepaliveConfig::OFF;
+    keepalive.ping_interval = Some(hour);
+    keepalive.pong_timeout = Some(hour);
+    let (service, mut opened) = Service::new(acceptor().keepalive(keepalive));
+    let near = over_http1(service.http1(), request()).await.unwrap();
+    let mut far = opened.recv().await.unwrap().unwrap();
+    let started = Instant::now();
+    let outcome = far.receive().await;
+    assert!(matches!(outcome, Err(Error::Timeout(Timeout::Pong))));
+    assert!(started.elapsed() >= 2 * hour);
+    drop(near);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use ws_mio::{Accept, Decision, Incoming, OriginPolicy, Response};
+use ws_mio::{Accept, Decision, Incoming, OriginPolicy, Response, TimeLimits};
 
 use crate::common;
 use crate::common::{
@@ -86,8 +86,9 @@ fn page_is_read_to_its_end_though_the_request_goes_on() {
     let (probe, _log) = Probe::<false>::new(|_, _| {});
     let probe = probe.deciding(move |_| Response::new(200).body(body.clone()).into());
     let mut config = config();
-    // However slowly this machine runs, both are done within it.
+    // However slowly this machine runs, both are done in time.
     config.close_timeout = Duration::from_secs(300);
+    config.time_limits = TimeLimits::UNLIMITED;
     let server = Running::start(probe, config);
     let mut stream = server.dial();
     let mut writer = stream.try_clone().unwrap();

@@ -3,7 +3,7 @@
 
 mod pools;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use ws_handshake::DeflateParams;
 use ws_proto::{
@@ -56,9 +56,9 @@ impl Compression {
     }
 
     /// Gives the thread's memory back once it was not used for a while.
-    pub(crate) fn sweep(&self) {
+    pub(crate) fn sweep(&self, now: Instant) {
         if self.0.is_some() {
-            pools::sweep();
+            pools::sweep(now);
         }
     }
 

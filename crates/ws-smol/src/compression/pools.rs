@@ -14,8 +14,6 @@ use std::{
 
 use ws_proto::{DeflateConfig, DeflatePool, InflateConfig, InflatePool};
 
-use crate::timer;
-
 /// What is worked with, once it is needed; the thread has it back when this is
 /// dropped.
 #[derive(Debug)]
@@ -91,8 +89,7 @@ impl<P: Pool> Drop for LentPool<P> {
 
 /// Gives memory back to the allocator that was not used since the last time,
 /// at most once in [`SWEEP_EVERY`]; for whoever has a timer.
-pub(super) fn sweep() {
-    let now = timer::now();
+pub(super) fn sweep(now: Instant) {
     let is_due = |swept: &Cell<Option<Instant>>| match swept.get() {
         Some(last) if now.saturating_duration_since(last) < SWEEP_EVERY => false,
         _ => {

@@ -33,7 +33,7 @@ use crate::{
     outgoing::Output,
     pings::Pong,
     signals::{Side, Signals},
-    timer::Timer,
+    timer::{Alarm, Timers},
 };
 pub(crate) use read::{Found, Want};
 use time::Life;
@@ -71,7 +71,7 @@ pub(crate) struct Engine<S> {
     compression: Compression,
     config: Arc<Config>,
     life: Life,
-    timer: Option<Timer>,
+    timer: Option<Alarm>,
     /// What is held of the budget, by one who held something lately.
     share: Option<Box<Share>>,
     pub(crate) lent: Option<Box<Message>>,
@@ -93,6 +93,7 @@ impl<S> Engine<S> {
         masking: Masking,
         leftover: Vec<u8>,
         config: Arc<Config>,
+        timers: Timers,
         span: Span,
     ) -> Self {
         let signals = Arc::new(Signals::new());
@@ -117,7 +118,7 @@ impl<S> Engine<S> {
             is_end_told: false,
             write_error: None,
             close_status: None,
-            life: Life::new(&config),
+            life: Life::new(&config, timers),
             compression: Compression::none(),
             config,
             timer: None,
@@ -126,6 +127,12 @@ impl<S> Engine<S> {
             agreed: None,
             span: (!span.is_none()).then(|| Box::new(span)),
         }
+    }
+
+    /// Measures time by another clock, from now on.
+    pub(crate) fn set_timers(&mut self, timers: Timers) {
+        self.life = Life::new(&self.config, timers);
+        self.timer = None;
     }
 
     /// Compresses from now on, as was agreed on in the opening handshake.
@@ -369,7 +376,14 @@ mod tests {
         let input = input.to_vec();
         let masking = ServerMasking::new().into();
         let script = Script { input, room };
-        Engine::new(script, masking, Vec::new(), Arc::default(), Span::none())
+        Engine::new(
+            script,
+            masking,
+            Vec::new(),
+            Arc::default(),
+            Timers::default(),
+            Span::none(),
+        )
     }
 
     const WIRE: &[u8] = b"\x81\x82\0\0\0\0ab\x89\x81\0\0\0\0?\x82\x84\0\0\0\0cd";

@@ -13,7 +13,7 @@ use ws_proto::{
 
 use super::{Engine, READ_COST, time::Life};
 use crate::{
-    CloseStatus,
+    CloseStatus, Config,
     backlog::Backlog,
     compression::LentPool,
     error::{Error, Failure},
@@ -242,6 +242,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             life,
             close_status,
             compression,
+            config,
             ..
         } = self;
         let std::ops::Range { start, end } = input.span();
@@ -285,7 +286,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                     put_back = piece.data.len();
                     break Ok(None);
                 }
-                control => answer(&control, sender, output, None, life, close_status),
+                control => answer(&control, config, sender, output, None, life, close_status),
             }
         };
         let left = rest.len() + put_back;
@@ -415,22 +416,24 @@ fn keep(
 /// Deals with a control frame, and queues the reply that is owed, or corks it.
 pub(super) fn answer(
     event: &Event<'_>,
+    config: &Config,
     sender: &mut Sender<Masking>,
     output: &mut Output,
     cork: Option<&mut Vec<u8>>,
     life: &mut Life,
     close_status: &mut Option<Box<CloseStatus>>,
 ) {
+    let max_rate = config.time_limits.max_control_rate;
     match event {
         Event::Data(_) | Event::Compressed(_) => {}
         Event::Pong(payload) => {
-            life.handle_control();
+            life.handle_control(max_rate);
             life.handle_pong(payload);
         }
         Event::Ping(payload)
             if !output.has_room(payload.len() + 6, true) && !fault!("pongs-pile-up") =>
         {
-            life.handle_control();
+            life.handle_control(max_rate);
             // Of the Pings that wait, the last is answered.
             //= RFC6455-5.5.3-2
             output.held_pong = Some((*payload).into());
@@ -438,7 +441,7 @@ pub(super) fn answer(
         Event::Ping(_) | Event::Close(_) => {
             output.held_pong = None;
             if let Event::Ping(_) = event {
-                life.handle_control();
+                life.handle_control(max_rate);
             }
             if let Event::Close(frame) = *event {
                 let is_reply = sender.is_close_sent();

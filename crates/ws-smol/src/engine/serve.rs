@@ -178,10 +178,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
                         output,
                         life,
                         close_status,
+                        config,
                         ..
                     } = self;
                     let cork = Some(&mut staging.cork);
-                    answer(&event, sender, output, cork, life, close_status);
+                    answer(&event, config, sender, output, cork, life, close_status);
                 }
             }
             self.input.set_left(left);

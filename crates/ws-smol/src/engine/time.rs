@@ -15,12 +15,13 @@ use crate::{
     error::Failure,
     outgoing::Outgoing,
     pings::{Pings, Pong},
-    timer::{self, Timer},
+    timer::Timers,
 };
 
 /// The clock of a connection, and what is measured by it.
 #[derive(Debug)]
 pub(super) struct Life {
+    timers: Timers,
     started: Instant,
     pub(super) clock: Clock,
     busy: BusyTimers,
@@ -34,13 +35,13 @@ pub(super) struct Life {
     /// The transport has taken something after it took nothing.
     pub(super) has_moved: bool,
     is_flooded: bool,
-    max_control_rate: u32,
 }
 
 impl Life {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, timers: Timers) -> Self {
         Self {
-            started: timer::now(),
+            started: timers.now(),
+            timers,
             clock: Clock::open(&config.times(), Duration::ZERO),
             busy: BusyTimers::new(),
             round_trip_time: RoundTrip::UNKNOWN,
@@ -49,7 +50,6 @@ impl Life {
             has_finished: false,
             has_moved: false,
             is_flooded: false,
-            max_control_rate: config.time_limits.max_control_rate,
         }
     }
 
@@ -88,9 +88,9 @@ impl Life {
     }
 
     /// Notes a Ping or a Pong.
-    pub(super) fn handle_control(&mut self) {
+    pub(super) fn handle_control(&mut self, max_rate: u32) {
         let now = self.elapsed();
-        self.is_flooded |= self.clock.note_control(self.max_control_rate, now);
+        self.is_flooded |= self.clock.note_control(max_rate, now);
     }
 
     pub(super) const fn is_flooded(&self) -> bool {
@@ -113,7 +113,7 @@ impl Life {
     }
 
     pub(super) fn elapsed(&self) -> Duration {
-        timer::now().saturating_duration_since(self.started)
+        self.timers.now().saturating_duration_since(self.started)
     }
 
     fn settle_data(&mut self) {
@@ -123,24 +123,27 @@ impl Life {
     }
 }
 
-/// A time in whole microseconds, half the size of an `Option<Duration>`.
+/// A time in whole microseconds, of an hour at most: a quarter of the size of an `Option<Duration>`.
 #[derive(Clone, Copy, Debug)]
-struct RoundTrip(u64);
+struct RoundTrip(u32);
 
 impl RoundTrip {
-    const UNKNOWN: Self = Self(u64::MAX);
+    const UNKNOWN: Self = Self(u32::MAX);
 
-    const fn from_duration(time: Duration) -> Self {
-        Self(time.as_micros() as u64)
+    fn from_duration(time: Duration) -> Self {
+        let micros = time.min(HOUR).as_micros();
+        Self(micros as u32)
     }
 
     const fn get(self) -> Option<Duration> {
         match self.0 {
-            u64::MAX => None,
-            micros => Some(Duration::from_micros(micros)),
+            u32::MAX => None,
+            micros => Some(Duration::from_micros(micros as u64)),
         }
     }
 }
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Tells whether time may ask for something: as far as is known without a
@@ -154,7 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
 
     /// Does what time asks for; pending until it asks for more.
     pub(super) fn poll_time(&mut self) -> Poll<()> {
-        let now = timer::now();
+        let now = self.life.timers.now();
         let is_ahead = self.backlog.is_full();
         let flow = Flow {
             is_waiting: self.output.is_blocked,
@@ -186,12 +189,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
             // for every read.
             let timer = match &mut self.timer {
                 Some(timer) if timer.goes_off() <= at => timer,
-                place => place.insert(Timer::at(at)),
+                place => place.insert(self.life.timers.at(at)),
             };
             // The waker is the same every time.
             ready!(timer.poll_same(&mut Context::from_waker(&self.waker)));
             self.timer = None;
-            if timer::now() >= at {
+            if self.life.timers.now() >= at {
                 self.handle_time();
                 return Poll::Ready(());
             }
@@ -201,7 +204,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     fn handle_time(&mut self) {
         self.has_progress = true;
         // A thread that has nothing else to do is still asked for the time.
-        self.compression.sweep();
+        self.compression.sweep(self.life.timers.now());
         // Nor does one that holds nothing for long keep its place in the budget.
         self.share.take_if(|share| share.held() == 0);
         let now = self.life.elapsed();

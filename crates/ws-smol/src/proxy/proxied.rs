@@ -12,8 +12,9 @@ use tracing::debug;
 use ws_handshake::proxy::{ProxyHeader, ProxyHeaderError, TrustedProxies};
 
 use crate::{
-    Error, PeerAddr, Timeout,
+    Error, PeerAddr, Timeout, Timer,
     handshaking::{Deadline, Turn, read, within},
+    timer::Timers,
 };
 
 /// Reads what proxies tell of their clients by the PROXY protocol, version 1 or
@@ -59,15 +60,17 @@ use crate::{
 pub struct ProxyProtocol {
     trusted: TrustedProxies,
     timeout: Duration,
+    timers: Timers,
 }
 
 impl ProxyProtocol {
     /// Reads a header from those who are trusted.
     #[must_use]
-    pub const fn new(trusted: TrustedProxies) -> Self {
+    pub fn new(trusted: TrustedProxies) -> Self {
         Self {
             trusted,
             timeout: Duration::from_secs(10),
+            timers: Timers::default(),
         }
     }
 
@@ -75,6 +78,13 @@ impl ProxyProtocol {
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Sets whose time that is measured by, such as that of tokio; see [`Timer`].
+    #[must_use]
+    pub fn timer(mut self, timer: impl Timer + 'static) -> Self {
+        self.timers = Timers::new(timer);
         self
     }
 
@@ -106,7 +116,7 @@ impl ProxyProtocol {
         if !self.is_trusted(peer) {
             return Ok((stream, peer));
         }
-        let deadline = Deadline::after(Some(self.timeout));
+        let deadline = Deadline::after(Some(self.timeout), &self.timers);
         let header = within(deadline, Timeout::ProxyHeader, stream.receive()).await?;
         let client = match header {
             ProxyHeader::Local => peer,

@@ -143,7 +143,11 @@ impl TlsAcceptor {
         Box::pin(self.encrypt_until(deadline, stream)).await
     }
 
-    async fn encrypt_until<S>(&self, deadline: Deadline, stream: S) -> Result<MaybeTls<S>, Error>
+    async fn encrypt_until<S>(
+        &self,
+        deadline: Deadline<'_>,
+        stream: S,
+    ) -> Result<MaybeTls<S>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {

@@ -6,7 +6,6 @@ mod close;
 mod control;
 #[cfg(feature = "deflate")]
 mod deflate;
-mod dependencies;
 mod every_poll;
 mod failure;
 mod gate;
@@ -25,6 +24,7 @@ mod redirect;
 mod serve;
 mod support;
 mod tcp;
+mod timer;
 #[cfg(feature = "tls")]
 mod tls;
 mod work;

@@ -1,5 +1,9 @@
 //! What it costs, in ratios of one run on one machine.
 
+mod fanout;
+mod returning;
+pub(crate) mod serve;
+
 use std::{
     fs,
     process::Command,
@@ -12,28 +16,40 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ws_backplane::{Limits, Position, Publish, Recovery, Redis};
+use ws_backplane::{Limits, Node, Publish, Redis, connect_tcp};
 
 use crate::{
     Failure, Play, Setup,
-    observer::{LONG, node},
-    redis::Server,
+    observer::{LONG, Seen, node},
+    redis::server::Server,
 };
 
 pub(crate) const ALL: &[(&str, Play)] = &[
     ("messages a second, beside redis-benchmark", throughput),
-    ("5,000 clients that come back", returning),
+    ("one publication to two processes", fanout::latency),
+    ("processor time of a delivery", fanout::processor_time),
+    ("5,000 clients that come back at once", returning::returning),
     ("memory of 100,000 idle topics", memory),
 ];
 
 const MESSAGES: u64 = 200_000;
+
+fn start(setup: &Setup<'_>) -> Result<Server, Failure> {
+    Server::start(setup.redis.ok_or("redis-server is not installed")?, &[])
+}
+
+fn redis_node(server: &Server) -> (Node, Seen) {
+    let port = server.port();
+    let connect = move || connect_tcp("127.0.0.1", port);
+    node(Redis::new(), connect, Limits::default())
+}
 
 /// 125 bytes, pipelined, through the same script.
 fn throughput(setup: &Setup<'_>) -> Result<String, Failure> {
     let Some(benchmark) = setup.benchmark else {
         return Err("redis-benchmark is not installed".into());
     };
-    let server = Server::start(setup.redis, &[])?;
+    let server = start(setup)?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..3 {
         theirs.push(benchmarked(benchmark, &server)?);
@@ -50,7 +66,7 @@ fn throughput(setup: &Setup<'_>) -> Result<String, Failure> {
 }
 
 fn published(server: &Server) -> Result<f64, Failure> {
-    let (publisher, seen) = node(Redis::new(), server.port, Limits::default());
+    let (publisher, seen) = redis_node(server);
     seen.wait("the engine is there", LONG, |story| story.ups > 0)?;
     let answered = Arc::new(AtomicU64::new(0));
     let payload = bytes(125);
@@ -78,13 +94,13 @@ const PIPELINE: u64 = 256;
 
 fn benchmarked(benchmark: &str, server: &Server) -> Result<f64, Failure> {
     let script = concat!(
-        include_str!("../../src/redis/head.lua"),
-        include_str!("../../src/redis/publish.lua")
+        include_str!("../../../src/redis/head.lua"),
+        include_str!("../../../src/redis/publish.lua")
     );
     let digest = server.admin(&["SCRIPT", "LOAD", script])?;
     let payload = String::from_utf8(bytes(125))?;
     let output = Command::new(benchmark)
-        .args(["-p", &server.port.to_string(), "-c", "1", "--csv"])
+        .args(["-p", &server.port().to_string(), "-c", "1", "--csv"])
         .args(["-P", &PIPELINE.to_string(), "-n", &MESSAGES.to_string()])
         .args(["EVALSHA", &digest, "2", "ws:{bench}:m", "ws:{bench}:s"])
         .args(["run", "00000000000000ff", "86400000", "ws:bench", &payload])
@@ -99,70 +115,10 @@ fn benchmarked(benchmark: &str, server: &Server) -> Result<f64, Failure> {
     Ok(rate.trim_matches('"').parse()?)
 }
 
-/// Clients of a server that was killed come back to another, all at once.
-fn returning(setup: &Setup<'_>) -> Result<String, Failure> {
-    const CLIENTS: u64 = 5_000;
-    let server = Server::start(setup.redis, &[])?;
-    let (publisher, seen) = node(Redis::new(), server.port, Limits::default());
-    seen.wait("the engine is there", LONG, |story| story.ups > 0)?;
-    let (sender, receiver) = mpsc::channel();
-    for _ in 0..100 {
-        let sender = sender.clone();
-        publisher.publish_then("storm", bytes(125), Publish::default(), move |result| {
-            let _ = sender.send(result);
-        })?;
-        receiver.recv_timeout(LONG)??;
-    }
-    let (other, _) = node(Redis::new(), server.port, Limits::default());
-    let began = Instant::now();
-    let last = last_position(&other)?;
-    let (sender, receiver) = mpsc::channel();
-    for client in 0..CLIENTS {
-        let sender = sender.clone();
-        let since = Position::new(last.epoch, last.offset - client % 50);
-        other.subscribe("storm");
-        other.recover("storm", Some(since), move |recovery| {
-            let count = match recovery {
-                Ok(Recovery::Recovered { messages, .. }) => messages.len() as u64,
-                _ => u64::MAX,
-            };
-            let _ = sender.send((client, count));
-        });
-    }
-    for _ in 0..CLIENTS {
-        let (client, count) = receiver.recv_timeout(LONG)?;
-        if count != client % 50 {
-            return Err(format!("client {client} was given {count} messages").into());
-        }
-    }
-    let took = began.elapsed();
-    thread::sleep(Duration::from_millis(300));
-    let reads = other.metrics().history_reads;
-    let what = format!(
-        "{} ms, {reads} reads of the history; at most 2 s and 1",
-        took.as_millis()
-    );
-    if took > Duration::from_secs(2) || reads > 1 {
-        Err(what.into())
-    } else {
-        Ok(what)
-    }
-}
-
-fn last_position(node: &ws_backplane::Node) -> Result<Position, Failure> {
-    let (sender, receiver) = mpsc::channel();
-    node.recover("storm", None, move |recovery| {
-        if let Ok(Recovery::Recovered { position, .. }) = recovery {
-            let _ = sender.send(*position);
-        }
-    });
-    Ok(receiver.recv_timeout(LONG)?)
-}
-
 fn memory(setup: &Setup<'_>) -> Result<String, Failure> {
     const TOPICS: usize = 100_000;
-    let server = Server::start(setup.redis, &[])?;
-    let (other, seen) = node(Redis::new(), server.port, Limits::default());
+    let server = start(setup)?;
+    let (other, seen) = redis_node(&server);
     seen.wait("the engine is there", LONG, |story| story.ups > 0)?;
     let before = resident()?;
     for topic in 0..TOPICS {

@@ -1,17 +1,18 @@
-//! What happens to a server, and what subscribers see of it.
+//! What happens to a `redis-server`, and what subscribers see of it.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+pub(crate) mod server;
 
-use ws_backplane::{Publish, PublishError, Redis};
+use std::time::{Duration, Instant};
+
+use ws_backplane::{Publish, PublishError, Redis, connect_tcp, connect_tls};
 
 use crate::{
     Failure, Play, Setup,
-    observer::{LONG, Pair, TOPIC, limits, node},
-    redis::Server,
+    observer::{LONG, Pair, SHORT, TOPIC, limits, node, told_a_discontinuity},
+    process::Process,
+    tls,
 };
+use server::Server;
 
 pub(crate) const ALL: &[(&str, Play)] = &[
     ("nothing goes wrong", nothing),
@@ -19,33 +20,44 @@ pub(crate) const ALL: &[(&str, Play)] = &[
     ("kill -9, restart with an append-only file", kill_with_data),
     ("restart with older data", older_data),
     ("CLIENT KILL", client_kill),
-    ("SIGSTOP for 10 s", stop),
+    ("SIGSTOP for twice the time that a node waits", stop),
     ("output buffer limit", output_buffer),
     ("FLUSHALL", flush_all),
     ("wrong password", wrong_password),
     ("script cache flushed", script_flush),
     ("presence, and a node that is gone", presence),
-    (
-        "two processes of rooms, one is killed",
-        crate::rooms::killed_process,
-    ),
+    ("TLS", over_tls),
+    ("two processes of rooms, one is killed", rooms),
 ];
 
-const SHORT: Duration = Duration::from_millis(300);
+fn start(setup: &Setup<'_>, arguments: &[&str]) -> Result<Server, Failure> {
+    Server::start(program(setup)?, arguments)
+}
+
+fn program<'a>(setup: &Setup<'a>) -> Result<&'a str, Failure> {
+    setup
+        .redis
+        .ok_or_else(|| "--redis PROGRAM is missing".into())
+}
+
+fn pair(engine: impl Fn() -> Redis, server: &Server) -> Result<Pair, Failure> {
+    let port = server.port();
+    Pair::new(engine, move || connect_tcp("127.0.0.1", port))
+}
 
 fn nothing(setup: &Setup<'_>) -> Result<String, Failure> {
-    let server = Server::start(setup.redis, &[])?;
-    let mut pair = Pair::new(Redis::new, server.port)?;
+    let server = start(setup, &[])?;
+    let mut pair = pair(Redis::new, &server)?;
     pair.publish_for(SHORT);
     pair.settle()?;
     pair.check()?.complete()
 }
 
 fn kill_without_data(setup: &Setup<'_>) -> Result<String, Failure> {
-    let mut server = Server::start(setup.redis, &[])?;
-    let mut pair = Pair::new(Redis::new, server.port)?;
+    let mut server = start(setup, &[])?;
+    let mut pair = pair(Redis::new, &server)?;
     pair.publish_for(SHORT);
-    server.kill()?;
+    server.process.kill()?;
     pair.publish_for(SHORT);
     server.begin()?;
     pair.publish_for(SHORT);
@@ -55,11 +67,11 @@ fn kill_without_data(setup: &Setup<'_>) -> Result<String, Failure> {
 
 fn kill_with_data(setup: &Setup<'_>) -> Result<String, Failure> {
     let arguments = ["--appendonly", "yes", "--appendfsync", "always"];
-    let mut server = Server::start(setup.redis, &arguments)?;
-    let mut pair = Pair::new(Redis::new, server.port)?;
+    let mut server = start(setup, &arguments)?;
+    let mut pair = pair(Redis::new, &server)?;
     for _ in 0..3 {
         pair.publish_for(SHORT);
-        server.kill()?;
+        server.process.kill()?;
         pair.publish_for(SHORT);
         server.begin()?;
         pair.publish_for(SHORT);
@@ -71,14 +83,14 @@ fn kill_with_data(setup: &Setup<'_>) -> Result<String, Failure> {
 /// A server that comes back with less than it had, and numbers anew from there
 /// before the subscriber is back.
 fn older_data(setup: &Setup<'_>) -> Result<String, Failure> {
-    let mut server = Server::start(setup.redis, &[])?;
-    let mut pair = Pair::new(Redis::new, server.port)?;
+    let mut server = start(setup, &[])?;
+    let mut pair = pair(Redis::new, &server)?;
     pair.publish_for(SHORT);
     pair.settle()?;
     server.admin(&["SAVE"])?;
     pair.publish_for(SHORT);
     pair.settle()?;
-    server.kill()?;
+    server.process.kill()?;
     server.begin()?;
     pair.publish_for(SHORT * 5);
     pair.settle()?;
@@ -86,8 +98,8 @@ fn older_data(setup: &Setup<'_>) -> Result<String, Failure> {
 }
 
 fn client_kill(setup: &Setup<'_>) -> Result<String, Failure> {
-    let server = Server::start(setup.redis, &[])?;
-    let mut pair = Pair::new(Redis::new, server.port)?;
+    let server = start(setup, &[])?;
+    let mut pair = pair(Redis::new, &server)?;
     for _ in 0..5 {
         pair.publish_for(SHORT);
         server.admin(&["CLIENT", "KILL", "TYPE", "pubsub"])?;
@@ -102,13 +114,13 @@ fn client_kill(setup: &Setup<'_>) -> Result<String, Failure> {
 }
 
 fn stop(setup: &Setup<'_>) -> Result<String, Failure> {
-    let server = Server::start(setup.redis, &[])?;
-    let mut pair = Pair::new(Redis::new, server.port)?;
+    let server = start(setup, &[])?;
+    let mut pair = pair(Redis::new, &server)?;
     pair.publish_for(SHORT);
-    server.signal("STOP")?;
-    pair.publish_for(Duration::from_secs(10));
+    server.process.signal("STOP")?;
+    pair.publish_for(limits().answer_time * 2);
     let is_taken = pair.publish();
-    server.signal("CONT")?;
+    server.process.signal("CONT")?;
     if is_taken {
         return Err("a server that does not answer is taken to be there".into());
     }
@@ -118,8 +130,8 @@ fn stop(setup: &Setup<'_>) -> Result<String, Failure> {
 
 fn output_buffer(setup: &Setup<'_>) -> Result<String, Failure> {
     let limit = ["--client-output-buffer-limit", "pubsub", "1mb", "0", "0"];
-    let server = Server::start(setup.redis, &limit)?;
-    let mut pair = Pair::new(Redis::new, server.port)?;
+    let server = start(setup, &limit)?;
+    let mut pair = pair(Redis::new, &server)?;
     pair.length = 60_000;
     pair.seen.lock().pause = Duration::from_millis(50);
     let is_ended = |pair: &Pair| !pair.seen.lock().downs.is_empty();
@@ -139,27 +151,28 @@ fn output_buffer(setup: &Setup<'_>) -> Result<String, Failure> {
 }
 
 fn flush_all(setup: &Setup<'_>) -> Result<String, Failure> {
-    let server = Server::start(setup.redis, &[])?;
-    let mut pair = Pair::new(Redis::new, server.port)?;
+    let server = start(setup, &[])?;
+    let mut pair = pair(Redis::new, &server)?;
     pair.publish_for(SHORT);
     pair.settle()?;
     server.admin(&["FLUSHALL"])?;
     // No message shows it.
-    let told = |story: &crate::observer::Story| {
-        let is_gap = |told: &_| matches!(told, crate::observer::Told::Discontinuity(_));
-        story.told.iter().any(is_gap)
-    };
-    pair.seen
-        .wait("the discontinuity", Duration::from_secs(4), told)?;
+    pair.seen.wait(
+        "the discontinuity",
+        Duration::from_secs(4),
+        told_a_discontinuity,
+    )?;
     pair.publish_for(SHORT);
     pair.settle()?;
     pair.check()?.reported()
 }
 
 fn wrong_password(setup: &Setup<'_>) -> Result<String, Failure> {
-    let server = Server::start(setup.redis, &["--requirepass", "right"])?;
-    let (wrong, seen) = node(Redis::new().password("wrong"), server.port, limits());
-    let mut pair = Pair::new(|| Redis::new().password("right"), server.port)?;
+    let server = start(setup, &["--requirepass", "right"])?;
+    let port = server.port();
+    let connect = move || connect_tcp("127.0.0.1", port);
+    let (wrong, seen) = node(Redis::new().password("wrong"), connect, limits());
+    let mut pair = pair(|| Redis::new().password("right"), &server)?;
     pair.publish_for(SHORT);
     pair.settle()?;
     let publish = wrong.publish(TOPIC, "x", Publish::default());
@@ -170,8 +183,8 @@ fn wrong_password(setup: &Setup<'_>) -> Result<String, Failure> {
 }
 
 fn script_flush(setup: &Setup<'_>) -> Result<String, Failure> {
-    let server = Server::start(setup.redis, &[])?;
-    let mut pair = Pair::new(Redis::new, server.port)?;
+    let server = start(setup, &[])?;
+    let mut pair = pair(Redis::new, &server)?;
     for _ in 0..5 {
         pair.publish_for(SHORT);
         server.admin(&["SCRIPT", "FLUSH"])?;
@@ -182,34 +195,43 @@ fn script_flush(setup: &Setup<'_>) -> Result<String, Failure> {
 }
 
 fn presence(setup: &Setup<'_>) -> Result<String, Failure> {
-    let server = Server::start(setup.redis, &[])?;
-    let (watcher, seen) = node(Redis::new(), server.port, limits());
-    watcher.watch(TOPIC);
-    let (one, _) = node(Redis::new(), server.port, limits());
-    let (other, _) = node(Redis::new(), server.port, limits());
-    for node in [&one, &other] {
-        node.enter(TOPIC, "ann");
-    }
-    one.enter(TOPIC, "bob");
-    seen.wait("both join", LONG, |story| story.joins.len() == 2)?;
-    // Longer than the members are present without a sign of their nodes.
-    thread::sleep(limits().presence_time * 2);
-    if !seen.lock().leaves.is_empty() {
-        return Err("a member of a node that is there has left".into());
-    }
-    let began = Instant::now();
-    // Its members are not taken out: it is gone.
-    one.stop();
-    seen.wait("bob leaves", LONG, |story| story.leaves.len() == 1)?;
-    let took = began.elapsed();
-    other.leave(TOPIC, "ann");
-    seen.wait("ann leaves", LONG, |story| story.leaves.len() == 2)?;
-    let story = seen.lock();
-    if story.joins.len() != 2 || &*story.leaves[0] != "bob" {
-        return Err(format!("joined: {:?}, left: {:?}", story.joins, story.leaves).into());
-    }
-    Ok(format!(
-        "told once; a node that is gone after {} ms",
-        took.as_millis()
-    ))
+    let server = start(setup, &[])?;
+    let port = server.port();
+    crate::presence::play(Redis::new, move || connect_tcp("127.0.0.1", port))
+}
+
+fn over_tls(setup: &Setup<'_>) -> Result<String, Failure> {
+    let process = Process::new(program(setup)?)?;
+    let certificates = tls::Certificates::write(&process.folder)?;
+    let [certificate, key] = certificates.files();
+    // The port without TLS is for this program alone.
+    let port = Process::new(program(setup)?)?.port;
+    let text = port.to_string();
+    let arguments = [
+        "--tls-port",
+        &text,
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-auth-clients",
+        "no",
+    ];
+    let _server = Server::start_in(process, &arguments)?;
+    tls::play(&certificates, Redis::new, |tls| {
+        move || {
+            let tls = tls.clone();
+            async move { connect_tls("localhost", port, &tls).await }
+        }
+    })
+}
+
+fn rooms(setup: &Setup<'_>) -> Result<String, Failure> {
+    let server = start(setup, &[])?;
+    let address = format!("127.0.0.1:{}", server.port());
+    crate::rooms::killed_process(setup, &["--redis", &address], || {
+        server
+            .admin(&["CLIENT", "KILL", "TYPE", "pubsub"])
+            .map(drop)
+    })
 }

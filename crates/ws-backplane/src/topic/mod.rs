@@ -1,7 +1,12 @@
 //! A topic of a node: subscribe, read, merge.
 
+mod busy;
+mod waiting;
+
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
+pub(crate) use busy::Waiting;
+use busy::{Busy, Held, Recent};
 use bytes::Bytes;
 
 use crate::{
@@ -49,53 +54,6 @@ pub(crate) enum Read {
     None,
     /// Messages after this offset were asked for.
     UnderWay(Option<u64>),
-}
-
-/// What a topic has only while something is read, or was a moment ago.
-#[derive(Debug, Default)]
-struct Busy {
-    /// Messages that came while the history is read.
-    held: VecDeque<Held>,
-    held_bytes: usize,
-    /// How many of them came before the read was asked for: what it gives
-    /// covers them.
-    settled: usize,
-    /// Whether more came than is held.
-    overflowed: bool,
-    waiting: Vec<Waiting>,
-    /// How many of them came before the read was asked for: what it says of
-    /// the topic's end holds for them.
-    asked: usize,
-    recent: Option<Recent>,
-}
-
-#[derive(Debug)]
-struct Held {
-    position: Position,
-    previous: u64,
-    origin: u64,
-    payload: Bytes,
-}
-
-/// A client that waits for what it missed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Waiting {
-    pub(crate) id: RecoverId,
-    pub(crate) since: Option<Position>,
-    pub(crate) until: Instant,
-    /// Set when its position was not in the history.
-    pub(crate) lost: Option<Why>,
-}
-
-/// Messages from `start` up to the topic's position, for those who ask next.
-#[derive(Debug)]
-struct Recent {
-    start: u64,
-    messages: VecDeque<Message>,
-    bytes: usize,
-    /// Whether a limit has moved `start`.
-    is_cut: bool,
-    until: Instant,
 }
 
 /// What the application is told, and what it is told by.
@@ -334,28 +292,6 @@ impl Topic {
         }
     }
 
-    /// Notes who has lost something by what was read, and moves the positions
-    /// of the others to the current epoch.
-    fn judge_waiting(&mut self, page: &Page) {
-        let Some(busy) = &mut self.busy else { return };
-        let asked = match fault!("backplane-judged-early") {
-            true => busy.waiting.len(),
-            false => std::mem::take(&mut busy.asked),
-        };
-        for waiting in busy.waiting.iter_mut().take(asked) {
-            let Some(since) = &mut waiting.since else {
-                continue;
-            };
-            match judge(*since, page) {
-                Ok(position) => *since = position,
-                Err(why) => {
-                    waiting.since = None;
-                    waiting.lost = Some(why);
-                }
-            }
-        }
-    }
-
     /// Tells what is new of a page, and keeps what clients wait for. Returns
     /// the last offset if there is more.
     fn take_messages(
@@ -463,70 +399,6 @@ impl Topic {
         }
     }
 
-    /// A client waits. It is answered at once if it can be.
-    pub(crate) fn wait(&mut self, waiting: Waiting, now: Instant, told: &mut Told<'_>) {
-        told.metrics.waiting += 1;
-        self.busy.get_or_insert_default().waiting.push(waiting);
-        if self.is_live() {
-            self.answer_waiting(now, told);
-            self.tidy();
-        }
-    }
-
-    /// Answers those whose position is the topic's, or in what is kept.
-    fn answer_waiting(&mut self, now: Instant, told: &mut Told<'_>) {
-        let Some(position) = self.position else {
-            return;
-        };
-        let Some(busy) = &mut self.busy else { return };
-        let (name, recent) = (&self.name, &mut busy.recent);
-        busy.waiting.retain(|waiting| {
-            if let Some(why) = waiting.lost {
-                told.lost(waiting.id, name, why, Some(position));
-                return false;
-            }
-            let since = waiting.since.unwrap_or(position);
-            let messages = if since == position {
-                &[][..]
-            } else {
-                let Some(recent) = recent.as_mut().filter(|_| since < position) else {
-                    return true;
-                };
-                if since.offset < recent.start {
-                    if !recent.is_cut {
-                        return true;
-                    }
-                    told.lost(waiting.id, name, Why::Limit, Some(position));
-                    return false;
-                }
-                recent.until = now + told.limits.recover_linger;
-                recent.since(since.offset)
-            };
-            told.metrics.recoveries += 1;
-            told.metrics.waiting -= 1;
-            let recovery = Recovery::Recovered { messages, position };
-            told.handler.on_recovery(waiting.id, name, &recovery);
-            false
-        });
-    }
-
-    /// Answers clients that have waited for too long.
-    pub(crate) fn give_up(&mut self, now: Instant, told: &mut Told<'_>) {
-        let Some(busy) = &mut self.busy else { return };
-        let (name, mut left) = (&self.name, busy.asked);
-        busy.waiting.retain(|waiting| {
-            let is_asked = left > 0;
-            left = left.saturating_sub(1);
-            if waiting.until > now {
-                return true;
-            }
-            busy.asked -= usize::from(is_asked);
-            told.lost(waiting.id, name, Why::Unavailable, None);
-            false
-        });
-        self.tidy();
-    }
-
     /// Forgets what nobody has asked for lately; returns whether something is
     /// kept.
     pub(crate) fn forget(&mut self, now: Instant) -> bool {
@@ -564,40 +436,6 @@ impl Told<'_> {
         self.metrics.waiting -= 1;
         self.handler
             .on_recovery(id, topic, &Recovery::Lost { why, position });
-    }
-}
-
-impl Busy {
-    fn let_go(&mut self) {
-        self.held = VecDeque::new();
-        self.held_bytes = 0;
-        self.settled = 0;
-    }
-}
-
-impl Recent {
-    fn end(&self) -> u64 {
-        let last = self.messages.back();
-        last.map_or(self.start, |last| last.position.offset)
-    }
-
-    fn push(&mut self, message: Message, limits: &Limits) {
-        self.bytes += message.payload.len();
-        self.messages.push_back(message);
-        while self.messages.len() > limits.recover_messages || self.bytes > limits.recover_bytes {
-            let Some(first) = self.messages.pop_front() else {
-                break;
-            };
-            self.bytes -= first.payload.len();
-            self.is_cut = true;
-            self.start = first.position.offset;
-        }
-    }
-
-    fn since(&mut self, offset: u64) -> &[Message] {
-        let messages = self.messages.make_contiguous();
-        let from = messages.partition_point(|message| message.position.offset <= offset);
-        &messages[from..]
     }
 }
 
