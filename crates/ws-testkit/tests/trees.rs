@@ -98,7 +98,7 @@ fn ws_hyper_has_axum_http_2_and_mio_for_who_asks() {
     all.lacks(&["ws-h2"]);
     let mio = Tree::of("ws-hyper", &["--features", "mio"]);
     mio.has(&["ws-mio"]);
-    mio.lacks(&["axum", "h2"]);
+    mio.lacks(&["axum", "ws-h2"]);
 }
 
 #[test]
