@@ -58,7 +58,10 @@ async fn serve(address: &str) -> Outcome {
     let listener = TcpListener::bind(address).await?;
     println!("listening on ws://{}", listener.local_addr()?);
     let (stop, stopped) = smol::channel::bounded(1);
-    examples::on_stop(move || drop(stop.try_send(())))?;
+    examples::on_stop(move || {
+        // It was told before.
+        let _ = stop.try_send(());
+    })?;
     let accept = async {
         loop {
             let (front, _) = listener.accept().await?;

@@ -16,9 +16,9 @@ const HTTP2: &[u8] = b"h2";
 #[derive(Debug)]
 pub enum Accepted<S: AsyncRead + AsyncWrite + Unpin> {
     /// An HTTP/2 connection, with as many WebSockets as are opened in it.
-    Http2(Server<MaybeTls<S>>),
+    Http2(Box<Server<MaybeTls<S>>>),
     /// A WebSocket of its own.
-    Http1(WebSocket<MaybeTls<S>>),
+    Http1(Box<WebSocket<MaybeTls<S>>>),
 }
 
 /// Makes the TLS handshake of a connection and begins what the client has chosen by ALPN: HTTP/2 for
@@ -76,8 +76,14 @@ where
 {
     let stream = tls.encrypt(stream).await?;
     match has_chosen_http2(&stream) {
-        true => Server::handshake(stream, config).await.map(Accepted::Http2),
-        false => Ok(Accepted::Http1(acceptor.accept(stream, peer).await?)),
+        true => {
+            let server = Server::handshake(stream, config).await?;
+            Ok(Accepted::Http2(Box::new(server)))
+        }
+        false => {
+            let websocket = acceptor.accept(stream, peer).await?;
+            Ok(Accepted::Http1(Box::new(websocket)))
+        }
     }
 }
 

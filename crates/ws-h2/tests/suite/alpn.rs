@@ -39,7 +39,7 @@ async fn serve(ca: &Ca, protocols: &[&[u8]], streams: Streams) -> Vec<&'static s
         match accept_tls(&tls, &acceptor, stream, PeerAddr::Unknown, &config).await {
             Ok(Accepted::Http1(websocket)) => {
                 begun.push("http/1.1");
-                smol::spawn(echo(websocket)).detach();
+                smol::spawn(echo(*websocket)).detach();
             }
             Ok(Accepted::Http2(mut server)) => {
                 begun.push("h2");
