@@ -48,7 +48,7 @@ Usage: echo [OPTIONS]
                                    (default: echo)
   --tell-target                    send each client, before anything else, the target
                                    of its request as it came
-  --threads N                      on how many threads to serve; on mio (default: 1)
+  --threads N                      on how many threads to serve (default: 1)
   --max-message BYTES              the longest message to take (default: 16 MiB)
   --deflate[=PARAMETERS]           compress, with clients that offer it; PARAMETERS are
                                    what to demand of them and of itself, as in
@@ -109,9 +109,7 @@ fn main() -> ExitCode {
 fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
     examples::log_to_stderr(options.is_verbose);
     match options.adapter {
-        Adapter::Smol if options.mode != Mode::Echo || options.threads != 1 => {
-            Err("--mode and --threads are for the adapter mio".into())
-        }
+        Adapter::Smol if options.mode != Mode::Echo => Err("--mode is for the adapter mio".into()),
         Adapter::Mio => on_mio::serve(options),
         Adapter::Smol => on_smol::serve(options),
     }
@@ -382,18 +380,19 @@ mod on_mio {
 }
 
 mod on_smol {
-    use std::{convert::Infallible, error::Error, io, rc::Rc, time::Duration};
+    use std::{convert::Infallible, error::Error, io, sync::Arc, thread, time::Duration};
 
     use smol::{
-        LocalExecutor,
         channel::{Receiver, bounded},
         future,
         io::{AsyncRead, AsyncWrite},
-        net::TcpListener,
     };
+    #[cfg(unix)]
+    use ws_smol::net::UnixListener;
     use ws_smol::{
         Acceptor, CloseCode, Decision, Gate, OriginPolicy, Pass, PeerAddr, ProxyProtocol, Request,
         TlsAcceptor, WebSocket,
+        net::{TcpListener, block_on, spawn},
     };
 
     #[cfg(unix)]
@@ -418,42 +417,52 @@ mod on_smol {
             None => ("ws", Accepting::Plain(acceptor)),
             Some(tls) => ("wss", Accepting::Tls(acceptor.tls(tls))),
         };
-        let server = Rc::new(Server {
+        let server = Arc::new(Server {
             acceptor,
             tells_target: options.tells_target,
             // Without the option nobody is believed.
             proxies: ProxyProtocol::new(options.proxies.unwrap_or_default()),
             stopped,
             gate,
+            drain: options.drain,
         });
-        let executor = LocalExecutor::new();
-        smol::block_on(executor.run(async {
-            #[cfg(unix)]
-            if let Some(path) = options.listen.strip_prefix("unix:") {
-                let listener = smol::net::unix::UnixListener::bind(path);
-                let listener = listener.map_err(cannot_listen("--listen", &options.listen))?;
-                let _remove = Remove(path);
-                announce(&options.listen)?;
-                let accept = async || {
-                    let (stream, _) = listener.accept().await?;
-                    Ok((stream, PeerAddr::Local))
-                };
-                server.serve(accept, &executor).await;
-                return server.end(options.drain).await;
-            }
-            let listener = TcpListener::bind(&options.listen).await;
+        #[cfg(unix)]
+        if let Some(path) = options.listen.strip_prefix("unix:") {
+            let listener = std::os::unix::net::UnixListener::bind(path);
             let listener = listener.map_err(cannot_listen("--listen", &options.listen))?;
-            announce(format_args!("{scheme}://{}", listener.local_addr()?))?;
-            let accept = async || {
+            let _remove = Remove(path);
+            announce(&options.listen)?;
+            return on_threads(options.threads, || {
+                let listener = UnixListener::from_std(listener.try_clone()?)?;
+                block_on(server.serve(async || listener.accept().await))
+            });
+        }
+        let listener = std::net::TcpListener::bind(&options.listen);
+        let listener = listener.map_err(cannot_listen("--listen", &options.listen))?;
+        announce(format_args!("{scheme}://{}", listener.local_addr()?))?;
+        on_threads(options.threads, || {
+            let listener = TcpListener::from_std(listener.try_clone()?)?;
+            block_on(server.serve(async || {
                 let (stream, peer) = listener.accept().await?;
-                // A small frame is not to wait for the acknowledgement of the
-                // last; of a client that is gone already, nothing is to wait.
-                let _ = stream.set_nodelay(true);
                 Ok((stream, PeerAddr::from(peer)))
-            };
-            server.serve(accept, &executor).await;
-            server.end(options.drain).await
-        }))
+            }))
+        })
+    }
+
+    /// Does the same on several threads; fails as the first that fails.
+    fn on_threads(
+        threads: usize,
+        serve: impl Fn() -> io::Result<()> + Sync,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(&serve)).collect();
+            let mut outcome = serve();
+            for other in others {
+                let ended = other.join().expect("the thread does not panic");
+                outcome = outcome.and(ended);
+            }
+            Ok(outcome?)
+        })
     }
 
     /// What all connections share.
@@ -463,6 +472,7 @@ mod on_smol {
         proxies: ProxyProtocol,
         stopped: Receiver<Infallible>,
         gate: Gate,
+        drain: Duration,
     }
 
     enum Accepting {
@@ -471,13 +481,11 @@ mod on_smol {
     }
 
     impl Server {
-        /// Echoes on every stream that `accept` returns, until it is stopped.
-        async fn serve<'a, S>(
-            self: &Rc<Self>,
-            accept: impl AsyncFn() -> io::Result<(S, PeerAddr)>,
-            executor: &LocalExecutor<'a>,
-        ) where
-            S: AsyncRead + AsyncWrite + Unpin + 'a,
+        /// Echoes on every stream that `accept` returns, until it is stopped and all connections
+        /// are gone.
+        async fn serve<S>(self: &Arc<Self>, accept: impl AsyncFn() -> io::Result<(S, PeerAddr)>)
+        where
+            S: AsyncRead + AsyncWrite + Unpin + 'static,
         {
             let accept = || self.until_stopped(self.gate.accept(&accept));
             while let Some(Some((stream, peer))) = accept().await {
@@ -488,22 +496,21 @@ mod on_smol {
                         continue;
                     }
                 };
-                let server = Rc::clone(self);
-                let echo = async move {
+                let server = Arc::clone(self);
+                spawn(async move {
                     if let Err(error) = server.echo(stream, peer, pass).await {
                         tracing::debug!(?peer, error = &error as &dyn Error, "over");
                     }
-                };
-                executor.spawn(echo).detach();
+                });
             }
+            self.end().await;
         }
 
         /// Answers requests that are not whole with 503, sends Closes over
-        /// `span`, and waits until all connections are gone.
-        async fn end(&self, span: Duration) -> Result<(), Box<dyn Error + Send + Sync>> {
-            self.gate.drain(span, span + REPLIES);
+        /// `drain`, and waits until all connections are gone.
+        async fn end(&self) {
+            self.gate.drain(self.drain, self.drain + REPLIES);
             self.gate.gone().await;
-            Ok(())
         }
 
         async fn echo<S>(&self, stream: S, peer: PeerAddr, pass: Pass) -> Result<(), ws_smol::Error>

@@ -5,18 +5,19 @@ use std::{
     error::Error,
     fmt::Display,
     fs,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{self, ExitCode},
     str::FromStr,
+    thread,
 };
 
 use lexopt::{Arg, Parser, ValueExt as _};
 use ws_handshake::{DeflateOffer, DeflateParams, DeflatePolicy, Request, Response};
 use ws_mio::{CloseCode, PeerAddr};
+use ws_proto::Cause;
 use ws_tls::{ClientTls, ServerTls, TlsConfigError};
 
-pub mod deadlines;
 pub mod gateway;
 
 /// Why an example failed.
@@ -48,6 +49,23 @@ pub fn demonstrate(
         Some(argument) => Err(unexpected(argument, help)),
     };
     finish(arguments().map_err(Box::from).and_then(|()| run()))
+}
+
+/// Runs an echo server that is embedded in `std::net`, for one client, and the
+/// client.
+#[must_use]
+pub fn embed(
+    help: &str,
+    serve: impl FnOnce(TcpStream) -> Result<Cause, Box<dyn Error + Send + Sync>>,
+) -> ExitCode {
+    demonstrate(help, || {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        let client = thread::spawn(move || talk(address));
+        let cause = serve(listener.accept()?.0)?;
+        println!("the server's connection ended: {}", cause.name());
+        client.join().expect("the client does not panic")
+    })
 }
 
 /// Prints what went wrong, if anything, with its causes: the last thing that

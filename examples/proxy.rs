@@ -18,8 +18,9 @@ use std::{
 
 use lexopt::{Arg, Parser, ValueExt as _};
 use ws_mio::{
-    Agreed, Backpressure, ClientRequest, CloseCode, Closed, Config, Connect, ControlledNetwork,
-    Handler, Message, OpenError, Orders, OriginPolicy, Peer, PeerId, Prepared, Server, Uri,
+    Agreed, Backpressure, ClientRequest, CloseCode, Closed, Commands, Config, Connect,
+    ControlledNetwork, Handler, Message, OpenError, OriginPolicy, Peer, PeerId, Prepared, Server,
+    Uri,
 };
 
 const HELP: &str = "
@@ -144,10 +145,10 @@ impl Handler for Proxy {
         }
     }
 
-    fn on_connect_failed(&mut self, side: Side, error: OpenError, orders: &mut Orders<'_, Side>) {
+    fn on_connect_failed(&mut self, side: Side, error: OpenError, commands: &mut Commands<Side>) {
         tracing::warn!(%error, "no connection to the server");
         if let Some(client) = side.other {
-            let told = orders.with_peer(client, |client| {
+            let told = commands.with_peer(client, |client| {
                 client.resume();
                 client.close(CloseCode::BAD_GATEWAY, "");
             });

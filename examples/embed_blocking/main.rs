@@ -1,10 +1,10 @@
 //! `ws-proto` and `ws-handshake` over `std::net`, with every deadline and limit: a blocking echo
 //! server, and a client of `ws-smol` that talks to it. `cargo run -p examples --bin embed_blocking`
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
-use std::{error::Error, process::ExitCode, thread};
+use std::{error::Error, process::ExitCode};
 
 use ws_handshake::{OriginPolicy, ServerConfig, ServerProgress};
 use ws_proto::{Action, Cause, CloseCode, CloseFrame, Endpoint, EndpointConfig};
@@ -13,17 +13,8 @@ use ws_proto::{Message, Replies, ServerMasking};
 type Outcome = Result<Cause, Box<dyn Error + Send + Sync>>;
 
 fn main() -> ExitCode {
-    examples::demonstrate("An echo over std::net; it takes no arguments.", || {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let address = listener.local_addr()?;
-        let client = thread::spawn(move || examples::talk(address));
-        let outcome = serve(
-            listener.accept()?.0,
-            Duration::from_secs(10),
-            <_>::default(),
-        )?;
-        println!("the server's connection ended: {}", outcome.name());
-        client.join().expect("the client does not panic")
+    examples::embed("An echo over std::net; it takes no arguments.", |stream| {
+        serve(stream, Duration::from_secs(10), EndpointConfig::default())
     })
 }
 
@@ -33,42 +24,35 @@ fn serve(mut stream: TcpStream, time: Duration, config: EndpointConfig) -> Outco
     let policy = ServerConfig::new(OriginPolicy::Any); // an echo has no users to protect
     let mut handshake = policy.start();
     let rest = loop {
-        let left = time.saturating_sub(start.elapsed());
-        let Some(len) = within(left, &stream, |mut stream| stream.read(&mut buffer)) else {
+        limit(&stream, time.saturating_sub(start.elapsed()))?;
+        let Some(len) = done(stream.read(&mut buffer)) else {
             stream.write_all(&handshake.timed_out())?;
             return Err("no request in time".into());
         };
-        match handshake.receive(&buffer[..len]) {
-            ServerProgress::Incomplete => {}
-            ServerProgress::Accepted { response, consumed } => {
-                stream.write_all(&response)?;
-                break consumed..len;
-            }
-            ServerProgress::Refused { response, error } => {
-                stream.write_all(&response)?;
-                return Err(error.into());
-            }
-        }
+        let (response, accepted) = match handshake.receive(&buffer[..len]) {
+            ServerProgress::Incomplete => continue,
+            ServerProgress::Accepted { response, consumed } => (response, Ok(consumed..len)),
+            ServerProgress::Refused { response, error } => (response, Err(error)),
+        };
+        stream.write_all(&response)?;
+        break accepted?;
     };
     let mut endpoint = Endpoint::new(ServerMasking::new(), config, start.elapsed());
     endpoint.handle_input(&mut buffer[rest], start.elapsed(), echo);
     loop {
-        let now = start.elapsed();
-        endpoint.handle_timeout(now);
-        let left = endpoint
-            .next_timeout(now)
-            .map_or(Duration::MAX, |at| at.saturating_sub(now));
-        match endpoint.action() {
+        let (action, wait) = endpoint.next_action(start.elapsed());
+        limit(&stream, wait)?;
+        match action {
             Action::End(cause) => return Ok(cause),
             Action::Shutdown => {
-                let _ = stream.shutdown(Shutdown::Write);
-                endpoint.note_shutdown(now);
+                let _ = stream.shutdown(Shutdown::Write); // it fails where the peer is gone
+                endpoint.note_shutdown(start.elapsed());
             }
-            Action::Write(bytes) => match within(left, &stream, |mut stream| stream.write(bytes)) {
+            Action::Write(bytes) => match done(stream.write(bytes)) {
                 Some(0) => endpoint.handle_end(start.elapsed()),
                 written => endpoint.note_written(written.unwrap_or(0), start.elapsed()),
             },
-            Action::Read => match within(left, &stream, |mut stream| stream.read(&mut buffer)) {
+            Action::Read => match done(stream.read(&mut buffer)) {
                 None => {}
                 Some(0) => endpoint.handle_end(start.elapsed()),
                 Some(len) => endpoint.handle_input(&mut buffer[..len], start.elapsed(), echo),
@@ -85,20 +69,19 @@ fn echo(message: Message<'_>, replies: &mut Replies<'_, ServerMasking>) {
     }
 }
 
-/// Reads or writes: `None` once the time is over, 0 if the transport has ended or failed.
-fn within(
-    time: Duration,
-    stream: &TcpStream,
-    act: impl FnOnce(&TcpStream) -> io::Result<usize>,
-) -> Option<usize> {
-    let time = time.clamp(Duration::from_millis(1), Duration::from_secs(3600));
-    stream.set_read_timeout(Some(time)).ok();
-    stream.set_write_timeout(Some(time)).ok();
-    match act(stream).map_err(|error| error.kind()) {
-        Err(io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted) => {
-            None
-        }
-        done => Some(done.unwrap_or(0)),
+/// Limits how long the next read or write may wait.
+fn limit(stream: &TcpStream, wait: Duration) -> io::Result<()> {
+    let wait = Some(wait.clamp(Duration::from_millis(1), Duration::from_secs(3600)));
+    stream.set_read_timeout(wait)?;
+    stream.set_write_timeout(wait)
+}
+
+/// Returns `None` if the time is over, and 0 if the transport has ended or failed.
+fn done(result: io::Result<usize>) -> Option<usize> {
+    use ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    match result {
+        Err(error) if matches!(error.kind(), Interrupted | TimedOut | WouldBlock) => None,
+        result => Some(result.unwrap_or(0)),
     }
 }
 

@@ -1,26 +1,36 @@
 //! Every deadline and limit holds.
 
-use std::{net, time::Duration};
+use std::net;
 
-use examples::deadlines::{check, check_handshake};
 use tokio::runtime::Builder;
-use ws_proto::EndpointConfig;
+use ws_testkit::behaviour::{Server, Settings, check, check_handshake};
 
-use super::{Outcome, TcpStream, serve};
+use super::{TcpStream, serve};
 
-/// Serves a stream on a runtime of its own.
-fn serve_here(stream: net::TcpStream, time: Duration, config: EndpointConfig) -> Outcome {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    stream.set_nonblocking(true)?;
-    runtime.block_on(async { serve(TcpStream::from_std(stream)?, time, config).await })
+/// Serves each stream on a runtime of its own.
+struct OnTokio;
+
+impl Server for OnTokio {
+    const HAS_FLAG: bool = false;
+
+    fn serve(&self, stream: net::TcpStream, settings: &Settings) -> Result<String, String> {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let outcome = runtime.block_on(async {
+            let stream = TcpStream::from_std(stream)?;
+            serve(stream, settings.handshake_timeout, settings.endpoint).await
+        });
+        let told = outcome.map(|cause| cause.name().to_owned());
+        told.map_err(|error| error.to_string())
+    }
 }
 
 #[test]
 fn every_deadline_and_limit_ends_the_connection() {
-    check(&serve_here);
+    check(&OnTokio);
 }
 
 #[test]
 fn bad_request_is_answered() {
-    check_handshake(&serve_here);
+    check_handshake(&OnTokio);
 }

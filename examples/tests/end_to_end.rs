@@ -157,6 +157,7 @@ fn every_example_has_help_and_refuses_what_it_does_not_know() {
         env!("CARGO_BIN_EXE_own_transport"),
         PROXY,
         env!("CARGO_BIN_EXE_tls_mutual"),
+        env!("CARGO_BIN_EXE_tokio"),
     ] {
         assert!(!run(program, &["--help"]).is_empty(), "{program}");
         let output = Command::new(program).arg("--nonsense").output().unwrap();
@@ -441,15 +442,35 @@ fn sigterm_closes_connections_with_1001_and_exits_with_0() {
 #[test]
 fn a_websocket_in_axum_gets_its_echo_and_hears_of_the_end() {
     let mut server = Server::start(env!("CARGO_BIN_EXE_axum"), [""; 0]);
-    let mut stream = open_at(&server, "/echo");
+    let stream = echoed(&server, "/echo");
+    let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let page = exchange(server.connect(), request);
+    assert!(page.ends_with("1 WebSockets were opened\n"), "{page}");
+    end_in_order(&mut server, stream);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_websocket_on_tokio_gets_its_echo_and_hears_of_the_end() {
+    let mut server = Server::start(env!("CARGO_BIN_EXE_tokio"), [""; 0]);
+    let stream = echoed(&server, "/");
+    end_in_order(&mut server, stream);
+}
+
+/// Opens a WebSocket that has had its first echo.
+#[cfg(unix)]
+fn echoed(server: &Server, target: &str) -> TcpStream {
+    let mut stream = open_at(server, target);
     stream.write_all(b"\x81\x82\0\0\0\0Hi").unwrap();
     let mut echo = [0; 4];
     stream.read_exact(&mut echo).unwrap();
     assert_eq!(&echo, b"\x81\x02Hi");
-    let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    let page = exchange(server.connect(), request);
-    assert!(page.ends_with("1 WebSockets were opened\n"), "{page}");
+    stream
+}
 
+/// Ends a server that has one WebSocket, which hears of it.
+#[cfg(unix)]
+fn end_in_order(server: &mut Server, mut stream: TcpStream) {
     server.signal("TERM");
     let mut close = [0; 4];
     stream.read_exact(&mut close).unwrap();

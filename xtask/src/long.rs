@@ -20,6 +20,7 @@ const COMMANDS: &[&[&str]] = &[
     &["vectors"],
     &["features", "--all"],
     &["package"],
+    &["release", "--full"],
     &["sim", "--seeds", "1000000", "--seconds", "1200"],
     &["fuzz", "all", "--seconds", "300"],
     &["autobahn", "all"],

@@ -18,8 +18,10 @@ mod hostile;
 mod interop;
 mod log;
 mod long;
+mod msrv;
 mod package;
 mod proxies;
+mod release;
 mod sim;
 mod soak;
 mod spec;
@@ -136,6 +138,18 @@ const COMMANDS: &[Command] = &[
         summary: "run the tests of the crates as they are packaged",
         help: package::HELP,
         run: package::run,
+    },
+    Command {
+        name: "release",
+        summary: "check that the crates are ready to publish: manifests, files, licences, order",
+        help: release::HELP,
+        run: release::run,
+    },
+    Command {
+        name: "msrv",
+        summary: "check that the crates need no newer Rust than they say",
+        help: msrv::HELP,
+        run: msrv::run,
     },
     Command {
         name: "wasm",

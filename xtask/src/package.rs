@@ -72,10 +72,13 @@ fn has_at_most(most: usize, flags: &[&str]) -> Result<(), Failure> {
     }
 }
 
+/// A crate that may be published.
 #[derive(Debug)]
-struct Package {
-    name: String,
-    version: String,
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// What Cargo knows of it.
+    pub(crate) metadata: Value,
 }
 
 impl Package {
@@ -86,7 +89,7 @@ impl Package {
 }
 
 /// The packages that may be published, as the manifests say.
-fn packages() -> Result<Vec<Package>, Failure> {
+pub(crate) fn packages() -> Result<Vec<Package>, Failure> {
     let metadata =
         tool::output_of(tool::cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
     let metadata: Value = serde_json::from_str(&metadata)
@@ -102,6 +105,7 @@ fn packages() -> Result<Vec<Package>, Failure> {
         packages.push(Package {
             name: text("name").ok_or_else(wrong)?,
             version: text("version").ok_or_else(wrong)?,
+            metadata: package.clone(),
         });
     }
     Ok(packages)

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bench_rig::{Arguments, Deflate, Mode, finish, server_tls};
 use ws_handshake::DeflatePolicy;
 use ws_mio::{
-    ClientRequest, Config, Connect, Handler, Message, Orders, OriginPolicy, Peer, Prepared, Server,
-    ServerTls, Uri,
+    ClientRequest, Commands, Config, Connect, Handler, Message, OriginPolicy, Peer, Prepared,
+    Server, ServerTls, Uri,
 };
 
 const HELP: &str = "\
@@ -31,20 +31,20 @@ const PAUSE: Duration = Duration::from_millis(5);
 impl Handler for Answers {
     type Data = ();
 
-    fn on_start(&mut self, orders: &mut Orders<'_, ()>) {
+    fn on_start(&mut self, commands: &mut Commands<()>) {
         if self.call.is_some() {
-            orders.set_timer(0, Some(PAUSE));
+            commands.set_loop_timer(0, Some(PAUSE));
         }
     }
 
-    fn on_loop_timer(&mut self, timer: u64, orders: &mut Orders<'_, ()>) {
+    fn on_loop_timer(&mut self, timer: u64, commands: &mut Commands<()>) {
         let Some(port) = self.call else {
             return;
         };
-        orders.set_timer(timer, Some(PAUSE));
+        commands.set_loop_timer(timer, Some(PAUSE));
         if let Ok(uri) = Uri::parse("ws://localhost/") {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-            orders.connect(address, Connect::new(ClientRequest::new(uri), ()));
+            commands.connect(address, Connect::new(ClientRequest::new(uri), ()));
         }
     }
 

@@ -22,8 +22,9 @@ use ws_smol::{
 const HELP: &str = "\
 server-ws-smol [--mode echo|broadcast] [--accept-unmasked-frame]
                [--deflate LEVEL [--takeover]] [--tls-cert FILE --tls-key FILE]
-               [--handshake-timeout SECONDS] [--call PORT]
+               [--handshake-timeout SECONDS] [--call PORT] [--streams net|async-io]
 
+--streams async-io: an echo on streams of async-io instead of those of the thread's reactor.
 --call PORT: calls a server there again and again, which is not expected to answer well.
 ";
 
@@ -43,48 +44,64 @@ fn run() -> Result<(), Box<dyn Error>> {
     let tls = server_tls(&mut arguments)?;
     let handshake_timeout = arguments.value("--handshake-timeout")?;
     let call: Option<u16> = arguments.value("--call")?;
+    let streams: Option<String> = arguments.value("--streams")?;
     arguments.end()?;
     let mut acceptor = acceptor(deflate).accept_unmasked_frame(flag);
     if let Some(seconds) = handshake_timeout {
         acceptor = acceptor.handshake_timeout(Duration::from_secs(seconds));
     }
-    let server = &Server {
+    match streams.as_deref() {
+        None | Some("net") => {}
+        Some("async-io") => return smol::block_on(on_async_io(acceptor)),
+        Some(_) => return Err("--streams is net or async-io".into()),
+    }
+    let server: &'static Server = Box::leak(Box::new(Server {
         secure: tls.map(|tls| acceptor.clone().tls(ServerTls::from_rustls(tls))),
         acceptor,
         everybody: RefCell::default(),
-    };
-    let executor = LocalExecutor::new();
-    net::block_on(executor.run(async {
+    }));
+    net::block_on(async {
         let listener = listen()?;
         println!("listening on {}", listener.local_addr()?);
         if let Some(port) = call {
-            executor.spawn(keep_calling(port)).detach();
+            net::spawn(keep_calling(port));
         }
         loop {
             let (stream, peer) = listener.accept().await?;
             // How a connection ends is told by what the generator gets to see.
             match (mode, &server.secure) {
-                (Mode::Echo, None) => executor.spawn(server.echo(stream, peer)),
-                (Mode::Echo, Some(secure)) => executor.spawn(secure_echo(secure, stream, peer)),
-                (Mode::Broadcast, _) => executor.spawn(server.broadcast(stream, peer)),
+                (Mode::Echo, None) => net::spawn(server.echo(stream, peer)),
+                (Mode::Echo, Some(secure)) => net::spawn(secure_echo(secure, stream, peer)),
+                (Mode::Broadcast, _) => net::spawn(server.broadcast(stream, peer)),
             }
-            .detach();
         }
-    }))?
+    })?
+}
+
+/// Echoes on streams of `async-io`, whose reactor runs in the same thread.
+async fn on_async_io(acceptor: Acceptor) -> Result<(), Box<dyn Error>> {
+    let listener = smol::net::TcpListener::bind("127.0.0.1:0").await?;
+    println!("listening on {}", listener.local_addr()?);
+    let executor = LocalExecutor::new();
+    let accepting = async {
+        loop {
+            let (stream, peer) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            let acceptor = &acceptor;
+            let echo = async move { talk(acceptor.accept(stream, peer).await?).await };
+            executor.spawn(echo).detach();
+        }
+    };
+    executor.run(accepting).await
 }
 
 /// Calls a server every 5 ms, whatever became of the calls before.
 async fn keep_calling(port: u16) -> Result<(), UriError> {
     let request = ClientRequest::new(Uri::parse("ws://localhost/")?);
-    let executor = LocalExecutor::new();
-    let calling = async {
-        loop {
-            smol::Timer::after(Duration::from_millis(5)).await;
-            let request = request.clone();
-            executor.spawn(call(port, request)).detach();
-        }
-    };
-    executor.run(calling).await
+    loop {
+        smol::Timer::after(Duration::from_millis(5)).await;
+        net::spawn(call(port, request.clone()));
+    }
 }
 
 async fn call(port: u16, request: ClientRequest) -> Result<(), ws_smol::Error> {

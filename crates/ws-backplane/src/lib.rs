@@ -82,6 +82,8 @@
 //! topics. With `tls`, `connect_tls`
 //! connects to an engine over TLS. There is no tokio in the tree.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[macro_use]
 mod fault;
 

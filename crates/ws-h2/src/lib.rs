@@ -91,6 +91,8 @@
 //!   WebSockets to its loops.
 //! - `tls`: HTTP/2 and HTTP/1.1 on one TLS port, chosen by ALPN: `accept_tls` and `connect_tls`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "tls")]
 mod alpn;
 mod client;

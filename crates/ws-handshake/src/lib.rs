@@ -108,6 +108,7 @@
 //! - `proxy`: what is said to a proxy before the handshake: the module `proxy`.
 
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
 #[cfg(any(test, feature = "std"))]

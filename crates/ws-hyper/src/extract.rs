@@ -75,7 +75,7 @@ use crate::{Rejection, Stream, Upgrade, upgrade};
 /// | `WebSocketUpgrade` | the same name; the state needs an `Arc<Acceptor>` |
 /// | `protocols(["a", "b"])` | `Acceptor::subprotocols` |
 /// | `max_message_size`, `max_frame_size` | `Acceptor::limits`, or `Decision::limits` |
-/// | `write_buffer_size`, `max_write_buffer_size` | `Config::max_outbox` |
+/// | `write_buffer_size`, `max_write_buffer_size` | `Config::max_backpressure` |
 /// | `accept_unmasked_frames(true)` | `Acceptor::accept_unmasked_frame`, which may be for some networks |
 /// | `on_upgrade(f)` | the same; [`upgrade`](Self::upgrade) gives the future, to be spawned elsewhere |
 /// | `on_failed_upgrade(f)` | the error that [`upgrade`](Self::upgrade)'s future has |

@@ -88,6 +88,8 @@
 //! - `deflate`: permessage-deflate.
 //! - `mio`: `Upgrade::hand_over` takes a plain socket out of hyper, for a loop of `ws-mio`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "axum")]
 mod extract;
 #[cfg(feature = "mio")]

@@ -25,16 +25,16 @@
 //!
 //! # Beyond one connection
 //!
-//! - [`Peer::subscribe`], [`Peer::publish`] and [`Peer::broadcast`] send one
+//! - [`Peer::subscribe`], [`Peer::publish`] and [`Commands::broadcast`] send one
 //!   message to many, encoded once.
 //! - [`Remote`] reaches the loops from any thread: it sends, publishes, closes,
 //!   stops, and runs closures with a [`Loop`].
 //! - [`Peer::set_timer`] asks for a call of
-//!   [`Handler::on_timer`], and [`Orders::set_timer`] for one of
+//!   [`Handler::on_timer`], and [`Commands::set_loop_timer`] for one of
 //!   [`Handler::on_loop_timer`].
-//! - [`Peer::connect`], [`Loop::connect`] and [`Remote::connect`] make
+//! - [`Commands::connect`] and [`Loop::connect`] make
 //!   connections to servers, in the same loop: for proxies and feeds.
-//!   [`Peer::connect_by_name`] looks the server's name up, off the loop.
+//!   [`Commands::connect_by_name`] looks the server's name up, off the loop.
 //! - [`Remote::adopt`], [`Loop::adopt`], [`EventLoop::adopt`] and [`Socket::adopt`]
 //!   take over connections whose opening handshakes were made elsewhere: by an
 //!   HTTP server, or over HTTP/2. See [`Handover`].
@@ -52,13 +52,13 @@
 //!   ([`Config::slow_consumer`]); those that it gets are in order.
 //! - [`Peer::subscribe`] and [`Peer::unsubscribe`] have a place in the same
 //!   order. A peer gets exactly what has a place between them.
-//! - What is asked of a loop otherwise ([`Peer::with_peer`], [`Remote::send`],
+//! - What is asked of a loop otherwise ([`Commands::with_peer`], [`Remote::send`],
 //!   [`Remote::run`] and the like) is done after the publications that were made
 //!   before, and before those that are made later.
-//! - What a handler sends to its own peer leaves in the order of the client_openings, and
+//! - What a handler sends to its own peer leaves in the order of the calls, and
 //!   before all publications that this turn has not delivered yet: also before
 //!   its own of the same call. To send a message behind one's own
-//!   publication, ask for it: `peer.with_peer(peer.id(), …)`.
+//!   publication, ask for it: `peer.with_peer(id, …)`, with its own [`Peer::id`].
 //!
 //! Two loops or more share a lock for it, once a publication, and not once a
 //! delivery. A loop that is alone needs none.
@@ -163,7 +163,7 @@
 //! # What is told
 //!
 //! With a `tracing` subscriber every connection has a span `websocket` with the
-//! peer's address, in which the handler's client_openings happen too.
+//! peer's address, in which the handler's calls happen too.
 //!
 //! # Features
 //!
@@ -175,9 +175,12 @@
 //!
 //! All are off by default.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[macro_use]
 mod fault;
 
+mod commands;
 mod config;
 mod connection;
 mod event_loop;
@@ -185,17 +188,17 @@ mod handler;
 mod handles;
 mod metrics;
 mod opening;
-mod orders;
 mod server;
 mod slots;
 mod socket;
 mod transport;
 
+pub use commands::Commands;
 pub use config::{Accepting, ClientConfig, Config, Drain, OnPanic, Profile, SlowConsumer};
 pub use connection::{Backpressure, Refused};
 pub use event_loop::EventLoop;
 pub use handler::{Accept, Cause, Closed, Decider, Decision, Handler, Incoming, Later};
-pub use handles::{Connect, Loop, NoPeer, Orders, Peer, PeerHandle, PeerId, Remote};
+pub use handles::{Connect, Loop, NoPeer, Peer, PeerHandle, PeerId, Remote};
 pub use metrics::Metrics;
 pub use opening::{AdoptError, Handover, NotAdopted, OpenError};
 pub use server::Server;

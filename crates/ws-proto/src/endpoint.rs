@@ -23,7 +23,7 @@ pub struct EndpointConfig {
     /// end for itself; 10 s by default.
     pub close_timeout: Duration,
     /// How many bytes of messages may wait for the transport; 1 MiB by default.
-    pub max_outbox: usize,
+    pub max_backpressure: usize,
 }
 
 impl Default for EndpointConfig {
@@ -33,7 +33,7 @@ impl Default for EndpointConfig {
             time_limits: TimeLimits::default(),
             keepalive: KeepaliveConfig::default(),
             close_timeout: Duration::from_secs(10),
-            max_outbox: 1024 * 1024,
+            max_backpressure: 1024 * 1024,
         }
     }
 }
@@ -45,10 +45,9 @@ impl Default for EndpointConfig {
 /// A time is a [`Duration`] since any moment that the caller chose, the same at
 /// every call, which never runs backwards. In a loop, the caller
 ///
-/// 1. calls [`handle_timeout`](Self::handle_timeout);
-/// 2. does the next [`action`](Self::action), and waits for it no longer than
-///    until [`next_timeout`](Self::next_timeout);
-/// 3. tells what came of it: [`handle_input`](Self::handle_input),
+/// 1. asks for the [`next_action`](Self::next_action), and does it, or waits for
+///    it as long as it may;
+/// 2. tells what came of it: [`handle_input`](Self::handle_input),
 ///    [`handle_end`](Self::handle_end), [`note_written`](Self::note_written),
 ///    [`note_shutdown`](Self::note_shutdown).
 ///
@@ -98,7 +97,7 @@ pub enum Action<'a> {
 /// Why a message was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueError {
-    /// More would wait for the peer than [`EndpointConfig::max_outbox`].
+    /// More would wait for the peer than [`EndpointConfig::max_backpressure`].
     Full(OutboxFull),
     /// It cannot be sent now, or ever.
     Send(SendError),
@@ -107,7 +106,7 @@ pub enum QueueError {
 impl fmt::Display for QueueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Full(full) => write!(f, "max_outbox is reached: {full}"),
+            Self::Full(full) => write!(f, "max_backpressure is reached: {full}"),
             Self::Send(error) => error.fmt(f),
         }
     }
@@ -154,7 +153,7 @@ impl<P: MaskingPolicy> Endpoint<P> {
         let is_client = masking.inbound() == Inbound::RequireUnmasked;
         Self {
             connection: Connection::new(masking, config.limits),
-            outbox: Outbox::with_limit(config.max_outbox),
+            outbox: Outbox::with_limit(config.max_backpressure),
             clock: Clock::open(&config.times(), now),
             busy: BusyTimers::new(),
             config,
@@ -260,6 +259,15 @@ impl<P: MaskingPolicy> Endpoint<P> {
         self.clock.next(&self.busy, &self.config.times(), now)
     }
 
+    /// Does what the time has come for, and returns what is to be done next with
+    /// the transport, and how long to wait for it at most.
+    pub fn next_action(&mut self, now: Duration) -> (Action<'_>, Duration) {
+        self.handle_timeout(now);
+        let wait = self.next_timeout(now);
+        let wait = wait.map_or(Duration::MAX, |at| at.saturating_sub(now));
+        (self.action(), wait)
+    }
+
     /// Returns what is to be done next with the transport.
     #[must_use]
     pub fn action(&self) -> Action<'_> {
@@ -298,7 +306,7 @@ impl<P: MaskingPolicy> Endpoint<P> {
     }
 
     /// Returns whether input is to be read: not while more than
-    /// [`EndpointConfig::max_outbox`] waits for the peer, which reads slowly.
+    /// [`EndpointConfig::max_backpressure`] waits for the peer, which reads slowly.
     #[must_use]
     pub const fn wants_input(&self) -> bool {
         match self.clock.stage() {

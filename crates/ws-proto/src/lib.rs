@@ -82,6 +82,7 @@
 
 //= MSWS-2.1-1
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
 #[cfg(any(test, feature = "std", feature = "deflate"))]

@@ -63,6 +63,20 @@ impl PeerAddr {
         }
     }
 
+    /// Returns the address by which its connections are counted, so that nobody
+    /// has more than one: an IPv4 address, also one that is mapped into IPv6, or
+    /// the /64 network of an IPv6 address.
+    #[must_use]
+    pub fn counted_ip(self) -> Option<IpAddr> {
+        match self.ip()?.to_canonical() {
+            IpAddr::V6(address) => {
+                let network = u128::from(address) >> 64 << 64;
+                Some(IpAddr::V6(network.into()))
+            }
+            address => Some(address),
+        }
+    }
+
     /// Tells whether it is on this machine for sure.
     #[must_use]
     pub const fn is_this_machine(self) -> bool {

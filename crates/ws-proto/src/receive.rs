@@ -1,14 +1,16 @@
 //! Receiving: bytes in, events out (RFC 6455 sections 5 and 6.2).
 
+mod control;
+mod counts;
+
 use alloc::boxed::Box;
 use core::mem;
 
+use self::control::ControlPayload;
+pub use self::counts::FrameCounts;
 use crate::{
-    Chunk, CloseCode, CloseFrame, CompressedChunk, Header, Inbound, Limits, MaskKey, Message,
-    MessageKind, OpCode, ProtocolError, Utf8Stream,
-    header::{MAX_CONTROL_PAYLOAD, MAX_HEADER_LEN},
-    utf8::validate,
-    xor,
+    Chunk, CloseFrame, CompressedChunk, Header, Inbound, Limits, MaskKey, Message, MessageKind,
+    OpCode, ProtocolError, Utf8Stream, header::MAX_HEADER_LEN, utf8::validate, xor,
 };
 
 /// Parses what a peer sends, in the caller's buffer.
@@ -64,12 +66,6 @@ enum Phase {
     Closed,
     /// An error was returned: no further input is looked at.
     Failed,
-}
-
-#[derive(Debug)]
-struct ControlPayload {
-    bytes: [u8; MAX_CONTROL_PAYLOAD],
-    len: u8,
 }
 
 /// Something that the peer sent.
@@ -341,27 +337,6 @@ impl Receiver {
     }
 }
 
-/// How many frames of which form a peer began. A count stays at `u32::MAX`
-/// once it got there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FrameCounts {
-    /// Frames by opcode: the value at [`OpCode::bits`].
-    pub by_opcode: [u32; 11],
-    /// Frames with the MASK bit clear.
-    pub unmasked: u32,
-    /// Frames with the MASK bit set and the key `00 00 00 00`.
-    pub zero_key: u32,
-}
-
-impl FrameCounts {
-    const NONE: Self = Self {
-        by_opcode: [0; 11],
-        unmasked: 0,
-        zero_key: 0,
-    };
-}
-
 impl Receiver {
     /// Takes a header off the input, once it is whole.
     #[inline]
@@ -550,57 +525,6 @@ impl Receiver {
         (piece, self.fin)
     }
 
-    /// Returns the event of a control frame once its payload is whole.
-    #[inline]
-    fn control<'a, 'input: 'a>(
-        &'a mut self,
-        opcode: OpCode,
-        input: &mut &'input mut [u8],
-    ) -> Result<Option<Event<'a>>, ProtocolError> {
-        // At most 125.
-        let len = self.remaining as usize;
-        let is_split = self.control.is_some() || input.len() < len;
-        if is_split && !self.gather_control(input, len) {
-            return Ok(None);
-        }
-        let whole = take(input, if is_split { 0 } else { len });
-        let Self {
-            control,
-            phase,
-            key,
-            ..
-        } = self;
-        let payload = control
-            .as_mut()
-            .map_or(whole, |gathered| gathered.as_mut_slice());
-        xor(payload, *key);
-        if fault!("control-leaked") {
-            mem::forget(core::hint::black_box(Box::new(*key)));
-        }
-        let event = control_event(opcode, payload);
-        *phase = match opcode {
-            _ if event.is_err() => {
-                *input = &mut [];
-                Phase::Failed
-            }
-            OpCode::Close => Phase::Closed,
-            _ => Phase::Header,
-        };
-        event.map(Some)
-    }
-
-    /// Keeps what is there of a control payload that is split between reads;
-    /// `true` once it is whole.
-    #[cold]
-    fn gather_control(&mut self, input: &mut &mut [u8], missing: usize) -> bool {
-        let more = take(input, missing.min(input.len()));
-        self.control
-            .get_or_insert_with(ControlPayload::new)
-            .push(more);
-        self.remaining -= more.len() as u64;
-        self.remaining == 0
-    }
-
     #[cold]
     fn fail<T>(&mut self, input: &mut &mut [u8], error: ProtocolError) -> Result<T, ProtocolError> {
         self.phase = Phase::Failed;
@@ -674,66 +598,12 @@ impl Receiver {
     }
 }
 
-impl FrameCounts {
-    #[inline]
-    fn count(&mut self, header: &Header) {
-        let frames = &mut self.by_opcode[usize::from(header.opcode().bits())];
-        *frames = frames.saturating_add(1);
-        match header.mask() {
-            None => self.unmasked = self.unmasked.saturating_add(1),
-            Some(key) if key.is_zero() => self.zero_key = self.zero_key.saturating_add(1),
-            Some(_) => {}
-        }
-    }
-}
-
-impl ControlPayload {
-    fn new() -> Box<Self> {
-        Box::new(Self {
-            bytes: [0; MAX_CONTROL_PAYLOAD],
-            len: 0,
-        })
-    }
-
-    fn push(&mut self, more: &[u8]) {
-        let len = usize::from(self.len);
-        self.bytes[len..len + more.len()].copy_from_slice(more);
-        self.len += more.len() as u8;
-    }
-
-    fn as_mut_slice(&mut self) -> &mut [u8] {
-        &mut self.bytes[..usize::from(self.len)]
-    }
-}
-
 /// Takes the next `len` bytes off the input.
 #[inline]
 fn take<'input>(input: &mut &'input mut [u8], len: usize) -> &'input mut [u8] {
     let (taken, rest) = mem::take(input).split_at_mut(len);
     *input = rest;
     taken
-}
-
-#[inline]
-fn control_event(opcode: OpCode, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
-    match opcode {
-        OpCode::Ping => Ok(Event::Ping(payload)),
-        OpCode::Close => close_frame(payload).map(Event::Close),
-        _ => Ok(Event::Pong(payload)),
-    }
-}
-
-/// Parses the body of a Close frame (section 5.5.1).
-fn close_frame(body: &[u8]) -> Result<Option<CloseFrame<'_>>, ProtocolError> {
-    //= RFC6455-5.5.1-1, RFC6455-5.5.1-3
-    let Some((code, reason)) = body.split_first_chunk() else {
-        return Ok(None);
-    };
-    let code = u16::from_be_bytes(*code);
-    let code = CloseCode::new(code).ok_or(ProtocolError::CloseCodeInvalid { code })?;
-    //= RFC6455-7.1.5-1, RFC6455-7.1.6-1, RFC6455-8.1-1
-    let reason = validate(reason).map_err(|_| ProtocolError::CloseReasonNotUtf8 { code })?;
-    Ok(Some(CloseFrame { code, reason }))
 }
 
 #[cfg(test)]

@@ -149,7 +149,7 @@ fn flood_of_control_frames_is_refused() {
 #[test]
 fn outbox_is_limited_and_stops_reading() {
     let mut config = quiet();
-    config.max_outbox = 10;
+    config.max_backpressure = 10;
     let mut server = server(config);
     let mut refused = None;
     let mut input = masked(0x81, b"12345").repeat(2);
@@ -157,7 +157,7 @@ fn outbox_is_limited_and_stops_reading() {
         refused = replies.send(message).err();
     });
     assert!(matches!(refused, Some(QueueError::Full(_))));
-    assert!(refused.unwrap().to_string().contains("max_outbox"));
+    assert!(refused.unwrap().to_string().contains("max_backpressure"));
     assert!(server.wants_input());
     server.replies().send(Message::Text("x")).unwrap();
     assert!(!server.wants_input());

@@ -6,8 +6,8 @@ use std::{rc::Rc, time::Duration};
 use allocation_counter::opt_out;
 use ws_handshake::{Agreed, ClientRequest, Uri};
 use ws_mio::{
-    Accept, Backpressure, Cause, Chunk, CloseCode, Closed, Connect, Decision, Handler, Incoming,
-    Message, OpenError, Orders, Peer, PeerId, Prepared, Refused, SlowConsumer, Timeout,
+    Accept, Backpressure, Cause, Chunk, CloseCode, Closed, Commands, Connect, Decision, Handler,
+    Incoming, Message, OpenError, Peer, PeerId, Prepared, Refused, SlowConsumer, Timeout,
 };
 
 use crate::{
@@ -545,7 +545,7 @@ impl<const CHUNKS: bool> Handler for App<CHUNKS> {
         self.opened(peer);
     }
 
-    fn on_connect_failed(&mut self, data: Data, _: OpenError, _: &mut Orders<'_, Data>) {
+    fn on_connect_failed(&mut self, data: Data, _: OpenError, _: &mut Commands<Data>) {
         self.net.note(1);
         let number = data.expect("a connection that we asked for");
         let state = &mut self.of(number).state;

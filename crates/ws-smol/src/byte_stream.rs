@@ -65,7 +65,7 @@ use crate::{
 /// Nothing is read from the transport but what is asked for, besides what
 /// writing reads to find Pings and the peer's Close, up to `max_read_ahead`.
 /// So a peer that sends more than is read waits, as its transport is full. A write
-/// waits while [`Config::max_outbox`](crate::Config::max_outbox) bytes wait for
+/// waits while [`Config::max_backpressure`](crate::Config::max_backpressure) bytes wait for
 /// the transport. A piece of a message that did not fit into the reader's buffer
 /// is kept: at most what one read from the transport gave, or what was read
 /// ahead.

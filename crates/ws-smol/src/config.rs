@@ -37,7 +37,7 @@ pub struct Config {
     /// [`queue`](crate::WebSocket::queue) refuses what goes beyond, and
     /// [`send`](crate::WebSocket::send) waits until there is room. A message
     /// that is larger than this can be sent when nothing else waits.
-    pub max_outbox: usize,
+    pub max_backpressure: usize,
     /// The longest frame that is sent, in bytes with its head; by default a
     /// message goes out in one frame, however long. At least 131, as control
     /// frames are not split.
@@ -62,9 +62,8 @@ pub struct Config {
     /// waits for the server to end it, at most
     /// [one second](ws_proto::END_WAIT) of this time.
     pub close_timeout: Duration,
-    /// How long the opening handshake may take; 30 s by default, `None` for
-    /// ever.
-    pub handshake_timeout: Option<Duration>,
+    /// How long the opening handshake may take; 10 s by default.
+    pub handshake_timeout: Duration,
     /// How many bytes of its request a client must send in a second, on average
     /// from the first of them on; 10 by default, 0 for any rate. Who trickles
     /// is answered with 408 before `handshake_timeout`. A request that comes
@@ -115,11 +114,11 @@ impl Config {
         self.limits.check()?;
         self.time_limits.check()?;
         self.keepalive.check()?;
-        ConfigError::check_number("max_outbox", self.max_outbox as u64)?;
+        ConfigError::check_number("max_backpressure", self.max_backpressure as u64)?;
         ConfigError::check_frame_sent("max_frame_sent", self.max_frame_sent)?;
         ConfigError::check_number("max_read_ahead", self.max_read_ahead as u64)?;
         ConfigError::check_time("close_timeout", Some(self.close_timeout))?;
-        ConfigError::check_time("handshake_timeout", self.handshake_timeout)?;
+        ConfigError::check_time("handshake_timeout", Some(self.handshake_timeout))?;
         ConfigError::check_number("memory", self.memory.limit() as u64)?;
         #[cfg(feature = "tls")]
         ConfigError::check_number(
@@ -138,11 +137,11 @@ impl Default for Config {
             limits: Limits::default(),
             time_limits: TimeLimits::default(),
             keepalive: KeepaliveConfig::default(),
-            max_outbox: 1024 * 1024,
+            max_backpressure: 1024 * 1024,
             max_frame_sent: usize::MAX,
             max_read_ahead: 16 * 1024 * 1024,
             close_timeout: Duration::from_secs(10),
-            handshake_timeout: Some(Duration::from_secs(30)),
+            handshake_timeout: Duration::from_secs(10),
             min_head_rate: 10,
             memory: MemoryBudget::of_process(),
             #[cfg(feature = "tls")]

@@ -176,7 +176,7 @@ impl<R: Runtime> Connector<R> {
     /// Sets how long the opening handshake may take, with that of TLS.
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
-        Arc::make_mut(&mut self.config).handshake_timeout = Some(timeout);
+        Arc::make_mut(&mut self.config).handshake_timeout = timeout;
         self
     }
 
@@ -357,7 +357,7 @@ impl<R: Runtime> Connector<R> {
     /// Dropping the future ends the attempt.
     pub async fn connect_tcp(&self, uri: &Uri) -> Result<(R::TcpStream, PeerAddr), Error> {
         self.check()?;
-        let limit = Deadline::after(Some(self.connect_timeout), &self.timers);
+        let limit = Deadline::after(self.connect_timeout, &self.timers);
         //= RFC6455-4.1-4, RFC6455-4.1-8
         within(limit, Timeout::Connect, self.reach(uri)).await
     }

@@ -47,8 +47,8 @@ pub enum Error {
     #[error("this cannot be sent: {0}")]
     Send(#[source] SendError),
     /// [`queue`](crate::WebSocket::queue) would pass
-    /// [`Config::max_outbox`](crate::Config::max_outbox); nothing was changed.
-    #[error("max_outbox is reached: {0}")]
+    /// [`Config::max_backpressure`](crate::Config::max_backpressure); nothing was changed.
+    #[error("max_backpressure is reached: {0}")]
     OutboxFull(#[from] OutboxFull),
     /// Nothing can be sent any more: a Close was sent or received, or the
     /// connection has failed before.
@@ -287,7 +287,7 @@ mod tests {
             len: 2,
             limit: 3,
         });
-        assert!(error.to_string().contains("max_outbox"));
+        assert!(error.to_string().contains("max_backpressure"));
         assert!(error.source().unwrap().to_string().contains('3'));
         let error = Error::from(Timeout::Close);
         assert!(error.to_string().contains("close_timeout"));

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     future::{Future, poll_fn},
     io::{self, ErrorKind},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
@@ -195,7 +195,7 @@ impl Gate {
     ///
     /// [`NotAdmitted`]: drop the stream.
     pub fn admit(&self, peer: impl Into<PeerAddr>) -> Result<Pass, NotAdmitted> {
-        let place = peer.into().ip().map(place);
+        let place = peer.into().counted_ip();
         let mut state = self.lock();
         if state.draining.is_some() {
             return Err(NotAdmitted::Draining);
@@ -393,7 +393,7 @@ impl Pass {
     /// [`NotAdmitted::MaxPerAddress`], and nothing is changed: drop the stream,
     /// or answer with 503 by [`Acceptor::accept_with`](crate::Acceptor::accept_with).
     pub fn comes_from(&mut self, peer: impl Into<PeerAddr>) -> Result<(), NotAdmitted> {
-        let place = peer.into().ip().map(place);
+        let place = peer.into().counted_ip();
         if place == self.place {
             return Ok(());
         }
@@ -469,12 +469,3 @@ impl Draining {
 /// How long to wait before accepting again when the system is out of
 /// descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Returns what an address is counted as: a network of which one customer has
-/// all addresses.
-fn place(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
-        address => address,
-    }
-}

@@ -23,9 +23,9 @@ pub(crate) struct Deadline<'t> {
 
 impl<'t> Deadline<'t> {
     /// Sets a time limit from now.
-    pub(crate) fn after(limit: Option<Duration>, timers: &'t Timers) -> Self {
+    pub(crate) fn after(limit: Duration, timers: &'t Timers) -> Self {
         // What is beyond the clock is as good as never.
-        let at = limit.and_then(|limit| timers.now().checked_add(limit));
+        let at = timers.now().checked_add(limit);
         Self { at, timers }
     }
 
@@ -142,11 +142,10 @@ pub(crate) struct Pace {
 const GRACE: Duration = Duration::from_secs(5);
 
 impl Pace {
-    pub(crate) fn new(least: u32, handshake_timeout: Option<Duration>) -> Self {
-        let half = handshake_timeout.map(|timeout| timeout / 2);
+    pub(crate) fn new(least: u32, handshake_timeout: Duration) -> Self {
         Self {
             least,
-            grace: half.map_or(GRACE, |half| half.min(GRACE)),
+            grace: GRACE.min(handshake_timeout / 2),
             begun: None,
             len: 0,
         }

@@ -5,31 +5,35 @@
 //! # A client and a server
 //!
 //! ```
-//! use smol::net::TcpListener;
 //! use ws_smol::{CloseCode, Error, Message};
+//! # #[cfg(feature = "net")]
+//! use ws_smol::net::{TcpListener, block_on, spawn};
 //!
+//! # #[cfg(feature = "net")]
 //! # fn main() -> Result<(), Error> {
-//! smol::block_on(async {
-//!     let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! block_on(async {
+//!     let listener = TcpListener::bind("127.0.0.1:0")?;
 //!     let url = format!("ws://{}/", listener.local_addr()?);
 //!
-//!     let server = smol::spawn(async move {
+//!     spawn(async move {
 //!         let (stream, _) = listener.accept().await?;
 //!         let mut websocket = ws_smol::accept(stream).await?;
-//!         while let Some(message) = websocket.receive().await? {
-//!             websocket.send(&message).await?;
-//!         }
+//!         while websocket.receive_with(|message, replies| replies.queue(message)).await? {}
 //!         Ok::<(), Error>(())
 //!     });
 //!
 //!     let mut websocket = ws_smol::connect(&url).await?;
 //!     websocket.send("Hello").await?;
 //!     assert_eq!(websocket.receive().await?, Some(Message::from("Hello")));
-//!     websocket.close(CloseCode::NORMAL, "done").await?;
-//!     server.await
-//! })
+//!     websocket.close(CloseCode::NORMAL, "done").await
+//! })?
 //! # }
+//! # #[cfg(not(feature = "net"))]
+//! # fn main() {}
 //! ```
+//!
+//! The server is on the reactor of its thread, [`net`](crate#servers-of-one-thread), a feature. Every
+//! other executor and its streams will do as well.
 //!
 //! [`WebSocket`] says what goes on by itself and what a dropped future leaves
 //! behind; [`Acceptor`] and [`Connector`] decide more than the functions do;
@@ -68,9 +72,10 @@
 //!
 //! # Servers of one thread
 //!
-//! With the feature `net` there are TCP sockets for connections that stay on
-//! one thread, in `ws_smol::net`. There and with `receive_with`, a message that
-//! is answered costs a read and a write, and its share of a wait.
+//! With the feature `net` there are TCP and Unix-domain sockets for connections that
+//! stay on one thread, and its tasks, in `ws_smol::net`. There and with `receive_with`,
+//! a message that is answered costs a read and a write, and its share of a wait. Several
+//! threads may serve one listener.
 //!
 //! # Other executors and transports
 //!
@@ -179,6 +184,8 @@
 //! feature `proxy` it goes through a proxy (`Connector::proxy`), and a server
 //! behind one learns who its clients are (`ProxyProtocol`).
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[macro_use]
 mod fault;
 
@@ -190,6 +197,7 @@ mod close_status;
 mod compression;
 mod config;
 mod connect;
+mod decision;
 mod duplex;
 mod engine;
 mod error;
@@ -219,12 +227,13 @@ mod timer;
 mod tls;
 mod websocket;
 
-pub use accept::{Acceptor, Decision, accept};
+pub use accept::{Acceptor, accept};
 pub use backoff::Backoff;
 pub use byte_stream::ByteStream;
 pub use close_status::CloseStatus;
 pub use config::Config;
 pub use connect::{Connector, client_on, connect};
+pub use decision::Decision;
 pub use duplex::{Duplex, duplex};
 pub use error::Error;
 pub use gate::{Gate, NotAdmitted, Pass};
@@ -267,6 +276,6 @@ pub use ws_tls::{
     self, ClientTls, ServerTls, TlsConfigError, TlsConnection, TlsError, rustls, server_name,
 };
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "net"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

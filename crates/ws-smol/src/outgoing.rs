@@ -5,7 +5,7 @@ use ws_proto::{
 };
 
 use crate::{
-    compression::{Compression, LentPool},
+    compression::{Agreed, Compression, LentPool},
     outbound::Outbound,
 };
 
@@ -35,7 +35,36 @@ impl<'m> Outgoing<'m> {
     {
         match compression.agreed() {
             None => self.plain_frame(sender),
-            Some(agreed) => agreed.frame(self, sender, lent),
+            Some(agreed) => self.compressed_frame(sender, agreed, lent),
+        }
+    }
+
+    /// Makes the frame, compressed where it may be.
+    //= RFC7692-6-4
+    #[cold]
+    fn compressed_frame<'a>(
+        &self,
+        sender: &mut Sender<Masking>,
+        agreed: &mut Agreed,
+        lent: &'a mut LentPool<DeflatePool>,
+    ) -> Result<OutFrame<'a>, SendError>
+    where
+        'm: 'a,
+    {
+        match *self {
+            Self::Message(outbound) if outbound.may_compress => {
+                let (codec, pool) = agreed.compressor(lent);
+                codec.message(sender, outbound.message, pool)
+            }
+            Self::Fragment(outbound, last) => {
+                let (codec, pool) = agreed.compressor(lent);
+                codec.fragment(sender, outbound.message, last, outbound.may_compress, pool)
+            }
+            Self::Prepared(prepared) => {
+                let (codec, pool) = agreed.compressor(lent);
+                codec.shared(sender, prepared, pool)
+            }
+            _ => self.plain_frame(sender),
         }
     }
 

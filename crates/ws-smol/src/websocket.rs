@@ -185,7 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// This is the fastest way to answer messages. None is copied but those
     /// that came in several frames, and one that goes back as it came is
-    /// written from where it was read to. While [`Config::max_outbox`] bytes
+    /// written from where it was read to. While [`Config::max_backpressure`] bytes
     /// wait for the transport, nothing more is read.
     ///
     /// ```
@@ -324,7 +324,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     ///
     /// As [`send`](Self::send), and [`Error::OutboxFull`] where more than
-    /// [`Config::max_outbox`] bytes would wait; the length of the message
+    /// [`Config::max_backpressure`] bytes would wait; the length of the message
     /// counts before it is compressed.
     pub fn queue(&mut self, message: impl AsOutbound) -> Result<(), Error> {
         self.engine.queue(&Outgoing::Message(message.as_outbound()))
@@ -531,7 +531,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     }
 }
 
-/// Items are queued while less than [`Config::max_outbox`] bytes wait, so that
+/// Items are queued while less than [`Config::max_backpressure`] bytes wait, so that
 /// at most one message goes beyond it. Closing sends code 1000.
 impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for WebSocket<S> {
     type Error = Error;

@@ -11,7 +11,7 @@ use smol::LocalExecutor;
 use ws_smol::{
     Acceptor, ClientRequest, CloseCode, Config, Connector, Error, KeepaliveConfig, Message,
     OriginPolicy, Timeout, Uri, WebSocket,
-    net::{TcpListener, TcpStream, block_on},
+    net::{TcpListener, TcpStream, block_on, spawn},
 };
 
 /// Serves `count` connections on a thread of their own.
@@ -26,7 +26,7 @@ where
     let server = thread::spawn(move || {
         let executor = LocalExecutor::new();
         let serving = executor.run(async {
-            let listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             told.send(format!("ws://{}/", listener.local_addr().unwrap()))
                 .unwrap();
             let acceptor = Acceptor::new(OriginPolicy::Any)
@@ -143,4 +143,150 @@ fn other_threads_and_reactors_wake_it_and_it_runs_within_itself() {
         heard
     });
     assert_eq!(slept.unwrap(), "told");
+}
+
+/// Drops, and tells so.
+struct Tell(mpsc::Sender<&'static str>);
+
+impl Drop for Tell {
+    fn drop(&mut self) {
+        self.0.send("dropped").unwrap();
+    }
+}
+
+#[test]
+fn tasks_run_beside_the_future_and_end_with_it() {
+    let (tell, told) = mpsc::channel();
+    let (first, second, never) = (tell.clone(), tell.clone(), Tell(tell));
+    let output = block_on(async move {
+        let (sender, receiver) = smol::channel::bounded(1);
+        spawn(async move {
+            first.send("ran").unwrap();
+            // A task may start another.
+            spawn(async move {
+                smol::future::yield_now().await;
+                second.send("ran too").unwrap();
+                sender.send(7).await.unwrap();
+            });
+        });
+        spawn(async move {
+            let _never = never;
+            std::future::pending::<()>().await;
+        });
+        receiver.recv().await.unwrap()
+    });
+    assert_eq!(output.unwrap(), 7);
+    let told: Vec<_> = told.iter().collect();
+    assert_eq!(told, ["ran", "ran too", "dropped"]);
+}
+
+#[test]
+fn task_is_woken_by_other_threads_while_the_thread_sleeps() {
+    let (sender, receiver) = smol::channel::bounded(1);
+    let (answer, answered) = smol::channel::bounded(1);
+    let teller = thread::spawn(move || {
+        for number in 0..100 {
+            sender.send_blocking(number).unwrap();
+            assert_eq!(answered.recv_blocking(), Ok(number));
+        }
+    });
+    block_on(async move {
+        let (done, is_done) = smol::channel::bounded::<()>(1);
+        spawn(async move {
+            while let Ok(number) = receiver.recv().await {
+                answer.send(number).await.unwrap();
+            }
+            drop(done);
+        });
+        is_done.recv().await.unwrap_err();
+    })
+    .unwrap();
+    teller.join().unwrap();
+}
+
+#[test]
+fn task_that_is_always_ready_does_not_keep_sockets_waiting() {
+    block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        spawn(async {
+            loop {
+                smol::future::yield_now().await;
+            }
+        });
+        let client = thread::spawn(move || std::net::TcpStream::connect(address).unwrap());
+        listener.accept().await.unwrap();
+        client.join().unwrap();
+    })
+    .unwrap();
+}
+
+#[test]
+#[should_panic(expected = "net::spawn is called within net::block_on")]
+fn spawning_outside_is_a_mistake() {
+    spawn(async {});
+}
+
+#[cfg(unix)]
+#[test]
+fn unix_domain_sockets_are_served_by_several_threads_with_one_listener() {
+    use std::os::unix::net;
+
+    use ws_smol::{ControlledNetwork, PeerAddr, net::UnixListener};
+
+    const THREADS: usize = 2;
+    let path = std::env::temp_dir().join(format!("ws-smol-net-{}", std::process::id()));
+    let listener = net::UnixListener::bind(&path).unwrap();
+    let acceptor = Acceptor::new(OriginPolicy::SameHost)
+        .accept_unmasked_frame(ControlledNetwork::new().loopback());
+    // It is closed once all clients were served.
+    let (stop, stopped) = smol::channel::bounded::<()>(1);
+    let serve = |listener: net::UnixListener| {
+        let listener = UnixListener::from_std(listener).unwrap();
+        block_on(async {
+            let accepting = async {
+                loop {
+                    let (stream, peer) = listener.accept().await.unwrap();
+                    assert_eq!(peer, PeerAddr::Local);
+                    let acceptor = acceptor.clone();
+                    spawn(async move {
+                        let mut websocket = acceptor.accept(stream, peer).await.unwrap();
+                        while websocket
+                            .receive_with(|message, replies| replies.queue(message))
+                            .await
+                            .unwrap()
+                        {}
+                    });
+                }
+            };
+            let stopped = async {
+                let _ = stopped.recv().await;
+            };
+            smol::future::or(accepting, stopped).await;
+        })
+        .unwrap();
+    };
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| serve(listener.try_clone().unwrap()));
+        }
+        smol::block_on(async {
+            for number in 0..4 * THREADS {
+                let connector =
+                    Connector::new().set_mask_to_zero(ControlledNetwork::new().loopback());
+                let request = ClientRequest::new(Uri::parse("ws://localhost/").unwrap());
+                let stream = smol::net::unix::UnixStream::connect(&path).await.unwrap();
+                let mut websocket = connector
+                    .handshake(stream, PeerAddr::Local, request)
+                    .await
+                    .unwrap();
+                let message = Message::from(format!("{number}"));
+                websocket.send(&message).await.unwrap();
+                assert_eq!(websocket.receive().await.unwrap(), Some(message));
+                websocket.close(CloseCode::NORMAL, "").await.unwrap();
+            }
+        });
+        drop(stop);
+    });
+    std::fs::remove_file(&path).unwrap();
 }

@@ -19,6 +19,8 @@
 //! [others](ServerTls::protocols), and resume sessions. The
 //! provider of cryptography is ring, unless the application brings another.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[macro_use]
 mod fault;
 

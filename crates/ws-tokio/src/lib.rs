@@ -73,6 +73,8 @@
 //! - `proxy`: clients through proxies, and servers behind them.
 //! - `tls`: `wss://` URLs, and servers with TLS, by rustls.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod runtime;
 mod stream;
 

@@ -75,18 +75,12 @@ pub(crate) const REQUEST: Group = Group {
                 "NAME=VALUE, or a file as curl and browsers export it",
             ],
         },
-        Opt {
-            short: Some('L'),
-            long: "redirects",
-            value: Value::Optional("N"),
-            help: &["follow redirects, at most N (default: 10)"],
-        },
     ],
 };
 
-/// How the server is reached.
-pub(crate) const TRANSPORT: Group = Group {
-    title: "The way to the server",
+/// How TLS is spoken with a server of `wss:`.
+pub(crate) const TLS: Group = Group {
+    title: "TLS",
     options: &[
         Opt {
             short: None,
@@ -123,6 +117,19 @@ pub(crate) const TRANSPORT: Group = Group {
             long: "insecure",
             value: Value::None,
             help: &["take any certificate: anybody can be in between"],
+        },
+    ],
+};
+
+/// How the server is reached.
+pub(crate) const TRANSPORT: Group = Group {
+    title: "The way to the server",
+    options: &[
+        Opt {
+            short: Some('L'),
+            long: "redirects",
+            value: Value::Optional("N"),
+            help: &["follow redirects, at most N (default: 10)"],
         },
         Opt {
             short: None,
@@ -164,20 +171,22 @@ pub(crate) const TRANSPORT: Group = Group {
     ],
 };
 
+pub(crate) const SET_MASK_TO_ZERO: Opt = Opt {
+    short: None,
+    long: "set-mask-to-zero",
+    value: Value::Optional("NETWORKS"),
+    help: &[
+        "mask with the key 00 00 00 00, for controlled",
+        "networks; with NETWORKS, such as 10.0.0.0/8,fd00::/8,",
+        "only for servers there",
+    ],
+};
+
 /// What frames are like.
 pub(crate) const FRAMES: Group = Group {
     title: "Frames",
     options: &[
-        Opt {
-            short: None,
-            long: "set-mask-to-zero",
-            value: Value::Optional("NETWORKS"),
-            help: &[
-                "mask with the key 00 00 00 00, for controlled",
-                "networks; with NETWORKS, such as 10.0.0.0/8,fd00::/8,",
-                "only for servers there",
-            ],
-        },
+        SET_MASK_TO_ZERO,
         Opt {
             short: None,
             long: "max-message",
@@ -267,7 +276,7 @@ impl Client {
     ) -> Result<(Box<dyn Transport>, PeerAddr), Error> {
         #[cfg(unix)]
         if let Some(path) = &self.unix {
-            let stream = smol::net::unix::UnixStream::connect(path).await?;
+            let stream = crate::runtime::net::unix::UnixStream::connect(path).await?;
             let stream = self.connector.encrypt(stream, uri).await?;
             return Ok((Box::new(stream), PeerAddr::Local));
         }
@@ -277,7 +286,8 @@ impl Client {
     }
 }
 
-fn request(given: &Given, uri: Uri) -> Result<ClientRequest, Failure> {
+/// Makes the request of what the command line says.
+pub(crate) fn request(given: &Given, uri: Uri) -> Result<ClientRequest, Failure> {
     let offer = match given.has("deflate") {
         true => Some(crate::deflate::offer(given.text("deflate")?.as_deref())?),
         false => None,
@@ -370,7 +380,8 @@ fn connector(given: &Given, mut config: Config) -> Result<Connector, Failure> {
     Ok(connector)
 }
 
-fn tls(given: &Given) -> Result<Option<ClientTls>, Failure> {
+/// Makes the configuration of TLS, if the command line says anything of it.
+pub(crate) fn tls(given: &Given) -> Result<Option<ClientTls>, Failure> {
     let read = |option: &str| crate::files::read_option(given, option);
     let (ca, cert, key) = (read("ca")?, read("cert")?, read("key")?);
     let pin = given.text("pin")?;

@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     Lost = 8,
     TimedOut = 9,
     Broken = 10,
+    Missed = 11,
+    Overrun = 12,
     Interrupted = 130,
 }
 
@@ -59,6 +61,11 @@ pub(crate) const CODES: &[(Exit, &str)] = &[
         "something took too long, such as by --timeout",
     ),
     (Exit::Broken, "check: the server breaks a rule"),
+    (Exit::Missed, "bench: a condition of --expect is not met"),
+    (
+        Exit::Overrun,
+        "bench: the generator was the limit, and not the server",
+    ),
     (Exit::Interrupted, "Ctrl-C or SIGTERM"),
 ];
 

@@ -20,7 +20,7 @@ pub(crate) fn of_all() -> String {
         let _ = writeln!(text, "  {:<10} {}", command.name, command.summary);
     }
     text.push_str(
-        "\nEach has --help. --version tells the version, man writes the man page, and \
+        "\nWithout a subcommand, options and a URL are for connect. Each has --help. --version tells the version, man writes the man page, and \
          completions\nbash|zsh|fish what a shell completes. Exit codes:\n\n",
     );
     for (code, meaning) in CODES {

@@ -1,6 +1,7 @@
-//! WebSocket on the command line: a client that shows each frame, and a server
-//! for tests and programs.
+//! WebSocket on the command line: a client that shows each frame, a server
+//! for tests and programs, tunnels, a load generator, and a check of the rules.
 
+mod bench;
 mod check;
 mod client;
 mod connect;
@@ -14,6 +15,7 @@ mod help;
 mod json;
 mod networks;
 mod options;
+mod runtime;
 mod secret;
 mod serve;
 mod server;
@@ -35,6 +37,7 @@ pub(crate) const COMMANDS: &[&Command] = &[
     &connect::COMMAND,
     &serve::COMMAND,
     &tunnel::COMMAND,
+    &bench::COMMAND,
     &check::COMMAND,
 ];
 
@@ -78,8 +81,10 @@ fn run(arguments: &[OsString]) -> Result<Exit, Failure> {
         }
         _ => {}
     }
-    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
-        return Err(Failure::usage(format!("there is no {name:?}")));
+    let (command, rest) = match COMMANDS.iter().find(|command| command.name == name) {
+        Some(command) => (*command, rest),
+        None if name.starts_with('-') || name.contains("://") => (&connect::COMMAND, arguments),
+        None => return Err(Failure::usage(format!("there is no {name:?}"))),
     };
     let given = match Given::read(command, rest)? {
         Asked::Help => {
@@ -92,6 +97,7 @@ fn run(arguments: &[OsString]) -> Result<Exit, Failure> {
         "connect" => connect::run(&given),
         "serve" => serve::run(&given),
         "tunnel" => tunnel::run(&given),
+        "bench" => bench::run(&given),
         _ => check::run(&given),
     }
 }

@@ -8,8 +8,8 @@ use std::{
 };
 
 #[cfg(unix)]
-use smol::net::unix::{UnixListener, UnixStream};
-use smol::net::{TcpListener, TcpStream};
+use crate::runtime::net::unix::{UnixListener, UnixStream};
+use crate::runtime::net::{TcpListener, TcpStream};
 use ws_smol::{
     Acceptor, Config, Decision, Error, Gate, OriginPolicy, PeerAddr, Request, ServerTls,
     TlsAcceptor,

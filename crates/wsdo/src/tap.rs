@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use smol::io::{AsyncRead, AsyncWrite};
+use crate::runtime::io::{AsyncRead, AsyncWrite};
 
 use crate::frame::{Frame, FrameReader};
 

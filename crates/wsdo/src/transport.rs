@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use smol::io::{AsyncRead, AsyncWrite};
+use crate::runtime::io::{AsyncRead, AsyncWrite};
 use ws_smol::WebSocket;
 
 use crate::{console::Console, tap::Tap};

@@ -3,7 +3,7 @@
 
 use std::{fmt, io, rc::Rc};
 
-use smol::{
+use crate::runtime::{
     LocalExecutor, Unblock, future,
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
@@ -39,6 +39,7 @@ pub(crate) const COMMAND: Command = Command {
         &TUNNEL,
         &server::ACCEPT,
         &client::REQUEST,
+        &client::TLS,
         &client::TRANSPORT,
         &client::FRAMES,
     ],
@@ -104,7 +105,7 @@ pub(crate) fn run(given: &Given) -> Result<Exit, Failure> {
         }
     };
     let executor = LocalExecutor::new();
-    smol::block_on(executor.run(async {
+    crate::runtime::block_on(executor.run(async {
         if from == "-" {
             return tunnel.carry_standard().await;
         }
@@ -121,7 +122,7 @@ pub(crate) fn run(given: &Given) -> Result<Exit, Failure> {
 fn config() -> Config {
     let mut config = Config::default();
     config.limits = Limits::UNLIMITED;
-    config.max_outbox = 4 * CHUNK;
+    config.max_backpressure = 4 * CHUNK;
     config.max_read_ahead = 4 * CHUNK;
     // Who is slow at one end may make the other wait for ever, also for Pongs.
     config.keepalive.pong_timeout = None;
@@ -180,7 +181,7 @@ impl Place {
             }
             #[cfg(unix)]
             Self::Unix(path) => {
-                let stream = smol::net::unix::UnixStream::connect(path).await?;
+                let stream = crate::runtime::net::unix::UnixStream::connect(path).await?;
                 Ok(Bytes::new(Box::new(stream), None))
             }
             #[cfg(not(unix))]
@@ -208,7 +209,7 @@ struct Bytes {
 
 impl Bytes {
     fn new(stream: Box<dyn Transport>, tcp: Option<TcpStream>) -> Self {
-        let (read, write) = smol::io::split(stream);
+        let (read, write) = crate::runtime::io::split(stream);
         Self {
             read: Box::new(read),
             write: Box::new(write),

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use common::{Folder, run, wsdo};
 
-const SUBCOMMANDS: [&str; 4] = ["connect", "serve", "tunnel", "check"];
+const SUBCOMMANDS: [&str; 5] = ["connect", "serve", "tunnel", "bench", "check"];
 
 /// Returns the options that the help of a subcommand has.
 fn options(subcommand: &str) -> Vec<String> {

@@ -17,14 +17,67 @@ use common::{Server, WSDO, close_with, played, read_head, run, shake};
 
 const README: &str = include_str!("../README.md");
 
-/// The commands in the last column of the table.
-fn commands() -> impl Iterator<Item = &'static str> {
-    let rows = README.lines().filter(|line| line.starts_with("| "));
-    rows.filter_map(|row| {
-        let command = row.trim_end_matches(" |").rsplit(" | ").next()?;
-        command.strip_prefix('`')?.strip_suffix('`')
+/// A row of the table: commands of others, how many words they are said to have, and the same here.
+struct Row {
+    others: (&'static str, usize),
+    here: (&'static str, usize),
+}
+
+fn rows() -> impl Iterator<Item = Row> {
+    README.lines().filter_map(|row| {
+        let row = row.strip_prefix("| ")?.strip_suffix(" |")?;
+        let [_, others, theirs, here, ours] = row.split(" | ").collect::<Vec<_>>()[..] else {
+            return None;
+        };
+        let here = here.strip_prefix('`')?.strip_suffix('`')?;
+        Some(Row {
+            others: (others, theirs.parse().ok()?),
+            here: (here, ours.parse().ok()?),
+        })
     })
-    .filter(|command| command.starts_with("wsdo "))
+}
+
+/// The commands in the column "here".
+fn commands() -> impl Iterator<Item = &'static str> {
+    rows().map(|row| row.here.0)
+}
+
+/// How many words stand behind the name of a program; `name=value` and a prefix of a URL are two.
+fn words(command: &str) -> usize {
+    let mut is_quoted = false;
+    let words = command.split(|c| {
+        is_quoted ^= c == '\'';
+        c == ' ' && !is_quoted
+    });
+    let joined = |word: &str| {
+        word.starts_with("--") && word.contains('=')
+            || word.starts_with("autoreconnect:")
+            || word.starts_with("broadcast:")
+    };
+    words
+        .skip(1)
+        .map(|word| 1 + usize::from(joined(word)))
+        .sum()
+}
+
+#[test]
+fn no_command_has_more_words_than_those_of_others() {
+    let mut count = 0;
+    for Row { others, here } in rows() {
+        // Two commands stand for a pipe, which is a word too.
+        let theirs: Vec<_> = others.0.split('`').skip(1).step_by(2).map(words).collect();
+        let theirs = theirs.iter().sum::<usize>() + theirs.len() - 1;
+        assert_eq!(
+            (theirs, words(here.0)),
+            (others.1, here.1),
+            "{} {}",
+            others.0,
+            here.0
+        );
+        assert!(here.1 <= others.1, "{} {}", others.0, here.0);
+        count += 1;
+    }
+    assert!(count >= 30, "{count}");
 }
 
 /// A shell that finds the program and the files that the commands name.

@@ -82,7 +82,7 @@ fn config() -> Config {
     // Nothing here waits for a clock but the closing handshake.
     config.keepalive = KeepaliveConfig::OFF;
     config.limits.max_message = 64 * 1024;
-    config.max_outbox = 64 * 1024;
+    config.max_backpressure = 64 * 1024;
     config.memory = MemoryBudget::new(1024 * 1024);
     config
 }

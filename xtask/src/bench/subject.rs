@@ -35,6 +35,9 @@ pub(super) struct Subject {
     only: Option<&'static [&'static str]>,
 }
 
+/// The cells in which it shows what the streams of other reactors cost.
+const SMALL: &[&str] = &["125/64/1", "125/512/1", "16/64/16", "1K/64/16", "16K/64/1"];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
     Floor,
@@ -388,6 +391,25 @@ pub(super) const SUBJECTS: &[Subject] = &[
         broadcasts: true,
         unmasked: Some(&["--accept-unmasked-frame"]),
         secures: true,
+        ..Subject::NONE
+    },
+    Subject {
+        name: "ws-smol-async-io",
+        package: "ws-smol",
+        driven: "`receive_with` on streams of `async-io`, which register anew for each read",
+        origin: Origin::Ours,
+        server: Some("server-ws-smol"),
+        arguments: &["--streams", "async-io"],
+        only: Some(SMALL),
+        ..Subject::NONE
+    },
+    Subject {
+        name: "ws-tokio",
+        package: "ws-tokio",
+        driven: "`receive_with` on streams of tokio, on its runtime of one thread",
+        origin: Origin::Ours,
+        server: Some("server-ws-tokio"),
+        only: Some(SMALL),
         ..Subject::NONE
     },
     Subject {

@@ -10,7 +10,7 @@ use bench_rig::{Histogram, Usage, connect, upgrade_with};
 use mio::net::TcpStream;
 
 use crate::Options;
-use crate::load::Steady;
+use crate::load::steady;
 use crate::storm::{RATE, TALKING, quiet};
 use crate::stream::Blocking;
 
@@ -58,7 +58,7 @@ pub(crate) fn run(options: &Options, attack: Attack) -> Result<(), Box<dyn Error
     };
     // Those who hold are there before, and silent.
     let mut attackers = Attackers::new(options, attack)?;
-    let mut steady = Steady::open(&talking, RATE)?;
+    let mut steady = steady(&talking, RATE)?;
     let quiet = quiet(&mut steady, options)?;
     let (begin, before) = (Instant::now(), Usage::of(pid)?);
     let mut latencies = Histogram::new();

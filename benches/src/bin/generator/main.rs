@@ -1,12 +1,10 @@
-//! The load generator: one thread, frames built beforehand, replies counted by their headers.
+//! The load generator of `cargo xtask bench`: `ws-load`, and what only servers of this repository are put to.
 //!
 //! Prints one line of JSON. `cargo xtask bench` drives it.
 
 mod attack;
-mod churn;
 mod load;
 mod memory;
-mod messages;
 mod storm;
 mod stream;
 mod topics;
@@ -117,7 +115,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         (None, None, Some(bytes), []) => trickle::run(&options, bytes, every),
         (None, None, None, ["--load"]) => load::closed_loop(&options),
         (None, None, None, ["--broadcast"]) => load::broadcast(&options),
-        (None, None, None, ["--churn"]) => churn::run(&options),
+        (None, None, None, ["--churn"]) => load::churn(&options),
         (None, None, None, ["--memory"]) => memory::run(&options),
         (None, None, None, ["--storm"]) => storm::run(&options),
         (None, None, None, ["--verify"]) => verify::run(&options),

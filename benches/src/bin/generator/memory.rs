@@ -5,17 +5,19 @@ use std::io::{Read, Write};
 use std::thread;
 use std::time::Duration;
 
-use bench_rig::{Replies, resident_bytes, upgrade_with};
+use bench_rig::{resident_bytes, upgrade_with};
+use ws_load::Replies;
 
+use crate::Options;
+use crate::load::{messages, params};
 use crate::stream::Blocking;
-use crate::{Options, messages};
 
 /// How long the server is given to come to rest before it is looked at.
 const REST: Duration = Duration::from_millis(300);
 
 pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let pid = options.pid.ok_or("--memory needs --pid")?;
-    let frames = messages::batches(options);
+    let frames = messages(options)?.batches(params(options));
     // What the server sets up for its first connection is not counted.
     {
         let mut first = Client::open(options, 0)?;

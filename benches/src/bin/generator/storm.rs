@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use bench_rig::{Histogram, Usage, connect};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use ws_load::Steady;
 
 use crate::Options;
-use crate::load::Steady;
+use crate::load::steady;
 use crate::stream::session;
 
 /// How many connections talk.
@@ -37,7 +38,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         connections: TALKING,
         ..options.clone()
     };
-    let mut steady = Steady::open(&talking, RATE)?;
+    let mut steady = steady(&talking, RATE)?;
     let quiet = quiet(&mut steady, options)?;
 
     let usage = || options.pid.map(Usage::of).transpose();

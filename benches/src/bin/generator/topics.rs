@@ -10,9 +10,10 @@ use bench_rig::{
     Histogram, OPCODE_BINARY, append_frame, connect, peak_resident_bytes, resident_bytes, upgrade,
 };
 use socket2::SockRef;
+use ws_load::{Fleet, Measured, PATIENCE, Received};
 
 use crate::Options;
-use crate::load::{Load, Measured, PATIENCE, Received};
+use crate::load::{fleet, print_measured, window};
 
 /// How often the server's counters are looked at while it fills up.
 const LOOK: Duration = Duration::from_millis(100);
@@ -41,7 +42,7 @@ pub(crate) fn run(options: &Options, plan: &Plan) -> Result<(), Box<dyn Error>> 
         ..options.clone()
     };
     let mut flow = Flow {
-        load: Load::with(options, &publications(options, plan.topics))?,
+        fleet: fleet(options, &publications(options, plan.topics))?,
         window: options.pipelined,
         published: 0,
         completed: 0,
@@ -55,14 +56,16 @@ pub(crate) fn run(options: &Options, plan: &Plan) -> Result<(), Box<dyn Error>> 
         _ => fill(plan, &mut flow)?,
     };
     let filling = begin.elapsed().as_secs_f64();
-    let mut measured = Measured::new(options);
-    while measured.goes_on(flow.load.now)? {
+    let mut measured = Measured::new(window(options));
+    while measured.goes_on(flow.fleet.now)? {
         let received = flow.turn(&mut measured.latencies)?;
         measured.count(received);
     }
     let told = Told::of(plan.counters)?;
     let is_there = deaf.len();
-    measured.print_with(
+    print_measured(
+        options,
+        &measured,
         "topics",
         &format!(
             r#""never_read":{is_there},"rss_empty":{empty},"rss_peak":{},"held":{},"refused":{},"dropped":{},"slow":{},"shed":{},"filling":{filling:.3},"#,
@@ -130,7 +133,7 @@ fn open_deaf(options: &Options, count: usize) -> io::Result<Vec<TcpStream>> {
 
 /// A window of publications that not all have got yet.
 struct Flow {
-    load: Load,
+    fleet: Fleet,
     window: u64,
     published: u64,
     completed: u64,
@@ -139,24 +142,24 @@ struct Flow {
 
 impl Flow {
     fn turn(&mut self, latencies: &mut Histogram) -> Result<Received, Box<dyn Error>> {
-        let (load, mut all) = (&mut self.load, Received::default());
-        let publisher = &mut load.connections[0];
+        let (fleet, mut all) = (&mut self.fleet, Received::default());
+        let publisher = &mut fleet.connections[0];
         while self.published < self.completed + self.window {
             self.published += 1;
-            publisher.begin(load.now);
+            publisher.begin(fleet.now);
         }
-        publisher.write(&load.batches)?;
-        load.poll(Some(PATIENCE))?;
-        for event in &load.events {
-            let connection = &mut load.connections[event.token().0];
-            all += connection.read(load.buffer.as_mut_slice())?;
+        publisher.write(&fleet.batches)?;
+        fleet.poll(Some(PATIENCE))?;
+        for token in &fleet.ready {
+            let connection = &mut fleet.connections[*token];
+            all += connection.read(&fleet.batches, fleet.buffer.as_mut_slice(), |_| {})?;
         }
-        self.delivered += all.messages();
+        self.delivered += all.messages;
         let now = Instant::now();
-        let audience = load.connections.len() as u64 - 1;
+        let audience = fleet.connections.len() as u64 - 1;
         while self.delivered / audience > self.completed {
             self.completed += 1;
-            if let Some(sent) = load.connections[0].sent.pop_front() {
+            if let Some(sent) = fleet.connections[0].sent.pop_front() {
                 latencies.record(now - sent);
             }
         }

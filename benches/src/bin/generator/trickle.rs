@@ -11,7 +11,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::Options;
-use crate::load::Steady;
+use crate::load::steady;
 use crate::storm::{RATE, TALKING, quiet};
 use crate::stream::session;
 
@@ -31,7 +31,7 @@ pub(crate) fn run(options: &Options, bytes: usize, every: Duration) -> Result<()
         connections: TALKING,
         ..options.clone()
     };
-    let mut steady = Steady::open(&talking, RATE)?;
+    let mut steady = steady(&talking, RATE)?;
     let quiet = quiet(&mut steady, options)?;
     let descriptors = count_descriptors(pid)?;
 

@@ -1,15 +1,16 @@
 //! Checks what the server sends back, bit by bit.
 
 use std::error::Error;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 
 use bench_rig::{
-    COMPRESSED, DEFLATE_MIN_LEN, Masks, OPCODE_BINARY, OPCODE_CLOSE, OPCODE_PING, OPCODE_TEXT,
-    append_frame, upgrade_with,
+    COMPRESSED, DEFLATE_MIN_LEN, Deflate, Masks, OPCODE_BINARY, OPCODE_CLOSE, OPCODE_PING,
+    OPCODE_TEXT, append_frame, upgrade_with,
 };
+use flate2::Decompress;
+use ws_load::{Compressor, inflate};
 
 use crate::Options;
-use crate::messages::Codec;
 use crate::stream::Blocking;
 
 const OPCODE_PONG: u8 = 10;
@@ -106,6 +107,30 @@ fn check(options: &Options, number: usize) -> Result<u64, Box<dyn Error>> {
     Ok(checked + 102)
 }
 
+/// Both windows of a connection.
+struct Codec {
+    compressor: Compressor,
+    decompress: Decompress,
+    takes_over: bool,
+}
+
+impl Codec {
+    fn new(deflate: Deflate) -> Self {
+        Self {
+            compressor: Compressor::new(deflate.level, 15, deflate.takes_over),
+            decompress: Decompress::new(false),
+            takes_over: deflate.takes_over,
+        }
+    }
+
+    fn inflate(&mut self, payload: &[u8]) -> io::Result<Vec<u8>> {
+        if !self.takes_over {
+            self.decompress.reset(false);
+        }
+        inflate(&mut self.decompress, payload)
+    }
+}
+
 struct Peer {
     stream: Blocking,
     unread: Vec<u8>,
@@ -124,7 +149,7 @@ impl Peer {
     /// Compresses a message, if that is agreed: its opcode, with RSV1 then, and its payload.
     fn pack(&mut self, opcode: u8, payload: &[u8]) -> (u8, Vec<u8>) {
         match &mut self.codec {
-            Some(codec) => (opcode | COMPRESSED, codec.compress(payload)),
+            Some(codec) => (opcode | COMPRESSED, codec.compressor.compress(payload)),
             None => (opcode, payload.to_vec()),
         }
     }

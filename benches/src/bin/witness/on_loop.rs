@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process;
 
 use ws_mio::{
-    Backpressure, CloseCode, Closed, Config, Connect, Handler, Message, OpenError, Orders,
+    Backpressure, CloseCode, Closed, Commands, Config, Connect, Handler, Message, OpenError,
     OriginPolicy, Peer, Remote, Server,
 };
 
@@ -21,7 +21,9 @@ pub(crate) fn serve(address: SocketAddr, task: &Task) -> Result<(), Box<dyn Erro
 pub(crate) fn call(address: SocketAddr, task: &Task) -> Result<(), Box<dyn Error>> {
     let client: Server<End> = Server::without_listener(config(task))?;
     let connect = Connect::new(request(address)?, ());
-    client.remote().connect(0, address, connect)?;
+    client.remote().run(0, move |context| {
+        context.connect(address, connect);
+    })?;
     obey_on(client.remote());
     Ok(client.run(End::of(task))?)
 }
@@ -77,7 +79,7 @@ impl Handler for End {
         self.flood(peer);
     }
 
-    fn on_connect_failed(&mut self, (): (), error: OpenError, _: &mut Orders<'_, ()>) {
+    fn on_connect_failed(&mut self, (): (), error: OpenError, _: &mut Commands<()>) {
         tell(format_args!("failed: {error}"));
         process::exit(0);
     }

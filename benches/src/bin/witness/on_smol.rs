@@ -58,7 +58,7 @@ fn config(task: Task) -> Config {
     let limits = &task.limits;
     limits.apply(&mut config.keepalive, &mut config.time_limits);
     config.close_timeout = limits.close.unwrap_or(config.close_timeout);
-    config.handshake_timeout = limits.handshake.or(config.handshake_timeout);
+    config.handshake_timeout = limits.handshake.unwrap_or(config.handshake_timeout);
     config
 }
 

@@ -70,7 +70,7 @@ pub struct Config {
     /// never too slow.
     pub min_head_rate: u32,
     /// How long to wait for the peer's Close after ours, and for the peer to
-    /// read what was written last; 5 s by default.
+    /// read what was written last; 10 s by default.
     pub close_timeout: Duration,
     /// How many bytes of answers may wait for a peer that reads slowly before
     /// nothing more is read from it; 64 KiB by default. What is sent within
@@ -166,7 +166,7 @@ impl Config {
             keepalive: KeepaliveConfig::default(),
             handshake_timeout: Duration::from_secs(10),
             min_head_rate: 10,
-            close_timeout: Duration::from_secs(5),
+            close_timeout: Duration::from_secs(10),
             high_water: 64 * 1024,
             max_frame_sent: usize::MAX,
             max_backpressure: 1024 * 1024,
@@ -341,7 +341,7 @@ pub struct ClientConfig {
     pub keepalive: KeepaliveConfig,
     /// How long to connect and to wait for the reply; 10 s by default.
     pub handshake_timeout: Duration,
-    /// How long to wait for the server's Close after ours; 5 s by default. Once
+    /// How long to wait for the server's Close after ours; 10 s by default. Once
     /// both Closes were seen, and all was read that had come, the server has at
     /// most [one second](ws_proto::END_WAIT) of it to end the transport.
     pub close_timeout: Duration,

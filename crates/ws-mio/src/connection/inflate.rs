@@ -6,32 +6,10 @@ use super::{Fate, Parsed, Turn};
 use crate::{Handler, Peer, Transport};
 
 impl<H: Handler, T: Transport> Turn<'_, H, T> {
-    /// Parses, inflates and dispatches, until the input is used up, the peer is
-    /// stalled, the connection is over, or it had its share of the turn.
-    #[inline]
-    pub(super) fn parse(&mut self, buffer: &mut [u8]) -> Parsed {
-        let mut left = buffer.len();
-        if !self.is_inflating() {
-            let parsed = self.parse_plain(buffer);
-            if !self.is_inflating() {
-                return parsed;
-            }
-            left = parsed.rest;
-        }
-        self.parse_compressed(buffer, left)
-    }
-
-    /// Tells whether the input begins with a piece of a compressed message.
-    #[inline]
-    pub(super) fn is_inflating(&self) -> bool {
-        let deflating = self.deflating.as_ref();
-        deflating.is_some_and(|deflating| deflating.codec.is_inflating())
-    }
-
     /// Goes on with the last `left` bytes of the buffer, which begin with a
     /// piece of a compressed message.
     #[cold]
-    fn parse_compressed(&mut self, buffer: &mut [u8], mut left: usize) -> Parsed {
+    pub(super) fn parse_compressed(&mut self, buffer: &mut [u8], mut left: usize) -> Parsed {
         let len = buffer.len();
         loop {
             let mut input = &buffer[len - left..];
@@ -45,7 +23,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                 };
             }
             let start = len - left;
-            let mut parsed = self.parse_plain(&mut buffer[start..]);
+            let mut parsed = self.parse_frames(&mut buffer[start..]);
             if !self.is_inflating() {
                 parsed.begun = parsed.begun.map(|at| start + at.start..start + at.end);
                 return parsed;
@@ -91,7 +69,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                 .as_ref()
                 .is_some_and(|inflating| inflating.has_share());
             if is_last || !goes_on || !has_share {
-                break (goes_on && !has_share).then_some(Fate::Again);
+                break (goes_on && !has_share).then_some(Fate::NextTurn);
             }
         };
         self.link.outgoing.answering = false;

@@ -7,25 +7,24 @@ use ws_proto::{Assembler, Chunk, CloseFrame, Event, Message, ProtocolError};
 
 use crate::{
     Cause, Closed, Handler, Peer, PeerId, Ready, Transport,
+    commands::Commands,
     connection::deflate::{Deflating, Inflating},
     connection::pool::Pool,
     connection::scratch::Scratch,
     connection::share::{SHARE, Share},
     metrics::Counters,
-    orders::queue::OrderQueue,
 };
 
 /// What becomes of a connection after its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
+    /// It waits for its transport.
     Keep,
-    /// It had more than its share of the turn and goes on in the next.
-    Again,
+    /// It goes on in the next turn, though its transport will not say so.
+    NextTurn,
     /// It is over; `on_close` was called. What waits is flushed, and then the
     /// peer is given time to read it if `linger` is set.
-    End {
-        linger: bool,
-    },
+    End { linger: bool },
     /// It is over, and nothing can be written.
     Drop,
 }
@@ -64,8 +63,7 @@ pub(crate) struct Turn<'a, H: Handler, T> {
     /// `None` if nothing was agreed on; as what compresses.
     pub(crate) inflating: Option<&'a mut Inflating>,
     pub(crate) deflating: Option<&'a mut Deflating>,
-    /// What is asked of the loop; `None` if it is not ours.
-    pub(crate) orders: Option<&'a mut OrderQueue<H::Data>>,
+    pub(crate) commands: &'a mut Commands<H::Data>,
     /// `None` if the loop is not ours.
     pub(crate) counters: Option<&'a Counters>,
     /// How many bytes may wait for the peer before reading from it stops.
@@ -100,7 +98,7 @@ macro_rules! call {
             cork: &mut *$turn.cork,
             deflate: $turn.slot.deflate,
             deflating: $turn.deflating.as_deref_mut(),
-            orders: $turn.orders.as_deref_mut(),
+            commands: &mut *$turn.commands,
         };
         $body
     }};
@@ -127,6 +125,7 @@ pub(crate) mod deflate;
 mod end;
 mod gather;
 mod inflate;
+mod kept;
 mod link;
 pub(crate) mod outgoing;
 pub(crate) mod pool;
@@ -137,6 +136,7 @@ pub(crate) mod share;
 mod slot;
 
 pub(crate) use end::End;
+pub(crate) use kept::{Kept, Place};
 pub(crate) use link::{Link, new_link};
 pub use outgoing::{Backpressure, Refused};
 pub(crate) use served::Served;
@@ -173,16 +173,18 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         let flushed = self.slot.transport.flush();
         self.link.outgoing.note_flushed(flushed);
         match fate {
-            Fate::Keep | Fate::Again if self.link.outgoing.is_over() => self.over(),
+            Fate::Keep | Fate::NextTurn if self.link.outgoing.is_over() => self.over(),
             // It has taken the rest, and so has nothing to tell of: who waits
             // for that, or stopped parsing for it, goes on without.
-            Fate::Keep if self.link.outgoing.is_drained => Fate::Again,
+            Fate::Keep if self.link.outgoing.is_drained => Fate::NextTurn,
             fate => fate,
         }
     }
 
     fn converse(&mut self, scratch: &mut Scratch, mut have: Range<usize>, ready: Ready) -> Fate {
-        self.write_what_waits(ready.writable);
+        if ready.writable || self.link.outgoing.is_drained {
+            self.write_what_waits(ready.writable);
+        }
         // A layer between us and the socket may read once it can write.
         self.slot.readable |= (ready.readable && !(fault!("readiness-lost") && ready.writable))
             || ready.writable && !self.slot.transport.short_is_all();
@@ -215,9 +217,9 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             } else if !self.slot.readable {
                 return Fate::Keep;
             } else if share.is_spent() {
-                return Fate::Again;
+                return Fate::NextTurn;
             } else {
-                let is_gathered = self.has_room_to_gather();
+                let is_gathered = self.link.gather.is_some() && self.has_room_to_gather();
                 let read = match is_gathered {
                     true => self.gather(scratch, &mut share),
                     false => self.read(scratch.window(self.pool.size()), &mut share),
@@ -231,7 +233,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
                 None
             };
             if let Some(fate) = over {
-                if fate == Fate::Again {
+                if fate == Fate::NextTurn {
                     self.link
                         .unread
                         .extend_from_slice(&scratch.as_mut_slice()[have]);
@@ -327,10 +329,32 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         over
     }
 
+    /// Parses, inflates and dispatches, until the input is used up, the peer is
+    /// stalled, the connection is over, or it had its share of the turn.
+    #[inline]
+    fn parse(&mut self, buffer: &mut [u8]) -> Parsed {
+        let mut left = buffer.len();
+        if !self.is_inflating() {
+            let parsed = self.parse_frames(buffer);
+            if !self.is_inflating() {
+                return parsed;
+            }
+            left = parsed.rest;
+        }
+        self.parse_compressed(buffer, left)
+    }
+
+    /// Tells whether the input begins with a piece of a compressed message.
+    #[inline]
+    fn is_inflating(&self) -> bool {
+        let deflating = self.deflating.as_ref();
+        deflating.is_some_and(|deflating| deflating.codec.is_inflating())
+    }
+
     /// Parses and dispatches, until the input is used up, the peer is stalled,
     /// or the connection is over; or until a compressed message comes, which is
     /// left in the input. Returns how much input is left.
-    fn parse_plain(&mut self, buffer: &mut [u8]) -> Parsed {
+    fn parse_frames(&mut self, buffer: &mut [u8]) -> Parsed {
         let start = buffer.as_ptr().addr();
         let mut input = &mut *buffer;
         let (mut begun, mut compressed) = (None, 0);
@@ -479,7 +503,7 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             cork: &mut *self.cork,
             deflate: self.slot.deflate,
             deflating: self.deflating.as_deref_mut(),
-            orders: self.orders.as_deref_mut(),
+            commands: &mut *self.commands,
         };
         let parsed = loop {
             if !peer.outgoing.goes_on(self.high_water) {

@@ -5,20 +5,16 @@ use std::time::Duration;
 use ws_handshake::DeflateParams;
 use ws_proto::{Clock, Stage};
 
-use crate::{
-    connection::role::Role,
-    slots::arena::NOWHERE,
-    slots::wheel::{TICK, Tick, Timer, tick_at},
-};
+use super::{Kept, role::Role};
+use crate::slots::wheel::{TICK, Tick, Timer, tick_at};
 
 /// What a connection owns also while it is idle.
 #[derive(Debug)]
 pub(crate) struct Slot<T, D> {
     pub(crate) transport: T,
     pub(crate) clock: Clock,
-    /// Where its [`Link`], or its half-read request, is kept; `NOWHERE` while
-    /// it has none.
-    pub(crate) state: u32,
+    /// Where the state lies that it has beside this.
+    pub(crate) kept: Kept,
     pub(crate) generation: u32,
     pub(crate) timer: Timer,
     pub(crate) role: Role,
@@ -44,7 +40,7 @@ impl<T, D> Slot<T, D> {
         Self {
             transport,
             clock: Clock::opening(TICK * until, now),
-            state: NOWHERE,
+            kept: Kept::NOTHING,
             generation,
             timer: Timer::new(),
             role: Role::Server,

@@ -25,10 +25,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
         let until = self.tick_after(self.config.handshake_timeout);
         let key = self.slots.next_key();
-        if self.by_address.is_counting()
-            && let Some(address) = transport.peer_addr().ip()
-            && !self.by_address.take(key, address)
-        {
+        if !self.by_address.take(key, || transport.peer_addr()) {
             self.counters.over_max_connections_per_address.add(1);
             debug!(%peer, "over max_connections_per_address");
             return None;

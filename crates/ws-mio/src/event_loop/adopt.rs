@@ -6,7 +6,7 @@ use tracing::{debug, info_span, warn};
 use super::{EventLoop, waking::Wakings};
 use crate::{
     AdoptError, Handler, Handover, NotAdopted, PeerId, Ready, Transport,
-    connection::{Slot, new_link},
+    connection::{Kept, Slot, new_link},
     opening::handover::Side,
 };
 
@@ -56,10 +56,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
         let transport = &mut handover.transport;
         let key = self.slots.next_key();
-        if self.by_address.is_counting()
-            && let Some(address) = transport.peer_addr().ip()
-            && !self.by_address.take(key, address)
-        {
+        if !self.by_address.take(key, || transport.peer_addr()) {
             self.counters.over_max_connections_per_address.add(1);
             return Err(AdoptError::FullForAddress);
         }
@@ -124,7 +121,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let link = new_link(slot.role, slot.deflate.is_some(), profile, &self.config);
         let mut link = link.with_unread(unread);
         self.held += link.count_held(slot.transport.held());
-        slot.state = self.links.insert(link) as u32;
+        slot.kept = Kept::link_at(self.links.insert(link));
     }
 
     /// Gives a transport that no poll watches what wakes its connection.

@@ -12,12 +12,11 @@ use ws_tls::server_name;
 
 use super::EventLoop;
 use crate::{
-    Connect, Handler, OpenError, Orders, PeerAddr, PeerId, Ready, Transport,
-    connection::Slot,
+    Connect, Handler, OpenError, PeerAddr, PeerId, Ready, Transport,
     connection::role::Role,
+    connection::{Kept, Place, Slot},
     opening::client::{ClientOpening, Progress},
     opening::flags::decide_zero_mask,
-    slots::arena::NOWHERE,
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
@@ -79,9 +78,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let mut slot = Slot::new(transport, self.generation, self.now, until, data);
         slot.role = Role::client(false);
         slot.wants_write = true;
-        slot.state = self
-            .client_openings
-            .insert(ClientOpening::new(request, set_mask_to_zero)) as u32;
+        let opening = ClientOpening::new(request, set_mask_to_zero);
+        slot.kept = Kept::client_opening(self.client_openings.insert(opening));
         self.slots.insert(slot);
         self.give_waker(key);
         self.counters.connects.add(1);
@@ -97,7 +95,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     pub(super) fn go_on_connecting(&mut self, key: usize, ready: Ready) {
         let slot = &mut self.slots[key];
         slot.read_closed |= ready.read_closed;
-        let opening = &mut self.client_openings[slot.state as usize];
+        let Place::ClientOpening(index) = slot.kept.place() else {
+            return;
+        };
+        let opening = &mut self.client_openings[index];
         match opening.go_on(&mut slot.transport, self.scratch.as_mut_slice()) {
             Ok(Progress::Waiting) => {}
             Ok(Progress::Again) => self.go_on(key),
@@ -105,18 +106,23 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 agreed,
                 read,
                 consumed,
-            }) => self.open_client(key, &agreed, consumed..read),
+            }) => {
+                slot.kept = Kept::NOTHING;
+                let asked = self.client_openings.remove(index).set_mask_to_zero;
+                self.open_client(key, asked, &agreed, consumed..read);
+            }
             Err(error) => self.fall_back(key, error),
         }
     }
 
-    fn open_client(&mut self, key: usize, agreed: &Agreed, rest: Range<usize>) {
+    fn open_client(
+        &mut self,
+        key: usize,
+        asked: Option<bool>,
+        agreed: &Agreed,
+        rest: Range<usize>,
+    ) {
         let slot = &mut self.slots[key];
-        let asked = self
-            .client_openings
-            .remove(slot.state as usize)
-            .set_mask_to_zero;
-        slot.state = NOWHERE;
         let network = &self.config.set_mask_to_zero;
         slot.role = Role::client(decide_zero_mask(network, &slot.transport, asked));
         slot.deflate = agreed.deflate;
@@ -138,8 +144,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         debug!(%error, "not connected");
         self.counters.connects_failed.add(1);
         self.guard(None, |inner| {
-            let orders = &mut Orders::new(&mut inner.orders);
-            inner.handler.on_connect_failed(data, error, orders);
+            let commands = &mut inner.commands;
+            inner.handler.on_connect_failed(data, error, commands);
         });
         None
     }

@@ -9,8 +9,7 @@ use super::{
 };
 use crate::{
     Cause, Handler, Transport,
-    connection::{End, Turn},
-    slots::arena::NOWHERE,
+    connection::{End, Place, Turn},
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
@@ -26,10 +25,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Goes on with the end of a connection, as far as its transport lets it.
     pub(super) fn go_on_ending(&mut self, key: usize) {
         let slot = &mut self.slots[key];
-        let outgoing = match slot.state {
-            NOWHERE => None,
-            state => Some(&mut self.links[state as usize].outgoing),
-        };
+        let link = slot.kept.link().map(|index| &mut self.links[index]);
+        let outgoing = link.map(|link| &mut link.outgoing);
         let times = times(slot, &self.profiles, &self.config, self.stop_by);
         let buffer = self.scratch.as_mut_slice();
         let end = slot.go_on_ending(outgoing, buffer, &times, self.now);
@@ -53,12 +50,12 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         if slot.is_open()
             || fault!("told-twice") && matches!(slot.clock.stage(), Stage::Ending(Ending::Write(_)))
         {
-            let link = match slot.state {
-                NOWHERE => {
+            let link = match slot.kept.link() {
+                None => {
                     let spares = &mut self.profiles[usize::from(slot.profile)].spares;
                     &mut spares[slot.role.index()][usize::from(slot.deflate.is_some())]
                 }
-                state => &mut self.links[state as usize],
+                Some(index) => &mut self.links[index],
             };
             link.outgoing.aborted = true;
             let mut turn = Turn {
@@ -70,7 +67,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 pool: &mut self.pool,
                 inflating: None,
                 deflating: None,
-                orders: Some(&mut self.orders),
+                commands: &mut self.commands,
                 counters: Some(&self.counters),
                 high_water: self.config.high_water,
                 max_control_rate: self.config.time_limits.max_control_rate,
@@ -99,20 +96,17 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let id = self.id(key);
         self.wheel.take(&mut self.slots, key);
         let mut slot = self.slots.remove(key)?;
-        if slot.state != NOWHERE {
-            match slot.is_opening() {
-                true if slot.role.is_client() => {
-                    self.client_openings.remove(slot.state as usize);
-                }
-                true => drop(self.take_request(slot.state)),
-                false => {
-                    let link = self.links.remove(slot.state as usize);
-                    self.held -= link.counted;
-                    if let Some(gather) = link.gather {
-                        match fault!("buffer-leaked") {
-                            true => std::mem::forget(gather.scratch),
-                            false => self.pool.give(gather.scratch),
-                        }
+        match slot.kept.place() {
+            Place::Nothing => {}
+            Place::Request(index) => drop(self.take_request(index)),
+            Place::ClientOpening(index) => drop(self.client_openings.remove(index)),
+            Place::Link(index) => {
+                let link = self.links.remove(index);
+                self.held -= link.counted;
+                if let Some(gather) = link.gather {
+                    match fault!("buffer-leaked") {
+                        true => std::mem::forget(gather.scratch),
+                        false => self.pool.give(gather.scratch),
                     }
                 }
             }
@@ -125,8 +119,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             self.spans.remove(&id);
         }
         self.codecs.remove(id.key);
-        if !self.orders.topics.is_empty() && !fault!("subscription-kept") {
-            self.orders.topics.remove(id.key);
+        if !self.commands.topics.is_empty() && !fault!("subscription-kept") {
+            self.commands.topics.remove(id.key);
         }
         if !fault!("timer-kept") {
             self.timers.remove(Some(id.key));

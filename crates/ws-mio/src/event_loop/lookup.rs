@@ -14,6 +14,7 @@ use tracing::debug;
 use super::{EventLoop, connect::start_connecting};
 use crate::{
     Connect, Handler, OpenError, PeerId, Transport,
+    connection::Place,
     event_loop::resolver::{Answer, Resolver},
     opening::route::Route,
     slots::wheel::{TICK, Tick},
@@ -151,13 +152,18 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let share = route.share(self.tick());
         let slot = &mut self.slots[id.key as usize];
         slot.clock.set_until(TICK * share);
-        self.client_openings[slot.state as usize].route = Some(Box::new(route));
+        if let Place::ClientOpening(index) = slot.kept.place() {
+            self.client_openings[index].route = Some(Box::new(route));
+        }
         self.arm(id.key as usize, share);
     }
 
     /// Goes on to the next address of a server, or gives it up.
     pub(super) fn fall_back(&mut self, key: usize, error: OpenError) {
-        let opening = &mut self.client_openings[self.slots[key].state as usize];
+        let Place::ClientOpening(index) = self.slots[key].kept.place() else {
+            return;
+        };
+        let opening = &mut self.client_openings[index];
         let is_over =
             opening.is_connected || !matches!(error, OpenError::Io(_) | OpenError::Timeout);
         let route = opening.route.take();
@@ -205,8 +211,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     pub(super) fn time_out_connecting(&mut self, key: usize) {
         let tick = self.tick();
         let slot = &mut self.slots[key];
-        let opening = &self.client_openings[slot.state as usize];
-        if opening.is_connected
+        if let Place::ClientOpening(index) = slot.kept.place()
+            && let opening = &self.client_openings[index]
+            && opening.is_connected
             && let Some(route) = &opening.route
             && tick < route.until
         {
@@ -228,7 +235,7 @@ mod tests {
 
     use super::*;
     use crate::PeerAddr;
-    use crate::{Config, Message, Orders, Peer, Ready};
+    use crate::{Commands, Config, Message, Peer, Ready};
 
     /// A transport that does what the port of its address says.
     struct Fake {
@@ -297,7 +304,7 @@ mod tests {
 
         fn on_message(&mut self, _: &mut Peer<'_, u8>, _: Message<'_>) {}
 
-        fn on_connect_failed(&mut self, data: u8, error: OpenError, _: &mut Orders<'_, u8>) {
+        fn on_connect_failed(&mut self, data: u8, error: OpenError, _: &mut Commands<u8>) {
             self.0.borrow_mut().push(format!("{data} {error:?}"));
         }
     }

@@ -3,7 +3,7 @@
 use tracing::debug;
 
 use super::EventLoop;
-use crate::{Cause, Handler, Transport, slots::arena::NOWHERE};
+use crate::{Cause, Handler, Transport, connection::Place};
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Tells whether nothing is to be taken on, as much is held already.
@@ -26,23 +26,24 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     fn drop_largest_now(&mut self) {
         let limit = self.config.max_memory;
         let goal = limit - limit / 8;
-        let busy = self.slots.iter().filter(|(_, slot)| slot.state != NOWHERE);
-        let mut holders: Vec<(usize, usize)> = busy
+        let slots = self.slots.iter();
+        let mut holders: Vec<(usize, usize)> = slots
             .map(|(key, slot)| {
-                let held = match slot.is_opening() {
-                    true if slot.role.is_client() => 0,
-                    true => self.requests[slot.state as usize].held(),
-                    false => self.links[slot.state as usize].counted,
+                let held = match slot.kept.place() {
+                    Place::Nothing | Place::ClientOpening(_) => 0,
+                    Place::Request(index) => self.requests[index].held(),
+                    Place::Link(index) => self.links[index].counted,
                 };
                 (held, key)
             })
+            .filter(|(held, _)| *held > 0)
             .collect();
         match fault!("smallest-shed") {
             true => holders.sort_unstable(),
             false => holders.sort_unstable_by(|a, b| b.cmp(a)),
         }
         for (held, key) in holders {
-            if self.held <= goal || held == 0 {
+            if self.held <= goal {
                 return;
             }
             let _entered = self.enter(key);

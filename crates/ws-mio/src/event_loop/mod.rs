@@ -8,10 +8,10 @@ mod drain;
 mod end;
 mod lookup;
 mod memory;
-mod orders;
 mod panics;
 mod publish;
 mod resolver;
+mod tasks;
 mod time;
 mod timers;
 mod upgrade;
@@ -35,28 +35,26 @@ use self::{
     lookup::Lookups,
     panics::{catch, end_turn},
     time::times,
-    upgrade::PendingRequest,
 };
 use crate::{
-    Cause, Config, ConfigError, Drain, Handler, Loop, Orders, Peer, PeerId, Ready, Remote,
+    Cause, Commands, Config, ConfigError, Drain, Handler, Loop, Peer, PeerId, Ready, Remote,
     Transport,
+    commands::audience::Audience,
+    commands::publication_log::Publication,
+    commands::publication_log::PublicationLog,
+    commands::topics::Topics,
     connection::Served,
     connection::deflate::Codecs,
     connection::pool::Pool,
     connection::scratch::Scratch,
-    connection::{Fate, Link, Slot, Turn, high_water, new_link},
+    connection::{Fate, Kept, Link, Slot, Turn, high_water, new_link},
     event_loop::timers::Timers,
     event_loop::waking::Wakings,
     handler::decider::Decided,
     handles::mailbox::{Mailbox, Tasks},
     metrics::Counters,
-    opening::client::ClientOpening,
-    orders::audience::Audience,
-    orders::publication_log::Publication,
-    orders::publication_log::PublicationLog,
-    orders::queue::OrderQueue,
-    orders::topics::Topics,
-    slots::arena::{Arena, NOWHERE},
+    opening::{client::ClientOpening, server::ServerOpening},
+    slots::arena::Arena,
     slots::connections_by_address::ConnectionsByAddress,
     slots::wheel::{Tick, Wheel},
 };
@@ -141,7 +139,7 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     /// What those need that agreed on compression.
     codecs: Codecs,
     /// Requests that came in part.
-    requests: Slab<PendingRequest<H::Data>>,
+    requests: Slab<ServerOpening<H::Data>>,
     /// Opening handshakes of our own.
     client_openings: Slab<ClientOpening>,
     scratch: Scratch,
@@ -157,11 +155,11 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     /// Empty but for its memory, between turns.
     tasks: Tasks<H, T>,
     /// What handlers ask for, until the end of the turn.
-    orders: OrderQueue<H::Data>,
+    commands: Commands<H::Data>,
     log: Arc<PublicationLog>,
     /// The place in the log of the publication that is taken next.
     next_place: u64,
-    /// Publications that were not delivered yet, at most [`MOST`](crate::audience::MOST).
+    /// Publications that were not delivered yet, at most [`MOST`](crate::commands::audience::MOST).
     run: Vec<Publication>,
     /// Empty but for its memory, unless something is being delivered.
     audience: Audience,
@@ -211,7 +209,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     }
 
     /// Has the loop register its transports itself: what is
-    /// [admitted](Self::admit), and what [connects](Peer::connect) to servers,
+    /// [admitted](Self::admit), and what [connects](Commands::connect) to servers,
     /// of which its owner would not know otherwise.
     ///
     /// The token of a connection is its key, by which it is
@@ -276,7 +274,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let codecs = Codecs::of_loop(&config, &counters);
         let log = Arc::clone(remote.log());
         let topics = Topics::new(Arc::clone(remote.topic_sizes()), index);
-        let orders = OrderQueue::new(Arc::clone(&log), topics, index, remote.loop_numbers());
+        let commands = Commands::new(Arc::clone(&log), topics, index, remote.loop_numbers());
         let address_counts = Arc::clone(remote.address_counts());
         let by_address =
             ConnectionsByAddress::new(address_counts, config.max_connections_per_address);
@@ -303,7 +301,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             due: Vec::new(),
             handshaking: VecDeque::new(),
             tasks: Vec::new(),
-            orders,
+            commands,
             log,
             next_place: 0,
             run: Vec::new(),
@@ -322,8 +320,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             lame_duck: None,
             spans: HashMap::new(),
         };
-        let orders = &mut Orders::new(&mut this.orders);
-        this.handler.on_start(orders);
+        this.handler.on_start(&mut this.commands);
         this
     }
 
@@ -369,7 +366,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
     }
 
-    /// Ends a turn: has connections go on that had their share, client_openings those
+    /// Ends a turn: has connections go on that had their share, calls those
     /// whose time has come, and does what handlers have asked for. `false` once
     /// the loop was [stopped](Remote::drain) and all connections are closed.
     pub fn finish_turn(&mut self) -> bool {
@@ -434,15 +431,23 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.due = due;
     }
 
+    /// Gives a connection its turn, by its stage.
     fn serve(&mut self, key: usize, ready: Ready) {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
-        if slot.is_opening() && slot.transport.is_handshaking() {
+        let (stage, is_client) = (slot.clock.stage(), slot.role.is_client());
+        if stage == Stage::Opening && slot.transport.is_handshaking() {
             slot.read_closed |= ready.read_closed;
             return self.queue_handshake(key);
         }
-        self.serve_now(key, ready);
+        let _entered = self.enter(key);
+        match stage {
+            Stage::Open | Stage::Closing(_) => self.turn(key, ready, 0..0, |_, _| {}),
+            Stage::Opening if is_client => self.go_on_connecting(key, ready),
+            Stage::Opening => self.upgrade(key, ready),
+            Stage::Ending(_) | Stage::Ended => self.go_on_ending(key),
+        }
     }
 
     /// Has a connection wait for a step of its transport's handshake.
@@ -461,23 +466,22 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         {
             if self.is_current(id) {
                 left -= 1;
-                self.slots[id.key as usize].goes_on = false;
-                self.serve_now(id.key as usize, Ready::default());
+                self.step_handshake(id.key as usize);
             }
         }
     }
 
-    fn serve_now(&mut self, key: usize, ready: Ready) {
-        let Some(slot) = self.slots.get(key) else {
-            return;
-        };
-        let (stage, is_client) = (slot.clock.stage(), slot.role.is_client());
+    fn step_handshake(&mut self, key: usize) {
+        let slot = &mut self.slots[key];
+        slot.goes_on = false;
+        let is_client = slot.role.is_client();
+        if !slot.is_opening() {
+            return self.serve(key, Ready::default());
+        }
         let _entered = self.enter(key);
-        match stage {
-            Stage::Open | Stage::Closing(_) => self.turn(key, ready, 0..0, |_, _| {}),
-            Stage::Opening if is_client => self.go_on_connecting(key, ready),
-            Stage::Opening => self.upgrade(key, ready),
-            Stage::Ending(_) | Stage::Ended => self.go_on_ending(key),
+        match is_client {
+            true => self.go_on_connecting(key, Ready::default()),
+            false => self.upgrade(key, Ready::default()),
         }
     }
 
@@ -509,9 +513,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let slot = &mut self.slots[key];
         let Served { profile, spares } = &mut self.profiles[usize::from(slot.profile)];
         let spare = &mut spares[slot.role.index()][usize::from(slot.deflate.is_some())];
-        let link = match slot.state {
-            NOWHERE => spare,
-            state => &mut self.links[state as usize],
+        let link = match slot.kept.link() {
+            None => spare,
+            Some(index) => &mut self.links[index],
         };
         let (inflating, deflating) = self.codecs.lend(
             id.key,
@@ -528,7 +532,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             pool: &mut self.pool,
             inflating,
             deflating,
-            orders: Some(&mut self.orders),
+            commands: &mut self.commands,
             counters: Some(&self.counters),
             high_water: self.config.high_water,
             max_control_rate: self.config.time_limits.max_control_rate,
@@ -549,8 +553,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         };
         match fate {
             Fate::Keep => {}
-            Fate::Again if fault!("next-turn-lost") => {}
-            Fate::Again => self.go_on(key),
+            Fate::NextTurn if fault!("next-turn-lost") => {}
+            Fate::NextTurn => self.go_on(key),
             Fate::End { linger } => {
                 self.store(key);
                 return self.begin_end(key, linger);
@@ -571,8 +575,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let slot = &mut self.slots[key];
         let is_compressed = slot.deflate.is_some();
         let below = slot.transport.held();
-        match slot.state {
-            NOWHERE => {
+        match slot.kept.link() {
+            None => {
                 let Served { profile, spares } = &mut self.profiles[usize::from(slot.profile)];
                 let spare = &mut spares[slot.role.index()][usize::from(is_compressed)];
                 if !spare.is_idle() || below > 0 {
@@ -580,18 +584,18 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                     let mut link = mem::replace(spare, fresh);
                     link.add_counts_to(&self.counters);
                     self.held += link.count_held(below);
-                    slot.state = self.links.insert(link) as u32;
+                    slot.kept = Kept::link_at(self.links.insert(link));
                 }
             }
-            state => {
-                let link = &mut self.links[state as usize];
+            Some(index) => {
+                let link = &mut self.links[index];
                 link.add_counts_to(&self.counters);
                 self.held -= link.counted;
                 self.held += link.count_held(below);
                 if link.is_idle() && below == 0 {
-                    let link = self.links.remove(state as usize);
+                    let link = self.links.remove(index);
                     self.held -= link.counted;
-                    slot.state = NOWHERE;
+                    slot.kept = Kept::NOTHING;
                 }
             }
         }
@@ -599,22 +603,22 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             let now = self.tick();
             self.codecs.settle(now);
         }
-        self.await_peer(key);
+        self.note_flow(key);
     }
 
     /// Starts and stops the clocks for what the peer owes us.
-    fn await_peer(&mut self, key: usize) {
+    fn note_flow(&mut self, key: usize) {
         let slot = &mut self.slots[key];
-        if slot.state == NOWHERE || !slot.is_open() {
+        let Some(index) = slot.kept.link().filter(|_| slot.is_open()) else {
             return;
-        }
+        };
         let times = times(slot, &self.profiles, &self.config, self.stop_by);
-        let link = &mut self.links[slot.state as usize];
+        let link = &mut self.links[index];
         let flow = link.flow(self.config.high_water);
-        if slot
+        let has_changed = slot
             .clock
-            .note_flow(&mut link.busy, &flow, &times, self.now)
-        {
+            .note_flow(&mut link.busy, &flow, &times, self.now);
+        if has_changed {
             self.look_again(key);
         }
     }
@@ -622,9 +626,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Asks for writable readiness, from the first time on that a transport
     /// was full.
     fn want_writable(&mut self, key: usize) {
-        let slot = &mut self.slots[key];
-        let waits = slot.state != NOWHERE && self.links[slot.state as usize].outgoing.is_waiting();
-        if waits {
+        let link = self.slots[key].kept.link();
+        if link.is_some_and(|index| self.links[index].outgoing.is_waiting()) {
             // The caller is done with the connection.
             let _ = self.register_writable(key);
         }

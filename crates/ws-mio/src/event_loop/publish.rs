@@ -8,61 +8,64 @@ use ws_proto::Prepared;
 use super::EventLoop;
 use crate::{
     Handler, Ready, Transport,
-    orders::audience::{Bits, MOST},
-    orders::publication_log::Publication,
-    orders::queue::{Order, Placed},
-    slots::arena::NOWHERE,
+    commands::audience::{Bits, MOST},
+    commands::publication_log::Publication,
+    commands::{Command, Placed},
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Tells whether a turn is due for what handlers have asked for.
-    pub(super) fn has_orders(&self) -> bool {
-        !self.orders.is_empty() || self.orders.has_published || self.next_place < self.log.end()
+    pub(super) fn has_commands(&self) -> bool {
+        !self.commands.is_empty() || self.commands.has_published || self.next_place < self.log.end()
     }
 
     /// Does what handlers have asked for in this turn. What they ask for
     /// meanwhile is for the next, so that no turn goes on for ever.
     pub(super) fn carry_out(&mut self) {
-        if !self.has_orders() {
+        if !self.has_commands() {
             return;
         }
-        if mem::take(&mut self.orders.has_published) {
+        if mem::take(&mut self.commands.has_published) {
             self.wake_others();
         }
         let end = self.log.end();
-        let mut orders = self.orders.take();
-        for Placed { place, what: order } in orders.drain(..) {
+        let mut commands = self.commands.take();
+        for Placed {
+            place,
+            what: command,
+        } in commands.drain(..)
+        {
             self.catch_up(place);
-            match order {
-                Order::Publish(publication) => {
+            match command {
+                Command::Publish(publication) => {
                     self.publish(publication);
                     continue;
                 }
                 // In order: who subscribes now gets nothing from before.
                 _ => self.deliver(),
             }
-            self.carry_out_one(order);
+            self.carry_out_one(command);
         }
         self.catch_up(end);
         self.deliver();
-        self.orders.reuse(orders);
+        self.commands.reuse(commands);
     }
 
-    fn carry_out_one(&mut self, order: Order<H::Data>) {
-        match order {
-            Order::Subscribe(id, topic) if self.is_open_still(id) => {
-                self.orders.topics.subscribe(id.key, &topic);
+    fn carry_out_one(&mut self, command: Command<H::Data>) {
+        match command {
+            Command::Subscribe(id, topic) if self.is_open_still(id) => {
+                self.commands.topics.subscribe(id.key, &topic);
             }
-            Order::Unsubscribe(id, topic) if self.is_open_still(id) => {
-                self.orders.topics.unsubscribe(id.key, &topic);
+            Command::Unsubscribe(id, topic) if self.is_open_still(id) => {
+                self.commands.topics.unsubscribe(id.key, &topic);
             }
-            Order::Timer(id, timer, wait) if self.is_open_still(id) => {
+            Command::Timer(id, timer, wait) if self.is_open_still(id) => {
                 self.set_timer(Some(id.key), timer, wait);
             }
-            Order::LoopTimer(timer, wait) => self.set_timer(None, timer, wait),
-            Order::Connect(address, connect) => drop(self.connect(address, *connect)),
-            Order::ConnectByName(connect) => self.connect_by_name(*connect),
-            Order::With(id, act) => drop(self.with_peer(id, |_, peer| act(peer))),
+            Command::LoopTimer(timer, wait) => self.set_timer(None, timer, wait),
+            Command::Connect(address, connect) => drop(self.connect(address, *connect)),
+            Command::ConnectByName(connect) => self.connect_by_name(*connect),
+            Command::With(id, act) => drop(self.with_peer(id, |_, peer| act(peer))),
             _ => {}
         }
     }
@@ -78,7 +81,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
     fn take_publications(&mut self, place: u64) {
         loop {
-            let place = place.min(self.orders.first_place().unwrap_or(place));
+            let place = place.min(self.commands.first_place().unwrap_or(place));
             if self.next_place >= place {
                 return;
             }
@@ -114,9 +117,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             let bits =
                 (u64::MAX >> (MOST - same.len())) << if fault!("topics-mixed") { 0 } else { first };
             match &same[0].topic {
-                Some(topic) => {
-                    audience.add(self.orders.topics.subscribers(topic).iter().copied(), bits)
-                }
+                Some(topic) => audience.add(
+                    self.commands.topics.subscribers(topic).iter().copied(),
+                    bits,
+                ),
                 None => audience.add(self.slots.iter().map(|(key, _)| key as u32), bits),
             }
             first += same.len();
@@ -150,14 +154,14 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         // A peer that does not read is to cost those that do next to nothing: it
         // gets no turn.
         let slot = &self.slots[key];
-        if slot.state != NOWHERE {
-            let outgoing = &self.links[slot.state as usize].outgoing;
+        if let Some(index) = slot.kept.link() {
+            let outgoing = &self.links[index].outgoing;
             if outgoing.is_full() {
                 return self.counters.refused.add(u64::from(wanted.count_ones()));
             }
             if outgoing.shares_waiting() && slot.deflate.is_none() {
                 let messages = Bits(wanted).map(|index| &run[index].message);
-                return self.leave_waiting(key, messages);
+                return self.leave_waiting(key, index, messages);
             }
         }
         let _entered = self.enter(key);
@@ -169,8 +173,13 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     }
 
     /// Has messages wait where they may be dropped, behind others.
-    fn leave_waiting<'p>(&mut self, key: usize, messages: impl Iterator<Item = &'p Prepared>) {
-        let link = &mut self.links[self.slots[key].state as usize];
+    fn leave_waiting<'p>(
+        &mut self,
+        key: usize,
+        index: usize,
+        messages: impl Iterator<Item = &'p Prepared>,
+    ) {
+        let link = &mut self.links[index];
         link.outgoing.share_waiting(messages);
         link.is_used = true;
         self.store(key);

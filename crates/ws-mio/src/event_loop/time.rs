@@ -8,11 +8,10 @@ use ws_proto::{BusyTimers, Due, Times};
 
 use super::EventLoop;
 use crate::{
-    Cause, Config, Handler, Orders, Ready, Transport,
+    Cause, Config, Handler, Ready, Transport,
     connection::Served,
     connection::Slot,
     event_loop::timers::Owner,
-    slots::arena::NOWHERE,
     slots::wheel::{TICK, Tick, tick_at},
 };
 
@@ -33,7 +32,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         if !self.again.is_empty()
             || !self.due.is_empty()
             || !self.handshaking.is_empty()
-            || self.has_orders()
+            || self.has_commands()
         {
             return Some(self.now);
         }
@@ -85,9 +84,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let slot = &mut self.slots[key];
         let times = times(slot, &self.profiles, &self.config, self.stop_by);
         let mut idle = BusyTimers::new();
-        let busy = match slot.state {
-            NOWHERE => &mut idle,
-            state => &mut self.links[state as usize].busy,
+        let busy = match slot.kept.link() {
+            None => &mut idle,
+            Some(index) => &mut self.links[index].busy,
         };
         let due = slot.clock.handle_timeout(busy, &times, self.now);
         match due {
@@ -99,8 +98,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 peer.close_for(timeout);
             }),
             Some(Due::Fail(timeout)) => {
-                let state = self.slots[key].state;
-                self.links[state as usize].expired = Some(timeout);
+                if let Some(index) = self.slots[key].kept.link() {
+                    self.links[index].expired = Some(timeout);
+                }
                 self.turn(key, Ready::default(), 0..0, |_, _| {});
             }
             Some(Due::Drop(_)) if fault!("slot-kept") && !self.slots[key].is_open() => {}
@@ -145,8 +145,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     fn call_on_timers(&mut self) {
         while let Some((owner, timer)) = self.timers.take_due(self.now) {
             let Some(key) = owner else {
-                let orders = &mut Orders::new(&mut self.orders);
-                self.handler.on_loop_timer(timer, orders);
+                self.handler.on_loop_timer(timer, &mut self.commands);
                 continue;
             };
             let key = key as usize;
@@ -165,10 +164,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             return;
         };
         let idle = BusyTimers::new();
-        let busy = match slot.state {
-            NOWHERE => &idle,
-            _ if slot.is_opening() => &idle,
-            state => &self.links[state as usize].busy,
+        let busy = match slot.kept.link() {
+            None => &idle,
+            Some(index) => &self.links[index].busy,
         };
         if let Some(at) = slot.clock.next(busy, &self.times(key), self.now) {
             self.arm(key, tick_at(at).max(self.tick() + 1));

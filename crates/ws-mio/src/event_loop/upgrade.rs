@@ -12,75 +12,33 @@ use super::{
 };
 use crate::{
     Handler, Peer, Ready, Transport,
-    connection::new_link,
-    connection::role::Role,
-    connection::share::{HANDSHAKE_SHARE, Share},
+    connection::{Kept, new_link, role::Role},
     handler::decider::Decided,
-    opening::request::{Admitted, Request, Verdict, Waiting, decide, reject},
-    slots::arena::NOWHERE,
-    slots::connections_by_address::ConnectionsByAddress,
+    opening::{
+        request::Admitted,
+        server::{Lent, ServerOpening, Step},
+    },
     slots::wheel::Tick,
 };
 
-/// What is kept of a connection that is not open yet.
-#[derive(Debug)]
-pub(super) struct PendingRequest<D> {
-    request: Request,
-    /// It is whole, and waits for a decision.
-    waiting: Option<Waiting<D>>,
-    /// How many bytes the transport holds.
-    below: usize,
-}
-
-impl<D> PendingRequest<D> {
-    /// Returns how many bytes are held for it.
-    pub(super) fn held(&self) -> usize {
-        let waiting = self.waiting.as_ref();
-        let waiting = waiting.map_or(0, |waiting| waiting.bytes.capacity());
-        size_of::<Self>() + self.request.held() + waiting + self.below
-    }
-}
-
 impl<H: Handler, T: Transport> EventLoop<H, T> {
-    /// Takes a request back to go on with it.
-    pub(super) fn take_request(&mut self, state: u32) -> Request {
-        self.take_pending(state).request
+    /// Takes a request out of those that are kept.
+    pub(super) fn take_request(&mut self, index: usize) -> ServerOpening<H::Data> {
+        let opening = self.requests.remove(index);
+        self.held -= opening.held();
+        opening
     }
 
-    fn take_pending(&mut self, state: u32) -> PendingRequest<H::Data> {
-        let pending = self.requests.remove(state as usize);
-        self.held -= pending.held();
-        pending
-    }
-
-    fn keep_pending(&mut self, key: usize, pending: PendingRequest<H::Data>) {
-        self.held += pending.held();
-        self.slots[key].state = self.requests.insert(pending) as u32;
+    fn keep_request(&mut self, key: usize, mut opening: ServerOpening<H::Data>) {
+        opening.below = self.slots[key].transport.held();
+        self.held += opening.held();
+        self.slots[key].kept = Kept::request(self.requests.insert(opening));
     }
 
     /// Tells whether a request is whole, and waits for a decision.
     pub(super) fn is_waiting(&self, key: usize) -> bool {
-        let slot = &self.slots[key];
-        let is_request = slot.is_opening() && slot.state != NOWHERE && !slot.role.is_client();
-        is_request && self.requests[slot.state as usize].waiting.is_some()
-    }
-
-    /// Has a request wait for a decision.
-    fn await_decision(&mut self, key: usize, waiting: Waiting<H::Data>) {
-        let wake = || self.mailbox().waker();
-        let decided = match &self.decided {
-            Some(decided) => Arc::clone(decided),
-            None => Decided::new(wake()),
-        };
-        waiting.later.tell(&decided, self.id(key));
-        self.decided = Some(decided);
-        let pending = PendingRequest {
-            request: Request::new(&self.config),
-            waiting: Some(waiting),
-            below: self.slots[key].transport.held(),
-        };
-        self.keep_pending(key, pending);
-        self.drop_largest();
+        let request = self.slots[key].kept.pending_request();
+        request.is_some_and(|index| self.requests[index].waiting().is_some())
     }
 
     /// Goes on with requests that were decided on.
@@ -91,51 +49,99 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         for id in decided.take() {
             if self.is_current(id) && self.is_waiting(id.key as usize) {
                 let _entered = self.enter(id.key as usize);
-                self.go_on_deciding(id.key as usize);
+                self.go_on_upgrading(id.key as usize);
             }
         }
     }
 
-    fn go_on_deciding(&mut self, key: usize) {
-        let state = mem::replace(&mut self.slots[key].state, NOWHERE);
-        let Some(waiting) = self.take_pending(state).waiting else {
+    /// Goes on with a request whose transport became ready.
+    pub(super) fn upgrade(&mut self, key: usize, ready: Ready) {
+        let slot = &mut self.slots[key];
+        slot.read_closed |= ready.read_closed;
+        if self.is_waiting(key) {
+            // Nothing is read before it is decided on.
+            let _ = self.slots[key].transport.flush();
             return;
+        }
+        self.go_on_upgrading(key);
+    }
+
+    fn go_on_upgrading(&mut self, key: usize) {
+        let slot = &mut self.slots[key];
+        let mut opening = match slot.kept.take().pending_request() {
+            None => ServerOpening::new(&self.config),
+            Some(index) => self.take_request(index),
         };
-        let choice = match waiting.later.take() {
-            Some(Some(choice)) => choice,
-            Some(None) => return self.refuse(key, &Response::new(503)),
-            None => return self.await_decision(key, waiting),
+        let (now, slot) = (self.tick(), &mut self.slots[key]);
+        let lent = Lent {
+            transport: &mut slot.transport,
+            read_closed: slot.read_closed,
+            buffer: self.scratch.as_mut_slice(),
+            config: &self.config,
+            is_draining: self.lame_duck.is_some(),
+            out: &mut self.cork,
+            now,
         };
-        let mut reader = self.config.handshake.head_reader();
-        let (transport, config) = (&self.slots[key].transport, &self.config);
-        let (cork, is_draining) = (&mut self.cork, self.lame_duck.is_some());
-        let response = match reader.receive(&waiting.bytes) {
-            Ok(Some(head)) => {
-                let verdict = catch(|| decide(&head, transport, config, is_draining, cork, choice));
-                match verdict {
-                    Ok(Verdict::Admit(admitted)) => {
-                        let rest = &waiting.bytes[head.consumed()..];
-                        self.scratch.as_mut_slice()[..rest.len()].copy_from_slice(rest);
-                        // What has come since, nobody says again.
-                        return self.admitted(key, admitted, 0..rest.len(), true);
-                    }
-                    Ok(Verdict::Wait(later)) => {
-                        let waiting = Waiting::new(later, &head, &waiting.bytes);
-                        return self.await_decision(key, waiting);
-                    }
-                    Ok(Verdict::Refuse(response)) => response,
-                    Err(payload) => {
-                        let counters = Some(&*self.counters);
-                        report(&mut self.handler, config, counters, None, payload);
-                        Response::new(500)
-                    }
-                }
+        let (handler, by_address) = (&mut self.handler, &mut self.by_address);
+        let may_come = |transport: &T| by_address.take(key, || transport.peer_addr());
+        match catch(|| opening.go_on(lent, handler, may_come)) {
+            Ok(Step::Waiting) => self.await_request(key, opening),
+            Ok(Step::NextTurn) => {
+                self.go_on(key);
+                self.await_request(key, opening);
             }
-            // It was whole before.
-            Ok(None) => Response::new(400),
-            Err(error) => error.rejection(),
+            Ok(Step::Undecided) => self.await_decision(key, opening),
+            Ok(Step::Admitted {
+                admitted,
+                rest,
+                is_full,
+            }) => self.admitted(key, admitted, rest, is_full),
+            Ok(Step::Refused(response)) => self.refuse(key, &response),
+            Ok(Step::OverAddress) => self.refuse_for_address(key),
+            Ok(Step::Ended) => self.abandon(key),
+            Ok(Step::Failed(error)) => self.fail_to_upgrade(key, &error),
+            Err(payload) => {
+                report(handler, &self.config, Some(&self.counters), None, payload);
+                self.refuse(key, &Response::new(500));
+            }
+        }
+    }
+
+    /// Has a request wait for the rest of it.
+    fn await_request(&mut self, key: usize, opening: ServerOpening<H::Data>) {
+        if let Some(soon) = opening.request().trickles_at(self.tick()) {
+            self.arm(key, soon);
+        }
+        if !opening.request().is_empty() || self.slots[key].transport.held() > 0 {
+            self.keep_request(key, opening);
+        }
+        match self.slots[key].transport.flush() {
+            Ok(true) => {}
+            Ok(false) if !self.register_writable(key) => return,
+            Ok(false) => {}
+            Err(_) => return self.abandon(key),
+        }
+        // A proxy may have told the address, and nothing else have come.
+        let transport = &self.slots[key].transport;
+        if !self.by_address.take(key, || transport.peer_addr()) {
+            return self.refuse_for_address(key);
+        }
+        self.drop_largest();
+    }
+
+    /// Has a request wait for a decision.
+    fn await_decision(&mut self, key: usize, opening: ServerOpening<H::Data>) {
+        let wake = || self.mailbox().waker();
+        let decided = match &self.decided {
+            Some(decided) => Arc::clone(decided),
+            None => Decided::new(wake()),
         };
-        self.refuse(key, &response);
+        if let Some(waiting) = opening.waiting() {
+            waiting.later.tell(&decided, self.id(key));
+        }
+        self.decided = Some(decided);
+        self.keep_request(key, opening);
+        self.drop_largest();
     }
 
     /// Opens a connection that was accepted.
@@ -158,12 +164,8 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     /// Tells whether a request comes too slowly, and otherwise looks again
     /// later.
     pub(super) fn is_trickling(&mut self, key: usize, until: Tick) -> bool {
-        let slot = &self.slots[key];
-        let request = match slot.state {
-            NOWHERE => None,
-            _ if slot.role.is_client() => None,
-            state => Some(&self.requests[state as usize].request),
-        };
+        let request = self.slots[key].kept.pending_request();
+        let request = request.map(|index| self.requests[index].request());
         let tick = self.tick();
         if request.is_some_and(|request| request.is_trickling(tick)) {
             return true;
@@ -171,101 +173,6 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let next = request.and_then(|request| request.trickles_at(tick));
         self.arm(key, next.map_or(until, |next| until.min(next)));
         false
-    }
-
-    pub(super) fn upgrade(&mut self, key: usize, ready: Ready) {
-        let slot = &mut self.slots[key];
-        slot.read_closed |= ready.read_closed;
-        if self.is_waiting(key) {
-            // Nothing is read before it is decided on.
-            let _ = self.slots[key].transport.flush();
-            return;
-        }
-        let slot = &mut self.slots[key];
-        let mut request = match mem::replace(&mut slot.state, NOWHERE) {
-            NOWHERE => Request::new(&self.config),
-            state => self.take_request(state),
-        };
-        let now = self.tick();
-        let mut share = Share::new(HANDSHAKE_SHARE);
-        loop {
-            if share.is_spent() {
-                self.go_on(key);
-                break;
-            }
-            let buffer = share.window(self.scratch.as_mut_slice());
-            let len = match Transport::read(&mut self.slots[key].transport, buffer) {
-                Ok(0) => return self.abandon(key),
-                Ok(len) => len.min(buffer.len()),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => break,
-                    io::ErrorKind::Interrupted => {
-                        share.spend_interrupted();
-                        continue;
-                    }
-                    _ => return self.fail_to_upgrade(key, &error),
-                },
-            };
-            share.spend(len);
-            let transport = &self.slots[key].transport;
-            if !is_within_address_limit(&mut self.by_address, key, transport) {
-                return self.refuse_for_address(key);
-            }
-            let is_full = len == buffer.len() || !transport.short_is_all();
-            let response = match request.receive(&buffer[..len], now) {
-                Ok(None) if is_full || self.slots[key].read_closed => continue,
-                Ok(None) => break,
-                Ok(Some(head)) => {
-                    let (config, handler) = (&self.config, &mut self.handler);
-                    let (cork, is_draining) = (&mut self.cork, self.lame_duck.is_some());
-                    let verdict = catch(|| {
-                        decide(&head, transport, config, is_draining, cork, |incoming| {
-                            handler.on_request(incoming)
-                        })
-                    });
-                    match verdict {
-                        Ok(Verdict::Admit(admitted)) => {
-                            let rest = head.consumed()..len;
-                            return self.admitted(key, admitted, rest, is_full);
-                        }
-                        Ok(Verdict::Wait(later)) => {
-                            let waiting = Waiting::new(later, &head, &buffer[..len]);
-                            return self.await_decision(key, waiting);
-                        }
-                        Ok(Verdict::Refuse(response)) => response,
-                        Err(payload) => {
-                            report(handler, config, Some(&self.counters), None, payload);
-                            Response::new(500)
-                        }
-                    }
-                }
-                Err(error) => reject(error),
-            };
-            return self.refuse(key, &response);
-        }
-        let below = self.slots[key].transport.held();
-        if let Some(soon) = request.trickles_at(now) {
-            self.arm(key, soon);
-        }
-        if !request.is_empty() || below > 0 {
-            let pending = PendingRequest {
-                request,
-                waiting: None,
-                below,
-            };
-            self.keep_pending(key, pending);
-        }
-        match self.slots[key].transport.flush() {
-            Ok(true) => {}
-            Ok(false) if !self.register_writable(key) => return,
-            Ok(false) => {}
-            Err(_) => return self.abandon(key),
-        }
-        // A proxy may have told the address, and nothing else have come.
-        if !is_within_address_limit(&mut self.by_address, key, &self.slots[key].transport) {
-            return self.refuse_for_address(key);
-        }
-        self.drop_largest();
     }
 
     /// Refuses a connection from an address that has as many as it may.
@@ -325,15 +232,14 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         response.write_to(&mut self.cork);
         link.outgoing
             .flush_cork(&mut self.cork, &mut slot.transport);
-        slot.state = self.links.insert(link) as u32;
+        slot.kept = Kept::link_at(self.links.insert(link));
         self.begin_end(key, true);
     }
 
     /// Answers a request before it is whole.
     pub(super) fn refuse_late(&mut self, key: usize, response: &Response) {
-        match mem::replace(&mut self.slots[key].state, NOWHERE) {
-            NOWHERE => {}
-            state => drop(self.take_request(state)),
+        if let Some(index) = self.slots[key].kept.take().pending_request() {
+            drop(self.take_request(index));
         }
         if self.slots[key].transport.is_handshaking() {
             // There is no way to say anything in HTTP.
@@ -342,18 +248,4 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
         self.refuse(key, response);
     }
-}
-
-/// Counts a connection, once its client's address is known: behind a proxy that
-/// is not so when it is accepted.
-fn is_within_address_limit(
-    by_address: &mut ConnectionsByAddress,
-    key: usize,
-    transport: &dyn Transport,
-) -> bool {
-    if !by_address.is_counting() {
-        return true;
-    }
-    let address = transport.peer_addr().ip();
-    address.is_none_or(|address| by_address.take(key, address))
 }

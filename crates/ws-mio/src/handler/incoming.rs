@@ -175,7 +175,7 @@ impl<D> Decision<'_, D> {
     /// ```
     ///
     /// A [`Socket`](crate::Socket) has no loop of ours that could be woken: it
-    /// looks for the decision when it is called, so its owner client_openings
+    /// looks for the decision when it is called, so its owner calls
     /// [`Socket::flush`](crate::Socket::flush) once it was made.
     #[must_use]
     pub fn later() -> (Decider<D>, Self) {

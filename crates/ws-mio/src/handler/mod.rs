@@ -14,7 +14,7 @@ pub use self::{
     decider::{Decider, Later},
     incoming::{Accept, Decision, Incoming},
 };
-use crate::{OpenError, Orders, Peer, PeerId};
+use crate::{Commands, OpenError, Peer, PeerId};
 
 /// The application's side of a [`Server`](crate::Server): one value for all
 /// connections of a loop, called as things happen.
@@ -46,8 +46,8 @@ pub trait Handler {
 
     /// The loop begins: the first call, before there are connections. Not
     /// called for a [`Socket`](crate::Socket), which has no loop of ours.
-    fn on_start(&mut self, orders: &mut Orders<'_, Self::Data>) {
-        let _ = orders;
+    fn on_start(&mut self, commands: &mut Commands<Self::Data>) {
+        let _ = commands;
     }
 
     /// A request came: decides whether it becomes a connection.
@@ -117,9 +117,9 @@ pub trait Handler {
         &mut self,
         data: Self::Data,
         error: OpenError,
-        orders: &mut Orders<'_, Self::Data>,
+        commands: &mut Commands<Self::Data>,
     ) {
-        let _ = (data, error, orders);
+        let _ = (data, error, commands);
     }
 
     /// A message came, whole; text is valid UTF-8. It is lent for the length
@@ -166,14 +166,13 @@ pub trait Handler {
         let _ = (peer, timer);
     }
 
-    /// The time has come that [`Orders::set_timer`] or
-    /// [`Loop::set_timer`](crate::Loop::set_timer) asked for, with the number
+    /// The time has come that [`Commands::set_loop_timer`] asked for, with the number
     /// that it gave. Not called for a [`Socket`](crate::Socket).
     ///
     /// ```
     /// use std::time::Duration;
     ///
-    /// use ws_mio::{Handler, Message, Orders, Prepared};
+    /// use ws_mio::{Handler, Message, Commands, Prepared};
     ///
     /// /// Tells everybody ten times a second how many tenths have passed.
     /// struct Clock(u64);
@@ -183,19 +182,19 @@ pub trait Handler {
     /// impl Handler for Clock {
     ///     type Data = ();
     ///
-    ///     fn on_start(&mut self, orders: &mut Orders<'_, ()>) {
-    ///         orders.set_timer(0, TENTH);
+    ///     fn on_start(&mut self, commands: &mut Commands<()>) {
+    ///         commands.set_loop_timer(0, TENTH);
     ///     }
     ///
-    ///     fn on_loop_timer(&mut self, timer: u64, orders: &mut Orders<'_, ()>) {
+    ///     fn on_loop_timer(&mut self, timer: u64, commands: &mut Commands<()>) {
     ///         self.0 += 1;
-    ///         orders.broadcast(&Prepared::new(Message::Text(&self.0.to_string())));
-    ///         orders.set_timer(timer, TENTH);
+    ///         commands.broadcast(&Prepared::new(Message::Text(&self.0.to_string())));
+    ///         commands.set_loop_timer(timer, TENTH);
     ///     }
     /// }
     /// ```
-    fn on_loop_timer(&mut self, timer: u64, orders: &mut Orders<'_, Self::Data>) {
-        let _ = (timer, orders);
+    fn on_loop_timer(&mut self, timer: u64, commands: &mut Commands<Self::Data>) {
+        let _ = (timer, commands);
     }
 
     /// The connection is over: the last call for it, and called exactly once

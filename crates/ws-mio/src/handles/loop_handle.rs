@@ -1,17 +1,22 @@
 //! A loop, lent to a task that came to it.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::SocketAddr,
+    ops::{Deref, DerefMut},
+};
 
 use mio::net::TcpStream;
-use ws_proto::Prepared;
 
 use crate::{
-    Connect, EventLoop, Handler, Handover, NoPeer, NotAdopted, Peer, PeerId, Transport,
-    orders::queue::Order,
+    Commands, Connect, EventLoop, Handler, Handover, NoPeer, NotAdopted, Peer, PeerId, Transport,
 };
 
 /// A loop of a server, lent to a closure that
 /// [`Remote::run`](crate::Remote::run) brought to it.
+///
+/// It dereferences to the loop's [`Commands`]: publications, timers of the
+/// loop, connections by name. Its own methods act at once.
 pub struct Loop<'a, H: Handler, T = TcpStream> {
     inner: &'a mut EventLoop<H, T>,
 }
@@ -45,40 +50,15 @@ impl<'a, H: Handler, T: Transport> Loop<'a, H, T> {
         peer: PeerId,
         act: impl FnOnce(&mut H, &mut Peer<'_, H::Data>) -> R,
     ) -> Result<R, NoPeer> {
-        self.inner.orders().check(peer)?;
+        self.inner.commands().check(peer)?;
         self.inner.with_peer(peer, act).ok_or(NoPeer::NotOpen)
     }
 
-    /// Sends a message to all subscribers of a topic, of all loops. It leaves
-    /// at the end of this turn; its place in [the order of
-    /// publications](crate#the-order-of-publications) is that of this call.
-    pub fn publish(&mut self, topic: impl Into<Arc<str>>, message: &Prepared) {
-        self.publish_to(Some(topic.into()), message);
-    }
-
-    /// Sends a message to every peer of all loops, as
-    /// [`publish`](Self::publish).
-    pub fn broadcast(&mut self, message: &Prepared) {
-        self.publish_to(None, message);
-    }
-
-    /// Asks for a call of [`Handler::on_loop_timer`], as
-    /// [`Orders::set_timer`](crate::Orders::set_timer).
-    pub fn set_timer(&mut self, timer: u64, wait: Option<Duration>) {
-        self.inner.orders().push(Order::LoopTimer(timer, wait));
-    }
-
-    /// Connects to a server, as [`Peer::connect`], at once; returns the name
+    /// Connects to a server, as [`Commands::connect`], at once; returns the name
     /// that the connection will have. `None` if it failed at once:
     /// [`Handler::on_connect_failed`] was called.
     pub fn connect(&mut self, address: SocketAddr, connect: Connect<H::Data>) -> Option<PeerId> {
         self.inner.connect(address, connect)
-    }
-
-    /// Connects to a server by the name in its URI, as
-    /// [`Peer::connect_by_name`]. What becomes of it is told to the handler.
-    pub fn connect_by_name(&mut self, connect: Connect<H::Data>) {
-        self.inner.connect_by_name(connect);
     }
 
     /// Starts the opening handshake with a server over a transport that is
@@ -99,10 +79,6 @@ impl<'a, H: Handler, T: Transport> Loop<'a, H, T> {
         handover: Handover<T, H::Data>,
     ) -> Result<PeerId, NotAdopted<T, H::Data>> {
         self.inner.adopt(handover)
-    }
-
-    fn publish_to(&mut self, topic: Option<Arc<str>>, message: &Prepared) {
-        self.inner.orders().publish(topic, message, None);
     }
 
     /// Returns the names of the open connections, in no order.
@@ -138,13 +114,6 @@ impl<'a, H: Handler, T: Transport> Loop<'a, H, T> {
         self.inner.subscribers(topic)
     }
 
-    /// Returns how many connections of all loops are subscribed to a topic, as
-    /// [`Remote::subscriber_count`](crate::Remote::subscriber_count).
-    #[must_use]
-    pub fn subscriber_count(&self, topic: &str) -> usize {
-        self.inner.subscriber_count(topic)
-    }
-
     /// Returns the topics that a connection of this loop is subscribed to, in
     /// no order.
     pub fn topics(&self, peer: PeerId) -> impl Iterator<Item = &str> {
@@ -169,6 +138,20 @@ impl<'a, H: Handler, T: Transport> Loop<'a, H, T> {
     #[must_use]
     pub fn index(&self) -> usize {
         self.inner.index()
+    }
+}
+
+impl<H: Handler, T: Transport> Deref for Loop<'_, H, T> {
+    type Target = Commands<H::Data>;
+
+    fn deref(&self) -> &Commands<H::Data> {
+        self.inner.commands()
+    }
+}
+
+impl<H: Handler, T: Transport> DerefMut for Loop<'_, H, T> {
+    fn deref_mut(&mut self) -> &mut Commands<H::Data> {
+        self.inner.commands_mut()
     }
 }
 

@@ -12,8 +12,8 @@ use ws_proto::{CloseCode, Prepared};
 
 use crate::{
     Drain, Handler, Loop, PeerAddr, PeerId,
+    commands::{Placed, publication_log::PublicationLog},
     metrics::Counters,
-    orders::{publication_log::PublicationLog, queue::Placed},
 };
 
 /// What a loop is asked to do.

@@ -4,14 +4,12 @@ mod adoption;
 mod connect;
 mod loop_handle;
 pub(crate) mod mailbox;
-mod orders;
 mod peer;
 pub(crate) mod peer_id;
 pub(crate) mod remote;
 
 pub use connect::Connect;
 pub use loop_handle::Loop;
-pub use orders::Orders;
 pub use peer::{Peer, PeerHandle};
 pub use peer_id::{NoPeer, PeerId};
 pub use remote::Remote;

@@ -1,25 +1,32 @@
 //! The connection that a handler is called for.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
 
-use tracing::warn;
 use ws_handshake::DeflateParams;
 use ws_proto::{AsMessage, CloseCode, Masking, MessageKind, OutFrame, Prepared, SendError};
 
-use super::{NoPeer, PeerId};
+use super::PeerId;
 use crate::{
-    Backpressure, Cause, Connect, PeerAddr, Timeout, Transport,
+    Backpressure, Cause, PeerAddr, Timeout, Transport,
+    commands::{Command, Commands},
     connection::deflate::{Deflating, Wire},
     connection::outgoing::Outgoing,
-    orders::queue::{Order, OrderQueue},
 };
 
 /// The other end of a connection, while a [`Handler`](crate::Handler) is
 /// called for it, with the application's `data`.
 ///
-/// Whatever is sent leaves in the order of the client_openings, in as few writes as
+/// Whatever is sent leaves in the order of the calls, in as few writes as
 /// possible, when the handler has returned; a slow peer's messages wait, and
 /// nothing more is read from a peer that more than `high_water` waits for.
+///
+/// It dereferences to the [`Commands`] of its loop: other peers, broadcasts,
+/// connections to servers.
 pub struct Peer<'a, D, Data = &'a mut D> {
     pub(crate) id: PeerId,
     pub(crate) data: Data,
@@ -29,8 +36,7 @@ pub struct Peer<'a, D, Data = &'a mut D> {
     pub(crate) deflate: Option<DeflateParams>,
     /// `None` also where what is sent goes out plain.
     pub(crate) deflating: Option<&'a mut Deflating>,
-    /// `None` for a [`Socket`](crate::Socket), which has no other peers.
-    pub(crate) orders: Option<&'a mut OrderQueue<D>>,
+    pub(crate) commands: &'a mut Commands<D>,
 }
 
 /// A [`Peer`] without the application's data, which is lent apart: see
@@ -71,7 +77,7 @@ impl<D> Peer<'_, D> {
             cork: self.cork,
             deflate: self.deflate,
             deflating: self.deflating.as_deref_mut(),
-            orders: self.orders.as_deref_mut(),
+            commands: self.commands,
         };
         (self.data, handle)
     }
@@ -141,7 +147,7 @@ impl<D, Data> Peer<'_, D, Data> {
             cork: self.cork,
             deflate: self.deflate,
             deflating: None,
-            orders: self.orders.as_deref_mut(),
+            commands: self.commands,
         }
     }
 
@@ -301,7 +307,7 @@ impl<D, Data> Peer<'_, D, Data> {
     /// joining with a history.
     ///
     /// Topics are those of a [`Server`](crate::Server), over all of its loops.
-    /// A [`Socket`](crate::Socket) has none: this and the client_openings below do
+    /// A [`Socket`](crate::Socket) has none: this and the other calls for topics do
     /// nothing for it but log a warning.
     ///
     /// ```
@@ -323,32 +329,21 @@ impl<D, Data> Peer<'_, D, Data> {
     /// }
     /// ```
     pub fn subscribe(&mut self, topic: impl Into<Arc<str>>) {
-        self.order(Order::Subscribe(self.id, topic.into()));
+        self.commands
+            .push(Command::Subscribe(self.id, topic.into()));
     }
 
     /// Ends a subscription. The peer gets nothing that is published to the
     /// topic after this call.
     pub fn unsubscribe(&mut self, topic: impl Into<Arc<str>>) {
-        self.order(Order::Unsubscribe(self.id, topic.into()));
+        self.commands
+            .push(Command::Unsubscribe(self.id, topic.into()));
     }
 
     /// Returns the topics that this peer is subscribed to, in no order. What
     /// this turn has asked for does not count yet.
     pub fn topics(&self) -> impl Iterator<Item = &str> {
-        let orders = self.orders.as_deref();
-        orders
-            .into_iter()
-            .flat_map(|orders| orders.topics.topics_of(self.id.key))
-    }
-
-    /// Returns how many connections of all loops are subscribed to a topic, as
-    /// [`Remote::subscriber_count`](crate::Remote::subscriber_count). What this
-    /// turn has asked for does not count yet. [`Loop::subscribers`](crate::Loop::subscribers)
-    /// names those of one loop.
-    #[must_use]
-    pub fn subscriber_count(&self, topic: &str) -> usize {
-        let orders = self.orders.as_deref();
-        orders.map_or(0, |orders| orders.topics.subscriber_count(topic))
+        self.commands.topics.topics_of(self.id.key)
     }
 
     /// Sends a message to all subscribers of a topic but this peer, on all
@@ -360,26 +355,14 @@ impl<D, Data> Peer<'_, D, Data> {
     /// [`Config::max_backpressure`](crate::Config::max_backpressure).
     pub fn publish(&mut self, topic: impl Into<Arc<str>>, message: &Prepared) {
         let except = Some(self.id);
-        self.publish_to(Some(topic.into()), message, except);
+        self.commands
+            .publish_to(Some(topic.into()), message, except);
     }
 
     /// Sends a message to all subscribers of a topic, this peer included if it
     /// is one; otherwise as [`publish`](Self::publish).
     pub fn publish_to_all(&mut self, topic: impl Into<Arc<str>>, message: &Prepared) {
-        self.publish_to(Some(topic.into()), message, None);
-    }
-
-    /// Sends a message to every peer of the server, this one included, as
-    /// [`publish_to_all`](Self::publish_to_all).
-    pub fn broadcast(&mut self, message: &Prepared) {
-        self.publish_to(None, message, None);
-    }
-
-    fn publish_to(&mut self, topic: Option<Arc<str>>, message: &Prepared, except: Option<PeerId>) {
-        match &mut self.orders {
-            Some(orders) => orders.publish(topic, message, except),
-            None => warn_of_no_loop(),
-        }
+        self.commands.publish(topic, message);
     }
 
     /// Asks for a call of [`Handler::on_timer`](crate::Handler::on_timer) with
@@ -390,85 +373,7 @@ impl<D, Data> Peer<'_, D, Data> {
     /// is late by up to a millisecond or two, and by as long as the loop is
     /// busy with others.
     pub fn set_timer(&mut self, timer: u64, wait: Option<Duration>) {
-        self.order(Order::Timer(self.id, timer, wait));
-    }
-
-    /// Connects to a server at an address, in the same loop, after this turn.
-    ///
-    /// [`Handler::on_connected`](crate::Handler::on_connected) follows, or
-    /// [`on_connect_failed`](crate::Handler::on_connect_failed).
-    pub fn connect(&mut self, address: SocketAddr, connect: Connect<D>) {
-        self.order(Order::Connect(address, Box::new(connect)));
-    }
-
-    /// Connects to a server by the name in its URI, or through its
-    /// [proxy](Connect), in the same loop, after this turn.
-    ///
-    /// The name is looked up on a thread of its own, which is there only while
-    /// there are names, and its addresses are tried one after the other, each
-    /// for its share of `handshake_timeout`, until one can be connected to. The
-    /// error of the last is told to
-    /// [`on_connect_failed`](crate::Handler::on_connect_failed).
-    ///
-    /// ```
-    /// use ws_mio::{ClientRequest, Connect, Peer, Uri};
-    ///
-    /// /// Gets a feed for a peer that asked for it.
-    /// fn follow(peer: &mut Peer<'_, u64>, feed: Uri) {
-    ///     let data = *peer.data();
-    ///     peer.connect_by_name(Connect::new(ClientRequest::new(feed), data));
-    /// }
-    /// ```
-    pub fn connect_by_name(&mut self, connect: Connect<D>) {
-        self.order(Order::ConnectByName(Box::new(connect)));
-    }
-
-    /// Does something with another peer of the same loop, or with this one,
-    /// after this turn; nothing happens if it is gone by then.
-    ///
-    /// # Errors
-    ///
-    /// [`NoPeer::OtherLoop`] and [`NoPeer::OtherServer`]: it is none of this
-    /// loop's. A [`Socket`](crate::Socket) has no other peers.
-    ///
-    /// A proxy hands on a message:
-    ///
-    /// ```
-    /// use ws_mio::{Handler, Message, Peer, PeerId, Prepared};
-    ///
-    /// struct Proxy;
-    ///
-    /// impl Handler for Proxy {
-    ///     /// The other side.
-    ///     type Data = Option<PeerId>;
-    ///
-    ///     fn on_message(&mut self, peer: &mut Peer<'_, Self::Data>, message: Message<'_>) {
-    ///         if let Some(other) = *peer.data() {
-    ///             let message = Prepared::new(message);
-    ///             let sent = peer.with_peer(other, move |other| {
-    ///                 other.send_prepared(&message);
-    ///             });
-    ///             sent.expect("both sides are in one loop");
-    ///         }
-    ///     }
-    /// }
-    /// ```
-    pub fn with_peer(
-        &mut self,
-        peer: PeerId,
-        act: impl FnOnce(&mut Peer<'_, D>) + 'static,
-    ) -> Result<(), NoPeer> {
-        match &mut self.orders {
-            Some(orders) => orders.with_peer(peer, Box::new(act)),
-            None => Err(NoPeer::OtherServer),
-        }
-    }
-
-    fn order(&mut self, order: Order<D>) {
-        match &mut self.orders {
-            Some(orders) => orders.push(order),
-            None => warn_of_no_loop(),
-        }
+        self.commands.push(Command::Timer(self.id, timer, wait));
     }
 
     /// Returns how many bytes wait for the peer to read.
@@ -499,9 +404,18 @@ impl<D, Data> Peer<'_, D, Data> {
     }
 }
 
-#[cold]
-fn warn_of_no_loop() {
-    warn!("a Socket is in no loop: it has no topics, timers and connections to make");
+impl<D, Data> Deref for Peer<'_, D, Data> {
+    type Target = Commands<D>;
+
+    fn deref(&self) -> &Commands<D> {
+        self.commands
+    }
+}
+
+impl<D, Data> DerefMut for Peer<'_, D, Data> {
+    fn deref_mut(&mut self) -> &mut Commands<D> {
+        self.commands
+    }
 }
 
 impl<D, Data: fmt::Debug> fmt::Debug for Peer<'_, D, Data> {

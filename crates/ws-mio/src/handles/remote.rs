@@ -1,6 +1,6 @@
 //! Work for a server's loops from other threads.
 
-use std::{fmt, io, net::SocketAddr, ops::Range, sync::Arc};
+use std::{fmt, io, ops::Range, sync::Arc};
 
 use mio::net::TcpStream;
 use ws_proto::{CloseCode, Prepared};
@@ -11,8 +11,8 @@ use super::{
     peer_id::number_loops,
 };
 use crate::{
-    AdoptError, Connect, Drain, Handler, Handover, Loop, Metrics, NoPeer, Peer, PeerId, Transport,
-    orders::{
+    AdoptError, Drain, Handler, Handover, Loop, Metrics, NoPeer, Peer, PeerId, Transport,
+    commands::{
         publication_log::{Publication, PublicationLog},
         topic_sizes::TopicSizes,
     },
@@ -22,7 +22,7 @@ use crate::{
 /// Reaches the loops of a running [`Server`](crate::Server) from any thread.
 ///
 /// Every call returns at once: what is asked for is done in the loop's next
-/// turn, in the order of the client_openings. However many client_openings come before the loop
+/// turn, in the order of the calls. However many calls come before the loop
 /// looks, they wake it once. What is asked of a loop that has ended is not
 /// done.
 ///
@@ -186,7 +186,23 @@ impl<H: Handler, T> Remote<H, T> {
         self.topic_sizes.sum(topic)
     }
 
-    /// Runs a closure on a loop, with its handler and all of its peers.
+    /// Runs a closure on a loop, with its handler and all of its peers; before
+    /// the server runs, too.
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    /// use ws_mio::{Connect, Handler, Remote};
+    ///
+    /// /// Connects to a server from the first loop.
+    /// fn connect<H>(remote: &Remote<H>, server: SocketAddr, to: Connect<H::Data>) -> std::io::Result<()>
+    /// where
+    ///     H: Handler<Data: Send> + 'static,
+    /// {
+    ///     remote.run(0, move |context| {
+    ///         context.connect(server, to);
+    ///     })
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -223,42 +239,6 @@ impl<H: Handler, T> Remote<H, T> {
         self.push(peer, Task::Run(Box::new(task)))
     }
 
-    /// Connects to a server from a loop, as
-    /// [`Peer::connect`](crate::Peer::connect); before the server runs, too.
-    ///
-    /// # Errors
-    ///
-    /// As [`run`](Self::run). What becomes of the connection is told to the
-    /// loop's handler.
-    pub fn connect(
-        &self,
-        index: usize,
-        address: SocketAddr,
-        connect: Connect<H::Data>,
-    ) -> io::Result<()>
-    where
-        T: Transport,
-        H::Data: Send + 'static,
-    {
-        self.run(index, move |context| {
-            context.connect(address, connect);
-        })
-    }
-
-    /// Connects to a server by the name in its URI from a loop, as
-    /// [`Peer::connect_by_name`](crate::Peer::connect_by_name).
-    ///
-    /// # Errors
-    ///
-    /// As [`connect`](Self::connect).
-    pub fn connect_by_name(&self, index: usize, connect: Connect<H::Data>) -> io::Result<()>
-    where
-        T: Transport,
-        H::Data: Send + 'static,
-    {
-        self.run(index, move |context| context.connect_by_name(connect))
-    }
-
     /// Has the loop with the fewest open connections take over one whose opening
     /// handshake was made elsewhere, as [`EventLoop::adopt`](crate::EventLoop::adopt).
     /// Those that are on their way to a loop count, and loops that have ended do not.
@@ -272,7 +252,7 @@ impl<H: Handler, T> Remote<H, T> {
     /// ```
     /// use std::sync::mpsc::Receiver;
     ///
-    /// use ws_mio::{Handler, Handover, Orders, Remote, mio::net::TcpStream};
+    /// use ws_mio::{Commands, Handler, Handover, Remote, mio::net::TcpStream};
     ///
     /// /// Takes over what another thread has accepted and shaken hands with.
     /// struct Site {
@@ -283,7 +263,7 @@ impl<H: Handler, T> Remote<H, T> {
     /// impl Handler for Site {
     ///     type Data = ();
     ///
-    ///     fn on_loop_timer(&mut self, _: u64, _: &mut Orders<'_, ()>) {
+    ///     fn on_loop_timer(&mut self, _: u64, _: &mut Commands<()>) {
     ///         for stream in self.from_elsewhere.try_iter() {
     ///             // One that cannot be woken now does it later.
     ///             let _ = self.remote.adopt(Handover::server(stream, ()), |adopted| {

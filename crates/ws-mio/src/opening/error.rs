@@ -40,7 +40,7 @@ pub enum OpenError {
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
     /// The request asks for what this build does not have: an
-    /// [offer](ClientRequest::offer) of permessage-deflate needs the feature
+    /// [offer](crate::ClientRequest::offer) of permessage-deflate needs the feature
     /// `deflate`. Nothing was sent.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -6,6 +6,7 @@ pub(crate) mod flags;
 pub(crate) mod handover;
 pub(crate) mod request;
 pub(crate) mod route;
+pub(crate) mod server;
 
 pub use error::OpenError;
 pub use handover::{AdoptError, Handover, NotAdopted};

@@ -104,7 +104,7 @@ impl<H: Handler> Server<H, TcpListener> {
     }
 
     /// Makes loops that accept nothing, for connections that are made with
-    /// [`Remote::connect`] and [`Peer::connect`](crate::Peer::connect): very
+    /// [`Commands::connect`](crate::Commands::connect), by a handler or from [`Remote::run`]: very
     /// many of them on one thread.
     ///
     /// ```no_run

@@ -2,9 +2,11 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+use ws_proto::PeerAddr;
 
 /// Counts the connections of all loops by address.
 #[derive(Debug, Default)]
@@ -35,18 +37,16 @@ impl ConnectionsByAddress {
         }
     }
 
-    /// Tells whether there is a limit.
-    pub(crate) const fn is_counting(&self) -> bool {
-        self.max != usize::MAX
-    }
-
     /// Counts a connection, unless it was; `false` if that is one too many.
-    pub(crate) fn take(&mut self, key: usize, address: IpAddr) -> bool {
+    /// One whose address is not known yet is counted later.
+    pub(crate) fn take(&mut self, key: usize, peer: impl FnOnce() -> PeerAddr) -> bool {
         let key = key as u32;
-        if !self.is_counting() || self.taken.contains_key(&key) {
+        if self.max == usize::MAX || self.taken.contains_key(&key) {
             return true;
         }
-        let place = place(address);
+        let Some(place) = peer().counted_ip() else {
+            return true;
+        };
         let mut address_counts = self.address_counts.lock();
         let count = address_counts.entry(place).or_default();
         if *count >= self.max && !fault!("address-unlimited") {
@@ -76,18 +76,14 @@ impl ConnectionsByAddress {
     }
 }
 
-/// Returns what an address is counted as: a network of which one customer has
-/// all addresses.
-fn place(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
-        address => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(address: &str) -> impl FnOnce() -> PeerAddr + Copy {
+        let address: IpAddr = address.parse().unwrap();
+        move || PeerAddr::Socket((address, 1).into())
+    }
 
     #[test]
     fn addresses_are_counted_over_all_loops_and_given_back() {
@@ -96,7 +92,7 @@ mod tests {
             ConnectionsByAddress::new(Arc::clone(&address_counts), 2),
             ConnectionsByAddress::new(Arc::clone(&address_counts), 2),
         ];
-        let [a, b] = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse().unwrap());
+        let [a, b] = ["192.0.2.1", "192.0.2.2"].map(at);
         assert!(loops[0].take(0, a) && loops[1].take(0, a));
         assert!(!loops[0].take(1, a));
         assert!(loops[0].take(0, a), "it is counted once");
@@ -113,10 +109,10 @@ mod tests {
     #[test]
     fn network_of_one_customer_counts_as_one() {
         let mut by_address = ConnectionsByAddress::new(Arc::default(), 1);
-        assert!(by_address.take(0, "2001:db8::1".parse().unwrap()));
-        assert!(!by_address.take(1, "2001:db8::2:0:0:1".parse().unwrap()));
-        assert!(by_address.take(2, "2001:db8:0:1::1".parse().unwrap()));
-        assert!(by_address.take(3, "192.0.2.1".parse().unwrap()));
-        assert!(!by_address.take(4, "::ffff:192.0.2.1".parse().unwrap()));
+        assert!(by_address.take(0, at("2001:db8::1")));
+        assert!(!by_address.take(1, at("2001:db8::2:0:0:1")));
+        assert!(by_address.take(2, at("2001:db8:0:1::1")));
+        assert!(by_address.take(3, at("192.0.2.1")));
+        assert!(!by_address.take(4, at("::ffff:192.0.2.1")));
     }
 }

@@ -16,8 +16,8 @@ use ws_proto::{ConfigError, EndOrder, KeepaliveConfig, Limits, Masking, Stage, T
 
 use self::opening::Opening;
 use crate::{
-    AdoptError, ClientConfig, Config, Handler, Handover, NotAdopted, OpenError, Peer, PeerAddr,
-    PeerId, Ready, SlowConsumer, Transport,
+    AdoptError, ClientConfig, Commands, Config, Handler, Handover, NotAdopted, OpenError, Peer,
+    PeerAddr, PeerId, Ready, SlowConsumer, Transport,
     connection::deflate::Codecs,
     connection::pool::Pool,
     connection::role::Role,
@@ -120,6 +120,8 @@ pub struct Socket<D = (), T = TcpStream> {
     cork: Vec<u8>,
     /// Lends nothing: a socket alone gathers large messages as they come.
     pool: Pool,
+    /// None are carried out: it is in no loop.
+    commands: Commands<D>,
     /// Its own alone, and empty unless something is compressed.
     codecs: Codecs,
     opening: Opening<D>,
@@ -294,6 +296,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             ),
             cork: Vec::new(),
             pool: Pool::new(READ_BUFFER, 0),
+            commands: Commands::of_socket(),
             codecs: Codecs::of_socket(config),
             opening,
             agreed: None,
@@ -353,7 +356,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
                     self.limits.max_message,
                 )
                 .1,
-            orders: None,
+            commands: &mut self.commands,
         })
     }
 
@@ -477,7 +480,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             pool: &mut self.pool,
             inflating,
             deflating,
-            orders: None,
+            commands: &mut self.commands,
             counters: None,
             high_water: self.high_water,
             max_control_rate: self.time_limits.max_control_rate,
@@ -497,11 +500,11 @@ impl<D: Default, T: Transport> Socket<D, T> {
         let mut turns = TURNS;
         loop {
             match self.turn(handler).run(scratch, have, ready) {
-                Fate::Again if turns > 1 => {
+                Fate::NextTurn if turns > 1 => {
                     turns -= 1;
                     (have, ready) = (0..0, Ready::default());
                 }
-                Fate::Again => {
+                Fate::NextTurn => {
                     self.slot.goes_on = true;
                     break;
                 }

@@ -1,22 +1,19 @@
 //! The opening handshake of a connection in somebody else's loop.
 
-use std::{io, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use tracing::debug;
-use ws_handshake::{Agreed, ClientRequest, DeflateParams, HandshakeError, Response};
+use ws_handshake::{ClientRequest, DeflateParams, HandshakeError, Response};
 use ws_proto::{Clock, ControlledNetwork, Times};
 
 use super::{Socket, SocketState};
 use crate::{
     Config, Handler, OpenError, Profile, Ready, Transport,
-    connection::Link,
-    connection::role::Role,
-    connection::scratch::Scratch,
-    connection::share::{HANDSHAKE_SHARE, Share},
-    opening::client::{ClientOpening, Progress},
+    connection::{Link, role::Role, scratch::Scratch},
     opening::{
+        client::{ClientOpening, Progress},
         flags::decide_zero_mask,
-        request::{Admitted, Request, Verdict, Waiting, decide, reject},
+        server::{Lent, ServerOpening, Step},
     },
     slots::wheel::Tick,
 };
@@ -41,31 +38,8 @@ pub(super) struct AsClient {
 /// A server's opening handshake.
 #[derive(Debug)]
 pub(super) struct AsServer<D> {
-    request: Request,
-    /// It is whole, and waits for a decision.
-    waiting: Option<Waiting<D>>,
+    opening: ServerOpening<D>,
     config: Arc<Config>,
-}
-
-/// How an [`Opening`] goes.
-enum Step<D> {
-    /// It waits for the transport.
-    Waiting,
-    /// It had its share, and goes on without waiting.
-    Again,
-    /// The server has agreed, and `rest` was read behind its answer.
-    Agreed {
-        agreed: Agreed,
-        role: Role,
-        rest: Range<usize>,
-    },
-    /// A client was let in, and `rest` was read behind its request.
-    Admitted {
-        admitted: Admitted<D>,
-        rest: Range<usize>,
-    },
-    /// All was agreed on elsewhere.
-    Made,
 }
 
 impl<D> Opening<D> {
@@ -78,19 +52,14 @@ impl<D> Opening<D> {
     }
 
     pub(super) fn server(config: Arc<Config>) -> Self {
-        let request = Request::new(&config);
-        let waiting = None;
-        Self::Server(Box::new(AsServer {
-            request,
-            waiting,
-            config,
-        }))
+        let opening = ServerOpening::new(&config);
+        Self::Server(Box::new(AsServer { opening, config }))
     }
 
     /// Tells whether a request comes too slowly.
     pub(super) fn is_trickling(&self, now: Tick) -> bool {
         match self {
-            Self::Server(server) => server.request.is_trickling(now),
+            Self::Server(server) => server.opening.request().is_trickling(now),
             Self::Client(_) | Self::Made | Self::Done => false,
         }
     }
@@ -98,7 +67,7 @@ impl<D> Opening<D> {
     /// Returns when to ask that next.
     pub(super) fn trickles_at(&self, now: Tick) -> Option<Tick> {
         match self {
-            Self::Server(server) => server.request.trickles_at(now),
+            Self::Server(server) => server.opening.request().trickles_at(now),
             Self::Client(_) | Self::Made | Self::Done => None,
         }
     }
@@ -117,151 +86,11 @@ impl<D> Opening<D> {
     /// Returns what is answered if the time is over.
     fn late_status(&self) -> Option<u16> {
         match self {
-            Self::Server(server) if server.waiting.is_some() => Some(503),
+            Self::Server(server) if server.opening.waiting().is_some() => Some(503),
             Self::Server(_) => Some(408),
             Self::Client(_) | Self::Made | Self::Done => None,
         }
     }
-
-    /// Goes on, with a buffer for what comes; an answer is written to `out`.
-    fn go_on<H: Handler<Data = D>>(
-        &mut self,
-        transport: &mut impl Transport,
-        buffer: &mut [u8],
-        now: Tick,
-        handler: &mut H,
-        out: &mut Vec<u8>,
-    ) -> Result<Step<D>, OpenError> {
-        match self {
-            Self::Client(client) => client.go_on(transport, buffer),
-            Self::Server(server) => server.go_on(transport, buffer, now, handler, out),
-            Self::Made => Ok(Step::Made),
-            Self::Done => Ok(Step::Waiting),
-        }
-    }
-}
-
-impl AsClient {
-    /// Goes on until the server has answered.
-    fn go_on<D>(
-        &mut self,
-        transport: &mut dyn Transport,
-        buffer: &mut [u8],
-    ) -> Result<Step<D>, OpenError> {
-        Ok(match self.opening.go_on(transport, buffer)? {
-            Progress::Waiting => Step::Waiting,
-            Progress::Again => Step::Again,
-            Progress::Agreed {
-                agreed,
-                read,
-                consumed,
-            } => Step::Agreed {
-                agreed,
-                role: Role::client(decide_zero_mask(&self.set_mask_to_zero, transport, None)),
-                rest: consumed..read,
-            },
-        })
-    }
-}
-
-impl<D> AsServer<D> {
-    /// Reads until the client's request is whole, and answers it.
-    fn go_on<H: Handler<Data = D>>(
-        &mut self,
-        transport: &mut impl Transport,
-        buffer: &mut [u8],
-        now: Tick,
-        handler: &mut H,
-        out: &mut Vec<u8>,
-    ) -> Result<Step<D>, OpenError> {
-        transport.flush()?;
-        if let Some(waiting) = self.waiting.take() {
-            return self.go_on_deciding(waiting, transport, buffer, out);
-        }
-        let mut share = Share::new(HANDSHAKE_SHARE);
-        while !share.is_spent() {
-            let buffer = share.window(buffer);
-            let len = match Transport::read(transport, buffer) {
-                Ok(0) => return Err(HandshakeError::ConnectionLost.into()),
-                Ok(len) => len.min(buffer.len()),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => return Ok(Step::Waiting),
-                    io::ErrorKind::Interrupted => {
-                        share.spend_interrupted();
-                        continue;
-                    }
-                    _ => return Err(error.into()),
-                },
-            };
-            share.spend(len);
-            let response = match self.request.receive(&buffer[..len], now) {
-                Ok(None) => continue,
-                Ok(Some(head)) => {
-                    let config = &self.config;
-                    match decide(&head, transport, config, false, out, |incoming| {
-                        handler.on_request(incoming)
-                    }) {
-                        Verdict::Admit(admitted) => {
-                            let rest = head.consumed()..len;
-                            return Ok(Step::Admitted { admitted, rest });
-                        }
-                        Verdict::Wait(later) => {
-                            self.waiting = Some(Waiting::new(later, &head, &buffer[..len]));
-                            return Ok(Step::Waiting);
-                        }
-                        Verdict::Refuse(response) => response,
-                    }
-                }
-                Err(error) => reject(error),
-            };
-            return Err(answer(&response, out));
-        }
-        Ok(Step::Again)
-    }
-
-    /// Goes on with a request that waits for a decision.
-    fn go_on_deciding(
-        &mut self,
-        waiting: Waiting<D>,
-        transport: &impl Transport,
-        buffer: &mut [u8],
-        out: &mut Vec<u8>,
-    ) -> Result<Step<D>, OpenError> {
-        let choice = match waiting.later.take() {
-            Some(Some(choice)) => choice,
-            Some(None) => return Err(answer(&Response::new(503), out)),
-            None => {
-                self.waiting = Some(waiting);
-                return Ok(Step::Waiting);
-            }
-        };
-        let mut reader = self.config.handshake.head_reader();
-        let response = match reader.receive(&waiting.bytes) {
-            Ok(Some(head)) => match decide(&head, transport, &self.config, false, out, choice) {
-                Verdict::Admit(admitted) => {
-                    let rest = &waiting.bytes[head.consumed()..];
-                    buffer[..rest.len()].copy_from_slice(rest);
-                    let rest = 0..rest.len();
-                    return Ok(Step::Admitted { admitted, rest });
-                }
-                Verdict::Wait(later) => {
-                    self.waiting = Some(Waiting::new(later, &head, &waiting.bytes));
-                    return Ok(Step::Waiting);
-                }
-                Verdict::Refuse(response) => response,
-            },
-            // It was whole before.
-            Ok(None) => Response::new(400),
-            Err(error) => error.rejection(),
-        };
-        Err(answer(&response, out))
-    }
-}
-
-/// Writes an answer that ends the connection.
-fn answer(response: &Response, out: &mut Vec<u8>) -> OpenError {
-    response.write_to(out);
-    OpenError::Answered(response.status())
 }
 
 impl<D: Default, T: Transport> Socket<D, T> {
@@ -274,35 +103,15 @@ impl<D: Default, T: Transport> Socket<D, T> {
         handler: &mut H,
     ) -> Result<SocketState, OpenError> {
         self.slot.read_closed |= ready.read_closed;
-        let tick = self.tick();
-        let step = self.opening.go_on(
-            &mut self.slot.transport,
-            scratch.as_mut_slice(),
-            tick,
-            handler,
-            &mut self.cork,
-        );
-        let rest = match step {
-            Ok(Step::Waiting) => return Ok(self.state()),
-            Ok(Step::Again) => {
-                self.slot.goes_on = true;
-                return Ok(self.state());
-            }
-            Ok(Step::Agreed { agreed, role, rest }) => {
-                self.agree(role, agreed.deflate);
-                self.agreed = Some(agreed);
-                rest
-            }
-            Ok(Step::Admitted { admitted, rest }) => {
-                let role = Role::server(admitted.accept_unmasked_frame);
-                if let Some(profile) = self.opening.profile(admitted.profile) {
-                    self.take_profile(&profile);
-                }
-                self.agree(role, admitted.deflate);
-                self.slot.data = admitted.data;
-                rest
-            }
-            Ok(Step::Made) => 0..0,
+        let opened = match &mut self.opening {
+            Opening::Client(_) => self.open_client(scratch),
+            Opening::Server(_) => self.open_server(scratch, handler),
+            Opening::Made => Ok(Some(0..0)),
+            Opening::Done => Ok(None),
+        };
+        let rest = match opened {
+            Ok(Some(rest)) => rest,
+            Ok(None) => return Ok(self.state()),
             Err(error) => return self.refuse(scratch, error),
         };
         debug!("open");
@@ -315,6 +124,77 @@ impl<D: Default, T: Transport> Socket<D, T> {
         self.turn(handler)
             .call(|handler, peer| handler.on_open(peer));
         Ok(self.talk(scratch, rest, Ready::default(), handler))
+    }
+
+    /// Goes on as a client; returns what was read behind the server's answer
+    /// once that is there.
+    fn open_client(&mut self, scratch: &mut Scratch) -> Result<Option<Range<usize>>, OpenError> {
+        let Opening::Client(client) = &mut self.opening else {
+            return Ok(None);
+        };
+        let transport = &mut self.slot.transport;
+        match client.opening.go_on(transport, scratch.as_mut_slice())? {
+            Progress::Waiting => Ok(None),
+            Progress::Again => {
+                self.slot.goes_on = true;
+                Ok(None)
+            }
+            Progress::Agreed {
+                agreed,
+                read,
+                consumed,
+            } => {
+                let flag = decide_zero_mask(&client.set_mask_to_zero, transport, None);
+                self.agree(Role::client(flag), agreed.deflate);
+                self.agreed = Some(agreed);
+                Ok(Some(consumed..read))
+            }
+        }
+    }
+
+    /// Goes on as a server; returns what was read behind the client's request
+    /// once it is let in.
+    fn open_server<H: Handler<Data = D>>(
+        &mut self,
+        scratch: &mut Scratch,
+        handler: &mut H,
+    ) -> Result<Option<Range<usize>>, OpenError> {
+        let now = self.tick();
+        let Opening::Server(server) = &mut self.opening else {
+            return Ok(None);
+        };
+        self.slot.transport.flush()?;
+        let lent = Lent {
+            transport: &mut self.slot.transport,
+            read_closed: self.slot.read_closed,
+            buffer: scratch.as_mut_slice(),
+            config: &server.config,
+            is_draining: false,
+            out: &mut self.cork,
+            now,
+        };
+        let response = match server.opening.go_on(lent, handler, |_| true) {
+            Step::Waiting | Step::Undecided => return Ok(None),
+            Step::NextTurn => {
+                self.slot.goes_on = true;
+                return Ok(None);
+            }
+            Step::Admitted { admitted, rest, .. } => {
+                let role = Role::server(admitted.accept_unmasked_frame);
+                if let Some(profile) = self.opening.profile(admitted.profile) {
+                    self.take_profile(&profile);
+                }
+                self.agree(role, admitted.deflate);
+                self.slot.data = admitted.data;
+                return Ok(Some(rest));
+            }
+            Step::Refused(response) => response,
+            Step::OverAddress => Response::new(503),
+            Step::Ended => return Err(HandshakeError::ConnectionLost.into()),
+            Step::Failed(error) => return Err(error.into()),
+        };
+        response.write_to(&mut self.cork);
+        Err(OpenError::Answered(response.status()))
     }
 
     /// Takes over what differs from one kind of connections to another.

@@ -43,7 +43,7 @@ pub(crate) const INTERRUPTED: usize = 64 * 1024;
 /// A non-blocking byte stream: what an event loop needs of a transport.
 ///
 /// TCP and Unix-domain streams are transports, and so is
-/// [`memory::Duplex`](crate::memory::Duplex); anything else that carries bytes
+/// [`memory::Duplex`]; anything else that carries bytes
 /// can be one. All methods return at once, with
 /// [`io::ErrorKind::WouldBlock`] where nothing can be done yet.
 ///
@@ -194,14 +194,14 @@ pub trait Transport {
     /// Tells whether the bytes are encrypted and the peer, or its network, is
     /// known for certain; see
     /// [`ControlledNetwork::require_tls`](ws_proto::ControlledNetwork::require_tls).
-    /// Without it a client asks for no `wss` URI. [`UnderTls`](crate::UnderTls)
+    /// Without it a client asks for no `wss` URI. [`UnderTls`]
     /// says it of any transport.
     fn is_tls(&self) -> bool {
         false
     }
 
     /// Lends what is known of the TLS connection; `None` if it is not TLS, or of
-    /// another kind than [`Tls`](crate::Tls).
+    /// another kind than [`Tls`].
     #[cfg(feature = "tls")]
     #[inline]
     fn tls(&self) -> Option<&TlsConnection> {
@@ -218,7 +218,7 @@ pub trait Transport {
     }
 
     /// Starts to connect to an address, for
-    /// [`Peer::connect`](crate::Peer::connect) and the like.
+    /// [`Commands::connect`](crate::Commands::connect) and the like.
     ///
     /// # Errors
     ///
@@ -240,7 +240,7 @@ pub trait Transport {
     ///
     /// A [`TunnelError`](crate::TunnelError) if the proxy cannot be asked for
     /// that server; [`io::ErrorKind::Unsupported`] if such transports know of
-    /// no proxies: see [`Tunneled`](crate::Tunneled).
+    /// no proxies: see [`Tunneled`].
     #[cfg(feature = "proxy")]
     fn tunnel(&mut self, proxy: &crate::Proxy, host: &str, port: u16) -> io::Result<()> {
         let _ = (proxy, host, port);
@@ -253,7 +253,7 @@ pub trait Transport {
     /// # Errors
     ///
     /// [`io::ErrorKind::Unsupported`] if it speaks none: see
-    /// [`Tls`](crate::Tls).
+    /// [`Tls`].
     #[cfg(feature = "tls")]
     fn secure(self, tls: &ClientTls, server: ServerName<'static>) -> io::Result<Self>
     where

@@ -735,6 +735,6 @@ fn drain_that_is_asked_for_again_is_over_sooner_and_not_later() {
     assert!(bench.goes_on);
     remote.stop().unwrap();
     bench.turn(&[]);
-    bench.pass(s(6));
+    bench.pass(s(11));
     assert!(!bench.goes_on);
 }

@@ -3,6 +3,7 @@
 
 mod adopting;
 mod backpressure;
+mod behaviour;
 mod closing;
 mod common;
 mod config;

@@ -8,8 +8,8 @@ use std::{
 };
 
 use ws_mio::{
-    Agreed, ClientRequest, CloseCode, Closed, Config, Connect, ControlledNetwork, Decision,
-    EventLoop, Handler, Incoming, Message, OpenError, Orders, Peer, PeerId, Ready, Response,
+    Agreed, ClientRequest, CloseCode, Closed, Commands, Config, Connect, ControlledNetwork,
+    Decision, EventLoop, Handler, Incoming, Message, OpenError, Peer, PeerId, Ready, Response,
     Server, Uri,
     memory::{self, Duplex},
 };
@@ -87,9 +87,9 @@ impl Handler for Proxy {
         }
     }
 
-    fn on_connect_failed(&mut self, side: Side, _: OpenError, orders: &mut Orders<'_, Side>) {
+    fn on_connect_failed(&mut self, side: Side, _: OpenError, commands: &mut Commands<Side>) {
         if let Some(other) = side.other {
-            let _ = orders.with_peer(other, |other| {
+            let _ = commands.with_peer(other, |other| {
                 other.resume();
                 other.close(CloseCode::TRY_AGAIN_LATER, "");
             });
@@ -179,7 +179,7 @@ impl Handler for Caller {
             .send(format!("{} closed by {}", peer.data(), closed.cause.name()));
     }
 
-    fn on_connect_failed(&mut self, data: u32, error: OpenError, _: &mut Orders<'_, u32>) {
+    fn on_connect_failed(&mut self, data: u32, error: OpenError, _: &mut Commands<u32>) {
         let _ = self.told.send(format!("{data} failed: {error}"));
     }
 }
@@ -206,7 +206,7 @@ fn client_loop_talks_and_waits_for_the_server_to_end_the_transport() {
     });
     for n in 0..100 {
         let connect = Connect::new(request(echo.address, "/"), n);
-        client.remote.connect(0, echo.address, connect).unwrap();
+        common::connect_to(&client.remote, echo.address, connect);
     }
     let mut all: Vec<_> = (0..300).map(|_| next(&told)).collect();
     all.sort();
@@ -236,7 +236,7 @@ fn failure_is_told_with_its_cause_and_the_data() {
         .local_addr()
         .unwrap();
     let connect = |n| Connect::new(request("localhost", "/"), n);
-    client.remote.connect(0, nobody, connect(1)).unwrap();
+    common::connect_to(&client.remote, nobody, connect(1));
     let failed = next(&told);
     assert!(
         failed.starts_with("1 failed: the transport failed"),
@@ -252,10 +252,7 @@ fn failure_is_told_with_its_cause_and_the_data() {
         (Response::new(200), "2 failed: the server refused: 200 OK"),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        client
-            .remote
-            .connect(0, listener.local_addr().unwrap(), connect(2))
-            .unwrap();
+        common::connect_to(&client.remote, listener.local_addr().unwrap(), connect(2));
         let (mut stream, _) = listener.accept().unwrap();
         head(&mut stream);
         let mut bytes = Vec::new();
@@ -265,10 +262,7 @@ fn failure_is_told_with_its_cause_and_the_data() {
         assert_eq!(next(&told), expected);
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    client
-        .remote
-        .connect(0, listener.local_addr().unwrap(), connect(3))
-        .unwrap();
+    common::connect_to(&client.remote, listener.local_addr().unwrap(), connect(3));
     let (mut stream, _) = listener.accept().unwrap();
     head(&mut stream);
     stream.write_all(b"220 smtp.example ESMTP\r\n\r\n").unwrap();
@@ -285,13 +279,13 @@ fn server_is_connected_to_by_its_name() {
     let port = echo.address.port();
     for (n, host) in ["localhost", "127.0.0.1"].into_iter().enumerate() {
         let connect = Connect::new(request(format!("{host}:{port}"), "/"), n as u32);
-        client.remote.connect_by_name(0, connect).unwrap();
+        common::connect_by_name(&client.remote, connect);
         let all = [next(&told), next(&told), next(&told)];
         let expected = ["open", "Text(\"Hi\")", "closed by local"];
         assert_eq!(all, expected.map(|what| format!("{n} {what}")));
     }
     let connect = Connect::new(request("name.invalid", "/"), 9);
-    client.remote.connect_by_name(0, connect).unwrap();
+    common::connect_by_name(&client.remote, connect);
     let failed = next(&told);
     assert!(
         failed.starts_with("9 failed: the server's name could not be looked up"),
@@ -304,10 +298,11 @@ fn connection_that_is_not_open_yet_comes_back_when_the_loop_stops() {
     let (client, told) = calling(config(), |_| {});
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    client
-        .remote
-        .connect(0, address, Connect::new(request(address, "/"), 5))
-        .unwrap();
+    common::connect_to(
+        &client.remote,
+        address,
+        Connect::new(request(address, "/"), 5),
+    );
     let (mut stream, _) = listener.accept().unwrap();
     head(&mut stream);
     client.remote.stop().unwrap();
@@ -322,10 +317,10 @@ fn connection_may_be_ended_in_the_call_that_opens_it() {
         peer.close(CloseCode::NORMAL, "");
         peer.close(CloseCode::NORMAL, "");
     });
-    client.remote.connect(0, echo.address, connect()).unwrap();
+    common::connect_to(&client.remote, echo.address, connect());
     assert_eq!([next(&told), next(&told)], ["1 open", "1 closed by local"]);
     let (client, told) = calling(config(), |peer| peer.abort());
-    client.remote.connect(0, echo.address, connect()).unwrap();
+    common::connect_to(&client.remote, echo.address, connect());
     assert_eq!(
         [next(&told), next(&told)],
         ["1 open", "1 closed by aborted"]
@@ -347,7 +342,7 @@ fn flag_is_for_the_servers_that_the_loop_names_and_the_connection_chooses() {
         if let Some(choice) = choice {
             connect = connect.set_mask_to_zero(choice);
         }
-        client.remote.connect(0, address, connect).unwrap();
+        common::connect_to(&client.remote, address, connect);
         let (mut stream, _) = listener.accept().unwrap();
         let bytes = head(&mut stream);
         stream.write_all(&accept(&bytes)).unwrap();
@@ -401,7 +396,7 @@ impl Handler for Both {
         }
     }
 
-    fn on_connect_failed(&mut self, data: u32, error: OpenError, _: &mut Orders<'_, u32>) {
+    fn on_connect_failed(&mut self, data: u32, error: OpenError, _: &mut Commands<u32>) {
         self.failed.push((data, error.to_string()));
     }
 }

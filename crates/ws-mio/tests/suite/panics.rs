@@ -10,8 +10,8 @@ use std::{
 };
 
 use ws_mio::{
-    Chunk, ClientRequest, Closed, Config, Connect, Decision, Handler, Incoming, Message, OnPanic,
-    OpenError, Orders, Peer, PeerId, Prepared, Uri,
+    Chunk, ClientRequest, Closed, Commands, Config, Connect, Decision, Handler, Incoming, Message,
+    OnPanic, OpenError, Peer, PeerId, Prepared, Uri,
     memory::{self, Duplex},
 };
 
@@ -101,7 +101,7 @@ impl<const CHUNKS: bool> Handler for Panicky<CHUNKS> {
         self.on("on_close", peer);
     }
 
-    fn on_connect_failed(&mut self, _: Data, _: OpenError, _: &mut Orders<'_, Data>) {
+    fn on_connect_failed(&mut self, _: Data, _: OpenError, _: &mut Commands<Data>) {
         assert!(self.at != "on_connect_failed", "panic in on_connect_failed");
     }
 

@@ -37,7 +37,8 @@ impl Handler for Room {
                 }
                 Some(("me", text)) => {
                     let text = text.to_owned();
-                    let sent = peer.with_peer(peer.id(), move |peer| {
+                    let id = peer.id();
+                    let sent = peer.with_peer(id, move |peer| {
                         peer.send(text);
                     });
                     sent.unwrap();

@@ -146,16 +146,16 @@ struct Clocks {
 impl ws_mio::Handler for Clocks {
     type Data = ();
 
-    fn on_start(&mut self, orders: &mut ws_mio::Orders<'_, ()>) {
+    fn on_start(&mut self, commands: &mut ws_mio::Commands<()>) {
         for timer in [1, 2, 3] {
-            orders.set_timer(timer, Some(Duration::from_millis(timer)));
+            commands.set_loop_timer(timer, Some(Duration::from_millis(timer)));
         }
-        orders.set_timer(3, None);
+        commands.set_loop_timer(3, None);
     }
 
-    fn on_loop_timer(&mut self, timer: u64, orders: &mut ws_mio::Orders<'_, ()>) {
+    fn on_loop_timer(&mut self, timer: u64, commands: &mut ws_mio::Commands<()>) {
         let _ = self.tell.send((timer, Instant::now()));
-        orders.set_timer(timer, Some(Duration::from_millis(timer)));
+        commands.set_loop_timer(timer, Some(Duration::from_millis(timer)));
     }
 
     fn on_open(&mut self, peer: &mut ws_mio::Peer<'_, ()>) {

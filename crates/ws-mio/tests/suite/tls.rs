@@ -3,8 +3,8 @@
 use std::{cell::RefCell, io::IoSlice, rc::Rc, time::Duration};
 
 use ws_mio::{
-    ClientRequest, ClientTls, CloseCode, Closed, Config, Connect, ControlledNetwork, Decision,
-    EventLoop, Handler, Incoming, Message, OpenError, Orders, Peer, Ready, ServerTls, Tls,
+    ClientRequest, ClientTls, CloseCode, Closed, Commands, Config, Connect, ControlledNetwork,
+    Decision, EventLoop, Handler, Incoming, Message, OpenError, Peer, Ready, ServerTls, Tls,
     TlsError, Transport, Uri,
     memory::{self, Duplex},
     ws_proto::Masking,
@@ -85,7 +85,7 @@ impl Handler for Client {
         self.0.borrow_mut().closed = Some(closed.cause.name().to_owned());
     }
 
-    fn on_connect_failed(&mut self, (): (), error: OpenError, _: &mut Orders<'_, ()>) {
+    fn on_connect_failed(&mut self, (): (), error: OpenError, _: &mut Commands<()>) {
         self.0.borrow_mut().failed = Some(error);
     }
 }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use ws_mio::{
-    Agreed, ClientRequest, ClientTls, CloseCode, Connect, Handler, Message, NoListener, OpenError,
-    Orders, Peer, PeerAddr, Proxy, ProxyProtocol, Server, ServerTls, Tls, TlsListener,
+    Agreed, ClientRequest, ClientTls, CloseCode, Commands, Connect, Handler, Message, NoListener,
+    OpenError, Peer, PeerAddr, Proxy, ProxyProtocol, Server, ServerTls, Tls, TlsListener,
     TrustedProxies, Tunneled, Uri,
 };
 
@@ -45,7 +45,7 @@ impl Handler for Caller {
         peer.close(CloseCode::NORMAL, "");
     }
 
-    fn on_connect_failed(&mut self, (): (), error: OpenError, _: &mut Orders<'_, ()>) {
+    fn on_connect_failed(&mut self, (): (), error: OpenError, _: &mut Commands<()>) {
         let _ = self.0.send(error.to_string());
     }
 }
@@ -109,7 +109,7 @@ fn tls_goes_through_proxies_of_both_sides() {
             Some(tls) => connect.tls(tls),
             None => connect,
         };
-        client_remote.connect_by_name(0, connect).unwrap();
+        crate::common::connect_by_name(&client_remote, connect);
         told.recv_timeout(Duration::from_secs(30)).unwrap()
     };
     let trusting = ClientTls::with_ca(ca.pem().as_bytes()).unwrap();

@@ -10,9 +10,9 @@ use std::{
 
 use mio::{Events, Interest, Poll, Token};
 use ws_mio::{
-    ClientConfig, ClientRequest, ClientTls, CloseCode, Closed, Config, Connect, ControlledNetwork,
-    EitherListener, Handler, Listener, Message, OpenError, Orders, Peer, Remote, Server, ServerTls,
-    Socket, SocketState, Tls, TlsError, TlsListener, Uri,
+    ClientConfig, ClientRequest, ClientTls, CloseCode, Closed, Commands, Config, Connect,
+    ControlledNetwork, EitherListener, Handler, Listener, Message, OpenError, Peer, Remote, Server,
+    ServerTls, Socket, SocketState, Tls, TlsError, TlsListener, Uri,
     ws_proto::Masking,
     ws_tls::{
         rustls::{ClientConnection, HandshakeKind, StreamOwned},
@@ -219,7 +219,7 @@ impl Handler for Hello {
         let _ = self.0.send(Ok(masking.set_mask_to_zero()));
     }
 
-    fn on_connect_failed(&mut self, (): (), error: OpenError, _: &mut Orders<'_, ()>) {
+    fn on_connect_failed(&mut self, (): (), error: OpenError, _: &mut Commands<()>) {
         let _ = self.0.send(Err(error));
     }
 }
@@ -245,19 +245,15 @@ fn one_loop_connects_with_tls_and_without() {
     let next = || told.recv_timeout(Duration::from_secs(30)).unwrap();
 
     let connect = |scheme, address| Connect::new(request(scheme, address), ());
-    remote
-        .connect(0, secure, connect("wss", secure).tls(&client_tls))
-        .unwrap();
+    common::connect_to(&remote, secure, connect("wss", secure).tls(&client_tls));
     assert!(next().unwrap(), "masked with zero over TLS");
-    remote.connect(0, plain, connect("ws", plain)).unwrap();
+    common::connect_to(&remote, plain, connect("ws", plain));
     assert!(!next().unwrap(), "masked with keys over TCP");
     // Never silently in plaintext.
-    remote.connect(0, secure, connect("wss", secure)).unwrap();
+    common::connect_to(&remote, secure, connect("wss", secure));
     assert!(matches!(next(), Err(OpenError::NoTls)));
     // TLS with a server that speaks none.
-    remote
-        .connect(0, plain, connect("wss", plain).tls(&client_tls))
-        .unwrap();
+    common::connect_to(&remote, plain, connect("wss", plain).tls(&client_tls));
     let error = next().unwrap_err();
     assert!(
         matches!(error, OpenError::Tls(TlsError::NotTls(_))),
@@ -266,10 +262,11 @@ fn one_loop_connects_with_tls_and_without() {
     // A loop that cannot.
     let (tell, told) = mpsc::channel();
     let cannot = common::Running::start(Hello(tell), config());
-    cannot
-        .remote
-        .connect(0, secure, connect("wss", secure).tls(&client_tls))
-        .unwrap();
+    common::connect_to(
+        &cannot.remote,
+        secure,
+        connect("wss", secure).tls(&client_tls),
+    );
     assert!(matches!(told.recv().unwrap(), Err(OpenError::NoTls)));
 
     remote.stop().unwrap();

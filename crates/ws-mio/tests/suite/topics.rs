@@ -110,7 +110,7 @@ fn broadcast_goes_to_everybody() {
 }
 
 #[test]
-fn orders_are_carried_out_in_the_order_of_the_calls() {
+fn commands_are_carried_out_in_the_order_of_the_calls() {
     let mut server = start(1);
     let (mut ada, mut ben) = (server.connect(), server.connect());
     tell(&mut ada, "+b -b +b");

@@ -8,9 +8,9 @@ use std::{
 };
 
 use ws_mio::{
-    Agreed, ClientConfig, ClientRequest, CloseCode, Config, Connect, ControlledNetwork, EventLoop,
-    Handler, Message, NoListener, OpenError, Orders, Peer, PeerAddr, Proxy, Ready, Server, Socket,
-    Transport as _, TunnelError, Tunneled, Uri,
+    Agreed, ClientConfig, ClientRequest, CloseCode, Commands, Config, Connect, ControlledNetwork,
+    EventLoop, Handler, Message, NoListener, OpenError, Peer, PeerAddr, Proxy, Ready, Server,
+    Socket, Transport as _, TunnelError, Tunneled, Uri,
     memory::{self, Duplex},
     ws_handshake::{accept_key, proxy::SocksReply},
 };
@@ -32,7 +32,7 @@ impl Handler for Caller {
         peer.close(CloseCode::NORMAL, "");
     }
 
-    fn on_connect_failed(&mut self, (): (), error: OpenError, _: &mut Orders<'_, ()>) {
+    fn on_connect_failed(&mut self, (): (), error: OpenError, _: &mut Commands<()>) {
         let kind = match &error {
             OpenError::Proxy(error) => error.kind(),
             _ => "not by the proxy",
@@ -97,7 +97,7 @@ fn call(address: SocketAddr, connect: Connect<()>, config: Config) -> String {
     let listener: NoListener<Tunneled<mio::net::TcpStream>> = NoListener::new();
     let server = Server::with_listener(listener, config).unwrap();
     let remote = server.remote();
-    remote.connect(0, address, connect).unwrap();
+    crate::common::connect_to(&remote, address, connect);
     let running = thread::spawn(move || server.run(Caller(tell)).unwrap());
     let first = next(&told);
     remote.stop().unwrap();
@@ -215,7 +215,7 @@ fn transport_that_knows_of_no_proxies_is_not_connected() {
     let client = Running::start(Caller(tell), config());
     let connect = Connect::new(request("echo.test"), ()).proxy(Proxy::parse("http://p").unwrap());
     // To the server itself, which would take it for an answer.
-    client.remote.connect(0, client.address, connect).unwrap();
+    crate::common::connect_to(&client.remote, client.address, connect);
     assert!(next(&told).starts_with("not by the proxy: "));
 }
 

@@ -6,12 +6,9 @@ mod pools;
 use std::{sync::Arc, time::Instant};
 
 use ws_handshake::DeflateParams;
-use ws_proto::{
-    Chunk, CompressedChunk, DeflateCodec, DeflatePool, InflatePool, Masking, OutFrame,
-    ProtocolError, SendError, Sender,
-};
+use ws_proto::{Chunk, CompressedChunk, DeflateCodec, DeflatePool, InflatePool, ProtocolError};
 
-use crate::{Config, input::Input, outgoing::Outgoing};
+use crate::{Config, input::Input};
 pub(crate) use pools::LentPool;
 
 /// What was agreed on, which is nothing by default: a connection without
@@ -72,29 +69,12 @@ impl Compression {
 
 /// Sending.
 impl Agreed {
-    /// Makes the frame of what is to be sent, compressed where it may be.
-    //= RFC7692-6-4
-    #[cold]
-    pub(crate) fn frame<'a>(
+    /// Returns what compresses, and the pool that it takes memory from.
+    pub(crate) fn compressor<'a>(
         &mut self,
-        outgoing: &Outgoing<'a>,
-        sender: &mut Sender<Masking>,
         lent: &'a mut LentPool<DeflatePool>,
-    ) -> Result<OutFrame<'a>, SendError> {
-        let Self { codec, config, .. } = self;
-        match *outgoing {
-            Outgoing::Message(outbound) if outbound.may_compress => {
-                codec.message(sender, outbound.message, lent.take(&config.deflate))
-            }
-            Outgoing::Fragment(outbound, last) => {
-                let pool = lent.take(&config.deflate);
-                codec.fragment(sender, outbound.message, last, outbound.may_compress, pool)
-            }
-            Outgoing::Prepared(prepared) => {
-                codec.shared(sender, prepared, lent.take(&config.deflate))
-            }
-            _ => outgoing.plain_frame(sender),
-        }
+    ) -> (&mut DeflateCodec, &'a mut DeflatePool) {
+        (&mut self.codec, lent.take(&self.config.deflate))
     }
 }
 

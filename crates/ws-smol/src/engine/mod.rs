@@ -111,7 +111,7 @@ impl<S> Engine<S> {
             input: Input::new(leftover),
             joiner: Joiner::new(),
             backlog: Backlog::with_limit(config.max_read_ahead),
-            output: Output::new(config.max_outbox, config.max_frame_sent),
+            output: Output::new(config.max_backpressure, config.max_frame_sent),
             is_writing: false,
             left: TURN_LEN,
             failure: None,

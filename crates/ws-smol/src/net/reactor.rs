@@ -18,7 +18,10 @@ use std::{
 use mio::{Events, Interest, Registry, Token, event::Event};
 use slab::Slab;
 
-use super::time::{self, Running};
+use super::{
+    tasks::Tasks,
+    time::{self, Running},
+};
 
 /// Runs a future on this thread, and sleeps until something is ready whenever
 /// it has to wait: what makes the sockets of this module work.
@@ -31,7 +34,8 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
     let waker = Waker::from(Arc::clone(&reactor.alarm));
     let cx = &mut Context::from_waker(&waker);
     let mut future = pin!(future);
-    let _running = Running::start();
+    let running = Running::start();
+    let _tasks = TasksOfRun(running.is_outermost().then_some(&reactor));
     loop {
         reactor.alarm.silence();
         if let Poll::Ready(result) = future.as_mut().poll(cx) {
@@ -39,9 +43,12 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
             reactor.alarm.ring();
             return Ok(result);
         }
-        reactor.turn()?;
-        while !reactor.alarm.is_ringing() {
+        loop {
+            reactor.tasks.run();
             reactor.turn()?;
+            if reactor.alarm.is_ringing() {
+                break;
+            }
         }
     }
 }
@@ -52,7 +59,23 @@ pub(super) struct Reactor {
     selector: RefCell<(mio::Poll, Events)>,
     registry: Registry,
     sockets: RefCell<Slab<Socket>>,
+    pub(super) tasks: Tasks,
     alarm: Arc<Alarm>,
+}
+
+thread_local! {
+    static REACTOR: OnceCell<Rc<Reactor>> = const { OnceCell::new() };
+}
+
+/// Drops the tasks of a thread, at the end of the outermost [`block_on`].
+struct TasksOfRun<'r>(Option<&'r Reactor>);
+
+impl Drop for TasksOfRun<'_> {
+    fn drop(&mut self) {
+        if let Some(reactor) = self.0 {
+            reactor.tasks.clear();
+        }
+    }
 }
 
 /// What is known of a socket.
@@ -117,9 +140,6 @@ impl Direction {
 impl Reactor {
     /// Returns the reactor of this thread.
     pub(super) fn of_thread() -> io::Result<Rc<Self>> {
-        thread_local! {
-            static REACTOR: OnceCell<Rc<Reactor>> = const { OnceCell::new() };
-        }
         REACTOR.with(|place| {
             if let Some(reactor) = place.get() {
                 return Ok(Rc::clone(reactor));
@@ -127,6 +147,19 @@ impl Reactor {
             let reactor = Rc::new(Self::new()?);
             Ok(Rc::clone(place.get_or_init(|| reactor)))
         })
+    }
+
+    /// Returns the reactor of this thread, if it runs.
+    pub(super) fn running() -> Option<Rc<Self>> {
+        time::now_here()?;
+        REACTOR.with(|place| place.get().cloned())
+    }
+
+    /// Looks at the reactor of this thread, if it has one.
+    pub(super) fn if_there_is_one<T>(look: impl FnOnce(&Self) -> T) -> Option<T> {
+        REACTOR
+            .try_with(|place| place.get().map(|reactor| look(reactor)))
+            .ok()?
     }
 
     fn new() -> io::Result<Self> {
@@ -141,6 +174,7 @@ impl Reactor {
             selector: RefCell::new((poll, Events::with_capacity(EVENTS))),
             registry,
             sockets: RefCell::new(Slab::new()),
+            tasks: Tasks::new(&alarm),
             alarm,
         })
     }
@@ -182,11 +216,12 @@ impl Reactor {
         RefMut::map(self.sockets.borrow_mut(), |sockets| &mut sockets[key])
     }
 
-    /// Waits for events, if the alarm does not ring, and wakes whom they are
+    /// Waits for events, if the alarm does not ring and no task is ready, and wakes whom they are
     /// for.
     fn turn(&self) -> io::Result<()> {
         let (poll, events) = &mut *self.selector.borrow_mut();
-        let timeout = match self.alarm.lie_down() {
+        let is_busy = self.alarm.lie_down() || self.tasks.are_ready();
+        let timeout = match is_busy {
             true => Some(Duration::ZERO),
             false => time::until_next(),
         };
@@ -238,14 +273,14 @@ type Side = fn(&mut Socket) -> &mut Direction;
 
 /// What wakes the thread: for who is on it, a note; for others, an event.
 #[derive(Debug)]
-struct Alarm {
+pub(super) struct Alarm {
     rings: AtomicBool,
     is_asleep: AtomicBool,
     waker: mio::Waker,
 }
 
 impl Alarm {
-    fn ring(&self) {
+    pub(super) fn ring(&self) {
         // INVARIANT: who rings notes it and then looks for a sleeper, and who
         // lies down does it the other way round, so one sees the other.
         if !self.rings.swap(true, Ordering::SeqCst) && self.is_asleep.load(Ordering::SeqCst) {

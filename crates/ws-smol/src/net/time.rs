@@ -48,6 +48,10 @@ impl Running {
         RUN.set(Some(Run { number, now }));
         Self { outer }
     }
+
+    pub(super) const fn is_outermost(&self) -> bool {
+        self.outer.is_none()
+    }
 }
 
 impl Drop for Running {

@@ -116,7 +116,7 @@ impl ProxyProtocol {
         if !self.is_trusted(peer) {
             return Ok((stream, peer));
         }
-        let deadline = Deadline::after(Some(self.timeout), &self.timers);
+        let deadline = Deadline::after(self.timeout, &self.timers);
         let header = within(deadline, Timeout::ProxyHeader, stream.receive()).await?;
         let client = match header {
             ProxyHeader::Local => peer,

@@ -192,7 +192,7 @@ fn a_text_message_is_refused_with_1003() {
 #[test]
 fn a_peer_that_is_not_read_waits_and_so_does_a_writer_whom_nobody_reads() {
     let mut config = config();
-    config.max_outbox = 10_000;
+    config.max_backpressure = 10_000;
     let (near, far) = pipe(1_000);
     let mut near = client(near, &config).into_stream();
     let far = server(far, &config).into_stream();

@@ -84,7 +84,7 @@ fn room_queue_and_flush_can_be_dropped_anywhere() {
     for seed in 0..30 {
         let (near, far) = pipe(300);
         let mut limited = config();
-        limited.max_outbox = 4000;
+        limited.max_backpressure = 4000;
         let mut near = client(Chaotic::new(near, seed, 200), &limited);
         let mut far = server(Chaotic::new(far, seed + 1000, 200), &limited);
         let sending = async {
@@ -115,7 +115,7 @@ fn send_that_is_dropped_has_taken_all_or_nothing() {
     for seed in 0..30 {
         let (near, far) = pipe(300);
         let mut limited = config();
-        limited.max_outbox = 2000;
+        limited.max_backpressure = 2000;
         let mut near = client(Chaotic::new(near, seed, 100), &limited);
         let mut far = server(Chaotic::new(far, seed + 1000, 100), &limited);
         let sending = async {

@@ -148,7 +148,7 @@ fn flood_of_pings_holds_one_pong_beyond_the_limit() {
     run(async {
         let (mut near, far) = pipe(64);
         let mut config = config();
-        config.max_outbox = 200;
+        config.max_backpressure = 200;
         config.time_limits.max_control_rate = u32::MAX;
         let mut far = server(far, &config);
         for i in 0..2000u32 {

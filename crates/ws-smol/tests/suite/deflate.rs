@@ -301,7 +301,7 @@ fn compressed(payload: &[u8]) -> Vec<u8> {
 fn bomb(len: usize) -> Vec<u8> {
     let (mut near, far) = pipe(1 << 20);
     let mut unlimited = config();
-    unlimited.max_outbox = usize::MAX;
+    unlimited.max_backpressure = usize::MAX;
     let mut websocket = client(&mut near, &unlimited, DeflateParams::default());
     run(websocket.send(&vec![0; len])).unwrap();
     drop(websocket);
@@ -537,7 +537,7 @@ fn everything_can_be_dropped_in_the_middle_of_a_compressed_message() {
         let seed = seed as u64;
         let (near, far) = pipe(300);
         let mut limited = config();
-        limited.max_outbox = 20_000;
+        limited.max_backpressure = 20_000;
         let mut near = client(Chaotic::new(near, seed, 100), &limited, params);
         let mut far = server(Chaotic::new(far, seed + 1000, 100), &limited, params);
         let message = |i: usize| match i % 4 {

@@ -121,7 +121,7 @@ fn send_has_taken_all_or_nothing_at_any_poll() {
     at_every_poll(|cut, seed| {
         let (near, far) = pipe(200);
         let mut small = config();
-        small.max_outbox = 500;
+        small.max_backpressure = 500;
         let mut near = client(Chaotic::new(near, seed, 150), &small);
         let mut far = server(Chaotic::new(far, seed + 1000, 150), &small);
         let dropped = Cell::new(None);

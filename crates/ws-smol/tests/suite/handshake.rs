@@ -434,14 +434,14 @@ fn configuration_that_cannot_work_is_refused_before_a_byte_is_read_or_written() 
     check("keepalive.idle_timeout", |config| {
         config.keepalive.idle_timeout = Some(Duration::ZERO);
     });
-    check("max_outbox", |config| config.max_outbox = 0);
+    check("max_backpressure", |config| config.max_backpressure = 0);
     check("max_frame_sent", |config| config.max_frame_sent = 0);
     check("max_read_ahead", |config| config.max_read_ahead = 0);
     check("close_timeout", |config| {
         config.close_timeout = Duration::ZERO
     });
     check("handshake_timeout", |config| {
-        config.handshake_timeout = Some(Duration::ZERO);
+        config.handshake_timeout = Duration::ZERO;
     });
     check("memory", |config| {
         config.memory = ws_smol::MemoryBudget::new(0)

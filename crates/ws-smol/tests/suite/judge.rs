@@ -113,7 +113,7 @@ fn refusals_say_what_to_answer() {
     assert_eq!(status, 500);
     assert!(matches!(error, Error::Subprotocol(_)));
     let mut config = Config::default();
-    config.max_outbox = 0;
+    config.max_backpressure = 0;
     let wrong = acceptor.config(config);
     let (status, error) = refused(&wrong, &request(&[]), Decision::accept());
     assert_eq!(status, 500);

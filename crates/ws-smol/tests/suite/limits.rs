@@ -21,7 +21,8 @@ fn limits_are_finite_by_default() {
     let config = Config::default();
     assert_eq!(config.time_limits, TimeLimits::default());
     assert_eq!(config.min_head_rate, 10);
-    assert!(config.handshake_timeout.is_some());
+    assert_eq!(config.handshake_timeout, Duration::from_secs(10));
+    assert_eq!(config.close_timeout, Duration::from_secs(10));
     assert_eq!(config.memory.limit(), 1 << 30);
 }
 
@@ -197,7 +198,7 @@ fn device_that_prints_its_request_line_by_line_is_served() {
         let mut config = config();
         // More than any device has.
         config.min_head_rate = u32::MAX;
-        config.handshake_timeout = Some(1000 * SHORT);
+        config.handshake_timeout = 1000 * SHORT;
         let acceptor = Acceptor::new(OriginPolicy::Any).config(config);
         let printing = async {
             let request =
@@ -220,7 +221,7 @@ fn request_that_trickles_is_answered_with_408_before_the_handshake_timeout() {
         let (mut near, far) = pipe(1000);
         let mut config = config();
         config.min_head_rate = 1000;
-        config.handshake_timeout = Some(10 * SHORT);
+        config.handshake_timeout = 10 * SHORT;
         let acceptor = Acceptor::new(OriginPolicy::Any).config(config);
         let trickling = async {
             for byte in b"GET / HTTP/1.1\r\nX-Slow: 111111111111111" {

@@ -1,5 +1,6 @@
 //! The crate as a user sees it, over in-memory transports and loopback TCP.
 
+mod behaviour;
 mod byte_stream;
 mod cancel;
 mod close;

@@ -110,7 +110,7 @@ fn reply_that_is_longer_than_the_outbox_is_split() {
     run(async {
         let (mut near, far) = pipe(4 << 20);
         let mut config = limited(4096);
-        config.max_outbox = 16 * 1024;
+        config.max_backpressure = 16 * 1024;
         let mut far = server(far, &config);
         let payload: Vec<u8> = (0..60_000).map(|i| (i % 253) as u8).collect();
         put(&mut near, &masked(0x82, &payload)).await;

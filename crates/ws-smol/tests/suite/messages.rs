@@ -177,7 +177,7 @@ fn limit_of_the_outbox_is_named_and_changes_nothing() {
     run(async {
         let (_near, far) = pipe(16);
         let mut config = config();
-        config.max_outbox = 100;
+        config.max_backpressure = 100;
         let mut far = server(far, &config);
         far.queue(&[0; 90][..]).unwrap();
         let Err(Error::OutboxFull(full)) = far.queue(&[0; 9][..]) else {

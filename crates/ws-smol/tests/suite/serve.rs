@@ -227,7 +227,7 @@ fn dropped_futures_lose_nothing_and_answer_nothing_twice() {
 fn nothing_more_is_read_while_too_much_waits() {
     run(async {
         let mut config = config();
-        config.max_outbox = 3000;
+        config.max_backpressure = 3000;
         let (mut near, far) = pipe(2000);
         let mut far = server(far, &config);
         let frame = masked(0x82, &[5; 990]);
@@ -258,7 +258,7 @@ fn nothing_more_is_read_while_too_much_waits() {
 fn flood_of_replies_is_refused_and_the_error_of_a_handler_ends_nothing() {
     run(async {
         let mut config = config();
-        config.max_outbox = 10;
+        config.max_backpressure = 10;
         let (mut near, far) = pipe(1000);
         let mut far = server(far, &config);
         put(&mut near, &masked(0x81, b"1")).await;

@@ -176,7 +176,7 @@ fn handshake_that_always_has_more_ends_at_its_time() {
     run(async {
         let mut config = config();
         config.close_timeout = Duration::from_millis(1);
-        config.handshake_timeout = Some(Duration::from_millis(20));
+        config.handshake_timeout = Duration::from_millis(20);
         config.min_head_rate = 0;
         // A head of one byte a read, so that no limit of its length is met.
         let line = Flood::new(b"GET / HTTP/1.1\r\nA: ", b"b").in_pieces(1);
@@ -195,7 +195,7 @@ fn handshake_that_always_has_more_ends_at_its_time() {
 fn clock_is_asked_whenever_a_turn_is_over() {
     run(async {
         let mut config = config();
-        config.handshake_timeout = Some(Duration::from_nanos(1));
+        config.handshake_timeout = Duration::from_nanos(1);
         // A head of one byte a read, so that no limit of its length is met.
         let flood = Flood::new(b"HTTP/1.1 101 C\r\nA: ", b"b").in_pieces(1);
         let read = flood.counter();

@@ -30,7 +30,7 @@ pub(crate) const COMMAND: Command = Command {
         "before it could be told). The exit code is 10 if a rule is broken. Check servers that",
         "are yours: many of the requests are wrong on purpose.",
     ],
-    groups: &[&CHECK, &client::REQUEST, &client::TRANSPORT],
+    groups: &[&CHECK, &client::REQUEST, &client::TLS, &client::TRANSPORT],
     examples: &[
         (
             "wsdo check ws://127.0.0.1:9001/",
@@ -93,14 +93,14 @@ pub(crate) fn run(given: &Given) -> Result<Exit, Failure> {
     let client = Client::new(given, url)?;
     let timeout = given.seconds("timeout")?.unwrap_or(Duration::from_secs(5));
     let prober = Prober::new(client, timeout);
-    smol::block_on(async {
+    crate::runtime::block_on(async {
         let mut interrupts = Interrupts::new()?;
         let checking = check(given, &prober);
         let interrupted = async {
             interrupts.next().await;
             Ok(Exit::Interrupted)
         };
-        smol::future::or(checking, interrupted).await
+        crate::runtime::future::or(checking, interrupted).await
     })
 }
 

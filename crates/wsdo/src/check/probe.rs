@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use smol::{
+use crate::runtime::{
     Timer, future,
     io::{AsyncReadExt as _, AsyncWriteExt as _},
 };

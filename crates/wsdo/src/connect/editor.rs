@@ -6,8 +6,8 @@ use std::{
     thread,
 };
 
+use crate::runtime::channel::{Receiver, Sender, bounded};
 use rustyline::{Config, DefaultEditor, ExternalPrinter as _, error::ReadlineError};
-use smol::channel::{Receiver, Sender, bounded};
 
 use super::input::{Format, Order};
 use crate::{

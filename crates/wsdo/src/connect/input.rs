@@ -5,7 +5,7 @@ use std::{
     thread,
 };
 
-use smol::channel::{Receiver, bounded};
+use crate::runtime::channel::{Receiver, bounded};
 use ws_smol::{CloseCode, Message};
 
 use crate::{

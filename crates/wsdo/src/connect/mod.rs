@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use smol::future;
+use crate::runtime::future;
 use ws_smol::{Backoff, Error, Reconnect};
 
 use self::{
@@ -47,6 +47,7 @@ pub(crate) const COMMAND: Command = Command {
         &TIME,
         &console::SHOW,
         &client::REQUEST,
+        &client::TLS,
         &client::TRANSPORT,
         &client::FRAMES,
     ],
@@ -248,7 +249,7 @@ pub(crate) fn run(given: &Given) -> Result<Exit, Failure> {
         backoff: backoff(given)?,
     };
     let console = Rc::clone(&session.console);
-    let outcome = smol::block_on(session.run());
+    let outcome = crate::runtime::block_on(session.run());
     let mut console = console.borrow_mut();
     if let Err(failure) = &outcome {
         let code = (failure.exit as u8).to_string();

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use smol::{
+use crate::runtime::{
     Timer,
     channel::Receiver,
     future,

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
-use smol::{
+use crate::runtime::{
     channel::{Receiver, Sender, TrySendError, bounded},
     future,
 };

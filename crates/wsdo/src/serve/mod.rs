@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use smol::{LocalExecutor, future};
+use crate::runtime::{LocalExecutor, future};
 use ws_smol::{CloseCode, Decision, Error, MessageRef, Pass, PeerAddr, Replies, Request};
 
 use self::{
@@ -109,7 +109,7 @@ pub(crate) fn run(given: &Given) -> Result<Exit, Failure> {
         .iter()
         .any(|option| given.has(option));
     let executor = LocalExecutor::new();
-    smol::block_on(executor.run(async {
+    crate::runtime::block_on(executor.run(async {
         let listener = Listener::bind(address).await?;
         announce(&format!("{}://{listener}", accepting.scheme()))?;
         let serving = Serving {

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, io, net::SocketAddr, pin::pin, time::Duration};
 
-use smol::{
+use crate::runtime::{
     Timer, future,
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},

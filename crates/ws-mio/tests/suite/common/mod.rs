@@ -19,8 +19,8 @@ use std::{
 };
 
 use ws_mio::{
-    Cause, Chunk, Closed, Config, Decision, Handler, Incoming, Message, Metrics, OriginPolicy,
-    Peer, PeerId, Remote, Server,
+    Cause, Chunk, Closed, Config, Connect, Decision, Handler, Incoming, Loop, Message, Metrics,
+    OriginPolicy, Peer, PeerId, Remote, Server, Transport,
 };
 
 /// Something that a handler was told.
@@ -192,6 +192,29 @@ pub(crate) fn echo<D>(peer: &mut Peer<'_, D>, seen: &Seen) {
 
 pub(crate) fn config() -> Config {
     Config::new(OriginPolicy::Any)
+}
+
+/// Connects to a server from the first loop.
+pub(crate) fn connect_to<H, T: Transport>(
+    remote: &Remote<H, T>,
+    address: SocketAddr,
+    connect: Connect<H::Data>,
+) where
+    H: Handler<Data: Send> + 'static,
+{
+    let connect = move |context: &mut Loop<'_, H, T>| {
+        context.connect(address, connect);
+    };
+    remote.run(0, connect).unwrap();
+}
+
+/// Connects to a server by its name from the first loop.
+pub(crate) fn connect_by_name<H, T: Transport>(remote: &Remote<H, T>, connect: Connect<H::Data>)
+where
+    H: Handler<Data: Send> + 'static,
+{
+    let connect = move |context: &mut Loop<'_, H, T>| context.connect_by_name(connect);
+    remote.run(0, connect).unwrap();
 }
 
 /// A server on a thread of its own, which is stopped at the end of the test.
