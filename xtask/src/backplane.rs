@@ -21,7 +21,8 @@ restarts with an old or a new epoch: every subscriber sees a contiguous run of w
 ordered, or is told of the discontinuity.
 
   --allow-missing   leave out servers that are not there, and say so
-  --bars         measure instead what it costs, beside redis-benchmark, in a release build
+  --bars         measure instead what it costs, beside redis-benchmark, in a release build, and write
+                 benches/results/backplane.md
   --only TEXT    only what has it in its name, and no simulation
   --seeds N      how many (10000)
   --from SEED    the first of them (0)
@@ -69,7 +70,7 @@ fn play_servers(
     cargo.args(bars.then_some("--release"));
     cargo.args(["--features", "redis,nats,mio,tls"]);
     cargo.args(["--example", "servers", "--"]);
-    for (flag, server) in [("--redis", "redis-server"), ("--nats", "nats-server")] {
+    for (flag, server) in SERVERS {
         match tool::find(server) {
             Some(program) => drop(cargo.arg(flag).arg(program)),
             None if allow_missing => log.leave_out(server, &"it is not installed"),
@@ -80,27 +81,60 @@ fn play_servers(
             }
         }
     }
-    match crate::interop::set_up_python() {
-        Ok(python) => drop(cargo.arg("--python").arg(python)),
-        Err(failure) if allow_missing => log.leave_out("nats-py", &failure),
-        Err(failure) => return Err(failure),
+    if !bars {
+        match crate::interop::set_up_python() {
+            Ok(python) => drop(cargo.arg("--python").arg(python)),
+            Err(failure) if allow_missing => log.leave_out("nats-py", &failure),
+            Err(failure) => return Err(failure),
+        }
+        tool::build(&["rooms"])?;
+        cargo.arg("--rooms").arg(tool::program("rooms"));
     }
-    tool::build(&["rooms"])?;
-    cargo.arg("--rooms").arg(tool::program("rooms"));
     if let Some(benchmark) = tool::find("redis-benchmark") {
         cargo.arg("--benchmark").arg(benchmark);
     }
-    cargo.args(bars.then_some("--bars")).args(only);
-    log.note(
-        if bars {
-            "what it costs"
-        } else {
-            "what happens to redis-server and nats-server"
-        },
-        tool::run(&mut cargo),
-    );
+    if bars {
+        log.note(
+            "what it costs",
+            measure(cargo.arg("--bars").args(only), only.is_none()),
+        );
+    } else {
+        let what = "what happens to redis-server and nats-server";
+        log.note(what, tool::run(cargo.args(only)));
+    }
     Ok(())
 }
+
+/// Measures, and writes the report if everything is measured.
+fn measure(servers: &mut Command, is_all: bool) -> Result<(), Failure> {
+    let output = servers.stderr(std::process::Stdio::inherit()).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    print!("{text}");
+    if is_all {
+        let mut report = format!(
+            "# cargo xtask backplane --bars\n\n{}\n\nEach line says what was measured, and what it may be at most or at least.\n\n\
+             | | bar | figures |\n|---|---|---|\n",
+            crate::bench::machine::description()
+        );
+        for line in text.lines() {
+            let (verdict, rest) = line.split_once("  Redis: ").unwrap_or(("", line));
+            let (name, figures) = rest.split_once(": ").unwrap_or((rest, ""));
+            let verdict = if verdict == "passed" {
+                "met"
+            } else {
+                "**missed**"
+            };
+            report += &format!("| {name} | {verdict} | {figures} |\n");
+        }
+        std::fs::write(tool::root().join("benches/results/backplane.md"), report)?;
+    }
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(Failure::new("a bar is missed")),
+    }
+}
+
+const SERVERS: [(&str, &str); 2] = [("--redis", "redis-server"), ("--nats", "nats-server")];
 
 fn find_faults(name: &str, seeds: &str, log: &mut Log) -> Result<(), Failure> {
     let mut faults = Fault::all()?;

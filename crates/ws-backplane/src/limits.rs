@@ -38,8 +38,9 @@ pub struct Limits {
     /// Bytes of payloads of one topic that wait for a read of its history:
     /// 4 MiB. What is beyond is read from the history.
     pub held_bytes: usize,
-    /// Messages that are asked for in one read: 256. A read for clients begins a
-    /// quarter of them further back than it would have to.
+    /// Messages that are asked for in one read: 256. A read for clients asks for
+    /// as many as [`recover_messages`](Self::recover_messages), and begins a
+    /// quarter of a page further back than it would have to.
     pub page: u32,
     /// Bytes of payloads that are asked for in one read: 131,072. One message
     /// comes, however long it is.

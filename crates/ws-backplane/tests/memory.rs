@@ -462,6 +462,27 @@ fn storm_of_returning_clients_is_one_read() {
 }
 
 #[test]
+fn storm_of_clients_that_missed_more_than_a_page_is_one_read() {
+    let (memory, mut one, _) = pair();
+    one.subscribe();
+    let start = one.position();
+    let kept = publish_with(|publish| publish.history.messages = 1_000);
+    for payload in 0..700 {
+        one.publish_with(&payload.to_string(), kept.clone());
+    }
+    let mut node = Node::new(&memory, one.now, Limits::default());
+    for client in 0..5_000 {
+        node.recover(Some(Position::new(start.epoch, 100 - client % 10)), client);
+    }
+    node.turn();
+    assert_eq!(node.told.recoveries.len(), 5_000);
+    assert_eq!(node.backplane.metrics().history_reads, 1);
+    for (id, messages, _) in &node.told.recoveries {
+        assert_eq!(messages.as_ref().unwrap().len() as u64, 600 + id.0 % 10);
+    }
+}
+
+#[test]
 fn recovery_of_more_than_the_limit_is_lost() {
     let (memory, mut one, _) = pair();
     one.subscribe();

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use mio::net::TcpStream;
 use ws_handshake::{ClientRequest, Uri, UriError};
@@ -120,7 +119,7 @@ impl Target {
         ioctl_fionbio(&socket, true)?;
         sockopt::set_tcp_nodelay(&socket, true)?;
         if self.resets {
-            sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
+            sockopt::set_socket_linger(&socket, Some(std::time::Duration::ZERO))?;
         }
         if let Some(bytes) = receive_buffer {
             sockopt::set_socket_recv_buffer_size(&socket, bytes)?;

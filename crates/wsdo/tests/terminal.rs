@@ -1,4 +1,4 @@
-//! `wsdo connect` on a terminal.
+//! `wsdo connect` and `wsdo bench` on a terminal.
 #![cfg(unix)]
 
 mod common;
@@ -26,6 +26,10 @@ struct Terminal {
 
 impl Terminal {
     fn start(options: &[&str], url: &str, term: &str) -> Self {
+        Self::of("connect", options, url, term)
+    }
+
+    fn of(subcommand: &str, options: &[&str], url: &str, term: &str) -> Self {
         let side = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&side).unwrap();
         unlockpt(&side).unwrap();
@@ -36,7 +40,7 @@ impl Terminal {
             options.open(name.to_str().unwrap()).unwrap()
         };
         let child = Command::new(WSDO)
-            .arg("connect")
+            .arg(subcommand)
             .args(options)
             .arg(url)
             .env("TERM", term)
@@ -154,4 +158,22 @@ fn terminal_that_cannot_move_its_cursor_is_typed_at() {
     terminal.types("\x04");
     terminal.wait_for("closed with code 1000");
     terminal.ends_with(0);
+}
+
+#[test]
+fn load_shows_every_second_and_then_its_report() {
+    let server = Server::echo();
+    let options = ["-c", "2", "-d", "0.1", "--warm-up", "0.02"];
+    let mut terminal = Terminal::of("bench", &options, &server.url(), "xterm");
+    for text in [
+        "connecting",
+        "warming up, ",
+        "/s received, p50 ",
+        "\nlatency ",
+    ] {
+        terminal.wait_for(text);
+    }
+    let code = terminal.child.wait().unwrap().code();
+    // This machine may have been too slow.
+    assert!(matches!(code, Some(0 | 12)), "{code:?}");
 }

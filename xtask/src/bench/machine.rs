@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::tool;
 
 /// The machine in a sentence: processor, cores, kernel, compiler.
-pub(super) fn description() -> String {
+pub(crate) fn description() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
         cpuinfo

@@ -7,7 +7,7 @@
 
 pub(crate) mod callgrind;
 mod cell;
-mod machine;
+pub(crate) mod machine;
 mod measure;
 mod measurement;
 pub(crate) mod overload;

@@ -90,7 +90,13 @@ impl Core {
     }
 
     pub(super) fn ask_page(&mut self, now: Instant, at: usize, after: Option<u64>) {
-        let (most, bytes) = (self.limits.page, self.limits.page_bytes);
+        let limits = &self.limits;
+        // Clients get all that they may in one read, if its bytes allow it.
+        let most = match self.topics[at].is_waited_for() {
+            true => u32::try_from(limits.recover_messages).unwrap_or(u32::MAX),
+            false => 0,
+        };
+        let (most, bytes) = (most.max(limits.page), limits.page_bytes);
         let ask = Ask::Read { after, most, bytes };
         self.ask(now, at, What::Read(at), ask);
     }

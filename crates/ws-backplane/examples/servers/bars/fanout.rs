@@ -13,9 +13,16 @@ use super::{redis_node, serve::Process, start};
 use crate::{Failure, Setup, observer::LONG};
 
 const SUBSCRIBERS: usize = 1_000;
-/// Publications, at fixed times.
 const PUBLICATIONS: usize = 200;
-const PAUSE: Duration = Duration::from_millis(25);
+
+/// When the next publication is due.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// At fixed times.
+    Fixed(Duration),
+    /// When the last one has arrived everywhere.
+    Closed,
+}
 
 /// What was seen of [`PUBLICATIONS`].
 struct Run {
@@ -26,12 +33,14 @@ struct Run {
 }
 
 pub(super) fn latency(setup: &Setup<'_>) -> Result<String, Failure> {
+    let pace = Pace::Fixed(Duration::from_millis(25));
     let (mut local, mut remote, mut trips) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..3 {
-        local.push(run(&[Process::start(None)?], 125)?.p99);
+        local.push(run(&[Process::start(None)?], 125, pace)?.p99);
         let server = start(setup)?;
         let port = Some(server.port());
-        remote.push(run(&[Process::start(port)?, Process::start(port)?], 125)?.p99);
+        let processes = [Process::start(port)?, Process::start(port)?];
+        remote.push(run(&processes, 125, pace)?.p99);
         trips.push(round_trip(&server)?);
     }
     let [local, remote, trip] = [local, remote, trips].map(middle);
@@ -49,9 +58,9 @@ pub(super) fn latency(setup: &Setup<'_>) -> Result<String, Failure> {
 pub(super) fn processor_time(setup: &Setup<'_>) -> Result<String, Failure> {
     let (mut ratios, mut figures) = (Vec::new(), Vec::new());
     for _ in 0..5 {
-        let local = run(&[Process::start(None)?], 1_024)?.cpu;
+        let local = run(&[Process::start(None)?], 1_024, Pace::Closed)?.cpu;
         let server = start(setup)?;
-        let remote = run(&[Process::start(Some(server.port()))?], 1_024)?.cpu;
+        let remote = run(&[Process::start(Some(server.port()))?], 1_024, Pace::Closed)?.cpu;
         ratios.push(remote / local);
         figures.push(format!("{remote:.0} ÷ {local:.0}"));
     }
@@ -69,7 +78,7 @@ pub(super) fn processor_time(setup: &Setup<'_>) -> Result<String, Failure> {
 }
 
 /// Publishes to subscribers at each process, through the first.
-fn run(processes: &[Process], length: usize) -> Result<Run, Failure> {
+fn run(processes: &[Process], length: usize, pace: Pace) -> Result<Run, Failure> {
     let executor = LocalExecutor::new();
     let began = Instant::now();
     let taken = Rc::new(RefCell::new(Vec::new()));
@@ -88,19 +97,16 @@ fn run(processes: &[Process], length: usize) -> Result<Run, Failure> {
         }
         let mut socket = ws_smol::connect(&format!("ws://{}/", processes[0].address)).await?;
         let before = processes[0].cpu()?;
-        for _ in 0..PUBLICATIONS {
+        for publication in 1..=PUBLICATIONS {
             let mut payload = vec![b'.'; length];
             payload[..8].copy_from_slice(&(began.elapsed().as_nanos() as u64).to_be_bytes());
             socket.send(&payload[..]).await?;
-            Timer::after(PAUSE).await;
-        }
-        let until = Instant::now() + LONG;
-        while taken.borrow().len() < PUBLICATIONS * expected {
-            if Instant::now() > until {
-                return Err("not every message arrived".into());
+            match pace {
+                Pace::Fixed(pause) => drop(Timer::after(pause).await),
+                Pace::Closed => arrived(&taken, publication * expected).await?,
             }
-            Timer::after(PAUSE).await;
         }
+        arrived(&taken, PUBLICATIONS * expected).await?;
         Ok::<_, Failure>(processes[0].cpu()? - before)
     };
     let cpu = smol::block_on(executor.run(publish))?;
@@ -110,6 +116,18 @@ fn run(processes: &[Process], length: usize) -> Result<Run, Failure> {
         p99: Duration::from_nanos(taken[taken.len() * 99 / 100]),
         cpu: cpu.as_nanos() as f64 / (PUBLICATIONS * SUBSCRIBERS) as f64,
     })
+}
+
+/// Waits until so many messages have arrived.
+async fn arrived(taken: &RefCell<Vec<u64>>, expected: usize) -> Result<(), Failure> {
+    let until = Instant::now() + LONG;
+    while taken.borrow().len() < expected {
+        if Instant::now() > until {
+            return Err("not every message arrived".into());
+        }
+        Timer::after(Duration::from_millis(1)).await;
+    }
+    Ok(())
 }
 
 /// Notes how long each message took, until the connection ends.

@@ -7,11 +7,7 @@ pub(crate) mod serve;
 use std::{
     fs,
     process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc,
-    },
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -68,29 +64,28 @@ fn throughput(setup: &Setup<'_>) -> Result<String, Failure> {
 fn published(server: &Server) -> Result<f64, Failure> {
     let (publisher, seen) = redis_node(server);
     seen.wait("the engine is there", LONG, |story| story.ups > 0)?;
-    let answered = Arc::new(AtomicU64::new(0));
+    // As many under way as redis-benchmark has.
+    let (answered, permits) = mpsc::sync_channel(PIPELINE);
+    for _ in 0..PIPELINE {
+        answered.send(())?;
+    }
     let payload = bytes(125);
     let began = Instant::now();
-    let mut sent = 0;
-    while sent < MESSAGES {
-        let answered = Arc::clone(&answered);
-        // As many under way as redis-benchmark has.
-        if sent - answered.load(Ordering::Relaxed) >= PIPELINE {
-            thread::yield_now();
-            continue;
-        }
+    for _ in 0..MESSAGES {
+        permits.recv()?;
+        let answered = answered.clone();
         publisher.publish_then("speed", payload.clone(), Publish::default(), move |_| {
-            answered.fetch_add(1, Ordering::Relaxed);
+            // There is room for all.
+            let _ = answered.send(());
         })?;
-        sent += 1;
     }
-    while answered.load(Ordering::Relaxed) < MESSAGES {
-        thread::yield_now();
+    for _ in 0..PIPELINE {
+        permits.recv()?;
     }
     Ok(MESSAGES as f64 / began.elapsed().as_secs_f64())
 }
 
-const PIPELINE: u64 = 256;
+const PIPELINE: usize = 256;
 
 fn benchmarked(benchmark: &str, server: &Server) -> Result<f64, Failure> {
     let script = concat!(
