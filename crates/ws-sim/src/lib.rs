@@ -1,10 +1,20 @@
-//! A deterministic simulator of `ws-mio`'s loop. It serves very many
-//! connections in memory, over transports that do whatever a transport may do,
-//! in virtual time, and all that happens follows from a seed.
+//! A deterministic simulator of the adapters. They serve connections in memory,
+//! over transports that do whatever a transport may do, in virtual time, and all
+//! that happens follows from a seed.
 //!
-//! [`simulate`] plays one seed. The [`EventLoop`](ws_mio::EventLoop) and its
-//! application are on one side; on the other are peers made of `ws-proto`'s own
-//! receivers and senders, which number what they send and check what comes.
+//! [`simulate`] plays one seed. An adapter and its application are on one side;
+//! on the other are peers made of `ws-proto`'s own receivers and senders, which
+//! number what they send and check what comes. The seed chooses the world:
+//!
+//! | world | what it has |
+//! |---|---|
+//! | `World<_, Wire>` | a loop of `ws-mio` with very many connections |
+//! | `World<_, Proxied<Wire>>` | a loop behind proxies that speak the PROXY protocol, in both versions |
+//! | `World<_, Tls<Wire>>` | a loop under TLS, in both roles, with peers that speak TLS |
+//! | `Loops` | several loops, with subscribers on all, and calls from elsewhere |
+//! | `Tasks` | tasks of `ws-smol`, in both roles, which receive and send in all ways; no time goes by |
+//! | `Floods` | streams that always have more, to either adapter: what a turn and a poll read is bounded |
+//!
 //! After each step the same has to hold:
 //!
 //! - A message comes once, in order and intact, or its connection is reported
@@ -23,13 +33,18 @@
 //! that faults are found: those of `crates/ws-conformance/faults.toml`.
 
 mod app;
+mod dialer;
 mod faults;
+mod floods;
+mod front;
+mod loops;
 mod message;
 mod overdue;
 mod peer;
 mod plan;
 mod random;
 pub mod soak;
+mod tasks;
 mod wire;
 mod world;
 
@@ -43,7 +58,9 @@ use std::{
 pub use plan::Size;
 pub use random::Random;
 
-use world::World;
+use ws_mio::{Proxied, Tls};
+
+use self::{floods::Floods, loops::Loops, tasks::Tasks, wire::Wire, world::World};
 
 /// What has happened in simulations.
 #[derive(Clone, Copy, Debug, Default)]
@@ -110,9 +127,14 @@ pub fn simulate(seed: u64, size: Size) -> Result<Totals, Violation> {
     let _ = ws_proto::MaskingPolicy::next_key(&mut <ws_proto::ClientMasking>::new());
     let step = Cell::new(0);
     let random = Random::new(seed);
-    let played = panic::catch_unwind(AssertUnwindSafe(|| match seed % 4 {
-        0 => play::<true>(random, size, &step),
-        _ => play::<false>(random, size, &step),
+    let played = panic::catch_unwind(AssertUnwindSafe(|| match seed % 8 {
+        0 => play::<World<true, Wire>>(random, size, &step),
+        1 => play::<World<false, Proxied<Wire>>>(random, size, &step),
+        2 => play::<World<false, Tls<Wire>>>(random, size, &step),
+        3 => play::<Tasks>(random, size, &step),
+        4 => play::<Loops>(random, size, &step),
+        5 if seed % 32 == 5 => play::<Floods>(random, size, &step),
+        _ => play::<World<false, Wire>>(random, size, &step),
     }));
     played.map_err(|panic| Violation {
         seed,
@@ -121,15 +143,26 @@ pub fn simulate(seed: u64, size: Size) -> Result<Totals, Violation> {
     })
 }
 
-fn play<const CHUNKS: bool>(random: Random, size: Size, step: &Cell<usize>) -> Totals {
-    let mut world = World::<CHUNKS>::new(random, size);
+/// Something that is simulated, with all that is around it.
+trait Simulation: Sized {
+    fn new(random: Random, size: Size) -> Self;
+
+    /// Takes one step.
+    fn step(&mut self);
+
+    /// Ends everything, and checks what is left.
+    fn end(self) -> Totals;
+}
+
+fn play<S: Simulation>(random: Random, size: Size, step: &Cell<usize>) -> Totals {
+    let mut simulation = S::new(random, size);
     for _ in 0..size.steps {
-        world.step();
+        simulation.step();
         step.set(step.get() + 1);
     }
     Totals {
         seeds: 1,
-        ..world.end()
+        ..simulation.end()
     }
 }
 

@@ -5,7 +5,11 @@ use std::time::Duration;
 use ws_handshake::{DeflateOffer, DeflatePolicy};
 use ws_mio::{Config, OnPanic, OriginPolicy, SlowConsumer};
 
-use crate::{faults::Faults, random::Random};
+use crate::{
+    faults::Faults,
+    front::{Identity, Layer},
+    random::Random,
+};
 
 /// How large a simulation may be.
 #[derive(Clone, Copy, Debug)]
@@ -35,11 +39,20 @@ pub(crate) struct Plan {
     pub(crate) offers_deflate: bool,
     /// Much is sent, and little of it taken.
     pub(crate) is_bulky: bool,
+    /// What connections go through that are not begun by an address.
+    pub(crate) layer: Layer,
+    identity: Option<Identity>,
+    /// What servers agree to.
+    pub(crate) deflate: Option<DeflatePolicy>,
 }
 
 impl Plan {
-    pub(crate) fn new(random: &mut Random, size: Size) -> Self {
-        let connections = connections(random, size.connections);
+    pub(crate) fn new(random: &mut Random, size: Size, layer: Layer) -> Self {
+        let mut connections = connections(random, size.connections);
+        if layer == Layer::Tls {
+            // A handshake takes longer than a seed without.
+            connections = connections.min(20);
+        }
         // With very many connections the simulation is about their number.
         let longest = match connections {
             0..=4 => random.choose(&[100, 3000, 20_000, 150_000, 1_200_000]),
@@ -47,7 +60,15 @@ impl Plan {
             17..=128 => random.choose(&[100, 3000, 20_000]),
             _ => random.choose(&[100, 1000]),
         };
-        let config = config(random, longest);
+        let mut config = config(random, longest);
+        let deflate = random.chance(700).then(|| {
+            DeflatePolicy::new()
+                .server_no_context_takeover(random.chance(300))
+                .client_no_context_takeover(random.chance(300))
+        });
+        if let Some(policy) = &deflate {
+            config.handshake = config.handshake.deflate(policy.clone());
+        }
         // What may wait passes in a number of turns that can be played.
         let least = longest.max(config.max_backpressure / 100) / 100;
         Self {
@@ -61,7 +82,15 @@ impl Plan {
             wrongs: random.choose(&[0, 2, 20, 20]),
             offers_deflate: random.chance(300),
             is_bulky: random.chance(100),
+            layer,
+            deflate,
+            identity: (layer == Layer::Tls).then(Identity::new),
         }
+    }
+
+    /// Returns both sides of TLS, where there is TLS.
+    pub(crate) fn identity(&self) -> &Identity {
+        self.identity.as_ref().expect("there is TLS")
     }
 
     pub(crate) const fn is_lossy(&self) -> bool {
@@ -158,11 +187,6 @@ fn config(random: &mut Random, longest: usize) -> Config {
     config.deflate.max_live = 3;
     config.deflate.level = 1;
     config.deflate.min_len = random.choose(&[0, 128]);
-    if random.chance(700) {
-        let policy = DeflatePolicy::new()
-            .server_no_context_takeover(random.chance(300))
-            .client_no_context_takeover(random.chance(300));
-        config.handshake = config.handshake.deflate(policy);
-    }
+    config.max_frame_sent = random.choose(&[usize::MAX, usize::MAX, 131, 4096]);
     config
 }

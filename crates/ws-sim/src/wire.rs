@@ -13,7 +13,7 @@ use allocation_counter::opt_out;
 use mio::event::Source;
 use ws_mio::{PeerAddr, Ready, Transport};
 
-use crate::{faults::Faults, random::Random};
+use crate::{dialer, faults::Faults, random::Random};
 
 /// What all streams of a simulation share.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ pub(crate) struct Stream {
     held: Option<Vec<u8>>,
     short_is_all: bool,
     /// Not connected yet.
-    connecting: bool,
+    pub(crate) connecting: bool,
     /// The peer has torn it down.
     is_reset: bool,
     /// The loop has dropped its end.
@@ -115,10 +115,9 @@ impl Stream {
         }
     }
 
-    /// Returns where the peer is: there are few places, for many.
-    pub(crate) const fn address(&self) -> SocketAddr {
-        let host = Ipv4Addr::new(127, 0, 0, (self.number % ADDRESSES) as u8);
-        SocketAddr::V4(SocketAddrV4::new(host, 80))
+    /// Returns where the peer is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        address(self.number)
     }
 
     // --- the peer's side ---
@@ -203,6 +202,11 @@ impl Stream {
 
     pub(crate) const fn is_reset(&self) -> bool {
         self.is_reset
+    }
+
+    /// Notes that something goes on.
+    pub(crate) fn note(&self, progress: usize) {
+        self.net.note(progress);
     }
 
     fn arrived(&mut self, progress: usize) {
@@ -422,6 +426,12 @@ impl Stream {
     }
 }
 
+/// Returns where the peer of a connection is: there are few places, for many.
+pub(crate) fn address(number: u32) -> SocketAddr {
+    let host = Ipv4Addr::new(127, 0, 0, (number % ADDRESSES) as u8);
+    SocketAddr::V4(SocketAddrV4::new(host, 80))
+}
+
 /// At how many addresses peers are.
 const ADDRESSES: u32 = 3;
 
@@ -479,10 +489,7 @@ impl Transport for Wire {
     fn connect(address: SocketAddr) -> io::Result<Self> {
         let mut wire = Err(io::ErrorKind::ConnectionRefused.into());
         opt_out(|| {
-            DIALER.with_borrow_mut(|dialer| {
-                let dialer = dialer.as_mut().expect("a simulation runs");
-                wire = dialer.dial(address);
-            });
+            wire = dialer::dial(address);
         });
         wire
     }
@@ -501,50 +508,5 @@ impl Transport for Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         self.with(Stream::drop_end);
-    }
-}
-
-/// Makes the streams that the loop asks for by an address.
-#[derive(Debug)]
-pub(crate) struct Dialer {
-    net: Rc<Net>,
-    faults: Faults,
-    random: Random,
-}
-
-thread_local! {
-    static DIALER: RefCell<Option<Dialer>> = const { RefCell::new(None) };
-}
-
-impl Dialer {
-    /// Serves the loop of this thread from now on.
-    pub(crate) fn install(net: &Rc<Net>, faults: Faults, random: &mut Random) {
-        let dialer = Self {
-            net: Rc::clone(net),
-            faults,
-            random: random.fork(),
-        };
-        DIALER.set(Some(dialer));
-    }
-
-    /// The address is the number of the connection.
-    pub(crate) fn address(number: u32) -> SocketAddr {
-        (Ipv4Addr::from(number), 80).into()
-    }
-
-    fn dial(&mut self, address: SocketAddr) -> io::Result<Wire> {
-        if self.random.chance(100) {
-            return Err(io::ErrorKind::AddrNotAvailable.into());
-        }
-        let SocketAddr::V4(address) = address else {
-            return Err(io::ErrorKind::Unsupported.into());
-        };
-        let number = (*address.ip()).into();
-        let mut stream = Stream::new(number, &self.net, self.faults, &mut self.random);
-        stream.connecting = true;
-        stream.outbound.is_awaited = true;
-        let stream = Rc::new(RefCell::new(stream));
-        self.net.dialled.borrow_mut().push(Rc::clone(&stream));
-        Ok(Wire(stream))
     }
 }

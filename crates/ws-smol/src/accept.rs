@@ -202,6 +202,12 @@ impl Acceptor {
         self
     }
 
+    /// Lends the memory of connections.
+    #[cfg(feature = "tls")]
+    pub(crate) fn memory(&self) -> &crate::MemoryBudget {
+        &self.config.memory
+    }
+
     /// Sets whose time deadlines and keepalive are measured by, such as that of tokio;
     /// see [`Timer`].
     #[must_use]

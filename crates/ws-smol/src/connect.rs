@@ -476,8 +476,11 @@ impl<R: Runtime> Connector<R> {
             return Ok(stream.into());
         }
         match &self.tls {
-            Some(tls) => crate::tls::connect(tls, uri, stream).await,
-            None => crate::tls::connect(&crate::tls::platform_roots()?, uri, stream).await,
+            Some(tls) => crate::tls::connect(tls, uri, stream, &self.config.memory).await,
+            None => {
+                let tls = crate::tls::platform_roots()?;
+                crate::tls::connect(&tls, uri, stream, &self.config.memory).await
+            }
         }
     }
 

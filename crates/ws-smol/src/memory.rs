@@ -21,9 +21,12 @@ use crate::Error;
 /// Counted are input that was read and not received, messages that are joined,
 /// requests that came in part, and what waits for the transport. That is done
 /// when an operation returns or has to wait, to within a kilobyte or an eighth;
-/// a connection that holds nothing costs nothing. Not counted are what the
-/// application was given, what a layer of the transport such as TLS keeps, and
-/// what inflating keeps, which has a budget of its own.
+/// a connection that holds nothing costs nothing. A TLS connection counts with
+/// what it keeps and with an estimate of its state
+/// ([`TlsConnection::FOOTPRINT`](https://docs.rs/ws-tls)), and a compressed
+/// message of which only fragments were sent with its compressor, of 370 KiB.
+/// Not counted are what the application was given, and what inflating keeps,
+/// which has a budget of its own.
 ///
 /// Above three quarters of the limit an [`Acceptor`](crate::Acceptor) takes
 /// nobody on. Above it the connections that hold most are dropped, with
@@ -132,6 +135,19 @@ impl MemoryBudget {
         .await
     }
 
+    /// Notes that somebody holds `now` bytes, and not `before`.
+    fn change(&self, before: usize, now: usize) {
+        let held = &self.0.held;
+        if now <= before {
+            held.fetch_sub(before - now, Relaxed);
+            return;
+        }
+        held.fetch_add(now - before, Relaxed);
+        if self.staying() > self.limit() && !fault!("memory-unlimited") {
+            self.shed();
+        }
+    }
+
     /// Returns how many bytes are held by those who may stay.
     fn staying(&self) -> usize {
         self.held().saturating_sub(self.0.leaving.load(Relaxed))
@@ -196,6 +212,42 @@ impl fmt::Debug for MemoryBudget {
     }
 }
 
+/// What a layer of a transport holds of a budget, as long as this lives. Who
+/// holds more than others is not looked for here: it is the connection over it
+/// that goes.
+#[cfg(feature = "tls")]
+#[derive(Debug)]
+pub(crate) struct Layer {
+    budget: MemoryBudget,
+    held: usize,
+}
+
+#[cfg(feature = "tls")]
+impl Layer {
+    pub(crate) fn new(budget: &MemoryBudget) -> Self {
+        Self {
+            budget: budget.clone(),
+            held: 0,
+        }
+    }
+
+    /// Counts what is held now, unless that is about the same as before.
+    pub(crate) fn count(&mut self, held: usize) {
+        if held.abs_diff(self.held) < GRAIN {
+            return;
+        }
+        let before = std::mem::replace(&mut self.held, held);
+        self.budget.change(before, held);
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Drop for Layer {
+    fn drop(&mut self) {
+        self.budget.change(self.held, 0);
+    }
+}
+
 /// What one connection holds of a budget, which goes back when this is
 /// dropped.
 pub(crate) struct Share {
@@ -251,15 +303,7 @@ impl Share {
 
     fn hold(&self, bytes: usize) {
         let before = self.holder.held.swap(bytes, Relaxed);
-        let held = &self.budget.0.held;
-        if bytes <= before {
-            held.fetch_sub(before - bytes, Relaxed);
-            return;
-        }
-        held.fetch_add(bytes - before, Relaxed);
-        if self.budget.staying() > self.budget.limit() && !fault!("memory-unlimited") {
-            self.budget.shed();
-        }
+        self.budget.change(before, bytes);
     }
 }
 

@@ -4,12 +4,13 @@
 
 use std::io::{self, ErrorKind, IoSlice, Write as _};
 
+use allocation_counter::measure;
 use ws_testkit::{
     certificates::Ca,
     tls::{HOST, Side, VERSIONS, client_of, records, server_of, shake_hands, speaking},
 };
 use ws_tls::{
-    ServerTls, TlsError,
+    ServerTls, TlsConnection, TlsError,
     rustls::{
         self, AlertDescription, ClientConnection, ServerConfig, SupportedProtocolVersion, version,
     },
@@ -401,5 +402,26 @@ fn more_than_half_a_mebibyte_without_payload_fails() {
         server.receive(&client.sent()).unwrap();
         let received = client.receive(&server.sent());
         assert_eq!(received.is_ok(), is_ok, "{received:?}");
+    }
+}
+
+#[test]
+fn footprint_is_about_what_a_connection_takes() {
+    for version in VERSIONS {
+        // They have the configurations too.
+        let (client, server) = speaking(version);
+        let mut sides = [Side::client(&client), Side::server(&server)];
+        let [client_side, server_side] = &mut sides;
+        shake_hands(client_side, server_side, usize::MAX);
+        for side in sides {
+            let is_client = side.tls.is_client();
+            let freed = measure(|| drop(side.tls));
+            let takes = size_of::<TlsConnection>() + freed.bytes_current.unsigned_abs() as usize;
+            let footprint = TlsConnection::FOOTPRINT;
+            assert!(
+                (footprint / 2..=footprint * 5 / 4).contains(&takes),
+                "{version:?}: {takes} bytes, of a client: {is_client}"
+            );
+        }
     }
 }

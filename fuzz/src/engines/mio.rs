@@ -14,9 +14,9 @@ use ws_mio::{
 
 use super::{BUFFERS, REQUEST, Script};
 
-/// What a connection may read in a turn: its share of an opening handshake, that of an open
-/// connection, that of one which has failed, and one read beyond it.
-const TURN: usize = (64 + 1024 + 1024) * 1024 + READ_BUFFER;
+/// What a connection may read in a turn: its share of an opening handshake, and that of an open
+/// connection, of which one that fails has the rest.
+const TURN: usize = (64 + 1024) * 1024;
 /// How often it may read for that: each read counts 4 KiB at least.
 const READS: usize = TURN / 4096 + 8;
 const READ_BUFFER: usize = 16 * 1024;

@@ -1,6 +1,7 @@
 //! `cargo xtask fuzz`: list, seed and run the fuzz targets.
 
 mod minimize;
+mod proxies;
 mod seeds;
 
 use std::fs::{self, File};

@@ -1,10 +1,11 @@
-//! The seeds of the fuzz targets, taken from the conformance vectors.
+//! The seeds of the fuzz targets, taken from the conformance vectors. Those of targets that read what
+//! proxies say are in [`proxies`](super::proxies).
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::fuzz_dir;
+use super::{fuzz_dir, proxies};
 use crate::tool::Failure;
 use crate::vectors;
 use ws_conformance::{Input, Receiver};
@@ -13,16 +14,12 @@ use ws_conformance::{Input, Receiver};
 pub(super) fn write() -> Result<(), Failure> {
     let inputs = vectors::read(&vectors::dir())?.into_inputs();
     for recipe in RECIPES {
-        let dir = fuzz_dir().join("seeds").join(recipe.target);
-        if dir.is_dir() {
-            fs::remove_dir_all(&dir)?;
-        }
-        fs::create_dir_all(&dir)?;
-        let seeds = recipe.seeds(&inputs);
-        for (name, bytes) in &seeds {
-            fs::write(dir.join(name), bytes)?;
-        }
-        println!("{:<24} {:>3} seeds", recipe.target, seeds.len());
+        write_target(recipe.target, &recipe.seeds(&inputs))?;
+    }
+    for (target, seeds) in proxies::SEEDS {
+        let seeds = seeds.iter();
+        let seeds = seeds.map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec()));
+        write_target(target, &seeds.collect())?;
     }
     for (target, texts) in REPLIES {
         let dir = fuzz_dir().join("seeds").join(target);
@@ -35,15 +32,28 @@ pub(super) fn write() -> Result<(), Failure> {
     remove_strangers(&fuzz_dir().join("seeds"))
 }
 
+fn write_target(target: &str, seeds: &BTreeMap<String, Vec<u8>>) -> Result<(), Failure> {
+    let dir = fuzz_dir().join("seeds").join(target);
+    if dir.is_dir() {
+        fs::remove_dir_all(&dir)?;
+    }
+    fs::create_dir_all(&dir)?;
+    for (name, bytes) in seeds {
+        fs::write(dir.join(name), bytes)?;
+    }
+    println!("{target:<24} {:>3} seeds", seeds.len());
+    Ok(())
+}
+
 /// Seeds of targets that are no more.
 fn remove_strangers(seeds: &Path) -> Result<(), Failure> {
     for entry in fs::read_dir(seeds)? {
         let entry = entry?;
-        let is_known = RECIPES
-            .iter()
-            .map(|recipe| recipe.target)
-            .chain(REPLIES.iter().map(|(target, _)| *target))
-            .any(|target| entry.file_name() == target);
+        let taken = RECIPES.iter().map(|recipe| recipe.target);
+        let mut targets = taken
+            .chain(proxies::SEEDS.iter().map(|(target, _)| *target))
+            .chain(REPLIES.iter().map(|(target, _)| *target));
+        let is_known = targets.any(|target| entry.file_name() == target);
         if !is_known && entry.path().is_dir() {
             fs::remove_dir_all(entry.path())?;
         }
@@ -146,6 +156,24 @@ const RECIPES: &[Recipe] = &[
     Recipe {
         target: "differential_reply",
         take: |input| (input.receiver == Receiver::Response).then(|| input.bytes.clone()),
+    },
+    Recipe {
+        target: "engine_mio",
+        // To a server, before its handshake and after it.
+        take: |input| {
+            let request = (input.receiver == Receiver::Request).then(|| input.bytes.clone());
+            request.or_else(|| stream_to(input, Receiver::AcceptingServer))
+        },
+    },
+    Recipe {
+        target: "engine_smol",
+        // To both roles, and before the handshake.
+        take: |input| {
+            let request = (input.receiver == Receiver::Request).then(|| input.bytes.clone());
+            let to_server = || stream_to(input, Receiver::AcceptingServer);
+            let to_client = || stream_to(input, Receiver::Client);
+            request.or_else(to_server).or_else(to_client)
+        },
     },
     Recipe {
         target: "utf8",

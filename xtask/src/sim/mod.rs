@@ -1,4 +1,4 @@
-//! `cargo xtask sim`: plays simulations of ws-mio's loop, one for each seed.
+//! `cargo xtask sim`: plays simulations of the adapters, one for each seed.
 
 mod plant;
 
@@ -13,7 +13,8 @@ pub(crate) const HELP: &str = "
 cargo xtask sim [--seeds N] [--from SEED] [--steps N] [--connections N] [--seconds N]
 cargo xtask sim --plant NAME|all
 
-Plays simulations of ws-mio's loop in virtual time, with transports that fail in every way that a
+Plays simulations in virtual time: of ws-mio's loop, alone, under TLS, behind proxies and beside other
+loops, of tasks of ws-smol, and of streams without end; with transports that fail in every way that a
 transport may, until one seed breaks an invariant. That seed is then made as small as it goes, and
 the command is printed that plays it again, the same in every detail.
 

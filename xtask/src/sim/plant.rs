@@ -18,7 +18,7 @@ enum Search {
 }
 
 /// How many seeds may be played until one has failed.
-const SEEDS: u64 = 1000;
+const SEEDS: u64 = 2000;
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Plants each fault of a name, or all.

@@ -237,7 +237,10 @@ impl Shared {
     pub(crate) fn end(&self) {
         let mut mailbox = self.lock();
         mailbox.has_ended = true;
-        if let Some(waker) = mailbox.waker.take() {
+        let waker = mailbox.waker.take();
+        // A waker may run anything, such as another call.
+        drop(mailbox);
+        if let Some(waker) = waker {
             waker.wake();
         }
     }
@@ -247,8 +250,12 @@ impl Shared {
     pub(crate) fn take(&self, calls: &mut Vec<Call>, waker: &Waker, metrics: Metrics) -> bool {
         let mut mailbox = self.lock();
         calls.append(&mut mailbox.calls);
-        mailbox.waker = Some(waker.clone());
+        let before = mailbox.waker.replace(waker.clone());
         mailbox.metrics = metrics;
-        mailbox.has_ended
+        let has_ended = mailbox.has_ended;
+        // To drop a waker may drop a task, and run anything.
+        drop(mailbox);
+        drop(before);
+        has_ended
     }
 }

@@ -7,9 +7,8 @@ use ws_proto::{EndOrder, Ending, ProtocolError, Stage, Times};
 
 use super::{Fate, Slot, Turn};
 use crate::{
-    Cause, Closed, Handler, Peer, Transport,
-    connection::outgoing::Outgoing,
-    connection::share::{SHARE, Share},
+    Cause, Closed, Handler, Peer, Transport, connection::outgoing::Outgoing,
+    connection::share::Share,
 };
 
 /// How far the [end](Ending) of a connection is.
@@ -25,11 +24,13 @@ pub(crate) enum End {
 
 impl<T: Transport, D> Slot<T, D> {
     /// Takes the steps of the end, as far as the transport lets it. `outgoing`
-    /// has what was written last, and what comes is read into `buffer`.
+    /// has what was written last, and what comes is read into `buffer`, as far as
+    /// `share` goes.
     pub(crate) fn go_on_ending(
         &mut self,
         mut outgoing: Option<&mut Outgoing>,
         buffer: &mut [u8],
+        share: &mut Share,
         times: &Times<'_>,
         now: Duration,
     ) -> End {
@@ -57,7 +58,9 @@ impl<T: Transport, D> Slot<T, D> {
                     }
                     None
                 }
-                Ending::Discard(_) => Some(self.discard(buffer)).filter(|end| *end != End::Over),
+                Ending::Discard(_) => {
+                    Some(self.discard(buffer, share)).filter(|end| *end != End::Over)
+                }
             };
             if let Some(end) = is_waiting {
                 return end;
@@ -69,12 +72,10 @@ impl<T: Transport, D> Slot<T, D> {
 
     /// Reads what the peer still sends, up to the end of the stream, and no more
     /// than [`DISCARD_MAX`](ws_proto::DISCARD_MAX).
-    fn discard(&mut self, buffer: &mut [u8]) -> End {
+    fn discard(&mut self, buffer: &mut [u8], share: &mut Share) -> End {
         // The end itself may have found no room. If it never does, the deadline
         // ends it all.
         let wants_write = !self.transport.flush().unwrap_or(true);
-        // Bounded within a turn by the share, and in all by the deadline.
-        let mut share = Share::new(SHARE);
         while !share.is_spent() {
             match Transport::read(&mut self.transport, share.window(buffer)) {
                 Ok(0) => return End::Over,

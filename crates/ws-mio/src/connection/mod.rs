@@ -11,7 +11,7 @@ use crate::{
     connection::deflate::{Deflating, Inflating},
     connection::pool::Pool,
     connection::scratch::Scratch,
-    connection::share::{SHARE, Share},
+    connection::share::Share,
     metrics::Counters,
 };
 
@@ -149,11 +149,17 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
     }
 
     /// Writes what waits, parses what was read before, in `buffer[have]`, and
-    /// then reads and parses what the transport has.
-    pub(crate) fn run(&mut self, scratch: &mut Scratch, have: Range<usize>, ready: Ready) -> Fate {
+    /// then reads and parses what the transport has, as far as `share` goes.
+    pub(crate) fn run(
+        &mut self,
+        scratch: &mut Scratch,
+        have: Range<usize>,
+        ready: Ready,
+        share: &mut Share,
+    ) -> Fate {
         self.link.is_used = true;
         let fate = match self.link.expired.take() {
-            None => self.converse(scratch, have, ready),
+            None => self.converse(scratch, have, ready, share),
             Some(timeout) => self.turn_away(Cause::Timeout(timeout)),
         };
         let (outgoing, transport) = (&mut self.link.outgoing, &mut self.slot.transport);
@@ -181,7 +187,13 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         }
     }
 
-    fn converse(&mut self, scratch: &mut Scratch, mut have: Range<usize>, ready: Ready) -> Fate {
+    fn converse(
+        &mut self,
+        scratch: &mut Scratch,
+        mut have: Range<usize>,
+        ready: Ready,
+        share: &mut Share,
+    ) -> Fate {
         if ready.writable || self.link.outgoing.is_drained {
             self.write_what_waits(ready.writable);
         }
@@ -189,7 +201,6 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
         self.slot.readable |= (ready.readable && !(fault!("readiness-lost") && ready.writable))
             || ready.writable && !self.slot.transport.short_is_all();
         self.slot.read_closed |= ready.read_closed;
-        let mut share = Share::new(SHARE);
         loop {
             if self.link.outgoing.is_over() {
                 return Fate::Keep;
@@ -221,8 +232,8 @@ impl<H: Handler, T: Transport> Turn<'_, H, T> {
             } else {
                 let is_gathered = self.link.gather.is_some() && self.has_room_to_gather();
                 let read = match is_gathered {
-                    true => self.gather(scratch, &mut share),
-                    false => self.read(scratch.window(self.pool.size()), &mut share),
+                    true => self.gather(scratch, share),
+                    false => self.read(scratch.window(self.pool.size()), share),
                 };
                 match read {
                     Ok(Came::Bytes(len)) if !is_gathered => have = 0..len,

@@ -43,6 +43,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             return None;
         }
         self.generation = self.generation.wrapping_add(1);
+        self.held += transport.footprint();
         let slot = Slot::new(transport, self.generation, self.now, until, data);
         self.slots.insert(slot);
         self.give_waker(key);

@@ -86,6 +86,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         } = handover;
         let peer = transport.peer_addr();
         self.generation = self.generation.wrapping_add(1);
+        self.held += transport.footprint();
         let until = self.tick_after(self.config.handshake_timeout);
         let mut slot = Slot::new(transport, self.generation, self.now, until, data);
         (slot.role, slot.deflate, slot.profile) = (role, deflate, profile);

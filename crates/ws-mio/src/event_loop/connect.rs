@@ -75,6 +75,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
         let until = self.tick_after(self.config.handshake_timeout);
         self.generation = self.generation.wrapping_add(1);
+        self.held += transport.footprint();
         let mut slot = Slot::new(transport, self.generation, self.now, until, data);
         slot.role = Role::client(false);
         slot.wants_write = true;

@@ -9,27 +9,28 @@ use super::{
 };
 use crate::{
     Cause, Handler, Transport,
+    connection::share::Share,
     connection::{End, Place, Turn},
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
-    /// Starts the end of a connection.
-    pub(super) fn begin_end(&mut self, key: usize, lingers: bool) {
+    /// Starts the end of a connection, which may read what is left of its share of the turn.
+    pub(super) fn begin_end(&mut self, key: usize, lingers: bool, share: Share) {
         let slot = &mut self.slots[key];
         let order = EndOrder::new(slot.role.is_client(), lingers);
         let times = times(slot, &self.profiles, &self.config, self.stop_by);
         slot.clock.begin_end(order, &times, self.now);
-        self.go_on_ending(key);
+        self.go_on_ending(key, share);
     }
 
     /// Goes on with the end of a connection, as far as its transport lets it.
-    pub(super) fn go_on_ending(&mut self, key: usize) {
+    pub(super) fn go_on_ending(&mut self, key: usize, mut share: Share) {
         let slot = &mut self.slots[key];
         let link = slot.kept.link().map(|index| &mut self.links[index]);
         let outgoing = link.map(|link| &mut link.outgoing);
         let times = times(slot, &self.profiles, &self.config, self.stop_by);
         let buffer = self.scratch.as_mut_slice();
-        let end = slot.go_on_ending(outgoing, buffer, &times, self.now);
+        let end = slot.go_on_ending(outgoing, buffer, &mut share, &times, self.now);
         if end == End::Over {
             return self.remove(key);
         }
@@ -96,6 +97,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let id = self.id(key);
         self.wheel.take(&mut self.slots, key);
         let mut slot = self.slots.remove(key)?;
+        self.held -= slot.transport.footprint();
         match slot.kept.place() {
             Place::Nothing => {}
             Place::Request(index) => drop(self.take_request(index)),

@@ -47,11 +47,12 @@ use crate::{
     connection::deflate::Codecs,
     connection::pool::Pool,
     connection::scratch::Scratch,
+    connection::share::{SHARE, Share},
     connection::{Fate, Kept, Link, Slot, Turn, high_water, new_link},
     event_loop::timers::Timers,
     event_loop::waking::Wakings,
     handler::decider::Decided,
-    handles::mailbox::{Mailbox, Tasks},
+    handles::mailbox::{Mailbox, Tasks, Wake},
     metrics::Counters,
     opening::{client::ClientOpening, server::ServerOpening},
     slots::arena::Arena,
@@ -206,6 +207,36 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         config.check()?;
         let remote = Remote::new(vec![Arc::new(wake)]);
         Ok(Self::of_server(None, remote, 0, config, handler))
+    }
+
+    /// Makes loops that serve together, as those of a [`Server`](crate::Server)
+    /// on several threads do: each is driven by whoever has it, and each
+    /// [`Remote`] reaches all of them. What is published on one reaches the
+    /// subscribers on all, in one order.
+    ///
+    /// There is a loop for each of `wakes`, which are called as `wake` of
+    /// [`new`](Self::new). `handler` is called with the index of each loop, from
+    /// 0. Each has an equal share of `config.max_memory`.
+    ///
+    /// # Errors
+    ///
+    /// What [`Config::check`] finds.
+    pub fn several<W>(
+        config: &Config,
+        wakes: impl IntoIterator<Item = W>,
+        mut handler: impl FnMut(usize) -> H,
+    ) -> Result<Vec<Self>, ConfigError>
+    where
+        W: Fn() -> io::Result<()> + Send + Sync + 'static,
+    {
+        config.check()?;
+        let wakes = wakes.into_iter().map(|wake| Arc::new(wake) as Wake);
+        let remote = Remote::new(wakes.collect());
+        let make = |index| {
+            let (remote, handler) = (remote.clone(), handler(index));
+            Self::of_server(None, remote, index as u16, config.clone(), handler)
+        };
+        Ok((0..remote.loops()).map(make).collect())
     }
 
     /// Has the loop register its transports itself: what is
@@ -446,7 +477,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             Stage::Open | Stage::Closing(_) => self.turn(key, ready, 0..0, |_, _| {}),
             Stage::Opening if is_client => self.go_on_connecting(key, ready),
             Stage::Opening => self.upgrade(key, ready),
-            Stage::Ending(_) | Stage::Ended => self.go_on_ending(key),
+            Stage::Ending(_) | Stage::Ended => {
+                let share = self.share(key, SHARE);
+                self.go_on_ending(key, share);
+            }
         }
     }
 
@@ -501,6 +535,14 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
     }
 
+    /// Returns what a connection may read in this turn: nothing more if it waits for the next.
+    fn share(&self, key: usize, bytes: usize) -> Share {
+        Share::new(match self.slots[key].goes_on {
+            true => 0,
+            false => bytes,
+        })
+    }
+
     /// Gives an open connection its turn, after `first` was done for it.
     fn turn(
         &mut self,
@@ -510,6 +552,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         first: impl FnOnce(&mut H, &mut Peer<'_, H::Data>),
     ) {
         let id = self.id(key);
+        let mut share = self.share(key, SHARE);
         let slot = &mut self.slots[key];
         let Served { profile, spares } = &mut self.profiles[usize::from(slot.profile)];
         let spare = &mut spares[slot.role.index()][usize::from(slot.deflate.is_some())];
@@ -517,12 +560,17 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             None => spare,
             Some(index) => &mut self.links[index],
         };
-        let (inflating, deflating) = self.codecs.lend(
+        let (mut inflating, deflating) = self.codecs.lend(
             id.key,
             slot.role.is_client(),
             slot.deflate,
             profile.limits.max_message,
         );
+        if share.is_spent()
+            && let Some(inflating) = &mut inflating
+        {
+            inflating.spend_share();
+        }
         let mut turn = Turn {
             handler: &mut self.handler,
             id,
@@ -543,12 +591,12 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let scratch = &mut self.scratch;
         let fate = match catch(|| {
             turn.call(first);
-            turn.run(scratch, have, ready)
+            turn.run(scratch, have, ready, &mut share)
         }) {
             Ok(fate) => fate,
             Err(payload) => {
                 let fate = end_turn(&mut turn, &self.config, payload);
-                return self.end_panicked(key, fate);
+                return self.end_panicked(key, fate, share);
             }
         };
         match fate {
@@ -557,7 +605,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             Fate::NextTurn => self.go_on(key),
             Fate::End { linger } => {
                 self.store(key);
-                return self.begin_end(key, linger);
+                return self.begin_end(key, linger, share);
             }
             Fate::Drop => {
                 self.store(key);
@@ -574,7 +622,10 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
     fn store(&mut self, key: usize) {
         let slot = &mut self.slots[key];
         let is_compressed = slot.deflate.is_some();
-        let below = slot.transport.held();
+        let mut below = slot.transport.held();
+        if is_compressed {
+            below += self.codecs.held(key as u32);
+        }
         match slot.kept.link() {
             None => {
                 let Served { profile, spares } = &mut self.profiles[usize::from(slot.profile)];

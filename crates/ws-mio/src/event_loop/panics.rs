@@ -11,6 +11,7 @@ use tracing::error;
 use super::EventLoop;
 use crate::{
     Config, Handler, OnPanic, PeerId, Transport,
+    connection::share::Share,
     connection::{Fate, Turn},
     metrics::Counters,
 };
@@ -45,7 +46,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
     /// Goes on with a connection in whose turn a callback panicked.
     #[cold]
-    pub(super) fn end_panicked(&mut self, key: usize, fate: Fate) {
+    pub(super) fn end_panicked(&mut self, key: usize, fate: Fate, share: Share) {
         self.store(key);
         // One may have been lost that was in use.
         let links = self.links.iter();
@@ -53,7 +54,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.pool
             .recount(gathers.map(|gather| gather.scratch.len()).sum());
         match fate {
-            Fate::End { linger } => self.begin_end(key, linger),
+            Fate::End { linger } => self.begin_end(key, linger, share),
             _ => self.remove(key),
         }
     }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     Handler, Peer, Ready, Transport,
+    connection::share::{HANDSHAKE_SHARE, Share},
     connection::{Kept, new_link, role::Role},
     handler::decider::Decided,
     opening::{
@@ -72,6 +73,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             None => ServerOpening::new(&self.config),
             Some(index) => self.take_request(index),
         };
+        let mut share = self.share(key, HANDSHAKE_SHARE);
         let (now, slot) = (self.tick(), &mut self.slots[key]);
         let lent = Lent {
             transport: &mut slot.transport,
@@ -81,14 +83,15 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             is_draining: self.lame_duck.is_some(),
             out: &mut self.cork,
             now,
+            share: &mut share,
         };
         let (handler, by_address) = (&mut self.handler, &mut self.by_address);
         let may_come = |transport: &T| by_address.take(key, || transport.peer_addr());
         match catch(|| opening.go_on(lent, handler, may_come)) {
-            Ok(Step::Waiting) => self.await_request(key, opening),
+            Ok(Step::Waiting) => self.await_request(key, opening, share),
             Ok(Step::NextTurn) => {
                 self.go_on(key);
-                self.await_request(key, opening);
+                self.await_request(key, opening, share);
             }
             Ok(Step::Undecided) => self.await_decision(key, opening),
             Ok(Step::Admitted {
@@ -96,19 +99,19 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
                 rest,
                 is_full,
             }) => self.admitted(key, admitted, rest, is_full),
-            Ok(Step::Refused(response)) => self.refuse(key, &response),
-            Ok(Step::OverAddress) => self.refuse_for_address(key),
+            Ok(Step::Refused(response)) => self.refuse(key, &response, share),
+            Ok(Step::OverAddress) => self.refuse_for_address(key, share),
             Ok(Step::Ended) => self.abandon(key),
-            Ok(Step::Failed(error)) => self.fail_to_upgrade(key, &error),
+            Ok(Step::Failed(error)) => self.fail_to_upgrade(key, &error, share),
             Err(payload) => {
                 report(handler, &self.config, Some(&self.counters), None, payload);
-                self.refuse(key, &Response::new(500));
+                self.refuse(key, &Response::new(500), share);
             }
         }
     }
 
     /// Has a request wait for the rest of it.
-    fn await_request(&mut self, key: usize, opening: ServerOpening<H::Data>) {
+    fn await_request(&mut self, key: usize, opening: ServerOpening<H::Data>, share: Share) {
         if let Some(soon) = opening.request().trickles_at(self.tick()) {
             self.arm(key, soon);
         }
@@ -124,7 +127,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         // A proxy may have told the address, and nothing else have come.
         let transport = &self.slots[key].transport;
         if !self.by_address.take(key, || transport.peer_addr()) {
-            return self.refuse_for_address(key);
+            return self.refuse_for_address(key, share);
         }
         self.drop_largest();
     }
@@ -177,16 +180,16 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
     /// Refuses a connection from an address that has as many as it may.
     #[cold]
-    fn refuse_for_address(&mut self, key: usize) {
+    fn refuse_for_address(&mut self, key: usize, share: Share) {
         debug!("over max_connections_per_address");
         self.counters.over_max_connections_per_address.add(1);
-        self.refuse_late(key, &Response::new(503));
+        self.refuse_unread(key, &Response::new(503), share);
     }
 
     /// Drops a transport that failed before its request was whole. If that was
     /// in a handshake of its own, the peer is given time to read why.
     #[cold]
-    fn fail_to_upgrade(&mut self, key: usize, error: &io::Error) {
+    fn fail_to_upgrade(&mut self, key: usize, error: &io::Error, share: Share) {
         if !self.slots[key].transport.is_handshaking() {
             return self.abandon(key);
         }
@@ -194,7 +197,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let cause = cause.map(tracing::field::display);
         debug!(%error, cause, "the transport's handshake failed");
         self.counters.handshakes_failed.add(1);
-        self.begin_end(key, true);
+        self.begin_end(key, true, share);
     }
 
     /// Drops a transport that ended before its request was whole.
@@ -223,8 +226,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.turn(key, Ready::default(), rest, first);
     }
 
-    /// Answers a request that does not become a connection.
-    pub(super) fn refuse(&mut self, key: usize, response: &Response) {
+    /// Answers a request that does not become a connection, of which more is read as far as `share`
+    /// goes.
+    pub(super) fn refuse(&mut self, key: usize, response: &Response, share: Share) {
         debug!(status = response.status(), "refused");
         self.counters.count_refused(response.status());
         let slot = &mut self.slots[key];
@@ -233,11 +237,17 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         link.outgoing
             .flush_cork(&mut self.cork, &mut slot.transport);
         slot.kept = Kept::link_at(self.links.insert(link));
-        self.begin_end(key, true);
+        self.begin_end(key, true, share);
+    }
+
+    /// Answers a request before it is whole, outside of its turn.
+    pub(super) fn refuse_late(&mut self, key: usize, response: &Response) {
+        let share = self.share(key, HANDSHAKE_SHARE);
+        self.refuse_unread(key, response, share);
     }
 
     /// Answers a request before it is whole.
-    pub(super) fn refuse_late(&mut self, key: usize, response: &Response) {
+    fn refuse_unread(&mut self, key: usize, response: &Response, share: Share) {
         if let Some(index) = self.slots[key].kept.take().pending_request() {
             drop(self.take_request(index));
         }
@@ -246,6 +256,6 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             self.counters.handshakes_failed.add(1);
             return self.remove(key);
         }
-        self.refuse(key, response);
+        self.refuse(key, response, share);
     }
 }

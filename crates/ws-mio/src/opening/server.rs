@@ -5,11 +5,7 @@ use std::{io, ops::Range};
 use ws_handshake::Response;
 
 use super::request::{Admitted, Request, Verdict, Waiting, decide, reject};
-use crate::{
-    Config, Handler, Transport,
-    connection::share::{HANDSHAKE_SHARE, Share},
-    slots::wheel::Tick,
-};
+use crate::{Config, Handler, Transport, connection::share::Share, slots::wheel::Tick};
 
 /// A client's request that came in part, or waits for a decision.
 #[derive(Debug)]
@@ -57,6 +53,8 @@ pub(crate) struct Lent<'a, T> {
     /// Takes the 101.
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) now: Tick,
+    /// How much may be read in this turn.
+    pub(crate) share: &'a mut Share,
 }
 
 impl<D> ServerOpening<D> {
@@ -109,7 +107,7 @@ impl<D> ServerOpening<D> {
         mut may_come: impl FnMut(&T) -> bool,
     ) -> Step<D> {
         let transport = &mut *lent.transport;
-        let mut share = Share::new(HANDSHAKE_SHARE);
+        let share = lent.share;
         while !share.is_spent() {
             let buffer = share.window(lent.buffer);
             let len = match Transport::read(transport, buffer) {

@@ -22,6 +22,7 @@ use crate::{
     connection::pool::Pool,
     connection::role::Role,
     connection::scratch::Scratch,
+    connection::share::{SHARE, Share},
     connection::{End, Fate, Link, Slot, Turn, high_water},
     opening::handover::Side,
     slots::wheel::tick_at,
@@ -428,27 +429,27 @@ impl<D: Default, T: Transport> Socket<D, T> {
             Stage::Opening => self.open(scratch, ready, handler),
             Stage::Open | Stage::Closing(_) => Ok(self.talk(scratch, 0..0, ready, handler)),
             Stage::Ending(_) | Stage::Ended => {
-                let state = self.go_on_ending(scratch);
+                let state = self.go_on_ending(scratch, Share::new(SHARE));
                 self.settle(state)
             }
         }
     }
 
     /// Starts the end of the connection.
-    fn begin_end(&mut self, scratch: &mut Scratch, lingers: bool) -> SocketState {
+    fn begin_end(&mut self, scratch: &mut Scratch, lingers: bool, share: Share) -> SocketState {
         let order = EndOrder::new(self.slot.role.is_client(), lingers);
         let times = Times::new(&self.keepalive, &self.time_limits, self.close_timeout);
         self.slot.clock.begin_end(order, &times, self.now);
-        self.go_on_ending(scratch)
+        self.go_on_ending(scratch, share)
     }
 
     /// Goes on with the end of the connection, as far as the transport lets it.
-    fn go_on_ending(&mut self, scratch: &mut Scratch) -> SocketState {
+    fn go_on_ending(&mut self, scratch: &mut Scratch, mut share: Share) -> SocketState {
         let times = Times::new(&self.keepalive, &self.time_limits, self.close_timeout);
         let (outgoing, buffer) = (&mut self.link.outgoing, scratch.as_mut_slice());
         match self
             .slot
-            .go_on_ending(Some(outgoing), buffer, &times, self.now)
+            .go_on_ending(Some(outgoing), buffer, &mut share, &times, self.now)
         {
             End::Waiting { .. } => SocketState::Ending,
             End::Again => {
@@ -499,7 +500,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
     ) -> SocketState {
         let mut turns = TURNS;
         loop {
-            match self.turn(handler).run(scratch, have, ready) {
+            let mut share = Share::new(SHARE);
+            match self.turn(handler).run(scratch, have, ready, &mut share) {
                 Fate::NextTurn if turns > 1 => {
                     turns -= 1;
                     (have, ready) = (0..0, Ready::default());
@@ -509,7 +511,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
                     break;
                 }
                 Fate::Keep => break,
-                Fate::End { linger } => return self.begin_end(scratch, linger),
+                Fate::End { linger } => return self.begin_end(scratch, linger, share),
                 Fate::Drop => return self.over(),
             }
         }

@@ -9,6 +9,7 @@ use ws_proto::{Clock, ControlledNetwork, Times};
 use super::{Socket, SocketState};
 use crate::{
     Config, Handler, OpenError, Profile, Ready, Transport,
+    connection::share::{HANDSHAKE_SHARE, Share},
     connection::{Link, role::Role, scratch::Scratch},
     opening::{
         client::{ClientOpening, Progress},
@@ -103,16 +104,17 @@ impl<D: Default, T: Transport> Socket<D, T> {
         handler: &mut H,
     ) -> Result<SocketState, OpenError> {
         self.slot.read_closed |= ready.read_closed;
+        let mut share = Share::new(HANDSHAKE_SHARE);
         let opened = match &mut self.opening {
             Opening::Client(_) => self.open_client(scratch),
-            Opening::Server(_) => self.open_server(scratch, handler),
+            Opening::Server(_) => self.open_server(scratch, handler, &mut share),
             Opening::Made => Ok(Some(0..0)),
             Opening::Done => Ok(None),
         };
         let rest = match opened {
             Ok(Some(rest)) => rest,
             Ok(None) => return Ok(self.state()),
-            Err(error) => return self.refuse(scratch, error),
+            Err(error) => return self.refuse(scratch, error, share),
         };
         debug!("open");
         self.opening = Opening::Done;
@@ -158,6 +160,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         &mut self,
         scratch: &mut Scratch,
         handler: &mut H,
+        share: &mut Share,
     ) -> Result<Option<Range<usize>>, OpenError> {
         let now = self.tick();
         let Opening::Server(server) = &mut self.opening else {
@@ -172,6 +175,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             is_draining: false,
             out: &mut self.cork,
             now,
+            share,
         };
         let response = match server.opening.go_on(lent, handler, |_| true) {
             Step::Waiting | Step::Undecided => return Ok(None),
@@ -224,7 +228,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         {
             Response::new(status).write_to(&mut self.cork);
         }
-        self.refuse(scratch, OpenError::Timeout)
+        self.refuse(scratch, OpenError::Timeout, Share::new(HANDSHAKE_SHARE))
     }
 
     /// Ends a connection that never came to be; an answer in the cork leaves
@@ -233,6 +237,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         &mut self,
         scratch: &mut Scratch,
         error: OpenError,
+        share: Share,
     ) -> Result<SocketState, OpenError> {
         debug!(%error, "not opened");
         self.opening = Opening::Done;
@@ -244,7 +249,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             .outgoing
             .flush_cork(&mut self.cork, &mut self.slot.transport);
         self.refused = Some(error);
-        let state = self.begin_end(scratch, true);
+        let state = self.begin_end(scratch, true, share);
         self.settle(state)
     }
 

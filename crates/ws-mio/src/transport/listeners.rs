@@ -275,6 +275,10 @@ impl<A: Transport, B: Transport> Transport for Either<A, B> {
         either!(self, transport => transport.held())
     }
 
+    fn footprint(&self) -> usize {
+        either!(self, transport => transport.footprint())
+    }
+
     fn is_tls(&self) -> bool {
         either!(self, transport => transport.is_tls())
     }

@@ -191,6 +191,16 @@ pub trait Transport {
         0
     }
 
+    /// Returns how many bytes of memory the transport takes beside what it
+    /// [holds](Self::held), such as the state of a TLS connection; an estimate
+    /// that stays the same from when the transport is handed to a loop until it
+    /// is dropped. It counts towards
+    /// [`Config::max_memory`](crate::Config::max_memory).
+    #[inline]
+    fn footprint(&self) -> usize {
+        0
+    }
+
     /// Tells whether the bytes are encrypted and the peer, or its network, is
     /// known for certain; see
     /// [`ControlledNetwork::require_tls`](ws_proto::ControlledNetwork::require_tls).
@@ -443,6 +453,10 @@ macro_rules! handed_on {
         #[inline]
         fn held(&self) -> usize {
             self.inner.held()
+        }
+
+        fn footprint(&self) -> usize {
+            self.inner.footprint()
         }
 
         fn is_handshaking(&self) -> bool {

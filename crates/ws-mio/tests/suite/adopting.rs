@@ -692,6 +692,10 @@ impl Transport for PipeEnd {
     fn waker(&mut self) -> Option<&mut Waker> {
         Some(&mut self.waker)
     }
+
+    fn footprint(&self) -> usize {
+        10_000
+    }
 }
 
 #[test]
@@ -746,6 +750,23 @@ fn waker_of_a_connection_that_is_gone_wakes_nobody_else() {
     inner.start_turn(Duration::from_millis(2));
     inner.finish_turn();
     assert_eq!(second.0.lock().unwrap().went, b"\x81\x02Hi");
+}
+
+#[test]
+fn footprint_of_an_adopted_transport_counts_until_it_is_gone() {
+    let mut inner = EventLoop::new(quiet(), Echo, || Ok(())).unwrap();
+    let held = |inner: &mut EventLoop<_, _>| {
+        inner.start_turn(Duration::from_millis(1));
+        inner.finish_turn();
+        inner.remote().metrics().held_bytes
+    };
+    let (_pipe, end) = Pipe::new(100);
+    let adopted = inner.adopt(Handover::server(end, ()));
+    let id = adopted.map_err(drop).unwrap();
+    assert_eq!(held(&mut inner), 10_000);
+    let aborted = inner.lend().with_peer(id, |_, peer| peer.abort());
+    aborted.unwrap();
+    assert_eq!(held(&mut inner), 0);
 }
 
 #[test]

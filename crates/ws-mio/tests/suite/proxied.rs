@@ -1,7 +1,9 @@
 //! Servers behind proxies that speak the PROXY protocol.
 use std::{
-    io::{IoSlice, Read as _, Write as _},
+    cell::RefCell,
+    io::{self, IoSlice, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpStream},
+    rc::Rc,
     thread,
     time::Duration,
 };
@@ -9,7 +11,7 @@ use std::{
 use mio::net::TcpListener;
 use ws_mio::{
     Config, ControlledNetwork, Decision, EventLoop, Handler, Incoming, Message, Peer, PeerAddr,
-    Proxied, ProxyProtocol, Ready, Remote, Server, Transport as _, TrustedProxies, memory,
+    Proxied, ProxyProtocol, Ready, Remote, Server, Transport, TrustedProxies, memory,
 };
 
 use crate::common;
@@ -282,4 +284,71 @@ fn after_its_header_a_connection_owns_the_address_of_the_client_alone() {
         proxied = Some(server);
     });
     assert_eq!(used.bytes_current, size_of::<PeerAddr>() as i64);
+}
+
+/// Has the header and half of a request, is interrupted, and has the other half: all before it was
+/// told to be readable once.
+struct Interrupted {
+    reads: Vec<Option<Vec<u8>>>,
+    written: Rc<RefCell<Vec<u8>>>,
+}
+
+impl Transport for Interrupted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.reads.pop() {
+            None => Err(io::ErrorKind::WouldBlock.into()),
+            Some(None) => Err(io::ErrorKind::Interrupted.into()),
+            Some(Some(bytes)) => {
+                buffer[..bytes.len()].copy_from_slice(&bytes);
+                Ok(bytes.len())
+            }
+        }
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut written = self.written.borrow_mut();
+        let before = written.len();
+        slices
+            .iter()
+            .for_each(|slice| written.extend_from_slice(slice));
+        Ok(written.len() - before)
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn peer_addr(&self) -> PeerAddr {
+        PeerAddr::Local
+    }
+
+    fn source(&mut self) -> Option<&mut dyn mio::event::Source> {
+        None
+    }
+
+    fn short_is_all(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn interrupted_read_behind_the_header_is_made_again() {
+    let (first, second) = REQUEST.split_at(REQUEST.len() / 2);
+    let first = [b"PROXY TCP4 192.0.2.7 10.0.0.1 5000 80\r\n", first].concat();
+    let written = Rc::<RefCell<Vec<u8>>>::default();
+    let transport = Interrupted {
+        reads: vec![Some(second.to_vec()), None, Some(first)],
+        written: Rc::clone(&written),
+    };
+    let mut inner = EventLoop::new(config(), WhoIs, || Ok(())).unwrap();
+    let key = inner.admit(Proxied::behind(transport)).unwrap();
+    inner.start_turn(Duration::ZERO);
+    let ready = Ready {
+        readable: true,
+        writable: true,
+        read_closed: false,
+    };
+    inner.wake(key, ready);
+    inner.finish_turn();
+    assert!(written.borrow().starts_with(REPLY));
 }

@@ -9,6 +9,7 @@ use ws_mio::{
     memory::{self, Duplex},
     ws_proto::Masking,
     ws_tls::{
+        TlsConnection,
         rustls::{
             pki_types::{CertificateDer, pem::PemObject},
             version::{TLS12, TLS13},
@@ -593,10 +594,12 @@ fn storm_of_handshakes_leaves_open_connections_their_turn() {
     assert_eq!(turns, 100_usize.div_ceil(per_turn));
 }
 
+const MAX_MEMORY: usize = 200_000;
+
 /// A loop that may hold little.
 fn narrow() -> EventLoop<Echo, Tls<Counted>> {
     let mut config = config();
-    config.max_memory = 100_000;
+    config.max_memory = MAX_MEMORY;
     EventLoop::new(config, Echo, || Ok(())).unwrap()
 }
 
@@ -620,7 +623,7 @@ fn handshakes_that_come_in_part_are_dropped_when_memory_is_short() {
         inner.finish_turn();
     }
     let left = inner.lend().connections();
-    assert!((1..=100_000 / hello.len()).contains(&left), "{left}");
+    assert!((1..=MAX_MEMORY / hello.len()).contains(&left), "{left}");
     assert_eq!(
         inner.remote().metrics().dropped_over_memory,
         20 - left as u64
@@ -664,7 +667,8 @@ fn records_that_come_in_part_are_dropped_when_memory_is_short() {
         turn(&mut inner, *key);
     }
     let left = inner.lend().connections();
-    assert!((1..=10).contains(&left), "{left}");
+    let each = 10_000 + TlsConnection::FOOTPRINT;
+    assert!((1..=MAX_MEMORY / each).contains(&left), "{left}");
     assert_eq!(
         inner.remote().metrics().closed["over_memory"],
         20 - left as u64
@@ -693,4 +697,39 @@ fn text_is_text_in_both_directions() {
     );
     bench.talk(3);
     assert_eq!(bench.side.plain, common::unmasked(0x81, "Grüße".as_bytes()));
+}
+
+#[test]
+fn state_of_tls_connections_counts_towards_max_memory() {
+    const FOOTPRINT: usize = TlsConnection::FOOTPRINT;
+    let mut config = config();
+    config.max_memory = 8 * FOOTPRINT;
+    let tls = speaking(&TLS13);
+    let inner = EventLoop::new(config, Echo, || Ok(())).unwrap();
+    let mut bench = Bench::over(inner, 1 << 16, &tls);
+    let held = |bench: &mut Bench<Echo>| {
+        bench.turn();
+        bench.inner.remote().metrics().held_bytes as usize
+    };
+    bench.open(usize::MAX);
+    assert_eq!(held(&mut bench), FOOTPRINT);
+    // Up to three quarters there is room for more.
+    let mut ends = Vec::new();
+    loop {
+        let (end, server) = memory::pair(1 << 16);
+        let server = Counted::new(server, &Rc::default());
+        ends.push(end);
+        if bench
+            .inner
+            .admit(Tls::server(server, &tls.1).unwrap())
+            .is_none()
+        {
+            break;
+        }
+    }
+    assert_eq!(held(&mut bench), 7 * FOOTPRINT);
+    assert_eq!(bench.inner.remote().metrics().refused_over_memory, 1);
+    // It goes with the connection.
+    bench.wire = memory::pair(1).0;
+    assert_eq!(held(&mut bench), 6 * FOOTPRINT);
 }

@@ -111,6 +111,11 @@ impl DeflateCodec {
         match self.0 {}
     }
 
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        match self.0 {}
+    }
+
     pub const fn hold(&mut self, _: &CompressedChunk<'_>) {
         match self.0 {}
     }

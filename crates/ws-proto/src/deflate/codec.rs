@@ -104,6 +104,13 @@ impl DeflateCodec {
         core::mem::replace(self, fresh)
     }
 
+    /// Returns how many bytes of memory are held for an unfinished message that we send: see
+    /// [`Deflater::held`]. What is held of received ones counts into [`Budget`](crate::Budget).
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.deflater.held()
+    }
+
     /// Tells whether a codec that is made anew would do as well: nothing is
     /// held, and no pool remembers a window for it.
     #[must_use]

@@ -386,3 +386,25 @@ fn message_of_min_len_is_compressed_and_a_shorter_one_is_not() {
         assert_eq!(frame.unwrap().is_compressed(), is_compressed, "{len}");
     }
 }
+
+#[cfg(not(miri))]
+#[test]
+fn unfinished_message_holds_about_as_much_as_is_told() {
+    for window in [TAKEOVER, DeflateWindow::new(true, 9)] {
+        let mut pool = pool(6, 0, 3);
+        let mut deflater = Deflater::new(window);
+        assert_eq!(deflater.held(), 0);
+        let info = measure(|| {
+            let _ = deflater
+                .deflate(b"the first half", false, &mut pool)
+                .unwrap();
+        });
+        let (held, told) = (info.bytes_current.unsigned_abs(), deflater.held() as u64);
+        assert!(
+            held <= told + told / 10 && told <= 2 * held,
+            "{held}, told {told}"
+        );
+        let _ = deflater.deflate(b"the second", true, &mut pool).unwrap();
+        assert_eq!(deflater.held(), 0);
+    }
+}

@@ -88,6 +88,11 @@ impl Compression {
         }
     }
 
+    /// Returns how many bytes of memory an unfinished message takes that we send.
+    pub(crate) fn held(&self) -> usize {
+        self.0.as_ref().map_or(0, |agreed| agreed.codec.held())
+    }
+
     /// Tells whether something was received that is not inflated yet.
     #[inline]
     pub(crate) fn is_inflating(&self) -> bool {

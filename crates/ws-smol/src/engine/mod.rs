@@ -247,7 +247,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
     /// Returns how many bytes are held for the peer.
     fn held(&self) -> usize {
         let incoming = self.input.held() + self.joiner.held() + self.backlog.held();
-        incoming + self.output.outbox.capacity()
+        incoming + self.output.outbox.capacity() + self.compression.held()
     }
 
     /// Notes that so many bytes were read or inflated.

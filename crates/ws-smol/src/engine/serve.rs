@@ -254,7 +254,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         let result = handler(message, &mut replies);
         self.life.has_data = true;
         self.life.has_finished = true;
-        self.input.set_left(left);
+        if !(result.is_err() && fault!("rest-read-again")) {
+            self.input.set_left(left);
+        }
         if staging.len() >= CORK_MAX {
             self.flush_replies(staging);
         }

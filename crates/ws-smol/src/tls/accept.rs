@@ -152,7 +152,8 @@ impl TlsAcceptor {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let connection = TlsConnection::server(&self.tls).map_err(Error::Tls)?;
-        let mut stream = Box::new(TlsStream::new(stream, connection));
+        let memory = self.acceptor.memory();
+        let mut stream = Box::new(TlsStream::new(stream, connection, memory));
         let handshake = self.turns.run(poll_fn(|cx| stream.poll_handshake(cx)));
         let handshake = async { Ok(handshake.await) };
         let handshake = self.acceptor.unless_draining(handshake);

@@ -10,18 +10,24 @@ use futures_io::{AsyncRead, AsyncWrite};
 use ws_handshake::Uri;
 use ws_tls::{ClientTls, TlsConfigError, TlsConnection, server_name};
 
-use crate::{Error, MaybeTls};
+use crate::{Error, MaybeTls, MemoryBudget};
 
 pub use accept::TlsAcceptor;
 pub(crate) use stream::TlsStream;
 
 /// Makes the client's TLS handshake.
-pub(crate) async fn connect<S>(tls: &ClientTls, uri: &Uri, stream: S) -> Result<MaybeTls<S>, Error>
+pub(crate) async fn connect<S>(
+    tls: &ClientTls,
+    uri: &Uri,
+    stream: S,
+    memory: &MemoryBudget,
+) -> Result<MaybeTls<S>, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let connection = server_name(uri.host()).and_then(|name| TlsConnection::client(tls, name));
-    let mut stream = Box::new(TlsStream::new(stream, connection.map_err(Error::Tls)?));
+    let connection = connection.map_err(Error::Tls)?;
+    let mut stream = Box::new(TlsStream::new(stream, connection, memory));
     poll_fn(|cx| stream.poll_handshake(cx)).await?;
     Ok(stream.into())
 }

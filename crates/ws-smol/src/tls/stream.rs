@@ -9,16 +9,25 @@ use std::{
 use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 use ws_tls::{RawStream, TlsConnection};
 
+use crate::memory::{Layer, MemoryBudget};
+
 /// A [`TlsConnection`] and the stream below it.
 #[derive(Debug)]
 pub(crate) struct TlsStream<S> {
     inner: S,
     connection: TlsConnection,
+    layer: Layer,
 }
 
 impl<S> TlsStream<S> {
-    pub(super) const fn new(inner: S, connection: TlsConnection) -> Self {
-        Self { inner, connection }
+    pub(super) fn new(inner: S, connection: TlsConnection, memory: &MemoryBudget) -> Self {
+        let mut layer = Layer::new(memory);
+        layer.count(TlsConnection::FOOTPRINT);
+        Self {
+            inner,
+            connection,
+            layer,
+        }
     }
 
     pub(crate) const fn get_ref(&self) -> &S {
@@ -45,7 +54,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         step: impl FnOnce(&mut TlsConnection, &mut Below<'_, '_, S>) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
         let stream = &mut self.inner;
-        match step(&mut self.connection, &mut Below { stream, cx }) {
+        let done = step(&mut self.connection, &mut Below { stream, cx });
+        self.layer
+            .count(TlsConnection::FOOTPRINT + self.connection.held());
+        match done {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
             Err(error) if error.kind() == ErrorKind::Interrupted => {
                 cx.waker().wake_by_ref();

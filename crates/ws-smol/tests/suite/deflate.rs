@@ -1,6 +1,10 @@
 //! permessage-deflate, over in-memory transports.
 
-use std::{future::poll_fn, pin::Pin};
+use std::{
+    future::{pending, poll_fn},
+    pin::Pin,
+    time::Instant,
+};
 
 use futures_core::Stream as _;
 use futures_sink::Sink;
@@ -10,9 +14,9 @@ use smol::{
 };
 use ws_smol::{
     Acceptor, Budget, ClientMasking, ClientRequest, CloseCode, Config, Connector, Decision,
-    DeflateOffer, DeflateParams, DeflatePolicy, Error, InflateConfig, Message, MessageRef,
-    OriginPolicy, PeerAddr, Prepared, ProtocolError, Replies, SendError, ServerMasking,
-    Uncompressed, Uri, WebSocket,
+    DeflateOffer, DeflateParams, DeflatePolicy, Error, InflateConfig, MemoryBudget, Message,
+    MessageRef, OriginPolicy, PeerAddr, Prepared, ProtocolError, Replies, SendError, ServerMasking,
+    Sleep, Timer, Uncompressed, Uri, WebSocket,
 };
 
 use crate::support::{Chaotic, Pipe, Random, config, expect, masked, once, pipe, put, run};
@@ -623,15 +627,31 @@ fn reading_ahead_inflates_no_more_than_is_allowed() {
     });
 }
 
+/// A clock that stands still.
+#[derive(Debug)]
+struct Standstill(Instant);
+
+impl Timer for Standstill {
+    fn now(&self) -> Instant {
+        self.0
+    }
+
+    fn sleep_until(&self, _: Instant) -> Sleep {
+        Box::pin(pending())
+    }
+}
+
 #[test]
 fn idle_connection_holds_what_is_owed() {
     // What a thread keeps for those who sent last is not the connection's.
     let mut config = config();
     config.deflate.max_live = 1;
+    let started = Instant::now();
     let owed = |params| {
         let (near, far) = pipe(1 << 20);
-        let mut near = client(near, &config, params);
-        let mut far = server(far, &config, params);
+        // Nor is what a reactor of timers holds, and gives back when it likes.
+        let mut near = client(near, &config, params).with_timer(Standstill(started));
+        let mut far = server(far, &config, params).with_timer(Standstill(started));
         let text = story(1, 5000);
         // The buffers of the transport grow, too.
         run(async {
@@ -720,5 +740,22 @@ fn stream_and_sink_compress_and_inflate() {
             );
         };
         zip(sending, receiving).await;
+    });
+}
+
+#[test]
+fn compressor_of_an_unfinished_message_counts_as_memory() {
+    let mut config = config();
+    config.memory = MemoryBudget::new(1 << 20);
+    let params = all_params().next().unwrap();
+    let (_near, far) = pipe(100_000);
+    let mut far = server(far, &config, params);
+    run(async {
+        let text = story(1, 5000);
+        far.send_fragment(&text, false).await.unwrap();
+        let held = config.memory.held();
+        assert!((300_000..500_000).contains(&held), "{held}");
+        far.send_fragment("", true).await.unwrap();
+        assert!(config.memory.held() < 1000, "{}", config.memory.held());
     });
 }

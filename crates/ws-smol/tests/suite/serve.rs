@@ -1,5 +1,7 @@
 //! Messages that are handed to a handler, and its replies.
 
+use std::{sync::mpsc, thread, time::Duration};
+
 use smol::{
     future::{yield_now, zip},
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -393,4 +395,35 @@ fn handler_that_closes_and_fails_still_has_a_deadline() {
         let error = far.receive().await.unwrap_err();
         assert!(matches!(error, Error::Timeout(_)), "{error:?}");
     });
+}
+
+#[test]
+fn messages_before_a_close_that_was_read_ahead_are_handed_out_and_then_it_ends() {
+    let (sender, receiver) = mpsc::channel();
+    // A task that never waits would keep the time limit of this thread from being seen.
+    thread::spawn(move || {
+        let heard = smol::block_on(async {
+            let (mut near, far) = pipe(1000);
+            let mut far = server(far, &config());
+            let close = masked(0x88, &1000_u16.to_be_bytes());
+            put(
+                &mut near,
+                &[masked(0x81, b"one"), masked(0x81, b"two"), close].concat(),
+            )
+            .await;
+            // Who only writes reads ahead, the Close and all.
+            while far.send("").await.is_ok() {}
+            drop(near);
+            let mut heard = Vec::new();
+            let mut hear = |message: MessageRef<'_>, _: &mut Replies<'_>| {
+                heard.push(message.as_bytes().to_vec());
+                Ok(())
+            };
+            while far.receive_with(&mut hear).await.unwrap() {}
+            heard
+        });
+        sender.send(heard)
+    });
+    let heard = receiver.recv_timeout(Duration::from_secs(30));
+    assert_eq!(heard.expect("it ends"), [b"one", b"two"]);
 }

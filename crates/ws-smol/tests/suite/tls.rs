@@ -9,8 +9,8 @@ use smol::{
 };
 use ws_smol::{
     Acceptor, ClientRequest, ClientTls, CloseCode, Config, Connector, ControlledNetwork, Error,
-    Gate, Masking, MaybeTls, Message, NotAdmitted, OriginPolicy, PeerAddr, ServerTls, Timeout,
-    TlsAcceptor, TlsError, Uri, WebSocket, rustls,
+    Gate, Masking, MaybeTls, MemoryBudget, Message, NotAdmitted, OriginPolicy, PeerAddr, ServerTls,
+    Timeout, TlsAcceptor, TlsError, Uri, WebSocket, rustls,
 };
 
 use ws_testkit::{
@@ -617,4 +617,30 @@ fn idle_connection_owns_what_rustls_keeps_and_no_buffer() {
         let each = memory.bytes_current / ends;
         assert!(round == 0 || each < 8 * 1024, "{each} bytes each");
     }
+}
+
+#[test]
+fn state_of_a_tls_connection_counts_as_memory() {
+    let ca = Ca::new("ours");
+    let mut config = Config::default();
+    config.memory = MemoryBudget::new(1 << 20);
+    let budget = config.memory.clone();
+    let server = acceptor()
+        .config(config)
+        .tls(server_of(&ca.issue("localhost")));
+    let held = run(async {
+        let (listener, request) = listen().await;
+        let client = connector(&ca);
+        let connect = client.connect(request);
+        let accept = async {
+            let (stream, peer) = listener.accept().await.unwrap();
+            server.accept(stream, peer).await
+        };
+        let (client, server) = zip(connect, accept).await;
+        let (_client, _server) = (client.unwrap(), server.unwrap());
+        budget.held()
+    });
+    let footprint = ws_smol::ws_tls::TlsConnection::FOOTPRINT;
+    assert!((footprint..2 * footprint).contains(&held), "{held}");
+    assert_eq!(budget.held(), 0);
 }

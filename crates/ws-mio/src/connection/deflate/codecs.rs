@@ -119,6 +119,15 @@ impl Codecs {
         self.lent = Some(key);
     }
 
+    /// Returns how much memory a connection holds for a message that it sends.
+    pub(crate) fn held(&self, key: u32) -> usize {
+        let codec = match (self.lent == Some(key), &self.deflating) {
+            (true, Some(deflating)) => Some(&deflating.codec),
+            _ => self.by_key.get(&key),
+        };
+        codec.map_or(0, DeflateCodec::held)
+    }
+
     /// Keeps what a connection still needs after its turn, and drops the rest.
     pub(crate) fn settle(&mut self, now: Tick) {
         self.put_back();
@@ -194,6 +203,11 @@ impl Inflating {
     }
 
     /// Tells whether more may come out in this turn.
+    /// Nothing more than the next chunk is inflated in this turn.
+    pub(crate) const fn spend_share(&mut self) {
+        self.share = 0;
+    }
+
     pub(crate) const fn has_share(&self) -> bool {
         self.share > 0
     }

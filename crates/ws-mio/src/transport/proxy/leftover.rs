@@ -9,6 +9,8 @@ use crate::Transport;
 pub(super) struct Leftover {
     bytes: Vec<u8>,
     at: usize,
+    /// What the transport said last was no reason to wait: it is to be asked again.
+    is_cut_short: bool,
 }
 
 impl Leftover {
@@ -18,12 +20,13 @@ impl Leftover {
             Box::new(Self {
                 bytes: bytes.to_vec(),
                 at: 0,
+                is_cut_short: false,
             })
         })
     }
 
     pub(super) const fn is_empty(&self) -> bool {
-        self.at == self.bytes.len()
+        self.at == self.bytes.len() && !self.is_cut_short
     }
 
     /// Hands out what is kept, and behind it what the transport has: a read
@@ -34,6 +37,7 @@ impl Leftover {
         transport: &mut impl Transport,
         buffer: &mut [u8],
     ) -> io::Result<usize> {
+        self.is_cut_short = false;
         let kept = &self.bytes[self.at..];
         let len = kept.len().min(buffer.len());
         buffer[..len].copy_from_slice(&kept[..len]);
@@ -44,8 +48,11 @@ impl Leftover {
         }
         match transport.read(room) {
             Ok(more) => Ok(len + more.min(room.len())),
-            // It says so again, or has: with bytes before it, it can wait.
-            Err(_) if len > 0 => Ok(len),
+            // With bytes before it, it can wait; it says so again when it is asked.
+            Err(error) if len > 0 => {
+                self.is_cut_short = error.kind() != io::ErrorKind::WouldBlock;
+                Ok(len)
+            }
             Err(error) => Err(error),
         }
     }

@@ -207,6 +207,14 @@ impl<T: Transport> Transport for Tls<T> {
         own.map_or(0, |connection| connection.held()) + self.below.held()
     }
 
+    fn footprint(&self) -> usize {
+        let own = match &self.connection {
+            Some(_) => TlsConnection::FOOTPRINT,
+            None => 0,
+        };
+        own + self.below.footprint()
+    }
+
     fn is_tls(&self) -> bool {
         self.connection.is_some() || self.below.is_tls()
     }

@@ -246,3 +246,23 @@ fn compressed_message_is_split_into_frames_of_which_the_first_alone_has_rsv1() {
     let compressed = metrics.compressed_bytes_sent as usize;
     assert_eq!(compressed, bench.client.bytes - plain);
 }
+
+#[test]
+fn compressor_of_an_unfinished_message_counts_as_held() {
+    let side = Side::<false>::new(|peer, _, message| {
+        if let Some(message) = message {
+            peer.send_fragment(message, message == Message::Text("the end"));
+        }
+    });
+    let mut bench = Bench::new(side, serving(DeflatePolicy::new()), PLAIN_OFFER);
+    let held = |bench: &Bench<_>| bench.inner.remote().metrics().held_bytes;
+    assert_eq!(held(&bench), 0);
+    bench.tell(&prose(1, 5000));
+    assert!(
+        (300_000..500_000).contains(&held(&bench)),
+        "{}",
+        held(&bench)
+    );
+    bench.tell("the end");
+    assert_eq!(held(&bench), 0);
+}

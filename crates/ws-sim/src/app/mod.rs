@@ -1,20 +1,25 @@
 //! The application: a handler that keeps book of what it was told and what it
 //! has sent, and does anything that a handler may do.
 
+mod connection;
+mod handler;
+
 use std::{rc::Rc, time::Duration};
 
 use allocation_counter::opt_out;
-use ws_handshake::{Agreed, ClientRequest, Uri};
+use ws_handshake::{ClientRequest, Uri};
 use ws_mio::{
-    Accept, Backpressure, Cause, Chunk, CloseCode, Closed, Commands, Connect, Decision, Handler,
-    Incoming, Message, OpenError, Peer, PeerId, Prepared, Refused, SlowConsumer, Timeout,
+    Backpressure, CloseCode, Connect, Incoming, Message, Peer, Prepared, Refused, SlowConsumer,
 };
 
+pub(crate) use self::connection::{Connection, End, State};
 use crate::{
+    dialer::Dialer,
+    front::Said,
     message::{Name, Row},
     plan::Plan,
     random::Random,
-    wire::{Dialer, Net},
+    wire::{Net, address},
 };
 
 pub(crate) const TOPICS: usize = 4;
@@ -47,96 +52,6 @@ pub(crate) struct App<const CHUNKS: bool> {
     net: Rc<Net>,
     random: Random,
     buffer: String,
-}
-
-/// What the application knows of a connection.
-#[derive(Debug, Default)]
-pub(crate) struct Connection {
-    pub(crate) state: State,
-    pub(crate) id: Option<PeerId>,
-    /// Messages that came, and their bytes.
-    pub(crate) received: u32,
-    pub(crate) received_bytes: u64,
-    /// Messages that were taken to be sent to this peer.
-    pub(crate) sent: u32,
-    /// The turns in which a message was last sent, and last sent back.
-    pub(crate) sent_in: u64,
-    pub(crate) echoed_in: u64,
-    /// A message was too much for a peer that is to be dropped for that.
-    pub(crate) is_too_slow: bool,
-    /// The second in which a Ping or a Pong came last, and how many came in it.
-    controls: (u64, u32),
-    pub(crate) is_paused: bool,
-    pub(crate) opened_at: Duration,
-    /// When something was last handed out, or it was resumed.
-    pub(crate) active_at: Duration,
-    /// We have sent a Close.
-    pub(crate) closing_at: Option<Duration>,
-    pub(crate) closed_at: Duration,
-    /// What was on its way when it ended was given up.
-    pub(crate) is_aborted: bool,
-    /// Messages that were sent back just as they came, each with how many were
-    /// sent to this peer before.
-    pub(crate) echoes: Vec<(u32, u32)>,
-    /// The turn in which each topic was subscribed to.
-    pub(crate) subscribed: [Option<u64>; TOPICS],
-    /// That in which it was last left.
-    left: [Option<u64>; TOPICS],
-    pub(crate) timer: Option<Duration>,
-    /// The turn in which it was set, and the timer before that.
-    timer_set_in: u64,
-    timer_before: Option<Duration>,
-    pub(crate) end: Option<End>,
-    /// The rest of a message whose first fragment was sent.
-    tail: Option<String>,
-    /// A message that comes in pieces.
-    pieces: Vec<u8>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum State {
-    /// Not open, and not asked for by us.
-    #[default]
-    Unknown,
-    /// Asked for by us.
-    Connecting,
-    Open,
-    Closed,
-    /// It never came to be.
-    Failed,
-}
-
-impl Connection {
-    /// Tells whether what is published to a topic in a turn may reach it.
-    pub(crate) fn may_hear(&self, topic: usize, turn: u64) -> bool {
-        // It is delivered at the end of a turn, or in the next.
-        let is_since = self.subscribed[topic].is_some_and(|since| since <= turn + 2);
-        is_since || self.left[topic].is_some_and(|left| turn <= left + 2)
-    }
-
-    /// Returns how many messages were sent to this peer, and how many sent back.
-    pub(crate) fn said(&self) -> (u32, u32) {
-        (self.sent, self.echoes.len() as u32)
-    }
-
-    /// Tells whether the rest of a message waits to be sent.
-    pub(crate) const fn has_tail(&self) -> bool {
-        self.tail.is_some()
-    }
-}
-
-/// Why the application was told that a connection is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// The peer's Close came.
-    Close,
-    /// The stream ended.
-    Lost,
-    /// The peer broke a rule.
-    Protocol,
-    /// The peer did not answer our Close.
-    Unanswered,
-    Other,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -194,7 +109,7 @@ impl<const CHUNKS: bool> App<CHUNKS> {
     }
 
     /// A call came for an open connection: which one?
-    fn called(&mut self, peer: &Peer<'_, Data>, what: &str) -> u32 {
+    pub(super) fn called(&mut self, peer: &Peer<'_, Data>, what: &str) -> u32 {
         self.net.note(1);
         let number = peer.data().expect("a connection that was let in");
         let now = self.now;
@@ -209,7 +124,7 @@ impl<const CHUNKS: bool> App<CHUNKS> {
         number
     }
 
-    fn opened(&mut self, peer: &mut Peer<'_, Data>) {
+    pub(super) fn opened(&mut self, peer: &mut Peer<'_, Data>) {
         self.net.note(1);
         let number = peer.data().expect("a connection that was let in");
         let (now, turn) = (self.now, self.turn);
@@ -220,6 +135,7 @@ impl<const CHUNKS: bool> App<CHUNKS> {
         };
         assert_eq!(connection.state, expected, "connection {number} opens");
         connection.state = State::Open;
+        connection.is_client = !peer.is_server();
         connection.opened_at = now;
         connection.id = Some(peer.id());
         connection.subscribed[EVERYBODY] = Some(turn);
@@ -232,7 +148,7 @@ impl<const CHUNKS: bool> App<CHUNKS> {
         self.be_moody(peer, number);
     }
 
-    fn received(&mut self, peer: &mut Peer<'_, Data>, message: Message<'_>) {
+    pub(super) fn received(&mut self, peer: &mut Peer<'_, Data>, message: Message<'_>) {
         let number = self.called(peer, "a message");
         let name =
             Name::read(message).unwrap_or_else(|error| panic!("to the application: {error}"));
@@ -348,7 +264,7 @@ impl<const CHUNKS: bool> App<CHUNKS> {
     }
 
     /// Counts a Ping or a Pong that was let through.
-    fn note_control(&mut self, number: u32) {
+    pub(super) fn note_control(&mut self, number: u32) {
         let second = self.now.as_secs();
         let most = self.plan.config.time_limits.max_control_rate;
         let controls = &mut self.of(number).controls;
@@ -361,6 +277,30 @@ impl<const CHUNKS: bool> App<CHUNKS> {
             count <= most,
             "{count} control frames in a second of {most}"
         );
+    }
+
+    /// A client that a proxy speaks for is who the proxy says, and has no more connections than it
+    /// may.
+    fn check_client(&self, number: u32, incoming: &Incoming<'_>) {
+        let said = Said::of(number);
+        let client = said.client(address(number));
+        assert_eq!(
+            incoming.peer_address(),
+            client,
+            "the client of connection {number}"
+        );
+        let Some(ip) = client.ip() else {
+            return;
+        };
+        let is_there = |(other, connection): &(usize, &Connection)| {
+            let other = *other as u32;
+            connection.state == State::Open
+                && connection.is_client
+                && Said::of(other).client(address(other)).ip() == Some(ip)
+        };
+        let open = self.connections.iter().enumerate().filter(is_there).count();
+        let most = self.plan.config.max_connections_per_address;
+        assert!(open < most, "one more than {open} connections from {ip}");
     }
 
     fn check_waiting(&self, waiting: usize) {
@@ -520,135 +460,6 @@ impl<const CHUNKS: bool> App<CHUNKS> {
 
 fn fragment(name: Name, part: &str) -> Message<'_> {
     name.message(part)
-}
-
-impl<const CHUNKS: bool> Handler for App<CHUNKS> {
-    type Data = Data;
-    const CHUNKS: bool = CHUNKS;
-
-    fn on_request<'r>(&mut self, incoming: Incoming<'r>) -> Decision<'r, Data> {
-        self.net.note(1);
-        let number = incoming.request().path().trim_start_matches('/').parse();
-        match incoming.negotiate() {
-            Ok(acceptance) => Accept::new(acceptance, number.ok()).into(),
-            Err(error) => error.rejection().into(),
-        }
-    }
-
-    fn on_open(&mut self, peer: &mut Peer<'_, Data>) {
-        assert!(!peer.is_server(), "we asked for it");
-        self.opened(peer);
-    }
-
-    fn on_connected(&mut self, peer: &mut Peer<'_, Data>, _: &Agreed) {
-        assert!(peer.is_server(), "we did not ask for it");
-        self.opened(peer);
-    }
-
-    fn on_connect_failed(&mut self, data: Data, _: OpenError, _: &mut Commands<Data>) {
-        self.net.note(1);
-        let number = data.expect("a connection that we asked for");
-        let state = &mut self.of(number).state;
-        assert_eq!(*state, State::Connecting, "connection {number} failed");
-        *state = State::Failed;
-    }
-
-    fn on_message(&mut self, peer: &mut Peer<'_, Data>, message: Message<'_>) {
-        assert!(!CHUNKS, "a whole message where pieces are asked for");
-        self.received(peer, message);
-    }
-
-    fn on_chunk(&mut self, peer: &mut Peer<'_, Data>, chunk: Chunk<'_>) {
-        let number = self.called(peer, "a piece");
-        let pieces = &mut self.of(number).pieces;
-        assert_eq!(chunk.first, pieces.is_empty(), "first piece");
-        opt_out(|| pieces.extend_from_slice(chunk.data.as_bytes()));
-        if !chunk.last {
-            if self.random.chance(self.plan.answers / 10) {
-                self.send(peer, number);
-            }
-            return self.be_moody(peer, number);
-        }
-        let mut pieces = std::mem::take(pieces);
-        let message = match chunk.data {
-            Message::Text(_) => Message::Text(std::str::from_utf8(&pieces).expect("text")),
-            Message::Binary(_) => Message::Binary(&pieces),
-        };
-        self.received(peer, message);
-        opt_out(|| {
-            pieces = Vec::new();
-        });
-    }
-
-    fn on_ping(&mut self, peer: &mut Peer<'_, Data>, _: &[u8]) {
-        let number = self.called(peer, "a Ping");
-        self.note_control(number);
-        self.be_moody(peer, number);
-    }
-
-    fn on_pong(&mut self, peer: &mut Peer<'_, Data>, _: &[u8], _: Option<Duration>) {
-        let number = self.called(peer, "a Pong");
-        self.note_control(number);
-        self.be_moody(peer, number);
-    }
-
-    fn on_drain(&mut self, peer: &mut Peer<'_, Data>) {
-        let number = self.called(peer, "drained");
-        if self.of(number).tail.is_some() {
-            self.send(peer, number);
-        }
-        self.be_moody(peer, number);
-    }
-
-    fn on_timer(&mut self, peer: &mut Peer<'_, Data>, _: u64) {
-        let number = self.called(peer, "a timer");
-        let now = self.now;
-        let turn = self.turn;
-        let connection = self.of(number);
-        // What was asked for in this turn is done at its end.
-        let is_old = connection.timer_set_in == turn && connection.timer_before <= Some(now + TICK);
-        if !is_old || connection.timer_before.take().is_none() {
-            let due = connection.timer.take().expect("a timer that was set");
-            assert!(
-                now + TICK >= due,
-                "a timer goes off at {now:?}, not {due:?}"
-            );
-        }
-        self.send(peer, number);
-        self.be_moody(peer, number);
-    }
-
-    fn on_close(&mut self, peer: &mut Peer<'_, Data>, closed: Closed<'_>) {
-        let number = self.called(peer, "a second end");
-        // Nothing can be sent, and nothing comes of what is asked for.
-        assert!(
-            matches!(peer.send("late"), Backpressure::Refused(_)),
-            "sent after the end"
-        );
-        if self.random.chance(100) {
-            peer.subscribe("news");
-            peer.set_timer(0, Some(TICK));
-            peer.resume();
-            peer.abort();
-            self.of(number).is_aborted = true;
-        }
-        let now = self.now;
-        let connection = self.of(number);
-        connection.state = State::Closed;
-        connection.is_too_slow = false;
-        connection.closed_at = now;
-        connection.timer = None;
-        opt_out(|| connection.pieces = Vec::new());
-        opt_out(|| connection.tail = None);
-        connection.end = Some(match closed.cause {
-            Cause::Peer | Cause::Local => End::Close,
-            Cause::Lost => End::Lost,
-            Cause::Protocol(_) => End::Protocol,
-            Cause::Timeout(Timeout::Close) => End::Unanswered,
-            _ => End::Other,
-        });
-        opt_out(|| self.closed.push(number));
-    }
 }
 
 /// How exact the loop's timers are.
