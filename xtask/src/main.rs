@@ -22,6 +22,7 @@ mod msrv;
 mod package;
 mod proxies;
 mod release;
+mod report;
 mod sim;
 mod soak;
 mod spec;
@@ -150,6 +151,12 @@ const COMMANDS: &[Command] = &[
         summary: "check that the crates need no newer Rust than they say",
         help: msrv::HELP,
         run: msrv::run,
+    },
+    Command {
+        name: "report",
+        summary: "write one page of HTML: conformance, speed, memory",
+        help: report::HELP,
+        run: report::run,
     },
     Command {
         name: "wasm",

@@ -32,6 +32,18 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
             other => return Err(other.unexpected().into()),
         }
     }
+    let (requirements, citations) = read()?;
+    let report = Report::new(&requirements, citations);
+    if table {
+        print!("{}", report.table());
+        println!();
+    }
+    print!("{report}");
+    Ok(Outcome::from_passed(report.passed()))
+}
+
+/// The requirements, and where they are cited.
+fn read() -> Result<(Vec<Requirement>, Vec<Citation>), Failure> {
     let root = tool::root();
     let requirements = Requirement::parse_all(&tool::read(
         &root.join("crates/ws-conformance/requirements.toml"),
@@ -47,13 +59,36 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         place: format!("crates/ws-conformance/{file}"),
         kind: Kind::Test,
     }));
-    let report = Report::new(&requirements, citations);
-    if table {
-        print!("{}", report.table());
-        println!();
+    Ok((requirements, citations))
+}
+
+/// Of one specification, the rules that have to be obeyed here.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Obeyed {
+    /// MUST and MUST NOT of the layers that the crates are.
+    pub(crate) required: usize,
+    /// Those with code and a test.
+    pub(crate) obeyed: usize,
+    /// SHOULD and MAY with code and a test.
+    pub(crate) advised: usize,
+}
+
+/// Counts by specification.
+pub(crate) fn obeyed() -> Result<BTreeMap<String, Obeyed>, Failure> {
+    let (requirements, citations) = read()?;
+    let mut counts: BTreeMap<String, Obeyed> = BTreeMap::new();
+    for row in Report::new(&requirements, citations).rows {
+        let count = counts.entry(row.requirement.source.clone()).or_default();
+        match row.requirement.duty() {
+            Duty::Required => {
+                count.required += 1;
+                count.obeyed += usize::from(row.fault().is_none());
+            }
+            Duty::Optional => count.advised += usize::from(row.is_cited()),
+            Duty::Listed | Duty::Waiting => {}
+        }
     }
-    print!("{report}");
-    Ok(Outcome::from_passed(report.passed()))
+    Ok(counts)
 }
 
 /// Requirements that later work obeys, and why they may be without code today.

@@ -345,6 +345,17 @@ impl Report<'_> {
         })
     }
 
+    /// How many vectors of each class there are, and how many of them passed: those that a rule of a
+    /// specification decides, without those that are advice.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(&str, usize, usize)> {
+        let tallies = self.tallies().into_iter();
+        let strict = tallies.filter(|(_, tally)| tally.strict > 0);
+        strict
+            .map(|(class, tally)| (class, tally.strict, tally.strict_passed))
+            .collect()
+    }
+
     fn tallies(&self) -> BTreeMap<&str, Tally> {
         let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
         for (index, result) in &self.results {

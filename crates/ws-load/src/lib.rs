@@ -29,6 +29,8 @@
 //!
 //! `wsdo bench` is this crate on the command line.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod arrivals;
 mod broadcast;
 mod connection;

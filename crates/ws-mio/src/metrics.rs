@@ -142,27 +142,26 @@ macro_rules! counters {
                         name = stringify!($name),
                     );
                 )+
-                let _ = write!(
-                    out,
-                    "# HELP websocket_open_connections Connections that are open.\n\
-                    # TYPE websocket_open_connections gauge\n\
-                    websocket_open_connections {}\n",
-                    self.open(),
-                );
-                let _ = write!(
-                    out,
-                    "# HELP websocket_held_bytes Bytes that the loops hold for their connections.\n\
-                    # TYPE websocket_held_bytes gauge\n\
-                    websocket_held_bytes {}\n",
-                    self.held_bytes,
-                );
-                let _ = write!(
-                    out,
-                    "# HELP websocket_longest_turn_seconds How long the longest turn of a loop took.\n\
-                    # TYPE websocket_longest_turn_seconds gauge\n\
-                    websocket_longest_turn_seconds {}\n",
-                    self.longest_turn.as_secs_f64(),
-                );
+                let gauges = [
+                    ("open_connections", "Connections that are open.", self.open() as f64),
+                    (
+                        "held_bytes",
+                        "Bytes that the loops hold for their connections.",
+                        self.held_bytes as f64,
+                    ),
+                    (
+                        "longest_turn_seconds",
+                        "How long the longest turn of a loop took.",
+                        self.longest_turn.as_secs_f64(),
+                    ),
+                ];
+                for (name, help, value) in gauges {
+                    let _ = write!(
+                        out,
+                        "# HELP websocket_{name} {help}\n# TYPE websocket_{name} gauge\n\
+                        websocket_{name} {value}\n",
+                    );
+                }
                 for (way, frames) in
                     [("received", &self.frames_received), ("sent", &self.frames_sent)]
                 {

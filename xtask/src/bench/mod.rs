@@ -14,6 +14,7 @@ pub(crate) mod overload;
 mod plot;
 mod quote;
 mod report;
+pub(crate) mod results;
 mod statistics;
 mod subject;
 mod verdict;

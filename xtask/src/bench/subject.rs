@@ -36,7 +36,14 @@ pub(super) struct Subject {
 }
 
 /// The cells in which it shows what the streams of other reactors cost.
-const SMALL: &[&str] = &["125/64/1", "125/512/1", "16/64/16", "1K/64/16", "16K/64/1"];
+const SMALL: &[&str] = &[
+    "125/64/1",
+    "125/512/1",
+    "16/64/16",
+    "1K/64/16",
+    "16K/64/1",
+    "calls/125/64",
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {

@@ -6,7 +6,7 @@
 mod plant;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use lexopt::{Arg, Parser};
@@ -51,6 +51,31 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         wrong = plant::run(&rows)?;
     }
     Ok(Outcome::from_passed(wrong.is_empty() && tests > 0))
+}
+
+/// How much there is of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Rows: a published defect, or several of one kind.
+    pub(crate) defects: usize,
+    pub(crate) tests: usize,
+    /// Guards that are taken out to see that tests notice it.
+    pub(crate) faults: usize,
+}
+
+/// Counts what HOSTILE.md names.
+pub(crate) fn counts() -> Result<Counts, Failure> {
+    let document = tool::read(&tool::root().join("crates/ws-conformance/HOSTILE.md"))?;
+    let rows = Row::all(&document);
+    let named = |of: &dyn Fn(&Row<'_>) -> Vec<String>| {
+        rows.iter().flat_map(of).collect::<BTreeSet<_>>().len()
+    };
+    let tests = |row: &Row<'_>| row.tests.iter().map(|test| format!("{test:?}")).collect();
+    Ok(Counts {
+        defects: rows.len(),
+        tests: named(&tests),
+        faults: named(&|row| row.faults().map(str::to_owned).collect()),
+    })
 }
 
 /// What rows name that is not there, and what they do not name.

@@ -5,8 +5,8 @@ use std::mem;
 use ws_proto::{Assembler, BusyTimers, Flow, Limits, Masking, MaskingPolicy, Receiver, Timeout};
 
 use crate::{
-    Config, Profile, SlowConsumer, connection::outgoing::Outgoing, connection::pool::Gather,
-    connection::role::Role, metrics::Counters,
+    ClientConfig, Config, Profile, SlowConsumer, connection::outgoing::Outgoing,
+    connection::pool::Gather, connection::role::Role, metrics::Counters,
 };
 
 /// What a connection owns while it is in the middle of something.
@@ -30,7 +30,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(
+    fn new(
         masking: Masking,
         limits: Limits,
         max_frame_sent: usize,
@@ -48,6 +48,17 @@ impl Link {
             counted: 0,
             is_used: false,
         }
+    }
+
+    /// Makes what serves a connection in somebody else's loop.
+    pub(crate) fn of_socket(role: Role, config: &ClientConfig) -> Self {
+        Self::new(
+            role.masking(),
+            config.limits,
+            config.max_frame_sent,
+            config.max_backpressure,
+            config.slow_consumer,
+        )
     }
 
     /// Whether the peer may send compressed messages.

@@ -545,51 +545,20 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         have: Range<usize>,
         first: impl FnOnce(&mut H, &mut Peer<'_, H::Data>),
     ) {
-        let id = self.id(key);
         let mut share = self.share(key, SHARE);
-        let slot = &mut self.slots[key];
-        let Served { profile, spares } = &mut self.profiles[usize::from(slot.profile)];
-        let spare = &mut spares[slot.role.index()][usize::from(slot.deflate.is_some())];
-        let link = match slot.kept.link() {
-            None => spare,
-            Some(index) => &mut self.links[index],
-        };
-        let (mut inflating, deflating) = self.codecs.lend(
-            id.key,
-            slot.role.is_client(),
-            slot.deflate,
-            profile.limits.max_message,
-        );
+        let (mut turn, scratch, config) = self.lend_turn(key);
         if share.is_spent()
-            && let Some(inflating) = &mut inflating
+            && let Some(inflating) = turn.inflating.as_deref_mut()
         {
             inflating.spend_share();
         }
-        let mut turn = Turn {
-            handler: &mut self.handler,
-            id,
-            slot,
-            link,
-            cork: &mut self.cork,
-            pool: &mut self.pool,
-            inflating,
-            deflating,
-            commands: &mut self.commands,
-            counters: Some(&self.counters),
-            high_water: self.config.high_water,
-            max_control_rate: self.config.time_limits.max_control_rate,
-            now: self.now,
-            chunks: profile.chunks,
-            is_told: false,
-        };
-        let scratch = &mut self.scratch;
         let fate = match catch(|| {
             turn.call(first);
             turn.run(scratch, have, ready, &mut share)
         }) {
             Ok(fate) => fate,
             Err(payload) => {
-                let fate = end_turn(&mut turn, &self.config, payload);
+                let fate = end_turn(&mut turn, config, payload);
                 return self.end_panicked(key, fate, share);
             }
         };
@@ -609,6 +578,46 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.store(key);
         self.want_writable(key);
         self.drop_largest();
+    }
+
+    /// Lends a connection what it needs for a turn, with its own link or a spare
+    /// one, and the loop's read buffer and configuration.
+    ///
+    /// It is inlined, so that no turn is copied.
+    #[inline(always)]
+    fn lend_turn(&mut self, key: usize) -> (Turn<'_, H, T>, &mut Scratch, &Config) {
+        let id = self.id(key);
+        let slot = &mut self.slots[key];
+        let Served { profile, spares } = &mut self.profiles[usize::from(slot.profile)];
+        let spare = &mut spares[slot.role.index()][usize::from(slot.deflate.is_some())];
+        let link = match slot.kept.link() {
+            None => spare,
+            Some(index) => &mut self.links[index],
+        };
+        let (inflating, deflating) = self.codecs.lend(
+            id.key,
+            slot.role.is_client(),
+            slot.deflate,
+            profile.limits.max_message,
+        );
+        let turn = Turn {
+            handler: &mut self.handler,
+            id,
+            slot,
+            link,
+            cork: &mut self.cork,
+            pool: &mut self.pool,
+            inflating,
+            deflating,
+            commands: &mut self.commands,
+            counters: Some(&self.counters),
+            high_water: self.config.high_water,
+            max_control_rate: self.config.time_limits.max_control_rate,
+            now: self.now,
+            chunks: profile.chunks,
+            is_told: false,
+        };
+        (turn, &mut self.scratch, &self.config)
     }
 
     /// Keeps the link of a connection that is in the middle of something, and

@@ -12,12 +12,11 @@ use std::{
 use mio::{Interest, Registry, Token, event::Source, net::TcpStream};
 use tracing::{Span, info_span};
 use ws_handshake::{Agreed, ClientRequest};
-use ws_proto::{ConfigError, EndOrder, KeepaliveConfig, Limits, Masking, Stage, TimeLimits, Times};
+use ws_proto::{ConfigError, EndOrder, Masking, Stage};
 
 use self::opening::Opening;
 use crate::{
-    ClientConfig, Commands, Config, Handler, OpenError, Peer, PeerAddr, PeerId, Ready,
-    SlowConsumer, Transport,
+    ClientConfig, Commands, Config, Handler, OpenError, Peer, PeerAddr, PeerId, Ready, Transport,
     connection::deflate::Codecs,
     connection::pool::Pool,
     connection::role::Role,
@@ -129,16 +128,9 @@ pub struct Socket<D = (), T = TcpStream> {
     /// Why the connection never came to be, until the answer has left.
     refused: Option<OpenError>,
     span: Span,
-    keepalive: KeepaliveConfig,
-    close_timeout: Duration,
-    high_water: usize,
-    limits: Limits,
+    config: ClientConfig,
     /// What its profile says.
     chunks: Option<bool>,
-    time_limits: TimeLimits,
-    max_frame_sent: usize,
-    max_backpressure: usize,
-    slow_consumer: SlowConsumer,
     started: Instant,
     now: Duration,
 }
@@ -215,7 +207,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         config: &ClientConfig,
     ) -> Self {
         let span = info_span!("websocket", role = "client", peer = %server);
-        let opening = Opening::client(request, config.set_mask_to_zero.clone());
+        let opening = Opening::client(request);
         Self::new(stream, Role::client(false), opening, span, config)
     }
 
@@ -246,13 +238,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         Self {
             id: PeerId::of_socket(),
             slot,
-            link: Link::new(
-                role.masking(),
-                config.limits,
-                config.max_frame_sent,
-                config.max_backpressure,
-                config.slow_consumer,
-            ),
+            link: Link::of_socket(role, config),
             cork: Vec::new(),
             pool: Pool::new(READ_BUFFER, 0),
             commands: Commands::of_socket(),
@@ -261,15 +247,11 @@ impl<D: Default, T: Transport> Socket<D, T> {
             agreed: None,
             refused: None,
             span,
-            keepalive: config.keepalive,
-            close_timeout: config.close_timeout,
-            high_water: high_water(config.high_water, config.max_backpressure),
-            limits: config.limits,
+            config: ClientConfig {
+                high_water: high_water(config.high_water, config.max_backpressure),
+                ..config.clone()
+            },
             chunks: None,
-            time_limits: config.time_limits,
-            max_frame_sent: config.max_frame_sent,
-            max_backpressure: config.max_backpressure,
-            slow_consumer: config.slow_consumer,
             started: Instant::now(),
             now: Duration::ZERO,
         }
@@ -312,7 +294,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
                     ONLY,
                     self.slot.role.is_client(),
                     self.slot.deflate,
-                    self.limits.max_message,
+                    self.config.limits.max_message,
                 )
                 .1,
             commands: &mut self.commands,
@@ -396,14 +378,14 @@ impl<D: Default, T: Transport> Socket<D, T> {
     /// Starts the end of the connection.
     fn begin_end(&mut self, scratch: &mut Scratch, lingers: bool, share: Share) -> SocketState {
         let order = EndOrder::new(self.slot.role.is_client(), lingers);
-        let times = Times::new(&self.keepalive, &self.time_limits, self.close_timeout);
+        let times = self.config.times();
         self.slot.clock.begin_end(order, &times, self.now);
         self.go_on_ending(scratch, share)
     }
 
     /// Goes on with the end of the connection, as far as the transport lets it.
     fn go_on_ending(&mut self, scratch: &mut Scratch, mut share: Share) -> SocketState {
-        let times = Times::new(&self.keepalive, &self.time_limits, self.close_timeout);
+        let times = self.config.times();
         let (outgoing, buffer) = (&mut self.link.outgoing, scratch.as_mut_slice());
         match self
             .slot
@@ -428,7 +410,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             ONLY,
             self.slot.role.is_client(),
             self.slot.deflate,
-            self.limits.max_message,
+            self.config.limits.max_message,
         );
         Turn {
             handler,
@@ -441,8 +423,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
             deflating,
             commands: &mut self.commands,
             counters: None,
-            high_water: self.high_water,
-            max_control_rate: self.time_limits.max_control_rate,
+            high_water: self.config.high_water,
+            max_control_rate: self.config.time_limits.max_control_rate,
             now: self.now,
             chunks: self.chunks.unwrap_or(H::CHUNKS),
             is_told: false,
@@ -477,8 +459,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
             let now = self.tick();
             self.codecs.settle(now);
         }
-        let times = Times::new(&self.keepalive, &self.time_limits, self.close_timeout);
-        let flow = self.link.flow(self.high_water);
+        let times = self.config.times();
+        let flow = self.link.flow(self.config.high_water);
         self.slot
             .clock
             .note_flow(&mut self.link.busy, &flow, &times, self.now);

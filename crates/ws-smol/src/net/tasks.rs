@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     collections::VecDeque,
+    fmt,
     future::Future,
     mem,
     pin::Pin,
@@ -32,16 +33,13 @@ pub fn spawn(future: impl Future + 'static) {
 #[derive(Debug)]
 pub(super) struct Tasks {
     /// Those that are polled right now have left their place empty.
-    places: RefCell<Slab<Option<Place>>>,
+    places: RefCell<Slab<Option<Waiting>>>,
     ready: RefCell<VecDeque<Arc<Task>>>,
     far: Arc<Far>,
 }
 
-/// A task that waits.
-struct Place {
-    future: Pin<Box<dyn Run>>,
-    waker: Waker,
-}
+/// A task that waits. What wakes it is with whoever is to wake it.
+type Waiting = Pin<Box<dyn Run>>;
 
 /// A future whose output is dropped.
 trait Run {
@@ -82,7 +80,7 @@ impl Tasks {
         }
     }
 
-    fn spawn(&self, future: Pin<Box<dyn Run>>) {
+    fn spawn(&self, future: Waiting) {
         let mut places = self.places.borrow_mut();
         let place = places.vacant_entry();
         let task = Arc::new(Task {
@@ -90,8 +88,7 @@ impl Tasks {
             is_queued: AtomicBool::new(true),
             far: Arc::clone(&self.far),
         });
-        let waker = Waker::from(Arc::clone(&task));
-        place.insert(Some(Place { future, waker }));
+        place.insert(Some(future));
         self.ready.borrow_mut().push_back(task);
     }
 
@@ -109,32 +106,27 @@ impl Tasks {
         for _ in 0..count {
             let next = self.ready.borrow_mut().pop_front();
             let Some(task) = next else { return };
-            self.poll(&task);
+            self.poll(task);
         }
     }
 
-    fn poll(&self, task: &Task) {
+    fn poll(&self, task: Arc<Task>) {
+        let key = task.key;
         // Whoever wakes it from here on has it polled again.
         task.is_queued.store(false, Ordering::SeqCst);
-        let place = self
-            .places
-            .borrow_mut()
-            .get_mut(task.key)
-            .and_then(Option::take);
-        let Some(mut place) = place else { return };
-        let polled = place
-            .future
-            .as_mut()
-            .run(&mut Context::from_waker(&place.waker));
+        let waiting = self.places.borrow_mut().get_mut(key).and_then(Option::take);
+        let Some(mut future) = waiting else { return };
+        let waker = Waker::from(task);
+        let polled = future.as_mut().run(&mut Context::from_waker(&waker));
         if polled.is_pending() {
-            if let Some(left) = self.places.borrow_mut().get_mut(task.key) {
-                *left = Some(place);
+            if let Some(place) = self.places.borrow_mut().get_mut(key) {
+                *place = Some(future);
             }
             return;
         }
         // To drop a task may start others, or wake them.
-        drop(place);
-        self.places.borrow_mut().try_remove(task.key);
+        drop(future);
+        self.places.borrow_mut().try_remove(key);
     }
 
     /// Drops all tasks.
@@ -189,8 +181,8 @@ impl Wake for Task {
     }
 }
 
-impl std::fmt::Debug for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Place").finish_non_exhaustive()
+impl fmt::Debug for dyn Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Run")
     }
 }

@@ -1,6 +1,10 @@
 //! permessage-deflate, over in-memory transports.
 
-use std::{future::poll_fn, pin::Pin};
+use std::{
+    future::{pending, poll_fn},
+    pin::Pin,
+    time::Instant,
+};
 
 use futures_core::Stream as _;
 use futures_sink::Sink;
@@ -12,7 +16,7 @@ use ws_smol::{
     Acceptor, Budget, ClientMasking, ClientRequest, CloseCode, Config, Connector, Decision,
     DeflateOffer, DeflateParams, DeflatePolicy, Error, InflateConfig, MemoryBudget, Message,
     MessageRef, OriginPolicy, PeerAddr, Prepared, ProtocolError, Replies, SendError, ServerMasking,
-    Uncompressed, Uri, WebSocket,
+    Sleep, Timer, Uncompressed, Uri, WebSocket,
 };
 
 use crate::support::{Chaotic, Pipe, Random, config, expect, masked, once, pipe, put, run};
@@ -623,15 +627,31 @@ fn reading_ahead_inflates_no_more_than_is_allowed() {
     });
 }
 
+/// A clock that stands still.
+#[derive(Debug)]
+struct Standstill(Instant);
+
+impl Timer for Standstill {
+    fn now(&self) -> Instant {
+        self.0
+    }
+
+    fn sleep_until(&self, _: Instant) -> Sleep {
+        Box::pin(pending())
+    }
+}
+
 #[test]
 fn idle_connection_holds_what_is_owed() {
     // What a thread keeps for those who sent last is not the connection's.
     let mut config = config();
     config.deflate.max_live = 1;
+    let started = Instant::now();
     let owed = |params| {
         let (near, far) = pipe(1 << 20);
-        let mut near = client(near, &config, params);
-        let mut far = server(far, &config, params);
+        // Nor is what a reactor of timers holds, and gives back when it likes.
+        let mut near = client(near, &config, params).with_timer(Standstill(started));
+        let mut far = server(far, &config, params).with_timer(Standstill(started));
         let text = story(1, 5000);
         // The buffers of the transport grow, too.
         run(async {
