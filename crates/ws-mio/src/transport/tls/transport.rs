@@ -3,6 +3,7 @@
 use std::{
     io::{self, IoSlice},
     net::SocketAddr,
+    task::Waker,
 };
 
 use mio::event::Source;
@@ -178,6 +179,10 @@ impl<T: Transport> Transport for Tls<T> {
 
     fn source(&mut self) -> Option<&mut dyn Source> {
         self.below.source()
+    }
+
+    fn waker(&mut self) -> Option<&mut Waker> {
+        self.below.waker()
     }
 
     fn short_is_all(&self) -> bool {
