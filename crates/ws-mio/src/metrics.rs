@@ -196,6 +196,8 @@ macro_rules! counters {
 counters! {
     /// Transports that were accepted.
     accepted,
+    /// Connections that were taken over after their opening handshake.
+    adopted,
     /// Transports that were dropped at once, over max_connections.
     over_max_connections,
     /// Transports that were dropped at once, over max_connections_per_address.
@@ -275,6 +277,12 @@ const CAUSES: [&str; 16] = [
 ];
 
 impl Counters {
+    /// Returns how many connections are open.
+    pub(crate) fn open(&self) -> u64 {
+        let closed = self.closed.iter().map(Counter::get).sum();
+        self.opened.get().saturating_sub(closed)
+    }
+
     pub(crate) fn note_turn(&self, took: Duration) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         if nanos > self.longest_turn.get() {

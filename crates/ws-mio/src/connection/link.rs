@@ -67,6 +67,12 @@ impl Link {
         self
     }
 
+    /// Starts with input that was read before.
+    pub(crate) fn with_unread(mut self, unread: Vec<u8>) -> Self {
+        self.unread = unread;
+        self
+    }
+
     /// Tells whether a new one would do as well.
     pub(crate) fn is_idle(&self) -> bool {
         self.receiver.is_idle() && self.outgoing.is_idle() && self.unread.is_empty()

@@ -2,6 +2,7 @@
 //! turns, and keeps time.
 
 mod accept;
+mod adopt;
 mod connect;
 mod drain;
 mod end;
@@ -14,6 +15,7 @@ mod tasks;
 mod time;
 mod timers;
 mod upgrade;
+mod waking;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -48,6 +50,7 @@ use crate::{
     connection::share::{SHARE, Share},
     connection::{Fate, Kept, Link, Slot, Turn, high_water, new_link},
     event_loop::timers::Timers,
+    event_loop::waking::Wakings,
     handler::decider::Decided,
     handles::mailbox::{Mailbox, Tasks, Wake},
     metrics::Counters,
@@ -169,6 +172,8 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     held: usize,
     /// Requests on which another thread has decided; `None` until one waited.
     decided: Option<Arc<Decided>>,
+    /// Connections whose transports wake the loop; `None` until there was one.
+    wakings: Option<Arc<Wakings>>,
     /// Names of servers that are being looked up; `None` until there was one.
     lookups: Option<Box<Lookups<H::Data>>>,
     wheel: Wheel,
@@ -336,6 +341,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             by_address,
             held: 0,
             decided: None,
+            wakings: None,
             lookups: None,
             wheel: Wheel::new(),
             now: Duration::ZERO,
@@ -752,6 +758,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 impl<H: Handler, T> Drop for EventLoop<H, T> {
     fn drop(&mut self) {
         self.remote.mailboxes()[usize::from(self.index)].end();
+        if let Some(wakings) = &self.wakings {
+            wakings.end();
+        }
         self.log.end_loop(self.index.into());
         self.remote.topic_sizes().end_loop(self.index.into());
     }

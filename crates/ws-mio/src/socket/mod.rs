@@ -16,13 +16,15 @@ use ws_proto::{ConfigError, EndOrder, Masking, Stage};
 
 use self::opening::Opening;
 use crate::{
-    ClientConfig, Commands, Config, Handler, OpenError, Peer, PeerAddr, PeerId, Ready, Transport,
+    AdoptError, ClientConfig, Commands, Config, Handler, Handover, NotAdopted, OpenError, Peer,
+    PeerAddr, PeerId, Ready, Transport,
     connection::deflate::Codecs,
     connection::pool::Pool,
     connection::role::Role,
     connection::scratch::Scratch,
     connection::share::{SHARE, Share},
     connection::{End, Fate, Link, Slot, Turn, high_water},
+    opening::handover::Side,
     slots::wheel::tick_at,
 };
 
@@ -32,8 +34,8 @@ mod time;
 /// A connection as a [`mio::event::Source`], for a loop of one's own; as a
 /// client or as a server, over TCP or any other [`Transport`].
 ///
-/// 1. [`connect`](Self::connect) or [`accept`](Self::accept), and register it
-///    with readable *and* writable interest, once.
+/// 1. [`connect`](Self::connect), [`accept`](Self::accept) or
+///    [`adopt`](Self::adopt), and register it with readable *and* writable interest, once.
 /// 2. Hand every event to [`ready`](Self::ready), which calls a [`Handler`] as
 ///    a [`Server`](crate::Server) does.
 /// 3. Poll no longer than until [`next_timeout`](Self::next_timeout), and then
@@ -228,6 +230,47 @@ impl<D: Default, T: Transport> Socket<D, T> {
         let common = ClientConfig::like(&config);
         let opening = Opening::server(config);
         Ok(Self::new(stream, Role::Server, opening, span, &common))
+    }
+
+    /// Takes over a connection whose opening handshake was made elsewhere: what a
+    /// [`Handover`] says of it, in either role, with the flags and profiles of
+    /// `config`.
+    ///
+    /// [`next_timeout`](Self::next_timeout) is at once: the first call with a
+    /// handler calls [`Handler::on_open`], and hands out what was read before.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAdopted`] hands the connection back, with what [`Config::check`] finds, or
+    /// what the handover asks for and is not there.
+    pub fn adopt(mut handover: Handover<T, D>, config: &Config) -> Result<Self, NotAdopted<T, D>> {
+        let checked = config.check().map_err(AdoptError::from);
+        let profile = match checked.and_then(|()| handover.check(config)) {
+            Ok(number) => usize::from(number).checked_sub(1),
+            Err(reason) => return Err(reason.of(handover)),
+        };
+        // It is connected; if it failed, reading says so.
+        let _ = handover.transport.begin();
+        let role = handover.role(config);
+        let peer = handover.transport.peer_addr();
+        let span = match role.is_client() {
+            true => info_span!("websocket", role = "client", %peer),
+            false => info_span!("websocket", role = "server", %peer),
+        };
+        let common = ClientConfig::like(config);
+        let mut this = Self::new(handover.transport, role, Opening::Done, span, &common);
+        if let Some(index) = profile {
+            this.take_profile(&config.profiles[index]);
+        }
+        this.agree(role, handover.deflate);
+        this.link = this.link.with_unread(handover.leftover);
+        this.slot.data = handover.data;
+        if let Side::Client(agreed) = handover.side {
+            this.agreed = Some(*agreed);
+        }
+        this.opening = Opening::Made;
+        this.slot.goes_on = true;
+        Ok(this)
     }
 
     /// Starts in either role.

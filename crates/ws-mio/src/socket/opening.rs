@@ -24,6 +24,8 @@ use crate::{
 pub(super) enum Opening<D> {
     Client(Box<ClientOpening>),
     Server(Box<AsServer<D>>),
+    /// It was made elsewhere.
+    Made,
     Done,
 }
 
@@ -48,7 +50,7 @@ impl<D> Opening<D> {
     pub(super) fn is_trickling(&self, now: Tick) -> bool {
         match self {
             Self::Server(server) => server.opening.request().is_trickling(now),
-            Self::Client(_) | Self::Done => false,
+            Self::Client(_) | Self::Made | Self::Done => false,
         }
     }
 
@@ -56,7 +58,7 @@ impl<D> Opening<D> {
     pub(super) fn trickles_at(&self, now: Tick) -> Option<Tick> {
         match self {
             Self::Server(server) => server.opening.request().trickles_at(now),
-            Self::Client(_) | Self::Done => None,
+            Self::Client(_) | Self::Made | Self::Done => None,
         }
     }
 
@@ -67,7 +69,7 @@ impl<D> Opening<D> {
                 let index = usize::from(number).checked_sub(1)?;
                 server.config.profiles.get(index).cloned()
             }
-            Self::Client(_) | Self::Done => None,
+            Self::Client(_) | Self::Made | Self::Done => None,
         }
     }
 
@@ -76,7 +78,7 @@ impl<D> Opening<D> {
         match self {
             Self::Server(server) if server.opening.waiting().is_some() => Some(503),
             Self::Server(_) => Some(408),
-            Self::Client(_) | Self::Done => None,
+            Self::Client(_) | Self::Made | Self::Done => None,
         }
     }
 }
@@ -95,6 +97,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         let opened = match &mut self.opening {
             Opening::Client(_) => self.open_client(scratch),
             Opening::Server(_) => self.open_server(scratch, handler, &mut share),
+            Opening::Made => Ok(Some(0..0)),
             Opening::Done => Ok(None),
         };
         let rest = match opened {
@@ -188,7 +191,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
     }
 
     /// Takes over what differs from one kind of connections to another.
-    fn take_profile(&mut self, profile: &Profile) {
+    pub(super) fn take_profile(&mut self, profile: &Profile) {
         let config = &mut self.config;
         (config.limits, config.keepalive) = (profile.limits, profile.keepalive);
         config.max_frame_sent = profile.max_frame_sent.unwrap_or(config.max_frame_sent);
@@ -196,7 +199,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
     }
 
     /// Takes over what both sides agreed on.
-    fn agree(&mut self, role: Role, deflate: Option<DeflateParams>) {
+    pub(super) fn agree(&mut self, role: Role, deflate: Option<DeflateParams>) {
         self.link = Link::of_socket(role, &self.config).accept_compressed(deflate.is_some());
         (self.slot.role, self.slot.deflate) = (role, deflate);
     }
