@@ -97,7 +97,7 @@ impl Simulation for Tasks {
             .config(config(&plan))
             .accept_unmasked_frame(plan.config.accept_unmasked_frame.clone());
         let acceptor = match &plan.deflate {
-            Some(policy) => acceptor.deflate(policy.clone()),
+            Some(policy) => acceptor.deflate(*policy),
             None => acceptor,
         };
         let connector = Connector::new()
