@@ -338,8 +338,8 @@ impl Connection {
             Some(End::Protocol) => peer.is_wrong,
             // The transport fails where the peer is gone.
             Some(End::Other(_)) => is_gone || talk.is_close_sent() || peer.is_wrong,
-            // The peer has answered, and taken its answer back with all else.
-            Some(End::Never) => stream.is_reset(),
+            // The peer has answered after it ended its direction, or taken all back.
+            Some(End::Never(_)) => is_gone,
             None => false,
         };
         assert!(

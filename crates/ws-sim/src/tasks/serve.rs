@@ -39,7 +39,7 @@ pub(super) enum End {
     /// The peer broke a rule.
     Protocol,
     /// It was never open.
-    Never,
+    Never(#[expect(dead_code, reason = "it is shown")] Error),
     Other(#[expect(dead_code, reason = "it is shown")] Error),
 }
 
@@ -114,9 +114,12 @@ async fn converse(
     random: Random,
     text: String,
 ) {
-    let Ok(socket) = opened else {
-        book.borrow_mut().end = Some(End::Never);
-        return;
+    let socket = match opened {
+        Ok(socket) => socket,
+        Err(error) => {
+            book.borrow_mut().end = Some(End::Never(error));
+            return;
+        }
     };
     book.borrow_mut().is_open = true;
     let mut talk = Talk {
