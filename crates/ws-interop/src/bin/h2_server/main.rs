@@ -69,6 +69,7 @@ fn run() -> Result<(), Failure> {
     // hyper's tasks are tokio's; the streams are those of smol.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
+        .enable_time()
         .build()?;
     let (stop, stopped) = smol::channel::bounded::<()>(1);
     examples::on_stop(move || drop(stop))?;
