@@ -57,7 +57,10 @@ use crate::{PeerAddr, Transport};
 /// let request = ClientRequest::new(Uri::parse("wss://backend.example/feed")?);
 /// let tls = ClientTls::with_ca(&read("ca.pem")?)?;
 /// let connect = Connect::new(request, ()).tls(&tls);
-/// server.remote().connect(0, "10.0.0.2:443".parse()?, connect)?;
+/// let backend = "10.0.0.2:443".parse()?;
+/// server.remote().run(0, move |context| {
+///     context.connect(backend, connect);
+/// })?;
 /// server.run(Relay)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
