@@ -15,7 +15,8 @@ The client's side of the Autobahn test suite.
 
 Usage: autobahn_client [OPTIONS]
 
-  --adapter smol|mio    which event loop to run on (default: smol)
+  --adapter smol|mio|h2 which event loop to run on (default: smol); h2 is smol, in a stream of an HTTP/2
+                        connection to a gateway in the same process
   --set-mask-to-zero    mask with the key 00 00 00 00
   --deflate             offer to compress
   -h, --help            print this
@@ -29,6 +30,7 @@ Environment:
 enum Adapter {
     Mio,
     Smol,
+    H2,
 }
 
 fn main() -> ExitCode {
@@ -45,7 +47,8 @@ fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
                 adapter = arguments.value()?.parse_with(|name| match name {
                     "mio" => Ok(Adapter::Mio),
                     "smol" => Ok(Adapter::Smol),
-                    _ => Err("there are mio and smol"),
+                    "h2" => Ok(Adapter::H2),
+                    _ => Err("there are mio, smol and h2"),
                 })?;
             }
             Arg::Long("set-mask-to-zero") => set_mask_to_zero = true,
@@ -97,6 +100,7 @@ impl Adapter {
         match self {
             Self::Mio => "ws-mio",
             Self::Smol => "ws-smol",
+            Self::H2 => "ws-h2",
         }
     }
 }
@@ -111,6 +115,7 @@ impl Client {
         match self.adapter {
             Adapter::Mio => on_mio::run(self, url, on_mio::Echo),
             Adapter::Smol => smol::block_on(on_smol::echo(self, url)),
+            Adapter::H2 => smol::block_on(in_h2::echo(self, url)),
         }
     }
 
@@ -123,12 +128,16 @@ impl Client {
                 Ok(answer)
             }
             Adapter::Smol => smol::block_on(on_smol::ask(self, url)),
+            Adapter::H2 => smol::block_on(in_h2::ask(self, url)),
         }
     }
 }
 
 mod on_smol {
-    use smol::net::TcpStream;
+    use smol::{
+        io::{AsyncRead, AsyncWrite},
+        net::TcpStream,
+    };
     use ws_smol::{Connector, Error, MaybeTls, WebSocket};
 
     use super::Client;
@@ -137,18 +146,32 @@ mod on_smol {
         client: &Client,
         url: &str,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let mut websocket = connect(client, url).await?;
-        while let Some(message) = websocket.receive().await? {
-            websocket.send(&message).await?;
-        }
-        Ok(())
+        Ok(echo_all(connect(client, url).await?).await?)
     }
 
     pub(super) async fn ask(
         client: &Client,
         url: &str,
     ) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
-        let mut websocket = connect(client, url).await?;
+        Ok(read_all(connect(client, url).await?).await?)
+    }
+
+    /// Sends back what comes, until the end.
+    pub(super) async fn echo_all<S>(mut websocket: WebSocket<S>) -> Result<(), Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        while let Some(message) = websocket.receive().await? {
+            websocket.send(&message).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the text that comes, until the end.
+    pub(super) async fn read_all<S>(mut websocket: WebSocket<S>) -> Result<String, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let mut answer = String::new();
         while let Some(message) = websocket.receive().await? {
             answer.push_str(message.as_text().unwrap_or_default());
@@ -162,6 +185,58 @@ mod on_smol {
             .set_mask_to_zero(client.set_mask_to_zero)
             .connect(client.request(url)?)
             .await
+    }
+}
+
+mod in_h2 {
+    use std::error::Error;
+
+    use examples::gateway::h2_to_http1;
+    use smol::Task;
+    use ws_h2::{Config, Server, Stream, WebSocket};
+    use ws_smol::{Connector, PeerAddr, duplex};
+
+    use super::{
+        Client,
+        on_smol::{echo_all, read_all},
+    };
+
+    type Failure = Box<dyn Error + Send + Sync>;
+
+    pub(super) async fn echo(client: &Client, url: &str) -> Result<(), Failure> {
+        let (websocket, _tasks) = connect(client, url).await?;
+        Ok(echo_all(websocket).await?)
+    }
+
+    pub(super) async fn ask(client: &Client, url: &str) -> Result<String, Failure> {
+        let (websocket, _tasks) = connect(client, url).await?;
+        Ok(read_all(websocket).await?)
+    }
+
+    /// Connects to a gateway that makes the opening handshake with the suite.
+    async fn connect(
+        client: &Client,
+        url: &str,
+    ) -> Result<(WebSocket<Stream>, [Task<Result<(), Failure>>; 2]), Failure> {
+        let request = client.request(url)?;
+        let uri = request.uri();
+        let suite = format!("{}:{}", uri.host(), uri.port());
+        let (near, far) = duplex(256 * 1024);
+        let gateway = smol::spawn(async move {
+            let mut server = Server::handshake(far, &Config::default()).await?;
+            while let Some(incoming) = server.accept().await? {
+                let suite = suite.clone();
+                smol::spawn(async move { h2_to_http1(incoming, &suite).await }).detach();
+            }
+            Ok(())
+        });
+        let (h2, connection) = ws_h2::Client::handshake(near, &Config::default()).await?;
+        let connection = smol::spawn(async move { Ok(connection.await?) });
+        let connector = Connector::new()
+            .limits(client.limits)
+            .set_mask_to_zero(client.set_mask_to_zero);
+        let websocket = h2.connect(&connector, PeerAddr::Unknown, request).await?;
+        Ok((websocket, [gateway, connection]))
     }
 }
 

@@ -18,6 +18,8 @@ use ws_mio::{CloseCode, PeerAddr};
 use ws_proto::Cause;
 use ws_tls::{ClientTls, ServerTls, TlsConfigError};
 
+pub mod gateway;
+
 /// Why an example failed.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
@@ -459,3 +461,7 @@ mod tests {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../MIGRATION.md")]
+struct Migration;

@@ -12,17 +12,21 @@ use crate::tool::{self, Failure, Job, Outcome, Service};
 pub(crate) const HELP: &str = "
 cargo xtask autobahn server [--adapter mio|smol] [--zero-mask | --unmasked] [--deflate]
                             [--tls | --unix] [CASES]
-cargo xtask autobahn client [--adapter smol|mio] [--set-mask-to-zero] [--deflate] [CASES]
+cargo xtask autobahn server --adapter hyper|adopted|h2 [CASES]
+cargo xtask autobahn client [--adapter smol|mio|h2] [--set-mask-to-zero] [--deflate] [CASES]
 cargo xtask autobahn all [--quick] [CASES]
 
 server: runs the cases against the example `echo`. With --zero-mask the suite masks with the key 0;
 with --unmasked it does not mask and the server is started with --accept-unmasked-frame.
+hyper: the server is ws-hyper in axum, the example `axum`; adopted: one of ws-mio that takes its connections over from
+axum, the example `axum_mio`; h2: in a stream of HTTP/2, behind the gateway of the example `h2_gateway`, and as a client
+behind one in its own process. Their cases are those of compression, too; with --quick the cases 1, 5, 7 and 12.1.1-3.
 client: runs the cases against the example `autobahn_client`.
 --deflate: the example compresses, and the cases are those of compression.
 --tls: wss:// with a throw-away certificate, which the suite does not verify. --unix: the server is at
 a Unix-domain socket, and a bridge leads there.
 all: both adapters in both roles with every way of masking, ten runs, and with compression, four;
-over TLS and a Unix-domain socket, four, with --quick the cases 1, 5 and 7 of them.
+over TLS and a Unix-domain socket, four, with --quick the cases 1, 5 and 7 of them; in axum and in HTTP/2, four.
 
 CASES:
   --cases GLOBS                 which cases to run, as in 1.*,6.4.*   (default: groups 1-7, 9, 10;
@@ -73,6 +77,9 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
             deflate,
             over,
         }],
+        "client" if matches!(adapter, Some(Adapter::Hyper | Adapter::Adopted)) => {
+            return Err(Failure::new("there is no client of hyper or adopted"));
+        }
         "client" => vec![Run {
             role: Role::Client,
             adapter: adapter.unwrap_or(Adapter::Smol),
@@ -84,7 +91,7 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
         _ => return Err(Failure::new("autobahn server, client or all? See --help")),
     };
     set_up()?;
-    tool::build(&["echo", "autobahn_client"])?;
+    tool::build(&["echo", "autobahn_client", "axum", "axum_mio", "h2_gateway"])?;
     let plan = &plan;
     let job = |run: Run| -> Job<'_, _> { Box::new(move || (run.name(), plan.run(run))) };
     let mut log = Log::default();
@@ -106,6 +113,12 @@ enum Role {
 enum Adapter {
     Mio,
     Smol,
+    /// ws-hyper in axum.
+    Hyper,
+    /// ws-mio, after a handshake in axum.
+    Adopted,
+    /// ws-smol in a stream of HTTP/2, behind a gateway.
+    H2,
 }
 
 impl Adapter {
@@ -113,7 +126,12 @@ impl Adapter {
         match name {
             "mio" => Ok(Self::Mio),
             "smol" => Ok(Self::Smol),
-            _ => Err(format!("no adapter {name:?}; there are mio and smol")),
+            "hyper" => Ok(Self::Hyper),
+            "adopted" => Ok(Self::Adopted),
+            "h2" => Ok(Self::H2),
+            _ => Err(format!(
+                "no adapter {name:?}; there are mio, smol, hyper, adopted and h2"
+            )),
         }
     }
 
@@ -121,6 +139,19 @@ impl Adapter {
         match self {
             Self::Mio => "mio",
             Self::Smol => "smol",
+            Self::Hyper => "hyper",
+            Self::Adopted => "adopted",
+            Self::H2 => "h2",
+        }
+    }
+
+    /// The example that serves it behind an HTTP library; `None` for those that make their own handshakes.
+    fn behind_http(self) -> Option<&'static str> {
+        match self {
+            Self::Mio | Self::Smol => None,
+            Self::Hyper => Some("axum"),
+            Self::Adopted => Some("axum_mio"),
+            Self::H2 => Some("h2_gateway"),
         }
     }
 }
@@ -193,6 +224,22 @@ impl Run {
                 }));
             }
         }
+        for (role, of) in [
+            (Role::Server, Adapter::Hyper),
+            (Role::Server, Adapter::Adopted),
+            (Role::Server, Adapter::H2),
+            (Role::Client, Adapter::H2),
+        ] {
+            if adapter.is_none_or(|wanted| wanted == of) {
+                runs.push(Self {
+                    role,
+                    adapter: of,
+                    masking: Masking::Random,
+                    deflate: false,
+                    over: Over::Tcp,
+                });
+            }
+        }
         runs
     }
 
@@ -230,6 +277,9 @@ const PLAIN: &str = "1.*,2.*,3.*,4.*,5.*,6.*,7.*,9.*,10.*";
 const COMPRESSED: &str = "12.*,13.*";
 /// Enough of the first to see that what carries them is used rightly.
 const CARRIED: &str = "1.*,5.*,7.*";
+/// All of both, as an HTTP server in front decides nothing about compression; and a few of each.
+const BEHIND_HTTP: &str = "1.*,2.*,3.*,4.*,5.*,6.*,7.*,9.*,10.*,12.*,13.*";
+const BEHIND_HTTP_QUICK: &str = "1.*,5.*,7.*,12.1.[1-3]";
 /// Of the second, the ones with messages of 8 KiB and more, but for the first that comes in fragments: a
 /// thousand messages each, for which the suite itself needs most of the time.
 const LONG: &str = "1[23].*.[6-9],1[23].*.10,1[23].*.1[2-8]";
@@ -237,7 +287,10 @@ const LONG: &str = "1[23].*.[6-9],1[23].*.10,1[23].*.1[2-8]";
 impl Plan {
     fn run(&self, run: Run) -> Result<(), Failure> {
         match run.role {
-            Role::Server => self.server(run),
+            Role::Server => match run.adapter.behind_http() {
+                Some(example) => self.server_behind_http(run, example),
+                None => self.server(run),
+            },
             Role::Client => self.client(run),
         }
     }
@@ -290,6 +343,20 @@ impl Plan {
         result.and(stopped)
     }
 
+    /// Runs the cases against an echo behind an HTTP library.
+    fn server_behind_http(&self, run: Run, example: &str) -> Result<(), Failure> {
+        let mut server = Command::new(tool::program(example));
+        let service = Service::start(example, server.args(["--listen", "127.0.0.1:0"]))?;
+        let mut cases = self.script("run-server-cases", run);
+        cases
+            .arg(format!("ws://127.0.0.1:{}/echo", service.port()))
+            .arg(run.name())
+            .arg(out_dir(run));
+        let result = tool::run(&mut cases);
+        let stopped = service.stop();
+        result.and(stopped)
+    }
+
     fn client(&self, run: Run) -> Result<(), Failure> {
         let mut cases = self.script("run-client-cases", run);
         cases
@@ -301,7 +368,7 @@ impl Plan {
         if run.masking == Masking::Zero {
             cases.arg("--set-mask-to-zero");
         }
-        if run.deflate {
+        if run.deflate || run.adapter == Adapter::H2 {
             cases.arg("--deflate");
         }
         tool::run(&mut cases)
@@ -310,6 +377,10 @@ impl Plan {
     fn script(&self, name: &str, run: Run) -> Command {
         let default = match run {
             Run { deflate: true, .. } => COMPRESSED,
+            Run { adapter, .. } if adapter.behind_http().is_some() => match self.is_quick {
+                true => BEHIND_HTTP_QUICK,
+                false => BEHIND_HTTP,
+            },
             Run { over, .. } if over != Over::Tcp && self.is_quick => CARRIED,
             _ => PLAIN,
         };
@@ -366,7 +437,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_matrix_has_eighteen_runs() {
+    fn the_matrix_has_twenty_two_runs() {
         let names: Vec<_> = Run::all(None).into_iter().map(Run::name).collect();
         assert_eq!(
             names,
@@ -389,6 +460,10 @@ mod tests {
                 "server-mio-unix",
                 "server-smol-tls",
                 "server-smol-unix",
+                "server-hyper",
+                "server-adopted",
+                "server-h2",
+                "client-h2",
             ]
         );
     }

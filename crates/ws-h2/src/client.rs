@@ -12,7 +12,7 @@ use std::{
 use bytes::{Buf as _, Bytes};
 use futures_io::{AsyncRead, AsyncWrite};
 use h2::{RecvStream, client::SendRequest, ext::Protocol};
-use ws_handshake::{ConnectProgress, ExtendedConnect, HttpResponse};
+use ws_handshake::{Agreed, ConnectProgress, ExtendedConnect, HttpResponse};
 use ws_smol::{ClientRequest, Connector, PeerAddr, WebSocket};
 
 use crate::{
@@ -100,6 +100,25 @@ impl Client {
         peer: impl Into<PeerAddr>,
         request: ClientRequest,
     ) -> Result<WebSocket<Stream>, Error> {
+        let (stream, agreed) = self.open(connector, request).await?;
+        Ok(connector.after_handshake(stream, peer, agreed, Vec::new())?)
+    }
+
+    /// Opens a stream for a WebSocket, as [`connect`](Self::connect), and gives it with what
+    /// the server has agreed to: for a gateway that hands the frames on as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn open(
+        &self,
+        connector: &Connector,
+        request: ClientRequest,
+    ) -> Result<(Stream, Agreed), Error> {
         connector.check_request(&request)?;
         poll_fn(|cx| self.news.poll_settings(cx)).await;
         let mut send = self.send.clone().ready().await?;
@@ -114,10 +133,7 @@ impl Client {
         let headers = reply.headers.iter();
         let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
         match handshake.receive(std::iter::once(status).chain(headers))? {
-            ConnectProgress::Agreed(agreed) => {
-                let stream = Stream::new(stream, body);
-                Ok(connector.after_handshake(stream, peer, agreed, Vec::new())?)
-            }
+            ConnectProgress::Agreed(agreed) => Ok((Stream::new(stream, body), agreed)),
             ConnectProgress::Refused(mut response) => {
                 poll_fn(|cx| poll_body(&mut body, handshake.max_body(), &mut response, cx)).await;
                 Err(ws_smol::Error::Refused(Box::new(response)).into())
@@ -206,6 +222,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Connection<S> {
         let result = ready!(polled);
         this.news.end();
         Poll::Ready(result.map_err(Error::from))
+    }
+}
+
+#[cfg(feature = "tls")]
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Does the work of the connection until something in it is done.
+    pub(crate) async fn drive<T>(&mut self, done: impl Future<Output = T>) -> T {
+        let mut done = std::pin::pin!(done);
+        let mut is_over = false;
+        poll_fn(|cx| {
+            // What ends the connection ends what waits in it, with its reason.
+            is_over = is_over || Pin::new(&mut *self).poll(cx).is_ready();
+            done.as_mut().poll(cx)
+        })
+        .await
     }
 }
 

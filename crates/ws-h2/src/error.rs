@@ -13,6 +13,10 @@ pub enum Error {
     /// Nothing was asked for; a connection over HTTP/1.1 may do.
     #[error("the server does not announce SETTINGS_ENABLE_CONNECT_PROTOCOL")]
     ExtendedConnectNotSupported,
+    /// The server has chosen HTTP/1.1 by ALPN, and nothing was said of a fallback. Nothing was
+    /// asked for.
+    #[error("the server has chosen HTTP/1.1")]
+    Http1Chosen,
     /// The peer sends more of a kind of frame in a second than a limit of
     /// [`Config`](crate::Config) allows. The connection was ended, by a server
     /// with `ENHANCE_YOUR_CALM`.

@@ -87,20 +87,31 @@
 //! # Features
 //!
 //! - `deflate`: permessage-deflate, for those WebSockets that negotiate it.
+//! - `mio`: streams as transports of `ws-mio`: `Incoming::hand_over` and `Client::hand_over` give
+//!   WebSockets to its loops.
+//! - `tls`: HTTP/2 and HTTP/1.1 on one TLS port, chosen by ALPN: `accept_tls` and `connect_tls`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "tls")]
+mod alpn;
 mod client;
 mod config;
 mod error;
+#[cfg(feature = "mio")]
+mod hand_over;
 mod io;
 mod meter;
 mod server;
 mod stream;
 
+#[cfg(feature = "tls")]
+pub use alpn::{Accepted, Connected, PROTOCOLS, accept_tls, connect_tls};
 pub use client::{Client, Connection};
 pub use config::Config;
 pub use error::Error;
+#[cfg(feature = "mio")]
+pub use hand_over::StreamTransport;
 pub use server::{Incoming, Server};
 pub use stream::Stream;
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
 use h2::{Reason, RecvStream, server::SendResponse};
 use ws_handshake::{HandshakeError, Request, Response};
-use ws_smol::{Acceptor, Decision, PeerAddr, WebSocket};
+use ws_smol::{Acceptor, Decision, Opening, PeerAddr, WebSocket};
 
 use crate::{
     Config, Error, Stream,
@@ -212,11 +212,28 @@ impl Incoming {
     ///
     /// As [`accept`](Self::accept).
     pub fn decide(
-        mut self,
+        self,
         acceptor: &Acceptor,
         peer: impl Into<PeerAddr>,
         decision: Decision,
     ) -> Result<WebSocket<Stream>, Error> {
+        let (stream, opening) = self.open(acceptor, peer, decision)?;
+        Ok(opening.open(stream, Vec::new()))
+    }
+
+    /// Does with the request what was decided, as [`decide`](Self::decide), and gives the
+    /// stream with what was agreed on: for a gateway that hands the frames on as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept).
+    pub fn open(
+        mut self,
+        acceptor: &Acceptor,
+        peer: impl Into<PeerAddr>,
+        decision: Decision,
+    ) -> Result<(Stream, Opening), Error> {
+        let peer = peer.into();
         let judged = self.handshake().map(|request| {
             let judged = acceptor.judge(&request, peer, decision);
             judged.map(|(acceptance, opening)| (acceptance.to_http(), opening))
@@ -224,7 +241,7 @@ impl Incoming {
         match judged {
             Ok(Ok((reply, opening))) => {
                 let send = self.respond.send_response(reply, false)?;
-                Ok(opening.open(Stream::new(send, self.recv), Vec::new()))
+                Ok((Stream::new(send, self.recv), opening))
             }
             Ok(Err(rejection)) => {
                 self.answer(&rejection.response)?;

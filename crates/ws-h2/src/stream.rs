@@ -52,6 +52,13 @@ impl Stream {
         self.send.stream_id().as_u32()
     }
 
+    /// Returns how many bytes have come and were not read, of those that were taken
+    /// from the connection.
+    #[cfg(feature = "mio")]
+    pub(crate) const fn held(&self) -> usize {
+        self.input.len()
+    }
+
     /// Waits until some of `len` bytes can be written, and returns how many.
     fn poll_room(&mut self, cx: &mut Context<'_>, len: usize) -> Poll<io::Result<usize>> {
         if self.is_closed {

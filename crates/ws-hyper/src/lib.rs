@@ -86,17 +86,22 @@
 //! - `axum`: an extractor, `WebSocketUpgrade`.
 //! - `http2`: WebSockets over HTTP/2.
 //! - `deflate`: permessage-deflate.
+//! - `mio`: `Upgrade::hand_over` takes a plain socket out of hyper, for a loop of `ws-mio`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "axum")]
 mod extract;
+#[cfg(feature = "mio")]
+mod hand_over;
 mod rejection;
 mod stream;
 mod upgrade;
 
 #[cfg(feature = "axum")]
 pub use extract::WebSocketUpgrade;
+#[cfg(feature = "mio")]
+pub use hand_over::{HandOverError, PlainSocket};
 pub use rejection::{Cause, Rejection};
 pub use stream::Stream;
 pub use upgrade::{Peer, Upgrade, upgrade, upgrade_with};

@@ -10,6 +10,8 @@ use std::{
 };
 
 use hyper::upgrade::OnUpgrade;
+#[cfg(feature = "mio")]
+use hyper::upgrade::Upgraded;
 use ws_handshake::{HandshakeError, Request};
 use ws_smol::{Acceptor, Decision, Error, Opening, PeerAddr, WebSocket};
 use ws_tokio::Tokio;
@@ -142,6 +144,20 @@ impl Upgrade {
     pub fn subprotocol(&self) -> Option<&str> {
         self.opening.as_ref()?.subprotocol()
     }
+
+    /// Waits for hyper's connection, and leaves what to make of it to the caller.
+    #[cfg(feature = "mio")]
+    pub(crate) async fn into_upgraded(self) -> Result<(Opening, Upgraded), Error> {
+        let upgraded = self.upgrade.await.map_err(lost)?;
+        // It was polled after it was ready.
+        let opening = self.opening.ok_or(Error::Closed)?;
+        Ok((opening, upgraded))
+    }
+}
+
+/// Says that hyper does not hand the connection over.
+fn lost(error: hyper::Error) -> Error {
+    Error::Io(io::Error::other(error))
 }
 
 impl Future for Upgrade {
@@ -149,7 +165,7 @@ impl Future for Upgrade {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let upgraded = ready!(Pin::new(&mut self.upgrade).poll(cx));
-        let upgraded = upgraded.map_err(|error| Error::Io(io::Error::other(error)))?;
+        let upgraded = upgraded.map_err(lost)?;
         Poll::Ready(match self.opening.take() {
             Some(opening) => {
                 let websocket = opening.open(Stream::new(upgraded), Vec::new());

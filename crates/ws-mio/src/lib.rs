@@ -35,6 +35,9 @@
 //! - [`Commands::connect`] and [`Loop::connect`] make
 //!   connections to servers, in the same loop: for proxies and feeds.
 //!   [`Commands::connect_by_name`] looks the server's name up, off the loop.
+//! - [`Remote::adopt`], [`Loop::adopt`], [`EventLoop::adopt`] and [`Socket::adopt`]
+//!   take over connections whose opening handshakes were made elsewhere: by an
+//!   HTTP server, or over HTTP/2. See [`Handover`].
 //! - [`Config::threads`] and [`Server::run_with`] serve on several threads.
 //! - [`Remote::metrics`] counts what they do.
 //!
@@ -197,7 +200,7 @@ pub use event_loop::EventLoop;
 pub use handler::{Accept, Cause, Closed, Decider, Decision, Handler, Incoming, Later};
 pub use handles::{Connect, Loop, NoPeer, Peer, PeerHandle, PeerId, Remote};
 pub use metrics::Metrics;
-pub use opening::OpenError;
+pub use opening::{AdoptError, Handover, NotAdopted, OpenError};
 pub use server::Server;
 pub use socket::{Socket, SocketState};
 pub use transport::{

@@ -142,27 +142,26 @@ macro_rules! counters {
                         name = stringify!($name),
                     );
                 )+
-                let _ = write!(
-                    out,
-                    "# HELP websocket_open_connections Connections that are open.\n\
-                    # TYPE websocket_open_connections gauge\n\
-                    websocket_open_connections {}\n",
-                    self.open(),
-                );
-                let _ = write!(
-                    out,
-                    "# HELP websocket_held_bytes Bytes that the loops hold for their connections.\n\
-                    # TYPE websocket_held_bytes gauge\n\
-                    websocket_held_bytes {}\n",
-                    self.held_bytes,
-                );
-                let _ = write!(
-                    out,
-                    "# HELP websocket_longest_turn_seconds How long the longest turn of a loop took.\n\
-                    # TYPE websocket_longest_turn_seconds gauge\n\
-                    websocket_longest_turn_seconds {}\n",
-                    self.longest_turn.as_secs_f64(),
-                );
+                let gauges = [
+                    ("open_connections", "Connections that are open.", self.open() as f64),
+                    (
+                        "held_bytes",
+                        "Bytes that the loops hold for their connections.",
+                        self.held_bytes as f64,
+                    ),
+                    (
+                        "longest_turn_seconds",
+                        "How long the longest turn of a loop took.",
+                        self.longest_turn.as_secs_f64(),
+                    ),
+                ];
+                for (name, help, value) in gauges {
+                    let _ = write!(
+                        out,
+                        "# HELP websocket_{name} {help}\n# TYPE websocket_{name} gauge\n\
+                        websocket_{name} {value}\n",
+                    );
+                }
                 for (way, frames) in
                     [("received", &self.frames_received), ("sent", &self.frames_sent)]
                 {
@@ -197,6 +196,8 @@ macro_rules! counters {
 counters! {
     /// Transports that were accepted.
     accepted,
+    /// Connections that were taken over after their opening handshake.
+    adopted,
     /// Transports that were dropped at once, over max_connections.
     over_max_connections,
     /// Transports that were dropped at once, over max_connections_per_address.
@@ -276,6 +277,12 @@ const CAUSES: [&str; 16] = [
 ];
 
 impl Counters {
+    /// Returns how many connections are open.
+    pub(crate) fn open(&self) -> u64 {
+        let closed = self.closed.iter().map(Counter::get).sum();
+        self.opened.get().saturating_sub(closed)
+    }
+
     pub(crate) fn note_turn(&self, took: Duration) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         if nanos > self.longest_turn.get() {

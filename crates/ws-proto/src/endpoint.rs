@@ -78,6 +78,8 @@ pub struct Endpoint<P> {
     config: EndpointConfig,
     cause: Option<Cause>,
     has_moved: bool,
+    /// The transport refused some of what is to be written.
+    has_waited: bool,
     is_client: bool,
 }
 
@@ -159,6 +161,7 @@ impl<P: MaskingPolicy> Endpoint<P> {
             config,
             cause: None,
             has_moved: false,
+            has_waited: false,
             is_client,
         }
     }
@@ -283,10 +286,13 @@ impl<P: MaskingPolicy> Endpoint<P> {
     /// [write](Action::Write).
     pub fn note_written(&mut self, len: usize, now: Duration) {
         self.outbox.advance(len);
-        if len > 0 {
-            self.has_moved = true;
+        self.has_moved |= len > 0;
+        if len > 0 && self.has_waited {
+            // A peer that takes what waited for it is there. What a transport
+            // takes at once says nothing of its peer.
             self.clock.note_input(now);
         }
+        self.has_waited = !self.outbox.is_empty();
         self.note_flow(now);
         self.end_writing(now);
     }

@@ -239,3 +239,17 @@ fn silent_peer_is_pinged_and_one_that_answers_stays() {
     give(&mut server, &masked(0x8a, &ping[2..]), now);
     assert_eq!(server.next_timeout(now), Some(now + s(30)));
 }
+
+#[test]
+fn ping_that_the_transport_takes_is_no_sign_of_life() {
+    let mut config = quiet();
+    config.keepalive.ping_interval = Some(s(10));
+    config.keepalive.pong_timeout = Some(s(5));
+    let mut endpoint = server(config);
+    endpoint.handle_timeout(s(10));
+    // The clock goes on between the two.
+    let later = s(10) + Duration::from_millis(3);
+    assert_eq!(written(&mut endpoint, later), b"\x89\x04\0\0\0\x01");
+    let (action, _) = endpoint.next_action(s(15));
+    assert_eq!(action, Action::End(Cause::Timeout(Timeout::Pong)));
+}

@@ -46,6 +46,20 @@ impl Opening {
         self.subprotocol.as_deref()
     }
 
+    /// Returns what was agreed on about permessage-deflate (RFC 7692); `None` if
+    /// nothing is compressed.
+    #[must_use]
+    pub const fn deflate(&self) -> Option<DeflateParams> {
+        self.deflate
+    }
+
+    /// Returns the flag `accept-unmasked-frame` of [MS-WSPE] as it was decided for
+    /// the peer.
+    #[must_use]
+    pub const fn accept_unmasked_frame(&self) -> bool {
+        self.masking.accept_unmasked_frame()
+    }
+
     pub(crate) fn into_engine<S>(self, stream: S, leftover: Vec<u8>) -> Engine<S> {
         let masking = Masking::Server(self.masking);
         let mut engine = Engine::new(

@@ -83,18 +83,22 @@ fn ws_h2_has_tokio_for_its_traits_and_without_a_runtime() {
     let tree = Tree::of("ws-h2", &["--all-features"]);
     tree.has(&["h2"]);
     tree.lacks_features("tokio", &["rt", "net", "time", "fs", "process", "signal"]);
-    tree.lacks(&["hyper", "mio", "axum", "tower"]);
+    tree.lacks(&["hyper", "axum", "tower"]);
+    Tree::of("ws-h2", &[]).lacks(&["mio", "rustls", "ws-mio"]);
 }
 
 #[test]
-fn ws_hyper_has_axum_and_http_2_for_who_asks() {
+fn ws_hyper_has_axum_http_2_and_mio_for_who_asks() {
     let plain = Tree::of("ws-hyper", &[]);
     plain.has(&["hyper", "ws-smol", "ws-tokio"]);
     plain.lacks(&["axum", "h2", "hyper-util", "mio", "ws-h2", "ws-mio"]);
     plain.lacks_features("tokio", &["net", "rt"]);
     let all = Tree::of("ws-hyper", &["--all-features"]);
     all.has(&["axum", "h2"]);
-    all.lacks(&["ws-mio", "ws-h2"]);
+    all.lacks(&["ws-h2"]);
+    let mio = Tree::of("ws-hyper", &["--features", "mio"]);
+    mio.has(&["ws-mio"]);
+    mio.lacks(&["axum", "ws-h2"]);
 }
 
 #[test]

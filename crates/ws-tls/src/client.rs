@@ -68,6 +68,15 @@ impl ClientTls {
         Self(config)
     }
 
+    /// Makes a configuration that offers other protocols by ALPN than `http/1.1`, the one liked
+    /// best first: `h2` and `http/1.1` for both versions of HTTP. It is the same otherwise.
+    #[must_use]
+    pub fn protocols(&self, names: &[&[u8]]) -> Self {
+        let mut config = ClientConfig::clone(&self.0);
+        config.alpn_protocols = names.iter().map(|name| name.to_vec()).collect();
+        Self(Arc::new(config))
+    }
+
     /// Returns the configuration of rustls.
     #[must_use]
     pub fn config(&self) -> &Arc<ClientConfig> {

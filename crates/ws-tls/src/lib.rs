@@ -15,7 +15,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Both sides offer the protocol `http/1.1` (ALPN), which is the one that WebSocket begins with, and resume sessions. The
+//! Both sides offer the protocol `http/1.1` (ALPN), which is the one that WebSocket begins with, or
+//! [others](ServerTls::protocols), and resume sessions. The
 //! provider of cryptography is ring, unless the application brings another.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -2,11 +2,14 @@
 
 use std::io::ErrorKind;
 
-use smol::future::zip;
+use smol::{future::zip, io::AsyncWriteExt as _};
 use ws_h2::{Config, Error, h2};
-use ws_smol::{CloseCode, Message};
+use ws_smol::{CloseCode, Message, PeerAddr};
 
-use crate::support::{acceptor, connect, connection, echo, open, run, serve, served};
+use crate::{
+    raw::{self, CONNECT, DATA, GOAWAY},
+    support::{acceptor, connect, connection, echo, open, run, serve, served},
+};
 
 #[test]
 fn a_closing_handshake_ends_the_stream_in_order_and_the_connection_goes_on() {
@@ -109,9 +112,7 @@ fn a_server_that_drains_takes_no_more_and_ends_with_its_last_stream() {
             async move { connect(&client).await }
         });
         let incoming = server.accept().await.unwrap().unwrap();
-        let far = incoming
-            .accept(&acceptor(), ws_smol::PeerAddr::Unknown)
-            .unwrap();
+        let far = incoming.accept(&acceptor(), PeerAddr::Unknown).unwrap();
         smol::spawn(echo(far)).detach();
         server.drain();
         let (sockets, task) = serve(server, acceptor());
@@ -146,10 +147,35 @@ fn a_client_that_gives_up_resets_its_stream() {
         drop(connecting);
         drop(client);
         assert!(server.accept().await.unwrap().is_none());
-        let error = match incoming.accept(&acceptor(), ws_smol::PeerAddr::Unknown) {
+        let error = match incoming.accept(&acceptor(), PeerAddr::Unknown) {
             Err(Error::Http2(error)) => error,
             other => panic!("{other:?}"),
         };
         assert!(!error.is_io(), "{error}");
+    });
+}
+
+#[test]
+fn goaway_in_the_middle_ends_every_websocket_once() {
+    run(async {
+        let (mut near, mut server) = raw::client(&Config::default()).await;
+        let mut sockets = Vec::new();
+        for stream in [1, 3, 5] {
+            let head = raw::headers(stream, &CONNECT);
+            near.write_all(&head).await.unwrap();
+            let incoming = server.accept().await.unwrap().unwrap();
+            sockets.push(incoming.accept(&acceptor(), PeerAddr::Unknown).unwrap());
+        }
+        // A frame of a message that never ends, and a goodbye with PROTOCOL_ERROR.
+        let begun = raw::frame(DATA, 0, 3, b"\x01\x85\0\0\0\0Hello");
+        let goaway = raw::frame(GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 1]);
+        near.write_all(&[begun, goaway].concat()).await.unwrap();
+        drop(near);
+        while let Ok(Some(_)) = server.accept().await {}
+        for mut socket in sockets {
+            assert!(socket.receive().await.is_err());
+            assert_eq!(socket.receive().await.unwrap(), None);
+            assert!(socket.send("Hi").await.is_err());
+        }
     });
 }

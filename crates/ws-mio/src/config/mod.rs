@@ -10,7 +10,7 @@ pub use self::{drain::Drain, profile::Profile};
 use ws_handshake::{OriginPolicy, ServerConfig};
 use ws_proto::{
     ConfigError, ControlledNetwork, DeflateConfig, InflateConfig, KeepaliveConfig, Limits,
-    TimeLimits,
+    TimeLimits, Times,
 };
 
 /// What a [`Server`](crate::Server) allows and waits for. Decided before it
@@ -383,6 +383,11 @@ impl ClientConfig {
         self.deflate.check()?;
         self.inflate.check()?;
         Ok(())
+    }
+
+    /// Returns how long things may take on a connection.
+    pub(crate) const fn times(&self) -> Times<'_> {
+        Times::new(&self.keepalive, &self.time_limits, self.close_timeout)
     }
 
     /// Takes over from a server what holds for both roles.

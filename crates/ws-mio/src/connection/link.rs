@@ -5,8 +5,8 @@ use std::mem;
 use ws_proto::{Assembler, BusyTimers, Flow, Limits, Masking, MaskingPolicy, Receiver, Timeout};
 
 use crate::{
-    Config, Profile, SlowConsumer, connection::outgoing::Outgoing, connection::pool::Gather,
-    connection::role::Role, metrics::Counters,
+    ClientConfig, Config, Profile, SlowConsumer, connection::outgoing::Outgoing,
+    connection::pool::Gather, connection::role::Role, metrics::Counters,
 };
 
 /// What a connection owns while it is in the middle of something.
@@ -30,7 +30,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(
+    fn new(
         masking: Masking,
         limits: Limits,
         max_frame_sent: usize,
@@ -50,9 +50,26 @@ impl Link {
         }
     }
 
+    /// Makes what serves a connection in somebody else's loop.
+    pub(crate) fn of_socket(role: Role, config: &ClientConfig) -> Self {
+        Self::new(
+            role.masking(),
+            config.limits,
+            config.max_frame_sent,
+            config.max_backpressure,
+            config.slow_consumer,
+        )
+    }
+
     /// Whether the peer may send compressed messages.
     pub(crate) fn accept_compressed(mut self, agreed: bool) -> Self {
         self.receiver = self.receiver.accept_compressed(agreed);
+        self
+    }
+
+    /// Starts with input that was read before.
+    pub(crate) fn with_unread(mut self, unread: Vec<u8>) -> Self {
+        self.unread = unread;
         self
     }
 

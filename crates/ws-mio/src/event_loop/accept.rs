@@ -46,6 +46,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.held += transport.footprint();
         let slot = Slot::new(transport, self.generation, self.now, until, data);
         self.slots.insert(slot);
+        self.give_waker(key);
         self.arm(key, until);
         let span = info_span!("websocket", role = "server", %peer);
         if !span.is_disabled() {

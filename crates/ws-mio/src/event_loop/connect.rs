@@ -82,6 +82,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         let opening = ClientOpening::new(request, set_mask_to_zero);
         slot.kept = Kept::client_opening(self.client_openings.insert(opening));
         self.slots.insert(slot);
+        self.give_waker(key);
         self.counters.connects.add(1);
         self.arm(key, until);
         let span = info_span!("websocket", role = "client", peer = %server);

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Cause, Handler, Transport,
     connection::share::Share,
-    connection::{End, Place, Turn},
+    connection::{End, Place},
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {
@@ -46,39 +46,14 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 
     /// Ends an open connection at once.
     pub(super) fn abort(&mut self, key: usize, cause: Cause<'_>) {
-        let id = self.id(key);
-        let slot = &mut self.slots[key];
+        let slot = &self.slots[key];
         if slot.is_open()
             || fault!("told-twice") && matches!(slot.clock.stage(), Stage::Ending(Ending::Write(_)))
         {
-            let link = match slot.kept.link() {
-                None => {
-                    let spares = &mut self.profiles[usize::from(slot.profile)].spares;
-                    &mut spares[slot.role.index()][usize::from(slot.deflate.is_some())]
-                }
-                Some(index) => &mut self.links[index],
-            };
-            link.outgoing.aborted = true;
-            let mut turn = Turn {
-                handler: &mut self.handler,
-                id,
-                slot,
-                link,
-                cork: &mut self.cork,
-                pool: &mut self.pool,
-                inflating: None,
-                deflating: None,
-                commands: &mut self.commands,
-                counters: Some(&self.counters),
-                high_water: self.config.high_water,
-                max_control_rate: self.config.time_limits.max_control_rate,
-                now: self.now,
-                // Nothing more is received.
-                chunks: false,
-                is_told: false,
-            };
+            let (mut turn, _, config) = self.lend_turn(key);
+            turn.link.outgoing.aborted = true;
             if let Err(payload) = catch(|| turn.closed(cause)) {
-                report(turn.handler, &self.config, turn.counters, Some(id), payload);
+                report(turn.handler, config, turn.counters, Some(turn.id), payload);
             }
             self.store(key);
         }

@@ -203,6 +203,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         }
         slot.transport = transport;
         slot.read_closed = false;
+        self.give_waker(key);
         Ok(())
     }
 

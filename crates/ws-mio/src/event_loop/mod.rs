@@ -2,6 +2,7 @@
 //! turns, and keeps time.
 
 mod accept;
+mod adopt;
 mod connect;
 mod drain;
 mod end;
@@ -14,6 +15,7 @@ mod tasks;
 mod time;
 mod timers;
 mod upgrade;
+mod waking;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -48,6 +50,7 @@ use crate::{
     connection::share::{SHARE, Share},
     connection::{Fate, Kept, Link, Slot, Turn, high_water, new_link},
     event_loop::timers::Timers,
+    event_loop::waking::Wakings,
     handler::decider::Decided,
     handles::mailbox::{Mailbox, Tasks, Wake},
     metrics::Counters,
@@ -169,6 +172,8 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     held: usize,
     /// Requests on which another thread has decided; `None` until one waited.
     decided: Option<Arc<Decided>>,
+    /// Connections whose transports wake the loop; `None` until there was one.
+    wakings: Option<Arc<Wakings>>,
     /// Names of servers that are being looked up; `None` until there was one.
     lookups: Option<Box<Lookups<H::Data>>>,
     wheel: Wheel,
@@ -336,6 +341,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
             by_address,
             held: 0,
             decided: None,
+            wakings: None,
             lookups: None,
             wheel: Wheel::new(),
             now: Duration::ZERO,
@@ -545,51 +551,20 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         have: Range<usize>,
         first: impl FnOnce(&mut H, &mut Peer<'_, H::Data>),
     ) {
-        let id = self.id(key);
         let mut share = self.share(key, SHARE);
-        let slot = &mut self.slots[key];
-        let Served { profile, spares } = &mut self.profiles[usize::from(slot.profile)];
-        let spare = &mut spares[slot.role.index()][usize::from(slot.deflate.is_some())];
-        let link = match slot.kept.link() {
-            None => spare,
-            Some(index) => &mut self.links[index],
-        };
-        let (mut inflating, deflating) = self.codecs.lend(
-            id.key,
-            slot.role.is_client(),
-            slot.deflate,
-            profile.limits.max_message,
-        );
+        let (mut turn, scratch, config) = self.lend_turn(key);
         if share.is_spent()
-            && let Some(inflating) = &mut inflating
+            && let Some(inflating) = turn.inflating.as_deref_mut()
         {
             inflating.spend_share();
         }
-        let mut turn = Turn {
-            handler: &mut self.handler,
-            id,
-            slot,
-            link,
-            cork: &mut self.cork,
-            pool: &mut self.pool,
-            inflating,
-            deflating,
-            commands: &mut self.commands,
-            counters: Some(&self.counters),
-            high_water: self.config.high_water,
-            max_control_rate: self.config.time_limits.max_control_rate,
-            now: self.now,
-            chunks: profile.chunks,
-            is_told: false,
-        };
-        let scratch = &mut self.scratch;
         let fate = match catch(|| {
             turn.call(first);
             turn.run(scratch, have, ready, &mut share)
         }) {
             Ok(fate) => fate,
             Err(payload) => {
-                let fate = end_turn(&mut turn, &self.config, payload);
+                let fate = end_turn(&mut turn, config, payload);
                 return self.end_panicked(key, fate, share);
             }
         };
@@ -609,6 +584,46 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.store(key);
         self.want_writable(key);
         self.drop_largest();
+    }
+
+    /// Lends a connection what it needs for a turn, with its own link or a spare
+    /// one, and the loop's read buffer and configuration.
+    ///
+    /// It is inlined, so that no turn is copied.
+    #[inline(always)]
+    fn lend_turn(&mut self, key: usize) -> (Turn<'_, H, T>, &mut Scratch, &Config) {
+        let id = self.id(key);
+        let slot = &mut self.slots[key];
+        let Served { profile, spares } = &mut self.profiles[usize::from(slot.profile)];
+        let spare = &mut spares[slot.role.index()][usize::from(slot.deflate.is_some())];
+        let link = match slot.kept.link() {
+            None => spare,
+            Some(index) => &mut self.links[index],
+        };
+        let (inflating, deflating) = self.codecs.lend(
+            id.key,
+            slot.role.is_client(),
+            slot.deflate,
+            profile.limits.max_message,
+        );
+        let turn = Turn {
+            handler: &mut self.handler,
+            id,
+            slot,
+            link,
+            cork: &mut self.cork,
+            pool: &mut self.pool,
+            inflating,
+            deflating,
+            commands: &mut self.commands,
+            counters: Some(&self.counters),
+            high_water: self.config.high_water,
+            max_control_rate: self.config.time_limits.max_control_rate,
+            now: self.now,
+            chunks: profile.chunks,
+            is_told: false,
+        };
+        (turn, &mut self.scratch, &self.config)
     }
 
     /// Keeps the link of a connection that is in the middle of something, and
@@ -743,6 +758,9 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
 impl<H: Handler, T> Drop for EventLoop<H, T> {
     fn drop(&mut self) {
         self.remote.mailboxes()[usize::from(self.index)].end();
+        if let Some(wakings) = &self.wakings {
+            wakings.end();
+        }
         self.log.end_loop(self.index.into());
         self.remote.topic_sizes().end_loop(self.index.into());
     }

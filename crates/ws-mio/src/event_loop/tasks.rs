@@ -20,6 +20,7 @@ impl<H: Handler, T: Transport> EventLoop<H, T> {
         self.carry_out();
         self.take_answers();
         self.take_decisions();
+        self.take_woken();
         for Placed { place, what: task } in tasks.drain(..) {
             self.catch_up(place);
             self.deliver();

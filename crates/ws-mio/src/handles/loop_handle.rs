@@ -8,7 +8,9 @@ use std::{
 
 use mio::net::TcpStream;
 
-use crate::{Commands, Connect, EventLoop, Handler, NoPeer, Peer, PeerId, Transport};
+use crate::{
+    Commands, Connect, EventLoop, Handler, Handover, NoPeer, NotAdopted, Peer, PeerId, Transport,
+};
 
 /// A loop of a server, lent to a closure that
 /// [`Remote::run`](crate::Remote::run) brought to it.
@@ -64,6 +66,19 @@ impl<'a, H: Handler, T: Transport> Loop<'a, H, T> {
     /// [`connect`](Self::connect) otherwise.
     pub fn connect_over(&mut self, transport: T, connect: Connect<H::Data>) -> Option<PeerId> {
         self.inner.connect_over(transport, connect)
+    }
+
+    /// Takes over a connection whose opening handshake was made elsewhere, as
+    /// [`EventLoop::adopt`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn adopt(
+        &mut self,
+        handover: Handover<T, H::Data>,
+    ) -> Result<PeerId, NotAdopted<T, H::Data>> {
+        self.inner.adopt(handover)
     }
 
     /// Returns the names of the open connections, in no order.

@@ -4,7 +4,7 @@ use std::{
     io, mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -44,6 +44,8 @@ pub(crate) struct Mailbox<H: Handler, T> {
     /// The loop was woken since it last began to look. It then sees what was
     /// left for it before.
     is_woken: AtomicBool,
+    /// How many connections are on their way to be adopted.
+    pub(super) adopting: Arc<AtomicUsize>,
     pub(crate) counters: Arc<Counters>,
 }
 
@@ -54,6 +56,7 @@ impl<H: Handler, T> Mailbox<H, T> {
             log,
             wake,
             is_woken: AtomicBool::new(false),
+            adopting: Arc::default(),
             counters: Arc::default(),
         }
     }
@@ -102,6 +105,11 @@ impl<H: Handler, T> Mailbox<H, T> {
         // Not dropped under the lock: a closure may own anything.
         let left = self.lock().take();
         drop(left);
+    }
+
+    /// Tells whether the loop has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock().is_none()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Tasks<H, T>>> {

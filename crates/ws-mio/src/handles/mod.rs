@@ -1,5 +1,6 @@
 //! How an application reaches connections and loops.
 
+mod adoption;
 mod connect;
 mod loop_handle;
 pub(crate) mod mailbox;

@@ -6,11 +6,12 @@ use mio::net::TcpStream;
 use ws_proto::{CloseCode, Prepared};
 
 use super::{
+    adoption::Adopted,
     mailbox::{Mailbox, Task, Wake},
     peer_id::number_loops,
 };
 use crate::{
-    Drain, Handler, Loop, Metrics, NoPeer, Peer, PeerId, Transport,
+    AdoptError, Drain, Handler, Handover, Loop, Metrics, NoPeer, Peer, PeerId, Transport,
     commands::{
         publication_log::{Publication, PublicationLog},
         topic_sizes::TopicSizes,
@@ -236,6 +237,90 @@ impl<H: Handler, T> Remote<H, T> {
             let _ = context.with_peer(peer, task);
         };
         self.push(peer, Task::Run(Box::new(task)))
+    }
+
+    /// Has the loop with the fewest open connections take over one whose opening
+    /// handshake was made elsewhere, as [`EventLoop::adopt`](crate::EventLoop::adopt).
+    /// Those that are on their way to a loop count, and loops that have ended do not.
+    ///
+    /// `told` is called once, on the loop's thread, behind all that the handler was
+    /// called for; or at once, or where the server is dropped, if no loop is there
+    /// to do it. It gets the name of the connection, or the connection back.
+    ///
+    /// A [`Handler`] that keeps a `Remote` hands connections over likewise:
+    ///
+    /// ```
+    /// use std::sync::mpsc::Receiver;
+    ///
+    /// use ws_mio::{Commands, Handler, Handover, Remote, mio::net::TcpStream};
+    ///
+    /// /// Takes over what another thread has accepted and shaken hands with.
+    /// struct Site {
+    ///     remote: Remote<Site>,
+    ///     from_elsewhere: Receiver<TcpStream>,
+    /// }
+    ///
+    /// impl Handler for Site {
+    ///     type Data = ();
+    ///
+    ///     fn on_loop_timer(&mut self, _: u64, _: &mut Commands<()>) {
+    ///         for stream in self.from_elsewhere.try_iter() {
+    ///             // One that cannot be woken now does it later.
+    ///             let _ = self.remote.adopt(Handover::server(stream, ()), |adopted| {
+    ///                 if let Err(refused) = adopted {
+    ///                     eprintln!("{refused}");
+    ///                 }
+    ///             });
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`stop`](Self::stop).
+    pub fn adopt(
+        &self,
+        handover: Handover<T, H::Data>,
+        told: impl FnOnce(Adopted<T, H::Data>) + Send + 'static,
+    ) -> io::Result<()>
+    where
+        T: Transport + Send + 'static,
+        H::Data: Send + 'static,
+    {
+        let running = self.loops.iter().filter(|mailbox| !mailbox.has_ended());
+        match running.min_by_key(|mailbox| mailbox.load()) {
+            Some(mailbox) => mailbox.adopt(handover, told),
+            None => {
+                told(Err(AdoptError::Stopped.of(handover)));
+                Ok(())
+            }
+        }
+    }
+
+    /// Has a certain loop take over a connection, as [`adopt`](Self::adopt).
+    ///
+    /// # Errors
+    ///
+    /// As [`stop`](Self::stop). That there is no loop of this index is told to
+    /// `told`.
+    pub fn adopt_on(
+        &self,
+        index: usize,
+        handover: Handover<T, H::Data>,
+        told: impl FnOnce(Adopted<T, H::Data>) + Send + 'static,
+    ) -> io::Result<()>
+    where
+        T: Transport + Send + 'static,
+        H::Data: Send + 'static,
+    {
+        match self.loops.get(index) {
+            Some(mailbox) => mailbox.adopt(handover, told),
+            None => {
+                told(Err(AdoptError::NoLoop(index).of(handover)));
+                Ok(())
+            }
+        }
     }
 
     /// Returns how many loops there are.

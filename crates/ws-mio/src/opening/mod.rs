@@ -3,8 +3,10 @@
 pub(crate) mod client;
 mod error;
 pub(crate) mod flags;
+pub(crate) mod handover;
 pub(crate) mod request;
 pub(crate) mod route;
 pub(crate) mod server;
 
 pub use error::OpenError;
+pub use handover::{AdoptError, Handover, NotAdopted};

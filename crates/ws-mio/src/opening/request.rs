@@ -6,7 +6,7 @@ use tracing::{error, info};
 use ws_handshake::{DeflateParams, HandshakeError, Head, HeadReader, Response};
 use ws_proto::ConfigError;
 
-use super::flags::warn_of_flag;
+use super::flags::decide_unmasked;
 use crate::{
     Accept, Config, Decision, Incoming, Later, Transport,
     config::PROFILES,
@@ -160,16 +160,10 @@ pub(crate) fn decide<D>(
                 return Verdict::Refuse(Response::new(500));
             }
             acceptance.write_to(out);
-            //= MSWS-1.5-1, MSWS-1.6-3, MSWS-3.2.3-1, MSWS-4-1
             let network = &config.accept_unmasked_frame;
-            let is_tls = transport.is_tls();
-            let accept_unmasked_frame = network.decide(peer, is_tls, accept_unmasked_frame);
-            if accept_unmasked_frame && !is_tls {
-                warn_of_flag("accept_unmasked_frame", peer);
-            }
             Verdict::Admit(Admitted {
                 data,
-                accept_unmasked_frame,
+                accept_unmasked_frame: decide_unmasked(network, transport, accept_unmasked_frame),
                 profile,
                 deflate: acceptance.deflate(),
             })
@@ -178,7 +172,7 @@ pub(crate) fn decide<D>(
 }
 
 /// Returns the number of a profile, of which 0 is the configuration's own.
-fn number(index: Option<usize>, config: &Config) -> Option<u8> {
+pub(crate) fn number(index: Option<usize>, config: &Config) -> Option<u8> {
     match index {
         None => Some(0),
         Some(index) if index < config.profiles.len().min(PROFILES) => Some(index as u8 + 1),

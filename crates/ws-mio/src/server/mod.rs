@@ -123,7 +123,9 @@ impl<H: Handler> Server<H, TcpListener> {
     /// let client: Server<Print> = Server::without_listener(Config::new(OriginPolicy::Any))?;
     /// for address in ["192.0.2.1:80".parse()?, "192.0.2.2:80".parse()?] {
     ///     let request = ClientRequest::new(Uri::parse("ws://feed.example/")?);
-    ///     client.remote().connect(0, address, Connect::new(request, ()))?;
+    ///     client.remote().run(0, move |context| {
+    ///         context.connect(address, Connect::new(request, ()));
+    ///     })?;
     /// }
     /// client.run(Print)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())

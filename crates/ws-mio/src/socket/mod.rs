@@ -12,18 +12,19 @@ use std::{
 use mio::{Interest, Registry, Token, event::Source, net::TcpStream};
 use tracing::{Span, info_span};
 use ws_handshake::{Agreed, ClientRequest};
-use ws_proto::{ConfigError, EndOrder, KeepaliveConfig, Limits, Masking, Stage, TimeLimits, Times};
+use ws_proto::{ConfigError, EndOrder, Masking, Stage};
 
 use self::opening::Opening;
 use crate::{
-    ClientConfig, Commands, Config, Handler, OpenError, Peer, PeerAddr, PeerId, Ready,
-    SlowConsumer, Transport,
+    AdoptError, ClientConfig, Commands, Config, Handler, Handover, NotAdopted, OpenError, Peer,
+    PeerAddr, PeerId, Ready, Transport,
     connection::deflate::Codecs,
     connection::pool::Pool,
     connection::role::Role,
     connection::scratch::Scratch,
     connection::share::{SHARE, Share},
     connection::{End, Fate, Link, Slot, Turn, high_water},
+    opening::handover::Side,
     slots::wheel::tick_at,
 };
 
@@ -33,8 +34,8 @@ mod time;
 /// A connection as a [`mio::event::Source`], for a loop of one's own; as a
 /// client or as a server, over TCP or any other [`Transport`].
 ///
-/// 1. [`connect`](Self::connect) or [`accept`](Self::accept), and register it
-///    with readable *and* writable interest, once.
+/// 1. [`connect`](Self::connect), [`accept`](Self::accept) or
+///    [`adopt`](Self::adopt), and register it with readable *and* writable interest, once.
 /// 2. Hand every event to [`ready`](Self::ready), which calls a [`Handler`] as
 ///    a [`Server`](crate::Server) does.
 /// 3. Poll no longer than until [`next_timeout`](Self::next_timeout), and then
@@ -129,16 +130,9 @@ pub struct Socket<D = (), T = TcpStream> {
     /// Why the connection never came to be, until the answer has left.
     refused: Option<OpenError>,
     span: Span,
-    keepalive: KeepaliveConfig,
-    close_timeout: Duration,
-    high_water: usize,
-    limits: Limits,
+    config: ClientConfig,
     /// What its profile says.
     chunks: Option<bool>,
-    time_limits: TimeLimits,
-    max_frame_sent: usize,
-    max_backpressure: usize,
-    slow_consumer: SlowConsumer,
     started: Instant,
     now: Duration,
 }
@@ -215,7 +209,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         config: &ClientConfig,
     ) -> Self {
         let span = info_span!("websocket", role = "client", peer = %server);
-        let opening = Opening::client(request, config.set_mask_to_zero.clone());
+        let opening = Opening::client(request);
         Self::new(stream, Role::client(false), opening, span, config)
     }
 
@@ -238,6 +232,47 @@ impl<D: Default, T: Transport> Socket<D, T> {
         Ok(Self::new(stream, Role::Server, opening, span, &common))
     }
 
+    /// Takes over a connection whose opening handshake was made elsewhere: what a
+    /// [`Handover`] says of it, in either role, with the flags and profiles of
+    /// `config`.
+    ///
+    /// [`next_timeout`](Self::next_timeout) is at once: the first call with a
+    /// handler calls [`Handler::on_open`], and hands out what was read before.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAdopted`] hands the connection back, with what [`Config::check`] finds, or
+    /// what the handover asks for and is not there.
+    pub fn adopt(mut handover: Handover<T, D>, config: &Config) -> Result<Self, NotAdopted<T, D>> {
+        let checked = config.check().map_err(AdoptError::from);
+        let profile = match checked.and_then(|()| handover.check(config)) {
+            Ok(number) => usize::from(number).checked_sub(1),
+            Err(reason) => return Err(reason.of(handover)),
+        };
+        // It is connected; if it failed, reading says so.
+        let _ = handover.transport.begin();
+        let role = handover.role(config);
+        let peer = handover.transport.peer_addr();
+        let span = match role.is_client() {
+            true => info_span!("websocket", role = "client", %peer),
+            false => info_span!("websocket", role = "server", %peer),
+        };
+        let common = ClientConfig::like(config);
+        let mut this = Self::new(handover.transport, role, Opening::Done, span, &common);
+        if let Some(index) = profile {
+            this.take_profile(&config.profiles[index]);
+        }
+        this.agree(role, handover.deflate);
+        this.link = this.link.with_unread(handover.leftover);
+        this.slot.data = handover.data;
+        if let Side::Client(agreed) = handover.side {
+            this.agreed = Some(*agreed);
+        }
+        this.opening = Opening::Made;
+        this.slot.goes_on = true;
+        Ok(this)
+    }
+
     /// Starts in either role.
     fn new(stream: T, role: Role, opening: Opening<D>, span: Span, config: &ClientConfig) -> Self {
         let until = tick_at(config.handshake_timeout);
@@ -246,13 +281,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         Self {
             id: PeerId::of_socket(),
             slot,
-            link: Link::new(
-                role.masking(),
-                config.limits,
-                config.max_frame_sent,
-                config.max_backpressure,
-                config.slow_consumer,
-            ),
+            link: Link::of_socket(role, config),
             cork: Vec::new(),
             pool: Pool::new(READ_BUFFER, 0),
             commands: Commands::of_socket(),
@@ -261,15 +290,11 @@ impl<D: Default, T: Transport> Socket<D, T> {
             agreed: None,
             refused: None,
             span,
-            keepalive: config.keepalive,
-            close_timeout: config.close_timeout,
-            high_water: high_water(config.high_water, config.max_backpressure),
-            limits: config.limits,
+            config: ClientConfig {
+                high_water: high_water(config.high_water, config.max_backpressure),
+                ..config.clone()
+            },
             chunks: None,
-            time_limits: config.time_limits,
-            max_frame_sent: config.max_frame_sent,
-            max_backpressure: config.max_backpressure,
-            slow_consumer: config.slow_consumer,
             started: Instant::now(),
             now: Duration::ZERO,
         }
@@ -312,7 +337,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
                     ONLY,
                     self.slot.role.is_client(),
                     self.slot.deflate,
-                    self.limits.max_message,
+                    self.config.limits.max_message,
                 )
                 .1,
             commands: &mut self.commands,
@@ -396,14 +421,14 @@ impl<D: Default, T: Transport> Socket<D, T> {
     /// Starts the end of the connection.
     fn begin_end(&mut self, scratch: &mut Scratch, lingers: bool, share: Share) -> SocketState {
         let order = EndOrder::new(self.slot.role.is_client(), lingers);
-        let times = Times::new(&self.keepalive, &self.time_limits, self.close_timeout);
+        let times = self.config.times();
         self.slot.clock.begin_end(order, &times, self.now);
         self.go_on_ending(scratch, share)
     }
 
     /// Goes on with the end of the connection, as far as the transport lets it.
     fn go_on_ending(&mut self, scratch: &mut Scratch, mut share: Share) -> SocketState {
-        let times = Times::new(&self.keepalive, &self.time_limits, self.close_timeout);
+        let times = self.config.times();
         let (outgoing, buffer) = (&mut self.link.outgoing, scratch.as_mut_slice());
         match self
             .slot
@@ -428,7 +453,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             ONLY,
             self.slot.role.is_client(),
             self.slot.deflate,
-            self.limits.max_message,
+            self.config.limits.max_message,
         );
         Turn {
             handler,
@@ -441,8 +466,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
             deflating,
             commands: &mut self.commands,
             counters: None,
-            high_water: self.high_water,
-            max_control_rate: self.time_limits.max_control_rate,
+            high_water: self.config.high_water,
+            max_control_rate: self.config.time_limits.max_control_rate,
             now: self.now,
             chunks: self.chunks.unwrap_or(H::CHUNKS),
             is_told: false,
@@ -477,8 +502,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
             let now = self.tick();
             self.codecs.settle(now);
         }
-        let times = Times::new(&self.keepalive, &self.time_limits, self.close_timeout);
-        let flow = self.link.flow(self.high_water);
+        let times = self.config.times();
+        let flow = self.link.flow(self.config.high_water);
         self.slot
             .clock
             .note_flow(&mut self.link.busy, &flow, &times, self.now);

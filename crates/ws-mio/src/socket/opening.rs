@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use tracing::debug;
 use ws_handshake::{ClientRequest, DeflateParams, HandshakeError, Response};
-use ws_proto::{Clock, ControlledNetwork, Times};
+use ws_proto::Clock;
 
 use super::{Socket, SocketState};
 use crate::{
@@ -22,16 +22,11 @@ use crate::{
 /// How far the opening handshake is.
 #[derive(Debug)]
 pub(super) enum Opening<D> {
-    Client(Box<AsClient>),
+    Client(Box<ClientOpening>),
     Server(Box<AsServer<D>>),
+    /// It was made elsewhere.
+    Made,
     Done,
-}
-
-/// A client's opening handshake.
-#[derive(Debug)]
-pub(super) struct AsClient {
-    opening: ClientOpening,
-    set_mask_to_zero: ControlledNetwork,
 }
 
 /// A server's opening handshake.
@@ -42,12 +37,8 @@ pub(super) struct AsServer<D> {
 }
 
 impl<D> Opening<D> {
-    pub(super) fn client(request: ClientRequest, set_mask_to_zero: ControlledNetwork) -> Self {
-        let opening = ClientOpening::new(request, None);
-        Self::Client(Box::new(AsClient {
-            opening,
-            set_mask_to_zero,
-        }))
+    pub(super) fn client(request: ClientRequest) -> Self {
+        Self::Client(Box::new(ClientOpening::new(request, None)))
     }
 
     pub(super) fn server(config: Arc<Config>) -> Self {
@@ -59,7 +50,7 @@ impl<D> Opening<D> {
     pub(super) fn is_trickling(&self, now: Tick) -> bool {
         match self {
             Self::Server(server) => server.opening.request().is_trickling(now),
-            Self::Client(_) | Self::Done => false,
+            Self::Client(_) | Self::Made | Self::Done => false,
         }
     }
 
@@ -67,7 +58,7 @@ impl<D> Opening<D> {
     pub(super) fn trickles_at(&self, now: Tick) -> Option<Tick> {
         match self {
             Self::Server(server) => server.opening.request().trickles_at(now),
-            Self::Client(_) | Self::Done => None,
+            Self::Client(_) | Self::Made | Self::Done => None,
         }
     }
 
@@ -78,7 +69,7 @@ impl<D> Opening<D> {
                 let index = usize::from(number).checked_sub(1)?;
                 server.config.profiles.get(index).cloned()
             }
-            Self::Client(_) | Self::Done => None,
+            Self::Client(_) | Self::Made | Self::Done => None,
         }
     }
 
@@ -87,7 +78,7 @@ impl<D> Opening<D> {
         match self {
             Self::Server(server) if server.opening.waiting().is_some() => Some(503),
             Self::Server(_) => Some(408),
-            Self::Client(_) | Self::Done => None,
+            Self::Client(_) | Self::Made | Self::Done => None,
         }
     }
 }
@@ -106,6 +97,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         let opened = match &mut self.opening {
             Opening::Client(_) => self.open_client(scratch),
             Opening::Server(_) => self.open_server(scratch, handler, &mut share),
+            Opening::Made => Ok(Some(0..0)),
             Opening::Done => Ok(None),
         };
         let rest = match opened {
@@ -115,7 +107,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         };
         debug!("open");
         self.opening = Opening::Done;
-        let times = Times::new(&self.keepalive, &self.time_limits, self.close_timeout);
+        let times = self.config.times();
         self.slot.clock = Clock::open(&times, self.now);
         // Whether the last read took all there was is known for long reads
         // only; the next one tells.
@@ -128,11 +120,11 @@ impl<D: Default, T: Transport> Socket<D, T> {
     /// Goes on as a client; returns what was read behind the server's answer
     /// once that is there.
     fn open_client(&mut self, scratch: &mut Scratch) -> Result<Option<Range<usize>>, OpenError> {
-        let Opening::Client(client) = &mut self.opening else {
+        let Opening::Client(opening) = &mut self.opening else {
             return Ok(None);
         };
         let transport = &mut self.slot.transport;
-        match client.opening.go_on(transport, scratch.as_mut_slice())? {
+        match opening.go_on(transport, scratch.as_mut_slice())? {
             Progress::Waiting => Ok(None),
             Progress::Again => {
                 self.slot.goes_on = true;
@@ -143,7 +135,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
                 read,
                 consumed,
             } => {
-                let flag = decide_zero_mask(&client.set_mask_to_zero, transport, None);
+                let flag = decide_zero_mask(&self.config.set_mask_to_zero, transport, None);
                 self.agree(Role::client(flag), agreed.deflate);
                 self.agreed = Some(agreed);
                 Ok(Some(consumed..read))
@@ -183,9 +175,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
             Step::Admitted { admitted, rest, .. } => {
                 let role = Role::server(admitted.accept_unmasked_frame);
                 if let Some(profile) = self.opening.profile(admitted.profile) {
-                    (self.limits, self.keepalive) = (profile.limits, profile.keepalive);
-                    self.chunks = Some(profile.chunks);
-                    self.max_frame_sent = profile.max_frame_sent.unwrap_or(self.max_frame_sent);
+                    self.take_profile(&profile);
                 }
                 self.agree(role, admitted.deflate);
                 self.slot.data = admitted.data;
@@ -200,16 +190,17 @@ impl<D: Default, T: Transport> Socket<D, T> {
         Err(OpenError::Answered(response.status()))
     }
 
+    /// Takes over what differs from one kind of connections to another.
+    pub(super) fn take_profile(&mut self, profile: &Profile) {
+        let config = &mut self.config;
+        (config.limits, config.keepalive) = (profile.limits, profile.keepalive);
+        config.max_frame_sent = profile.max_frame_sent.unwrap_or(config.max_frame_sent);
+        self.chunks = Some(profile.chunks);
+    }
+
     /// Takes over what both sides agreed on.
-    fn agree(&mut self, role: Role, deflate: Option<DeflateParams>) {
-        self.link = Link::new(
-            role.masking(),
-            self.limits,
-            self.max_frame_sent,
-            self.max_backpressure,
-            self.slow_consumer,
-        )
-        .accept_compressed(deflate.is_some());
+    pub(super) fn agree(&mut self, role: Role, deflate: Option<DeflateParams>) {
+        self.link = Link::of_socket(role, &self.config).accept_compressed(deflate.is_some());
         (self.slot.role, self.slot.deflate) = (role, deflate);
     }
 

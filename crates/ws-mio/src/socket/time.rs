@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use ws_proto::{Due, Timeout, Times};
+use ws_proto::{Due, Timeout};
 
 use super::{Socket, SocketState, with_scratch};
 use crate::{
@@ -21,7 +21,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         if self.slot.goes_on {
             return Some(self.started + self.now);
         }
-        let times = Times::new(&self.keepalive, &self.time_limits, self.close_timeout);
+        let times = self.config.times();
         let timer = self.slot.clock.next(&self.link.busy, &times, self.now);
         let ticks = [
             self.opening.trickles_at(self.tick()),
@@ -50,7 +50,7 @@ impl<D: Default, T: Transport> Socket<D, T> {
         if self.opening.is_trickling(tick) {
             return with_scratch(|scratch| self.refuse_late(scratch));
         }
-        let times = Times::new(&self.keepalive, &self.time_limits, self.close_timeout);
+        let times = self.config.times();
         let due = self
             .slot
             .clock

@@ -3,6 +3,7 @@
 use std::{
     io::{self, IoSlice},
     net::SocketAddr,
+    task::Waker,
 };
 
 use mio::{Interest, Registry, Token, event::Source};
@@ -253,6 +254,10 @@ impl<A: Transport, B: Transport> Transport for Either<A, B> {
 
     fn source(&mut self) -> Option<&mut dyn Source> {
         either!(self, transport => transport.source())
+    }
+
+    fn waker(&mut self) -> Option<&mut Waker> {
+        either!(self, transport => transport.waker())
     }
 
     #[inline]

@@ -13,6 +13,7 @@ mod under_tls;
 use std::{
     io::{self, IoSlice, Read, Write},
     net::{Shutdown, SocketAddr},
+    task::Waker,
 };
 
 use mio::{
@@ -144,8 +145,21 @@ pub trait Transport {
 
     /// Returns what a [`mio::Poll`] watches; `None` if there is nothing for it
     /// to watch, and readiness is told by other means: see
-    /// [`EventLoop::wake`](crate::EventLoop::wake).
+    /// [`waker`](Self::waker) and [`EventLoop::wake`](crate::EventLoop::wake).
     fn source(&mut self) -> Option<&mut dyn Source>;
+
+    /// Returns the place for what wakes the connection, of a transport that has no
+    /// [source](Self::source): a stream within a stream. The loop puts a waker there
+    /// when it takes the connection, and the transport, or what is below it, wakes
+    /// it from any thread when there is something to read, or room to write, after a
+    /// `WouldBlock`. It starts with [`Waker::noop`].
+    ///
+    /// `None`, the default, for transports that a poll watches, and for those whose
+    /// owner calls [`EventLoop::wake`](crate::EventLoop::wake). A
+    /// [`Socket`](crate::Socket) puts nothing there.
+    fn waker(&mut self) -> Option<&mut Waker> {
+        None
+    }
 
     /// Tells whether the last read or write, if it moved less than it could, has
     /// met the end of what there is, so that a change is told without a
@@ -425,6 +439,10 @@ macro_rules! handed_on {
 
         fn source(&mut self) -> Option<&mut dyn mio::event::Source> {
             self.inner.source()
+        }
+
+        fn waker(&mut self) -> Option<&mut std::task::Waker> {
+            self.inner.waker()
         }
 
         #[inline]

@@ -1,6 +1,7 @@
 //! The crate as a user sees it: servers on threads, loops in virtual time over in-memory transports, and
 //! sockets. A test with a program of its own changes what belongs to the whole process.
 
+mod adopting;
 mod backpressure;
 mod behaviour;
 mod closing;

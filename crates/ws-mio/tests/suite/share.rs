@@ -177,10 +177,9 @@ fn connection_that_others_send_to_reads_no_more_than_its_share() {
     for _ in 0..4 {
         let before = read.get();
         for _ in 0..10 {
-            let asked = bench
-                .inner
-                .remote()
-                .with_peer(id, |_, peer| drop(peer.send_text("news")));
+            let asked = bench.inner.remote().with_peer(id, |_, peer| {
+                peer.send_text("news");
+            });
             asked.unwrap();
         }
         bench.turn(&[]);

@@ -3,6 +3,7 @@
 use std::{
     io::{self, IoSlice},
     net::SocketAddr,
+    task::Waker,
 };
 
 use mio::event::Source;
@@ -56,7 +57,10 @@ use crate::{PeerAddr, Transport};
 /// let request = ClientRequest::new(Uri::parse("wss://backend.example/feed")?);
 /// let tls = ClientTls::with_ca(&read("ca.pem")?)?;
 /// let connect = Connect::new(request, ()).tls(&tls);
-/// server.remote().connect(0, "10.0.0.2:443".parse()?, connect)?;
+/// let backend = "10.0.0.2:443".parse()?;
+/// server.remote().run(0, move |context| {
+///     context.connect(backend, connect);
+/// })?;
 /// server.run(Relay)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -178,6 +182,10 @@ impl<T: Transport> Transport for Tls<T> {
 
     fn source(&mut self) -> Option<&mut dyn Source> {
         self.below.source()
+    }
+
+    fn waker(&mut self) -> Option<&mut Waker> {
+        self.below.waker()
     }
 
     fn short_is_all(&self) -> bool {
