@@ -1,4 +1,5 @@
-//! An echo server over HTTP/2, by `ws-h2` or by `ws-hyper`, that says of each WebSocket which connection it came in:
+//! An echo server over HTTP/2, by `ws-h2` or by `ws-hyper`, that says of each WebSocket which
+//! connection it came in:
 //!
 //! ```text
 //! opened in h2 connection 1
