@@ -67,7 +67,7 @@ impl Plan {
                 .client_no_context_takeover(random.chance(300))
         });
         if let Some(policy) = &deflate {
-            config.handshake = config.handshake.deflate(policy.clone());
+            config.handshake = config.handshake.deflate(*policy);
         }
         // What may wait passes in a number of turns that can be played.
         let least = longest.max(config.max_backpressure / 100) / 100;

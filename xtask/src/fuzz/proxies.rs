@@ -1,11 +1,14 @@
 //! Seeds of the fuzz targets that read what proxies say.
 
-/// By target: the names of the seeds, and their bytes.
-pub(super) const SEEDS: [(&str, &[(&str, &[u8])]); 2] =
+/// A seed: its name, and its bytes.
+type Seed = (&'static str, &'static [u8]);
+
+/// By target.
+pub(super) const SEEDS: [(&str, &[Seed]); 2] =
     [("proxy_header", HEADERS), ("proxy_reply", REPLIES)];
 
 /// Headers of the PROXY protocol, and a request behind some.
-const HEADERS: &[(&str, &[u8])] = &[
+const HEADERS: &[Seed] = &[
     ("v1_tcp4", b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\nGET / HTTP/1.1\r\n"),
     ("v1_tcp6", b"PROXY TCP6 2001:db8::7 2001:db8::1 56324 443\r\n"),
     ("v1_unknown", b"PROXY UNKNOWN\r\n"),
@@ -29,7 +32,7 @@ const HEADERS: &[(&str, &[u8])] = &[
 ];
 
 /// Answers to CONNECT, and those of a SOCKS5 proxy in all its steps.
-const REPLIES: &[(&str, &[u8])] = &[
+const REPLIES: &[Seed] = &[
     ("connect_200", b"HTTP/1.1 200 Connection established\r\n\r\n"),
     ("connect_200_and_bytes", b"HTTP/1.0 200 OK\r\nVia: 1.1 proxy\r\n\r\nHTTP/1.1 101"),
     ("connect_interim", b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"),

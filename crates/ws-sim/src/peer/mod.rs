@@ -185,7 +185,7 @@ impl ModelPeer {
     }
 
     /// Drops its end of a stream that is over for it.
-    pub(crate) fn hang_up(&mut self) {
+    pub(crate) fn hang_up(&self) {
         let mut stream = self.stream.borrow_mut();
         if self.is_over() && !stream.inbound.is_ended {
             stream.end();

@@ -97,7 +97,7 @@ impl Simulation for Tasks {
             .config(config(&plan))
             .accept_unmasked_frame(plan.config.accept_unmasked_frame.clone());
         let acceptor = match &plan.deflate {
-            Some(policy) => acceptor.deflate(policy.clone()),
+            Some(policy) => acceptor.deflate(*policy),
             None => acceptor,
         };
         let connector = Connector::new()
@@ -338,7 +338,9 @@ impl Connection {
             Some(End::Protocol) => peer.is_wrong,
             // The transport fails where the peer is gone.
             Some(End::Other(_)) => is_gone || talk.is_close_sent() || peer.is_wrong,
-            Some(End::Never) | None => false,
+            // The peer has answered, and taken its answer back with all else.
+            Some(End::Never) => stream.is_reset(),
+            None => false,
         };
         assert!(
             is_expected,

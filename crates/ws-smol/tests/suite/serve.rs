@@ -383,7 +383,7 @@ fn error_of_a_handler_leaves_the_next_frame_where_it_begins() {
 fn handler_that_closes_and_fails_still_has_a_deadline() {
     run(async {
         let mut config = config();
-        config.close_timeout = std::time::Duration::from_millis(5);
+        config.close_timeout = Duration::from_millis(5);
         let (mut near, far) = pipe(1000);
         let mut far = server(far, &config);
         put(&mut near, &masked(0x81, b"enough")).await;

@@ -10,7 +10,7 @@ use smol::{
 use ws_smol::{
     Acceptor, ClientRequest, ClientTls, CloseCode, Config, Connector, ControlledNetwork, Error,
     Gate, Masking, MaybeTls, MemoryBudget, Message, NotAdmitted, OriginPolicy, PeerAddr, ServerTls,
-    Timeout, TlsAcceptor, TlsError, Uri, WebSocket, rustls,
+    Timeout, TlsAcceptor, TlsConnection, TlsError, Uri, WebSocket, rustls,
 };
 use ws_testkit::{
     certificates::{Ca, Identity},
@@ -639,7 +639,7 @@ fn state_of_a_tls_connection_counts_as_memory() {
         let (_client, _server) = (client.unwrap(), server.unwrap());
         budget.held()
     });
-    let footprint = ws_smol::ws_tls::TlsConnection::FOOTPRINT;
+    let footprint = TlsConnection::FOOTPRINT;
     assert!((footprint..2 * footprint).contains(&held), "{held}");
     assert_eq!(budget.held(), 0);
 }
