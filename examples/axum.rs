@@ -1,4 +1,5 @@
-//! WebSockets in axum, with compression, an origin policy, and a shutdown that reaches them; over HTTP/1.1 and HTTP/2.
+//! WebSockets in axum, with compression, an origin policy, and a shutdown that reaches them; over
+//! HTTP/1.1 and HTTP/2.
 //!
 //! ```sh
 //! cargo run -p examples --bin axum -- --listen 127.0.0.1:9001

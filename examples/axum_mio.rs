@@ -1,4 +1,5 @@
-//! axum for HTTP, `ws-mio` for the WebSockets: axum's routes and state around a chat whose sockets live in loops on mio.
+//! axum for HTTP, `ws-mio` for the WebSockets: axum's routes and state around a chat whose sockets
+//! live in loops on mio.
 //!
 //! ```sh
 //! cargo run -p examples --bin axum_mio -- --listen 127.0.0.1:9001
@@ -43,7 +44,8 @@ impl FromRef<App> for Arc<Acceptor> {
     }
 }
 
-/// Serves the WebSockets of one loop: what is said in a room goes to all that are in it, in whichever loop.
+/// Serves the WebSockets of one loop: what is said in a room goes to all that are in it, in
+/// whichever loop.
 struct Rooms;
 
 impl Handler for Rooms {
@@ -116,7 +118,8 @@ async fn serve(options: &Options) -> Result<(), Box<dyn Error + Send + Sync>> {
     axum::serve(listener, service)
         .with_graceful_shutdown(async move { stopped.notified().await })
         .await?;
-    // axum has answered its requests; the WebSockets are told now, and each says what it has begun to say.
+    // axum has answered its requests; the WebSockets are told now, and each says what it has begun
+    // to say.
     sockets.drain(&Drain::new(Duration::ZERO, Duration::from_secs(10)))?;
     let ended = task::spawn_blocking(|| loops.join()).await?;
     ended.map_err(|_| io::Error::other("a loop has panicked"))??;

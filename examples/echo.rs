@@ -221,6 +221,7 @@ impl Drop for Remove<'_> {
 mod on_mio {
     use std::error::Error;
 
+    use examples::cannot_listen;
     use ws_mio::{
         Accept, Backpressure, CloseCode, Config, Decision, Drain, Handler, Incoming, Listener,
         Message, OriginPolicy, Peer, Prepared, ProxyProtocol, Refused, Server, TlsListener,
@@ -230,7 +231,6 @@ mod on_mio {
     #[cfg(unix)]
     use super::Remove;
     use super::{Mode, Options, REPLIES, announce};
-    use examples::cannot_listen;
 
     pub(super) fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
         // Any page may connect: an echo has no users that it could act for.
@@ -382,6 +382,7 @@ mod on_mio {
 mod on_smol {
     use std::{convert::Infallible, error::Error, io, sync::Arc, thread, time::Duration};
 
+    use examples::cannot_listen;
     use smol::{
         channel::{Receiver, bounded},
         future,
@@ -398,7 +399,6 @@ mod on_smol {
     #[cfg(unix)]
     use super::Remove;
     use super::{Options, REPLIES, announce};
-    use examples::cannot_listen;
 
     pub(super) fn serve(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
         // Nothing is ever sent on it: it ends with a signal.

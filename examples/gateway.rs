@@ -1,5 +1,5 @@
-//! A gateway between HTTP/1.1 and HTTP/2: the opening handshake of each WebSocket is made anew, and its frames go through
-//! untouched.
+//! A gateway between HTTP/1.1 and HTTP/2: the opening handshake of each WebSocket is made anew, and
+//! its frames go through untouched.
 
 use std::error::Error;
 
@@ -63,7 +63,8 @@ where
     }
 }
 
-/// Takes a WebSocket of a client over HTTP/2 to a server over HTTP/1.1 at an address, until it ends.
+/// Takes a WebSocket of a client over HTTP/2 to a server over HTTP/1.1 at an address, until it
+/// ends.
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! A gateway with HTTP/1.1 in front and one HTTP/2 connection behind, to an echo server in the same process.
+//! A gateway with HTTP/1.1 in front and one HTTP/2 connection behind, to an echo server in the same
+//! process.
 //!
 //! ```sh
 //! cargo run -p examples --bin h2_gateway -- --listen 127.0.0.1:9001

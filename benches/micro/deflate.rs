@@ -1,5 +1,5 @@
-//! permessage-deflate: a message inflated and compressed again, as an echo does, beside a plain use of flate2 that keeps
-//! both states of every connection.
+//! permessage-deflate: a message inflated and compressed again, as an echo does, beside a plain use
+//! of flate2 that keeps both states of every connection.
 
 use std::hint::black_box;
 
@@ -53,7 +53,8 @@ fn echo(c: &mut Criterion) {
     }
 }
 
-/// More connections than the pool remembers: each finds its history loaded anew, and its compressor gone.
+/// More connections than the pool remembers: each finds its history loaded anew, and its compressor
+/// gone.
 fn cold(c: &mut Criterion) {
     let mut group = c.benchmark_group("deflate echo, takeover, cold");
     for level in LEVELS {
@@ -176,7 +177,8 @@ impl Naive {
     }
 }
 
-/// What a client sends, twice the same messages: the second time each is as it is whenever they are repeated.
+/// What a client sends, twice the same messages: the second time each is as it is whenever they are
+/// repeated.
 fn payloads(level: u32, size: usize, takes_over: bool) -> [Vec<Vec<u8>>; 2] {
     let mut client = Naive::new(level, takes_over);
     let messages: Vec<_> = (0..MESSAGES as u64).map(|seed| json(size, seed)).collect();

@@ -1,7 +1,7 @@
 //! Bytes in, messages out: what a server does with a read.
 //!
-//! Unmasking changes the input where it lies, so masked input is other bytes in every pass; how long
-//! it takes does not depend on them.
+//! Unmasking changes the input where it lies, so masked input is other bytes in every pass; how
+//! long it takes does not depend on them.
 
 use std::hint::black_box;
 

@@ -1,14 +1,18 @@
 //! `ws-proto` and `ws-handshake` over `std::net`, with every deadline and limit: a blocking echo
 //! server, and a client of `ws-smol` that talks to it. `cargo run -p examples --bin embed_blocking`
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
-use std::time::{Duration, Instant};
-use std::{error::Error, process::ExitCode};
+use std::{
+    error::Error,
+    io::{self, ErrorKind, Read as _, Write as _},
+    net::{Shutdown, TcpStream},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use ws_handshake::{OriginPolicy, ServerConfig, ServerProgress};
-use ws_proto::{Action, Cause, CloseCode, CloseFrame, Endpoint, EndpointConfig};
-use ws_proto::{Message, Replies, ServerMasking};
+use ws_proto::{
+    Action, Cause, CloseCode, CloseFrame, Endpoint, EndpointConfig, Message, Replies, ServerMasking,
+};
 
 type Outcome = Result<Cause, Box<dyn Error + Send + Sync>>;
 

@@ -3,12 +3,15 @@
 
 use std::{error::Error, io, process::ExitCode, thread, time::Duration};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, Interest},
+    net::{TcpListener, TcpStream},
+    time::{Instant, timeout},
+};
 use ws_handshake::{OriginPolicy, ServerConfig, ServerProgress};
-use ws_proto::{Action, Cause, CloseCode, CloseFrame, Endpoint, EndpointConfig};
-use ws_proto::{Message, Replies, ServerMasking};
+use ws_proto::{
+    Action, Cause, CloseCode, CloseFrame, Endpoint, EndpointConfig, Message, Replies, ServerMasking,
+};
 
 type Outcome = Result<Cause, Box<dyn Error + Send + Sync>>;
 

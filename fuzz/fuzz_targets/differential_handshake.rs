@@ -1,4 +1,5 @@
-//! Request heads: read as httparse and http read them, and accepted where a plain reader of RFC 6455 does.
+//! Request heads: read as httparse and http read them, and accepted where a plain reader of RFC
+//! 6455 does.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {

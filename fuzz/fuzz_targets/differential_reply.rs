@@ -1,4 +1,5 @@
-//! Replies: read as httparse reads them, and taken for a handshake where a plain reader of RFC 6455 does.
+//! Replies: read as httparse reads them, and taken for a handshake where a plain reader of RFC 6455
+//! does.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {

@@ -100,12 +100,13 @@ fn is_more_generous(request: &Request<'_>) -> bool {
         || request.target().contains(['"', '<', '>', '[', '\\', ']', '^', '`', '{', '|', '}'])
 }
 
-/// Where we pass over what the letter of section 4.2.1 refuses, as every browser's server does, and why: one row each.
-/// What is passed over has no effect on the answer.
+/// Where we pass over what the letter of section 4.2.1 refuses, as every browser's server does, and
+/// why: one row each. What is passed over has no effect on the answer.
 fn is_passed_over(headers: &HeaderMap, name: &HeaderName) -> bool {
     match name.as_str() {
-        // Pages send access tokens as subprotocols, which are no tokens of HTTP; libraries send an empty list, or a name
-        // twice. A server that speaks no subprotocol names none, whatever is listed.
+        // Pages send access tokens as subprotocols, which are no tokens of HTTP; libraries send an
+        // empty list, or a name twice. A server that speaks no subprotocol names none,
+        // whatever is listed.
         "sec-websocket-protocol" => true,
         // libwebsockets 1.x sends an empty list, and devices a semicolon without a parameter.
         "sec-websocket-extensions" => values(headers, name.as_str())

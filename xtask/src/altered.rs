@@ -2,8 +2,7 @@
 //!
 //! The copy can do what the library must not be able to, not even by mistake.
 
-use std::fs;
-use std::path::Path;
+use std::{fs, path::Path};
 
 use crate::tool::{self, Failure};
 

@@ -1,13 +1,14 @@
 //! `cargo xtask autobahn`: the Autobahn test suite against the examples.
 
-use std::path::Path;
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use lexopt::{Arg, Parser, ValueExt};
 
-use crate::certs::Certificates;
-use crate::log::Log;
-use crate::tool::{self, Failure, Job, Outcome, Service};
+use crate::{
+    certs::Certificates,
+    log::Log,
+    tool::{self, Failure, Job, Outcome, Service},
+};
 
 pub(crate) const HELP: &str = "
 cargo xtask autobahn server [--adapter mio|smol] [--zero-mask | --unmasked] [--deflate]
@@ -145,7 +146,8 @@ impl Adapter {
         }
     }
 
-    /// The example that serves it behind an HTTP library; `None` for those that make their own handshakes.
+    /// The example that serves it behind an HTTP library; `None` for those that make their own
+    /// handshakes.
     fn behind_http(self) -> Option<&'static str> {
         match self {
             Self::Mio | Self::Smol => None,
@@ -280,8 +282,8 @@ const CARRIED: &str = "1.*,5.*,7.*";
 /// All of both, as an HTTP server in front decides nothing about compression; and a few of each.
 const BEHIND_HTTP: &str = "1.*,2.*,3.*,4.*,5.*,6.*,7.*,9.*,10.*,12.*,13.*";
 const BEHIND_HTTP_QUICK: &str = "1.*,5.*,7.*,12.1.[1-3]";
-/// Of the second, the ones with messages of 8 KiB and more, but for the first that comes in fragments: a
-/// thousand messages each, for which the suite itself needs most of the time.
+/// Of the second, the ones with messages of 8 KiB and more, but for the first that comes in
+/// fragments: a thousand messages each, for which the suite itself needs most of the time.
 const LONG: &str = "1[23].*.[6-9],1[23].*.10,1[23].*.1[2-8]";
 
 impl Plan {

@@ -4,9 +4,11 @@ use std::process::Command;
 
 use lexopt::{Arg, Parser, ValueExt};
 
-use crate::faulty::{self, Fault};
-use crate::log::Log;
-use crate::tool::{self, Failure, Outcome};
+use crate::{
+    faulty::{self, Fault},
+    log::Log,
+    tool::{self, Failure, Outcome},
+};
 
 pub(crate) const HELP: &str = "
 cargo xtask backplane [--allow-missing] [--seeds N] [--from SEED] [--only TEXT]

@@ -1,15 +1,17 @@
 //! A bridge from TCP to a Unix-domain socket, for programs that know TCP alone.
 
-use std::io;
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::thread;
+use std::{
+    io,
+    net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    thread,
+};
 
 use crate::tool::Failure;
 
-/// Leads to the socket at `path` for as long as this process lasts; returns the port that it does so
-/// from.
+/// Leads to the socket at `path` for as long as this process lasts; returns the port that it does
+/// so from.
 pub(crate) fn start(path: &Path) -> Result<u16, Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
@@ -49,8 +51,10 @@ fn how(copied: &io::Result<u64>) -> Shutdown {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
-    use std::os::unix::net::UnixListener;
+    use std::{
+        io::{Read, Write},
+        os::unix::net::UnixListener,
+    };
 
     use super::*;
 

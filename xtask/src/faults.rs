@@ -3,17 +3,19 @@
 mod process;
 mod wire;
 
-use std::fmt;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    fmt, thread,
+    time::{Duration, Instant},
+};
 
 use lexopt::{Arg, Parser, ValueExt};
-
-use crate::log::Log;
-use crate::tool::{self, Failure, Job, Outcome};
-
 use process::Process;
 use wire::{Cut, THERE, Wire};
+
+use crate::{
+    log::Log,
+    tool::{self, Failure, Job, Outcome},
+};
 
 pub(crate) const HELP: &str = "
 cargo xtask faults [--allow-missing] [--seconds S]
@@ -209,7 +211,8 @@ impl Fault {
             // The next Ping is answered by a reset.
             Self::PeerReplaced => (RESET, Duration::ZERO, ping),
             Self::NoInterface => (PONG_OR_GONE, Duration::ZERO, ping + pong),
-            // What the kernel still finds room for, while it sends again what was lost, counts as taken.
+            // What the kernel still finds room for, while it sends again what was lost, counts as
+            // taken.
             Self::CutWhileSending(_) => (WRITE, all, all * 2),
             Self::CutThenClose => (CLOSE, all, all),
             Self::ConnectToNobody(Cut::Unplugged) => (CONNECT_OR_GONE, Duration::ZERO, all),
@@ -264,8 +267,8 @@ const CONNECT_OR_GONE: Causes = &[
     "the transport failed",
 ];
 
-/// How long Linux waits for a host that does not answer a SYN, unless it was told otherwise: for 1, 2,
-/// 4, … and 64 s.
+/// How long Linux waits for a host that does not answer a SYN, unless it was told otherwise: for 1,
+/// 2, 4, … and 64 s.
 const SYN: Duration = Duration::from_secs(127);
 
 #[derive(Debug)]

@@ -1,4 +1,5 @@
-//! Faults that are planted: those of `crates/ws-conformance/faults.toml`, and builds that have them.
+//! Faults that are planted: those of `crates/ws-conformance/faults.toml`, and builds that have
+//! them.
 
 use std::process::Command;
 

@@ -1,12 +1,13 @@
 //! `cargo xtask long`: all checks for which `.ci/run` has no time, or of which it takes a sample.
 
-use std::env;
-use std::process::Command;
+use std::{env, process::Command};
 
 use lexopt::Parser;
 
-use crate::log::Log;
-use crate::tool::{self, Failure, Outcome};
+use crate::{
+    log::Log,
+    tool::{self, Failure, Outcome},
+};
 
 pub(crate) const HELP: &str = "
 cargo xtask long

@@ -32,12 +32,9 @@ mod tool;
 mod vectors;
 mod wasm;
 
-use std::env;
-use std::ffi::OsString;
-use std::process::ExitCode;
+use std::{env, ffi::OsString, process::ExitCode};
 
 use lexopt::Parser;
-
 use tool::{Failure, Outcome};
 
 fn main() -> ExitCode {

@@ -1,14 +1,15 @@
 //! `cargo xtask msrv`: the least Rust that the crates need.
 
-use std::collections::BTreeSet;
-use std::process::Command;
+use std::{collections::BTreeSet, process::Command};
 
 use lexopt::{Arg, Parser};
 use serde_json::Value;
 
-use crate::log::Log;
-use crate::package::{self, Package};
-use crate::tool::{self, Failure, Outcome};
+use crate::{
+    log::Log,
+    package::{self, Package},
+    tool::{self, Failure, Outcome},
+};
 
 pub(crate) const HELP: &str = "
 cargo xtask msrv [--allow-missing]

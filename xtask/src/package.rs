@@ -1,16 +1,20 @@
 //! `cargo xtask package`: each crate as its users get it passes its own tests.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use lexopt::Parser;
 use serde_json::Value;
 
-use crate::log::Log;
-use crate::tool::{self, Failure, Outcome};
+use crate::{
+    log::Log,
+    tool::{self, Failure, Outcome},
+};
 
 pub(crate) const HELP: &str = "
 cargo xtask package
@@ -138,8 +142,8 @@ fn unpack(packages: &[Package], dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes a workspace of the unpacked packages, which take each other for what a registry would have,
-/// and everything else in the versions of this workspace.
+/// Makes a workspace of the unpacked packages, which take each other for what a registry would
+/// have, and everything else in the versions of this workspace.
 fn write_workspace(packages: &[Package], dir: &Path) -> Result<(), Failure> {
     let mut manifest = String::from("[workspace]\nresolver = \"3\"\nmembers = [\"*-*\"]\n");
     manifest.push_str("\n[patch.crates-io]\n");

@@ -1,17 +1,22 @@
-//! `cargo xtask proxies`: the examples behind real proxies, in front of the server and of the client.
+//! `cargo xtask proxies`: the examples behind real proxies, in front of the server and of the
+//! client.
 
-use std::fs;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
 use lexopt::{Arg, Parser};
 
-use crate::log::Log;
-use crate::tool::{self, Failure, Outcome, Service};
+use crate::{
+    log::Log,
+    tool::{self, Failure, Outcome, Service},
+};
 
 pub(crate) const HELP: &str = "
 cargo xtask proxies [--allow-missing]

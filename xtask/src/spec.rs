@@ -1,17 +1,17 @@
 //! `cargo xtask spec`: requirement → code → test.
 //!
 //! A line `//= RFC6455-5.1-3` stands where code obeys the requirement of that name in
-//! `crates/ws-conformance/requirements.toml`, and again on a test that would notice if it did not. The conformance
-//! vectors carry names of requirements too and count as tests.
+//! `crates/ws-conformance/requirements.toml`, and again on a test that would notice if it did not.
+//! The conformance vectors carry names of requirements too and count as tests.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::path::Path;
+use std::{collections::BTreeMap, fmt, path::Path};
 
 use lexopt::{Arg, Parser};
 
-use crate::tool::{self, Failure, Outcome};
-use crate::vectors;
+use crate::{
+    tool::{self, Failure, Outcome},
+    vectors,
+};
 
 pub(crate) const HELP: &str = "
 cargo xtask spec [--table]

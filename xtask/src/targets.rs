@@ -56,7 +56,8 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
     Ok(Outcome::from_passed(passed))
 }
 
-/// Checks crates for all targets at once, as they have much in common that is built for this machine.
+/// Checks crates for all targets at once, as they have much in common that is built for this
+/// machine.
 fn check(crates: &[&str], what: &str, features: &str, targets: &[&str]) -> bool {
     let mut check = tool::cargo();
     check.args(["check", "--quiet", what, "--features", features]);

@@ -1,10 +1,12 @@
 //! `cargo xtask test`: the tests of the workspace, several programs at a time.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
 
 use lexopt::Parser;
 use serde_json::Value;
@@ -46,8 +48,8 @@ pub(crate) fn run(mut arguments: Parser) -> Result<Outcome, Failure> {
     Ok(Outcome::from_passed(passed))
 }
 
-/// Runs a command that prints to a file, which a process that it left behind may keep open; `None` if
-/// it was stopped at the limit.
+/// Runs a command that prints to a file, which a process that it left behind may keep open; `None`
+/// if it was stopped at the limit.
 fn logged(
     command: &mut Command,
     log: &Path,

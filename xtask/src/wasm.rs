@@ -3,8 +3,10 @@
 //! Neither masking flag may be reachable from a sandbox ([MS-WSPE] section 5.1). Small probe crates
 //! show it: what uses a flag compiles for the host and does not for wasm.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use lexopt::Parser;
 

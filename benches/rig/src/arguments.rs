@@ -1,10 +1,6 @@
 //! Arguments as all the programs here take them.
 
-use std::error::Error;
-use std::ffi::OsString;
-use std::fmt;
-use std::process::ExitCode;
-use std::str::FromStr;
+use std::{error::Error, ffi::OsString, fmt, process::ExitCode, str::FromStr};
 
 /// Arguments of the form `--name value` and `--flag`, taken one name at a time.
 #[derive(Debug)]

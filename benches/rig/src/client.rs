@@ -1,8 +1,10 @@
 //! A client that sends to a sink as fast as it can.
 
-use std::error::Error;
-use std::io;
-use std::time::{Duration, Instant};
+use std::{
+    error::Error,
+    io,
+    time::{Duration, Instant},
+};
 
 use crate::{Arguments, Masks, Usage, connect};
 

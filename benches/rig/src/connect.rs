@@ -1,8 +1,10 @@
 //! Connecting, and the opening handshake in its shortest form.
 
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
-use std::time::Duration;
+use std::{
+    io::{self, Read, Write},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream},
+    time::Duration,
+};
 
 use socket2::{Domain, Protocol, Socket, Type};
 

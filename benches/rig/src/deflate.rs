@@ -1,7 +1,6 @@
 //! permessage-deflate, as a run has it: the same parameters for every server.
 
-use std::error::Error;
-use std::io;
+use std::{error::Error, io};
 
 use crate::Arguments;
 
@@ -14,7 +13,8 @@ pub struct Deflate {
     pub takes_over: bool,
 }
 
-/// Shorter messages go out plain: what ws-proto does with nothing tuned, and every server is told to.
+/// Shorter messages go out plain: what ws-proto does with nothing tuned, and every server is told
+/// to.
 pub const DEFLATE_MIN_LEN: usize = 128;
 
 impl Deflate {

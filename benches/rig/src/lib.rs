@@ -1,6 +1,6 @@
-//! What the servers and the clients of `cargo xtask bench` and its load generator share: arguments, the shortest opening
-//! handshake, text, TLS of one kind, and what they take from `ws-load`: frames, latencies, and what Linux tells of a
-//! process.
+//! What the servers and the clients of `cargo xtask bench` and its load generator share: arguments,
+//! the shortest opening handshake, text, TLS of one kind, and what they take from `ws-load`:
+//! frames, latencies, and what Linux tells of a process.
 
 mod arguments;
 mod client;

@@ -1,15 +1,14 @@
 //! TLS, as a run has it: the same version, cipher and provider for every server, and nothing else
 //! tuned.
 
-use std::error::Error;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::{error::Error, path::PathBuf, sync::Arc};
 
-use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::version::TLS13;
-use rustls::{CipherSuite, ClientConfig, RootCertStore, ServerConfig};
+use rustls::{
+    CipherSuite, ClientConfig, RootCertStore, ServerConfig,
+    crypto::{CryptoProvider, ring},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    version::TLS13,
+};
 
 use crate::Arguments;
 

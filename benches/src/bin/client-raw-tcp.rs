@@ -1,8 +1,6 @@
 //! The floor of a client: writes the same bytes again and again.
 
-use std::error::Error;
-use std::io::Write;
-use std::process::ExitCode;
+use std::{error::Error, io::Write, process::ExitCode};
 
 use bench_rig::{ClientRun, OPCODE_BINARY, Placed, append_frame, finish, upgrade};
 

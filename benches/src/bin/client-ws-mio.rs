@@ -1,8 +1,6 @@
 //! A client of `ws-mio`: a `Socket` in a loop of its own, sent through until it takes no more.
 
-use std::error::Error;
-use std::process::ExitCode;
-use std::time::Duration;
+use std::{error::Error, process::ExitCode, time::Duration};
 
 use bench_rig::{ClientRun, Masks, Placed, finish};
 use mio::{Events, Interest, Poll, Token};

@@ -1,10 +1,12 @@
 //! A client of `ws-proto` over a blocking stream: vectored writes where no key must be applied,
 //! else a buffer that is masked into.
 
-use std::error::Error;
-use std::io::{IoSlice, Write};
-use std::net::TcpStream;
-use std::process::ExitCode;
+use std::{
+    error::Error,
+    io::{IoSlice, Write},
+    net::TcpStream,
+    process::ExitCode,
+};
 
 use bench_rig::{ClientRun, Masks, Placed, finish, upgrade};
 use ws_proto::{ClientMasking, Message, OutFrame, Sender};

@@ -1,7 +1,6 @@
 //! A client of `ws-smol`, which sends one message after the other.
 
-use std::error::Error;
-use std::process::ExitCode;
+use std::{error::Error, process::ExitCode};
 
 use bench_rig::{ClientRun, Masks, Placed, finish};
 use ws_smol::{ClientRequest, Connector, Uri};

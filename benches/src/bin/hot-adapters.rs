@@ -1,17 +1,15 @@
-//! The hot paths of the adapters, each a given number of times: for `cargo xtask callgrind` to count
-//! instructions. Those of the crates below are in `hot-paths`, apart, as code that both programs
-//! use is inlined where one alone uses it.
+//! The hot paths of the adapters, each a given number of times: for `cargo xtask callgrind` to
+//! count instructions. Those of the crates below are in `hot-paths`, apart, as code that both
+//! programs use is inlined where one alone uses it.
 
-use std::error::Error;
-use std::hint::black_box;
-use std::io::IoSlice;
-use std::process::ExitCode;
-use std::time::Duration;
+use std::{error::Error, hint::black_box, io::IoSlice, process::ExitCode, time::Duration};
 
 use bench_rig::{Masks, OPCODE_BINARY, append_frame, finish};
-use smol::block_on;
-use smol::future::zip;
-use smol::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use smol::{
+    block_on,
+    future::zip,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+};
 use ws_handshake::OriginPolicy;
 use ws_mio::{EventLoop, Handler, Peer, Transport as _};
 use ws_proto::Message;

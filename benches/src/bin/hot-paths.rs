@@ -1,8 +1,6 @@
 //! The hot paths, each a given number of times: for `cargo xtask callgrind` to count instructions.
 
-use std::error::Error;
-use std::hint::black_box;
-use std::process::ExitCode;
+use std::{error::Error, hint::black_box, process::ExitCode};
 
 use bench_rig::{Masks, OPCODE_BINARY, OPCODE_TEXT, append_frame, finish};
 use ws_handshake::{OriginPolicy, ServerConfig};

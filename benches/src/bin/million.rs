@@ -8,14 +8,16 @@
 //! `--connections N` takes another number, `--max-bytes N` fails if an idle connection holds more.
 //!
 //! Counted is everything that the loop allocates: slots with their transports, timers and indexes.
-//! A transport is a number, as a descriptor of TCP is; what is behind it, in the kernel there and in
-//! this program here, is not counted.
+//! A transport is a number, as a descriptor of TCP is; what is behind it, in the kernel there and
+//! in this program here, is not counted.
 
-use std::cell::RefCell;
-use std::error::Error;
-use std::io::{self, IoSlice};
-use std::process::{self, ExitCode};
-use std::time::Duration;
+use std::{
+    cell::RefCell,
+    error::Error,
+    io::{self, IoSlice},
+    process::{self, ExitCode},
+    time::Duration,
+};
 
 use allocation_counter::measure;
 use bench_rig::{

@@ -2,14 +2,18 @@
 //!
 //! Edge-triggered, registered once, the buffer placed as carefully as that of `ws-mio`.
 
-use std::error::Error;
-use std::io::{self, Read, Write};
-use std::net::Ipv4Addr;
-use std::process::ExitCode;
+use std::{
+    error::Error,
+    io::{self, Read, Write},
+    net::Ipv4Addr,
+    process::ExitCode,
+};
 
 use bench_rig::{Arguments, Placed, finish};
-use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{
+    Events, Interest, Poll, Registry, Token,
+    net::{TcpListener, TcpStream},
+};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use ws_handshake::{OriginPolicy, ServerConfig};
 

@@ -1,13 +1,8 @@
 //! A server of `ws-mio` whose peers are all subscribed to many topics: a message begins with the
-//! number of one, and goes to everybody. Whoever connects to its other port is told the counters, also
-//! when the server takes no more connections.
+//! number of one, and goes to everybody. Whoever connects to its other port is told the counters,
+//! also when the server takes no more connections.
 
-use std::error::Error;
-use std::io::Write;
-use std::net::TcpListener;
-use std::process::ExitCode;
-use std::sync::Arc;
-use std::thread;
+use std::{error::Error, io::Write, net::TcpListener, process::ExitCode, sync::Arc, thread};
 
 use bench_rig::{Arguments, finish};
 use ws_mio::{

@@ -1,9 +1,11 @@
 //! `ws-mio` as its documentation shows it, with nothing tuned.
 
-use std::error::Error;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::process::ExitCode;
-use std::time::Duration;
+use std::{
+    error::Error,
+    net::{Ipv4Addr, SocketAddr},
+    process::ExitCode,
+    time::Duration,
+};
 
 use bench_rig::{Arguments, Deflate, Mode, finish, server_tls};
 use ws_handshake::DeflatePolicy;

@@ -1,22 +1,27 @@
-//! `ws-smol` on one thread: as the example `echo` has it, or a task for each connection that waits for
-//! its peer and for its deliveries.
+//! `ws-smol` on one thread: as the example `echo` has it, or a task for each connection that waits
+//! for its peer and for its deliveries.
 
-use std::cell::RefCell;
-use std::error::Error;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::process::ExitCode;
-use std::time::Duration;
+use std::{
+    cell::RefCell,
+    error::Error,
+    net::{Ipv4Addr, SocketAddr},
+    process::ExitCode,
+    time::Duration,
+};
 
 use bench_rig::{Arguments, Deflate, Mode, finish, server_tls};
-use smol::channel::{Receiver, Sender, unbounded};
-use smol::io::{AsyncRead, AsyncWrite};
-use smol::{LocalExecutor, future};
+use smol::{
+    LocalExecutor,
+    channel::{Receiver, Sender, unbounded},
+    future,
+    io::{AsyncRead, AsyncWrite},
+};
 use socket2::{Domain, Protocol, Socket, Type};
 use ws_handshake::{DeflatePolicy, UriError};
-use ws_smol::net::{self, TcpListener, TcpStream};
 use ws_smol::{
     Acceptor, ClientRequest, Config, Connector, OriginPolicy, Prepared, ServerTls, TlsAcceptor,
     Uri, WebSocket,
+    net::{self, TcpListener, TcpStream},
 };
 
 const HELP: &str = "\

@@ -1,7 +1,6 @@
 //! `ws-tokio` on a runtime of one thread, as its documentation has it: an echo.
 
-use std::error::Error;
-use std::process::ExitCode;
+use std::{error::Error, process::ExitCode};
 
 use bench_rig::{Arguments, finish};
 use tokio::net::{TcpListener, TcpStream};

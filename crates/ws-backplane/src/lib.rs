@@ -6,14 +6,12 @@
 //! with nothing in between, or of the [`Discontinuity`]. Nothing is lost in
 //! silence:
 //!
-//! - What is to be subscribed to is a state. The engine is brought into it, and
-//!   is so anew after each connection.
+//! - What is to be subscribed to is a state. The engine is brought into it, and is so anew after
+//!   each connection.
 //! - After an outage every topic goes on at the last position that was told.
-//! - A gap is found by the next message, or by a check of the topic's end every
-//!   few seconds. The history closes it; what it cannot close is told by
-//!   [`Handler::on_discontinuity`].
-//! - An engine that lost data is in a new epoch. Positions of the old one are
-//!   lost, and told to be.
+//! - A gap is found by the next message, or by a check of the topic's end every few seconds. The
+//!   history closes it; what it cannot close is told by [`Handler::on_discontinuity`].
+//! - An engine that lost data is in a new epoch. Positions of the old one are lost, and told to be.
 //!
 //! ```
 //! use std::{sync::Arc, time::Instant};
@@ -65,11 +63,10 @@
 //!
 //! - [`Memory`]: this process alone, for one node and for tests.
 //!
-//! - `Redis`, with the feature `redis`: Redis from 6.2 and what is compatible
-//!   with it, such as Valkey. One server; no Cluster, no Sentinel.
+//! - `Redis`, with the feature `redis`: Redis from 6.2 and what is compatible with it, such as
+//!   Valkey. One server; no Cluster, no Sentinel.
 //!
-//! - `Nats`, with the feature `nats`: NATS from 2.9 with JetStream. One server;
-//!   no cluster.
+//! - `Nats`, with the feature `nats`: NATS from 2.9 with JetStream. One server; no cluster.
 //!
 //! [`Engine`] is the interface to others.
 //!

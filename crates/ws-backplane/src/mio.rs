@@ -123,7 +123,8 @@ impl<H: ws_mio::Handler, T> Hub<H, T> {
         self.node
             .recover(Arc::clone(&topic), since, move |recovery| {
                 let missed = encode(recovery);
-                // What the thread publishes from now on is kept for the peer, until its loop gets to it.
+                // What the thread publishes from now on is kept for the peer, until its loop gets
+                // to it.
                 let join = Join::begin(joining, topic);
                 let _ = remote.with_peer(peer, move |_, peer| join.finish(peer, &missed));
             });

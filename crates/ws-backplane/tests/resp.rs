@@ -1,4 +1,5 @@
-//! The protocol of Redis: what is whole is found at every split, and read as another parser reads it.
+//! The protocol of Redis: what is whole is found at every split, and read as another parser reads
+//! it.
 
 use redis_protocol::resp3::{decode::complete::decode, types::OwnedFrame};
 use ws_backplane::{

@@ -1,7 +1,6 @@
 //! What a vector has an endpoint send, and with which keys.
 
-use super::bytes;
-use super::json::Object;
+use super::{bytes, json::Object};
 use crate::Failure;
 
 #[derive(Debug)]

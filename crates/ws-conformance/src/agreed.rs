@@ -2,8 +2,7 @@
 
 use ws_proto::DeflateWindow;
 
-use super::json::Object;
-use super::role::Role;
+use super::{json::Object, role::Role};
 use crate::Failure;
 
 /// The agreed parameters, by who compresses with them.

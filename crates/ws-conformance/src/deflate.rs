@@ -9,12 +9,14 @@ use miniz_oxide::inflate::{
 use serde_json::Value;
 use ws_proto::{DeflateWindow, Header};
 
-use super::action::{Action, Masking};
-use super::agreed::Deflate;
-use super::bytes::show;
-use super::json::Object;
-use super::proto::Transmitter;
-use super::role::Role;
+use super::{
+    action::{Action, Masking},
+    agreed::Deflate,
+    bytes::show,
+    json::Object,
+    proto::Transmitter,
+    role::Role,
+};
 use crate::Failure;
 
 /// What an endpoint that compresses is asked to send, and what must be true of it.
@@ -158,7 +160,8 @@ impl Frame {
     }
 }
 
-/// Inflates in a ring that is as long as the window, so that nothing outside of it can be referred to.
+/// Inflates in a ring that is as long as the window, so that nothing outside of it can be referred
+/// to.
 struct Judge {
     inflate: Box<DecompressorOxide>,
     window: Vec<u8>,

@@ -1,16 +1,19 @@
 //! Inbound vectors: bytes from the peer, and what an endpoint must make of them.
 //!
-//! Each vector runs in the chunks that it names, whole, cut in two at every place, and byte by byte.
+//! Each vector runs in the chunks that it names, whole, cut in two at every place, and byte by
+//! byte.
 
 use serde_json::Value;
 
-use super::Receiver;
-use super::agreed::Deflate;
-use super::bytes::{self, show};
-use super::json::Object;
-use super::proto::{Config, Endpoint, Seen, State};
-use super::role::Role;
-use super::sent::{Fault, Sent};
+use super::{
+    Receiver,
+    agreed::Deflate,
+    bytes::{self, show},
+    json::Object,
+    proto::{Config, Endpoint, Seen, State},
+    role::Role,
+    sent::{Fault, Sent},
+};
 use crate::Failure;
 
 /// One vector, read and ready to run any number of times.

@@ -1,5 +1,5 @@
-//! The conformance vectors of RFC 6455, RFC 7692 and [MS-WSPE], and what runs them against `ws-proto`
-//! and `ws-handshake`.
+//! The conformance vectors of RFC 6455, RFC 7692 and [MS-WSPE], and what runs them against
+//! `ws-proto` and `ws-handshake`.
 //!
 //! The format is described in the README of this crate. Any folder laid out like it can be run.
 
@@ -16,19 +16,19 @@ mod proto;
 mod role;
 mod sent;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
-
-use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 
 use inbound::Inbound;
 use json::Object;
 use outbound::Outbound;
+use serde_json::Value;
 
 /// Advised outcomes (`"strict": false`) that the crates do not give, and why.
 const KNOWN: &[Known] = &[];
@@ -345,8 +345,8 @@ impl Report<'_> {
         })
     }
 
-    /// How many vectors of each class there are, and how many of them passed: those that a rule of a
-    /// specification decides, without those that are advice.
+    /// How many vectors of each class there are, and how many of them passed: those that a rule of
+    /// a specification decides, without those that are advice.
     #[must_use]
     pub fn counts(&self) -> Vec<(&str, usize, usize)> {
         let tallies = self.tallies().into_iter();

@@ -1,10 +1,12 @@
 //! The header matrix: one header a row, and the rules that each kind of endpoint finds broken.
 
-use super::Receiver;
-use super::agreed::Deflate;
-use super::proto::{Config, Endpoint};
-use super::role::Role;
-use super::sent::Fault;
+use super::{
+    Receiver,
+    agreed::Deflate,
+    proto::{Config, Endpoint},
+    role::Role,
+    sent::Fault,
+};
 use crate::Failure;
 
 /// The header of one row with what one column expects of it.

@@ -2,11 +2,13 @@
 
 use serde_json::Value;
 
-use super::action::{Action, Masking};
-use super::bytes::show;
-use super::json::Object;
-use super::proto::Transmitter;
-use super::role::Role;
+use super::{
+    action::{Action, Masking},
+    bytes::show,
+    json::Object,
+    proto::Transmitter,
+    role::Role,
+};
 use crate::Failure;
 
 #[derive(Debug)]

@@ -9,11 +9,13 @@ use ws_proto::{
     xor,
 };
 
-use super::action::{Action, Masking};
-use super::agreed::Deflate;
-use super::bytes::show;
-use super::role::Role;
-use super::sent::{Fault, Sent};
+use super::{
+    action::{Action, Masking},
+    agreed::Deflate,
+    bytes::show,
+    role::Role,
+    sent::{Fault, Sent},
+};
 use crate::Failure;
 
 /// How the endpoint under test is built.

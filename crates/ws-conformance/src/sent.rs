@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::bytes::show;
-use super::role::Role;
+use super::{bytes::show, role::Role};
 
 /// A frame that the endpoint queued, unmasked.
 #[derive(Debug)]

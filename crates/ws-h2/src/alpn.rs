@@ -21,8 +21,8 @@ pub enum Accepted<S: AsyncRead + AsyncWrite + Unpin> {
     Http1(Box<WebSocket<MaybeTls<S>>>),
 }
 
-/// Makes the TLS handshake of a connection and begins what the client has chosen by ALPN: HTTP/2 for
-/// `h2`, and otherwise a WebSocket over HTTP/1.1, with an acceptor that is
+/// Makes the TLS handshake of a connection and begins what the client has chosen by ALPN: HTTP/2
+/// for `h2`, and otherwise a WebSocket over HTTP/1.1, with an acceptor that is
 /// [under TLS](Acceptor::under_tls).
 ///
 /// ```no_run
@@ -108,9 +108,9 @@ pub enum Connected<S: AsyncRead + AsyncWrite + Unpin> {
 ///
 /// `dial` connects to the server of the request. `connector` has a
 /// [`ClientTls`](ws_smol::ClientTls) that offers [`PROTOCOLS`]. With a connector as
-/// `fallback` the WebSocket is opened over HTTP/1.1 where the server chooses that, and over a second
-/// connection, which `fallback` makes, where it chooses HTTP/2 without extended CONNECT (RFC 8441); so its
-/// TLS offers HTTP/1.1 alone, as that of [`Connector::new`] does.
+/// `fallback` the WebSocket is opened over HTTP/1.1 where the server chooses that, and over a
+/// second connection, which `fallback` makes, where it chooses HTTP/2 without extended CONNECT (RFC
+/// 8441); so its TLS offers HTTP/1.1 alone, as that of [`Connector::new`] does.
 ///
 /// ```no_run
 /// use smol::net::TcpStream;

@@ -99,12 +99,12 @@ impl Transport for StreamTransport {
 }
 
 impl Incoming {
-    /// Accepts the WebSocket that is asked for, as [`decide`](Self::decide), for a loop of `ws-mio` to
-    /// [adopt](ws_mio::Remote::adopt). `data` is the application's: it has seen the request by
-    /// [`handshake`](Self::handshake).
+    /// Accepts the WebSocket that is asked for, as [`decide`](Self::decide), for a loop of `ws-mio`
+    /// to [adopt](ws_mio::Remote::adopt). `data` is the application's: it has seen the request
+    /// by [`handshake`](Self::handshake).
     ///
-    /// What was agreed on goes along: compression, and the flag of [MS-WSPE] among the peers that the
-    /// loop's [`Config`](ws_mio::Config) names, too. Its limits and times are the
+    /// What was agreed on goes along: compression, and the flag of [MS-WSPE] among the peers that
+    /// the loop's [`Config`](ws_mio::Config) names, too. Its limits and times are the
     /// WebSocket's. Where the connection is encrypted, say so to the transport:
     /// `handover.map_transport(StreamTransport::under_tls)`.
     ///

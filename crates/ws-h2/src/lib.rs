@@ -65,9 +65,9 @@
 //! # How a stream ends
 //!
 //! Closing a stream is END_STREAM, which is what the end of a TCP connection is to
-//! a WebSocket over HTTP/1.1 (RFC 8441 section 5). A peer that resets the stream, or a connection that is
-//! lost, is an error of both reading and writing. A stream that is dropped before both directions have
-//! ended is reset with CANCEL, or with NO_ERROR if a server has ended its own.
+//! a WebSocket over HTTP/1.1 (RFC 8441 section 5). A peer that resets the stream, or a connection
+//! that is lost, is an error of both reading and writing. A stream that is dropped before both
+//! directions have ended is reset with CANCEL, or with NO_ERROR if a server has ended its own.
 //!
 //! # What is bounded
 //!
@@ -110,12 +110,11 @@ pub use alpn::{Accepted, Connected, PROTOCOLS, accept_tls, connect_tls};
 pub use client::{Client, Connection};
 pub use config::Config;
 pub use error::Error;
+pub use h2;
 #[cfg(feature = "mio")]
 pub use hand_over::StreamTransport;
 pub use server::{Incoming, Server};
 pub use stream::Stream;
-
-pub use h2;
 #[doc(no_inline)]
 pub use ws_smol::WebSocket;
 

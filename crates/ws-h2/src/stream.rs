@@ -14,8 +14,8 @@ use h2::{Reason, RecvStream, SendStream};
 ///
 /// Reading gives the payload of its DATA frames, and 0 bytes at END_STREAM. It acknowledges
 /// what it gives, so that the peer may send as much again. Writing makes DATA frames,
-/// as far as the peer's window and [`Config::send_buffer`](crate::Config::send_buffer) have room, and waits
-/// otherwise. What is written leaves as the connection is polled: flushing waits for
+/// as far as the peer's window and [`Config::send_buffer`](crate::Config::send_buffer) have room,
+/// and waits otherwise. What is written leaves as the connection is polled: flushing waits for
 /// nothing. Closing sends END_STREAM behind it.
 ///
 /// # Errors

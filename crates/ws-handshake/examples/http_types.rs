@@ -1,4 +1,5 @@
-//! An HTTP server that works with the types of the `http` crate answers WebSocket requests beside its pages.
+//! An HTTP server that works with the types of the `http` crate answers WebSocket requests beside
+//! its pages.
 //!
 //! ```sh
 //! cargo run -p ws-handshake --features http --example http_types
@@ -9,8 +10,8 @@ use ws_handshake::{OriginPolicy, Request, Response, ServerConfig};
 
 /// Answers a request as the router of an HTTP server does.
 ///
-/// After a 101 the server hands the transport, and the bytes that it has read behind the head, to a frame layer such as
-/// `ws-proto` or `ws_smol::WebSocket`.
+/// After a 101 the server hands the transport, and the bytes that it has read behind the head, to a
+/// frame layer such as `ws-proto` or `ws_smol::WebSocket`.
 fn answer(config: &ServerConfig, request: &http::Request<()>) -> http::Response<Vec<u8>> {
     let parsed = match Request::from_http(request) {
         Ok(parsed) => parsed,

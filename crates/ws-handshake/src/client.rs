@@ -16,5 +16,6 @@ pub use response::HttpResponse;
 pub use terms::Agreed;
 pub(crate) use terms::Terms;
 
-/// The first byte of a record that refuses what is not TLS (RFC 8446 section 5.1); no reply of HTTP begins with it.
+/// The first byte of a record that refuses what is not TLS (RFC 8446 section 5.1); no reply of HTTP
+/// begins with it.
 pub(crate) const TLS_ALERT: u8 = 21;

@@ -1,21 +1,22 @@
-//! What a request says about who asks: cookies, and the schemes Bearer and Basic of `Authorization`.
+//! What a request says about who asks: cookies, and the schemes Bearer and Basic of
+//! `Authorization`.
 
-use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 use core::fmt;
 
-use base64::Engine as _;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{
+    Engine as _,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 
-use crate::headers::trim;
-use crate::request::Request;
+use crate::{headers::trim, request::Request};
 
 impl<'a> Request<'a> {
     /// The cookies as name and value, in order, from all `Cookie` headers (RFC 6265 section 5.4).
     ///
-    /// Values are as they came, but for a pair of double quotes around one. A cookie outside UTF-8, or without `=`, is
-    /// left out.
+    /// Values are as they came, but for a pair of double quotes around one. A cookie outside UTF-8,
+    /// or without `=`, is left out.
     pub fn cookies(&self) -> impl Iterator<Item = (&'a str, &'a str)> + '_ {
         //= RFC6455-10.5-1
         self.headers()
@@ -24,7 +25,8 @@ impl<'a> Request<'a> {
             .filter_map(cookie)
     }
 
-    /// The value of the first of the [`cookies`](Self::cookies) of that name, which is compared exactly.
+    /// The value of the first of the [`cookies`](Self::cookies) of that name, which is compared
+    /// exactly.
     ///
     /// ```
     /// use ws_handshake::{HeadLimits, Request};
@@ -43,8 +45,9 @@ impl<'a> Request<'a> {
 
     /// The token of `Authorization: Bearer` (RFC 6750 section 2.1): visible ASCII characters.
     ///
-    /// `None` without it, and if there is more than one `Authorization`. Pages cannot send one with a WebSocket: they send
-    /// a token as a cookie, in the query, or as [`subprotocols_as_sent`](Self::subprotocols_as_sent).
+    /// `None` without it, and if there is more than one `Authorization`. Pages cannot send one with
+    /// a WebSocket: they send a token as a cookie, in the query, or as
+    /// [`subprotocols_as_sent`](Self::subprotocols_as_sent).
     #[must_use]
     pub fn bearer(&self) -> Option<&'a str> {
         let token = self.authorization("Bearer")?;
@@ -52,10 +55,11 @@ impl<'a> Request<'a> {
         str::from_utf8(token).ok().filter(|_| is_token)
     }
 
-    /// The user and password of `Authorization: Basic` (RFC 7617), which browsers send for `ws://user:password@host/`.
+    /// The user and password of `Authorization: Basic` (RFC 7617), which browsers send for
+    /// `ws://user:password@host/`.
     ///
-    /// `None` without it, if there is more than one `Authorization`, and if the credentials are not base64 of a user in
-    /// UTF-8 without control characters, a colon, and a password.
+    /// `None` without it, if there is more than one `Authorization`, and if the credentials are not
+    /// base64 of a user in UTF-8 without control characters, a colon, and a password.
     #[must_use]
     pub fn basic(&self) -> Option<BasicCredentials> {
         let mut text = BASE64.decode(self.authorization("Basic")?).ok()?;
@@ -102,7 +106,8 @@ fn cookie(pair: &[u8]) -> Option<(&str, &str)> {
 pub struct BasicCredentials {
     /// The name of the user, without a colon; it may be empty.
     pub user: String,
-    /// The password; it may be empty. It is bytes and no text: chargers of electric cars (OCPP) send a key of 20 bytes.
+    /// The password; it may be empty. It is bytes and no text: chargers of electric cars (OCPP)
+    /// send a key of 20 bytes.
     pub password: Vec<u8>,
 }
 

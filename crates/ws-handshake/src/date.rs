@@ -1,6 +1,7 @@
 //! Dates of HTTP (RFC 9110 section 5.6.7).
 
-/// Reads a date in any of its three forms, as seconds since the start of 1970; `None` if it is none, or before.
+/// Reads a date in any of its three forms, as seconds since the start of 1970; `None` if it is
+/// none, or before.
 pub(crate) fn parse(text: &str) -> Option<u64> {
     //= RFC9110-5.6.7-1
     let mut words = text

@@ -1,10 +1,13 @@
-//! permessage-deflate: its parameters, and how client and server agree on them (RFC 7692 sections 5 and 7.1).
+//! permessage-deflate: its parameters, and how client and server agree on them (RFC 7692 sections 5
+//! and 7.1).
 
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::error::{HandshakeError, Offered};
-use crate::extensions::{Extension, Extensions, Param};
+use crate::{
+    error::{HandshakeError, Offered},
+    extensions::{Extension, Extensions, Param},
+};
 
 /// The agreed parameters of permessage-deflate (RFC 7692 section 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +23,9 @@ pub struct DeflateParams {
 }
 
 impl DeflateParams {
-    /// What holds for the messages of the server, and for those of the client: whether there is no context takeover,
-    /// and the base-2 logarithm of the window. `ws_proto::DeflateCodec` takes them so.
+    /// What holds for the messages of the server, and for those of the client: whether there is no
+    /// context takeover, and the base-2 logarithm of the window. `ws_proto::DeflateCodec` takes
+    /// them so.
     #[must_use]
     pub const fn windows(self) -> [(bool, u8); 2] {
         [
@@ -32,7 +36,8 @@ impl DeflateParams {
 }
 
 impl Default for DeflateParams {
-    /// What holds where nothing is said: context takeover both ways, windows of 2 to the power of 15.
+    /// What holds where nothing is said: context takeover both ways, windows of 2 to the power of
+    /// 15.
     fn default() -> Self {
         Self {
             server_no_context_takeover: false,
@@ -81,7 +86,8 @@ impl DeflatePolicy {
 
     /// The largest window we want the client to compress with, in bits; brought into 8 to 15.
     ///
-    /// It binds only clients that offer `client_max_window_bits`; others use up to 15 (RFC 7692 section 7.1.2.2).
+    /// It binds only clients that offer `client_max_window_bits`; others use up to 15 (RFC 7692
+    /// section 7.1.2.2).
     #[must_use]
     pub const fn client_max_window_bits(mut self, bits: u8) -> Self {
         self.limits.client_max_window_bits = clamp_bits(bits);
@@ -91,7 +97,8 @@ impl DeflatePolicy {
 
 /// What a client offers for permessage-deflate.
 ///
-/// The default is the offer that browsers make: no demands, and a window size of the server's choice for what we send.
+/// The default is the offer that browsers make: no demands, and a window size of the server's
+/// choice for what we send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeflateOffer {
     server_no_context_takeover: bool,
@@ -101,7 +108,8 @@ pub struct DeflateOffer {
 }
 
 impl DeflateOffer {
-    /// Makes an offer without any parameter. Unlike the default it does not let the server choose our window size.
+    /// Makes an offer without any parameter. Unlike the default it does not let the server choose
+    /// our window size.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -112,14 +120,16 @@ impl DeflateOffer {
         }
     }
 
-    /// Demands that the server empties its window before every message, so that we keep none for it.
+    /// Demands that the server empties its window before every message, so that we keep none for
+    /// it.
     #[must_use]
     pub const fn server_no_context_takeover(mut self, on: bool) -> Self {
         self.server_no_context_takeover = on;
         self
     }
 
-    /// Says beforehand that we empty our window before every message even if the server does not ask for it.
+    /// Says beforehand that we empty our window before every message even if the server does not
+    /// ask for it.
     #[must_use]
     pub const fn client_no_context_takeover(mut self, on: bool) -> Self {
         self.client_no_context_takeover = on;
@@ -133,7 +143,8 @@ impl DeflateOffer {
         self
     }
 
-    /// Lets the server limit our window; `Some` says beforehand that we use no more than that, brought into 8 to 15.
+    /// Lets the server limit our window; `Some` says beforehand that we use no more than that,
+    /// brought into 8 to 15.
     #[must_use]
     pub const fn client_max_window_bits(mut self, bits: Option<u8>) -> Self {
         self.client_max_window_bits = Some(match bits {
@@ -143,7 +154,8 @@ impl DeflateOffer {
         self
     }
 
-    /// Reads offers from the form of the header, such as `permessage-deflate; server_max_window_bits=10, permessage-deflate`.
+    /// Reads offers from the form of the header, such as `permessage-deflate;
+    /// server_max_window_bits=10, permessage-deflate`.
     ///
     /// # Errors
     ///
@@ -221,7 +233,8 @@ impl fmt::Display for DeflateOffer {
     }
 }
 
-/// A server's answer to an offer of permessage-deflate. `Display` writes it in the form of the header.
+/// A server's answer to an offer of permessage-deflate. `Display` writes it in the form of the
+/// header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeflateAnswer {
     params: DeflateParams,
@@ -265,7 +278,8 @@ impl fmt::Display for DeflateAnswer {
 
 /// Answers the first acceptable offer as a server, `None` if there is none (RFC 7692 section 5.1).
 ///
-/// Extensions other than permessage-deflate, and offers with parameters or values that it does not have, are passed over.
+/// Extensions other than permessage-deflate, and offers with parameters or values that it does not
+/// have, are passed over.
 pub fn answer<'a>(
     offers: impl IntoIterator<Item = Extension<'a>>,
     policy: &DeflatePolicy,
@@ -302,7 +316,8 @@ pub fn answer<'a>(
     })
 }
 
-/// Checks a server's reply against our offers as a client, `None` if it answers none of them (RFC 7692 section 5.1).
+/// Checks a server's reply against our offers as a client, `None` if it answers none of them (RFC
+/// 7692 section 5.1).
 #[must_use]
 pub fn agree(reply: &Extension<'_>, offers: &[DeflateOffer]) -> Option<DeflateParams> {
     //= RFC6455-9-4
@@ -449,8 +464,7 @@ const MAX_BITS: u8 = 15;
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::ToString as _;
-    use alloc::vec;
+    use alloc::{string::ToString as _, vec};
 
     use super::*;
 

@@ -6,14 +6,17 @@ use crate::version::Version;
 
 /// A rule of the opening handshake that the peer broke.
 ///
-/// One variant a rule. A server answers with [`rejection`](Self::rejection) and closes; a client closes. Where a limit
-/// or an option decides, the variant names it, and it shows the first bytes of what the peer offered.
+/// One variant a rule. A server answers with [`rejection`](Self::rejection) and closes; a client
+/// closes. Where a limit or an option decides, the variant names it, and it shows the first bytes
+/// of what the peer offered.
 ///
-/// The type is small, `Copy` and owns no heap, so that a flood of bad requests costs nothing to report.
+/// The type is small, `Copy` and owns no heap, so that a flood of bad requests costs nothing to
+/// report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// The head is longer than [`HeadLimits::max_head`](crate::HeadLimits::max_head) (RFC 9110 section 5.4).
+    /// The head is longer than [`HeadLimits::max_head`](crate::HeadLimits::max_head) (RFC 9110
+    /// section 5.4).
     #[error("message head is larger than max_head ({limit} bytes)")]
     HeadTooLarge {
         /// The value of `max_head`.
@@ -31,8 +34,8 @@ pub enum HandshakeError {
         /// How many there may be.
         limit: usize,
     },
-    /// The peer starts a TLS handshake where plaintext is spoken: it has a `wss://` URL for a port that wants `ws://`. An
-    /// answer in HTTP is no TLS record, and TLS clients name that.
+    /// The peer starts a TLS handshake where plaintext is spoken: it has a `wss://` URL for a port
+    /// that wants `ws://`. An answer in HTTP is no TLS record, and TLS clients name that.
     #[error("TLS spoken to a plaintext port")]
     TlsClientHello,
     /// A line does not end in CR LF (RFC 9112 section 2.2).
@@ -65,7 +68,8 @@ pub enum HandshakeError {
         /// The start of the method.
         offered: Offered,
     },
-    /// The target is neither an absolute path nor an `http` or `https` URI (RFC 6455 section 4.2.1).
+    /// The target is neither an absolute path nor an `http` or `https` URI (RFC 6455 section
+    /// 4.2.1).
     #[error("request target is neither a path nor an http URI: \"{offered}\"")]
     BadTarget {
         /// The start of the target.
@@ -83,21 +87,22 @@ pub enum HandshakeError {
         /// The start of the value.
         offered: Offered,
     },
-    /// A message of HTTP/2 or HTTP/3 lacks a pseudo-header that it has to have (RFC 8441 section 4, RFC 9113 section 8.3).
+    /// A message of HTTP/2 or HTTP/3 lacks a pseudo-header that it has to have (RFC 8441 section 4,
+    /// RFC 9113 section 8.3).
     #[error("no {name} pseudo-header")]
     MissingPseudoHeader {
         /// The name, with its colon.
         name: &'static str,
     },
-    /// A pseudo-header is unknown, repeated, behind another field or out of place, or its value is outside its grammar
-    /// (RFC 9113 section 8.3).
+    /// A pseudo-header is unknown, repeated, behind another field or out of place, or its value is
+    /// outside its grammar (RFC 9113 section 8.3).
     #[error("pseudo-header out of place, repeated or malformed: \"{offered}\"")]
     BadPseudoHeader {
         /// The start of the name.
         offered: Offered,
     },
-    /// A message of HTTP/2 or HTTP/3 has a field that speaks of a connection of HTTP/1.1, such as `connection` or `upgrade`
-    /// (RFC 8441 section 5, RFC 9113 section 8.2.2).
+    /// A message of HTTP/2 or HTTP/3 has a field that speaks of a connection of HTTP/1.1, such as
+    /// `connection` or `upgrade` (RFC 8441 section 5, RFC 9113 section 8.2.2).
     #[error(
         "header field of an HTTP/1.1 connection in a message of HTTP/2 or HTTP/3: \"{offered}\""
     )]
@@ -176,7 +181,8 @@ pub enum HandshakeError {
         /// The start of the element at fault.
         offered: Offered,
     },
-    /// The origin is not one that the [`OriginPolicy`](crate::OriginPolicy) lets in (RFC 6455 section 10.2).
+    /// The origin is not one that the [`OriginPolicy`](crate::OriginPolicy) lets in (RFC 6455
+    /// section 10.2).
     #[error("origins (OriginPolicy) does not let in \"{offered}\"")]
     OriginRefused {
         /// The start of the origin.
@@ -206,7 +212,8 @@ pub enum HandshakeError {
     /// The reply has no `Upgrade` (RFC 6455 section 4.1).
     #[error("no Upgrade header in the reply")]
     MissingUpgrade,
-    /// The reply's `Upgrade` is something else than `websocket`, once or repeated (RFC 6455 section 4.1).
+    /// The reply's `Upgrade` is something else than `websocket`, once or repeated (RFC 6455 section
+    /// 4.1).
     #[error("Upgrade in the reply is not \"websocket\" but \"{offered}\"")]
     BadUpgrade {
         /// The start of the value.
@@ -245,7 +252,8 @@ pub enum HandshakeError {
         /// The start of the name.
         offered: Offered,
     },
-    /// The reply accepts the same extension twice, with different parameters (RFC 7692 section 5.1).
+    /// The reply accepts the same extension twice, with different parameters (RFC 7692 section
+    /// 5.1).
     #[error("extension accepted more than once in the reply, with different parameters")]
     DuplicateExtension,
     /// The reply's extension parameters answer none of the offers (RFC 7692 section 7.1).
@@ -339,9 +347,10 @@ impl HandshakeError {
         }
     }
 
-    /// Whether it makes a message of HTTP/2 or HTTP/3 malformed: where a server of HTTP/1.1 closes the connection, one of
-    /// these resets the stream, with `PROTOCOL_ERROR` (RFC 9113 section 8.1.1) or `H3_MESSAGE_ERROR` (RFC 9114 section
-    /// 4.1.2). It may send the [`rejection`](Self::rejection) before.
+    /// Whether it makes a message of HTTP/2 or HTTP/3 malformed: where a server of HTTP/1.1 closes
+    /// the connection, one of these resets the stream, with `PROTOCOL_ERROR` (RFC 9113 section
+    /// 8.1.1) or `H3_MESSAGE_ERROR` (RFC 9114 section 4.1.2). It may send the
+    /// [`rejection`](Self::rejection) before.
     #[must_use]
     pub const fn is_malformed(&self) -> bool {
         //= RFC9113-8.1.1-1
@@ -358,8 +367,9 @@ impl HandshakeError {
 
 /// The first bytes of something that a peer sent, kept to show them in an error.
 ///
-/// It never owns heap, and `Display` escapes everything outside printable ASCII, so that it is safe in a log. The alternate
-/// form `{:#}` shows letters of other scripts as they are, for what the user wrote.
+/// It never owns heap, and `Display` escapes everything outside printable ASCII, so that it is safe
+/// in a log. The alternate form `{:#}` shows letters of other scripts as they are, for what the
+/// user wrote.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Offered {
     length: u8,
@@ -433,8 +443,7 @@ const OFFERED_BYTES: usize = 30;
 
 #[cfg(test)]
 mod tests {
-    use alloc::format;
-    use alloc::string::ToString as _;
+    use alloc::{format, string::ToString as _};
 
     use super::*;
 

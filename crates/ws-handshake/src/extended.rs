@@ -1,19 +1,21 @@
-//! The client's side over HTTP/2 and HTTP/3: an extended CONNECT (RFC 8441, RFC 9220), and what may answer it.
+//! The client's side over HTTP/2 and HTTP/3: an extended CONNECT (RFC 8441, RFC 9220), and what may
+//! answer it.
 
-use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 
-use crate::client::{Agreed, ClientRequest, HttpResponse, Interim, Listed, Terms};
-use crate::error::HandshakeError;
-use crate::fields::{self, FieldList, bad_pseudo_header, missing};
-use crate::head::HeadLimits;
-use crate::headers::Headers;
+use crate::{
+    client::{Agreed, ClientRequest, HttpResponse, Interim, Listed, Terms},
+    error::HandshakeError,
+    fields::{self, FieldList, bad_pseudo_header, missing},
+    head::HeadLimits,
+    headers::Headers,
+};
 
 impl ClientRequest {
     /// Starts the handshake in a stream of HTTP/2 or HTTP/3, which needs no nonce.
     ///
-    /// Wait for the server's SETTINGS first: without `SETTINGS_ENABLE_CONNECT_PROTOCOL` of 1 it takes no such request
-    /// (RFC 8441 section 3).
+    /// Wait for the server's SETTINGS first: without `SETTINGS_ENABLE_CONNECT_PROTOCOL` of 1 it
+    /// takes no such request (RFC 8441 section 3).
     #[must_use]
     pub fn extended_connect(self) -> ExtendedConnect {
         ExtendedConnect {
@@ -41,7 +43,8 @@ impl ClientRequest {
         list.push(b":scheme", scheme);
         list.push(b":path", self.uri.resource_name().as_bytes());
         list.push_shown(":authority", &self.uri.host_header());
-        // There is no upgrade to ask for, and no key: who answers in this stream has read the request.
+        // There is no upgrade to ask for, and no key: who answers in this stream has read the
+        // request.
         //= RFC8441-5-3
         //= RFC8441-5-5
         //= RFC8441-5-6
@@ -70,7 +73,8 @@ impl ClientRequest {
     }
 }
 
-/// An opening handshake in a stream of HTTP/2 or HTTP/3: the fields to send, and the judgement of those that answer.
+/// An opening handshake in a stream of HTTP/2 or HTTP/3: the fields to send, and the judgement of
+/// those that answer.
 ///
 /// 1. Send [`fields`](Self::fields) in a stream of its own, and leave the stream open.
 /// 2. Hand the list of fields that comes back to [`receive`](Self::receive).
@@ -114,14 +118,14 @@ impl ExtendedConnect {
 
     /// Takes the list of fields of a reply, as name and value.
     ///
-    /// Interim replies (1xx) are counted as those of HTTP/1.1 are: 16 at most, which together are no longer than
-    /// [`HeadLimits::max_head`]. `sec-websocket-accept` is not looked at. The time that a server may take is for the caller
-    /// to bound.
+    /// Interim replies (1xx) are counted as those of HTTP/1.1 are: 16 at most, which together are
+    /// no longer than [`HeadLimits::max_head`]. `sec-websocket-accept` is not looked at. The
+    /// time that a server may take is for the caller to bound.
     ///
     /// # Errors
     ///
-    /// The first rule that the reply breaks: the client then resets the stream. A 101 is malformed here (RFC 9113 section
-    /// 8.6).
+    /// The first rule that the reply breaks: the client then resets the stream. A 101 is malformed
+    /// here (RFC 9113 section 8.6).
     pub fn receive<'a>(
         &mut self,
         list: impl IntoIterator<Item = (&'a str, &'a [u8])>,
@@ -173,8 +177,8 @@ pub enum ConnectProgress {
     Interim,
     /// The WebSocket is open: the stream carries its frames.
     Agreed(Agreed),
-    /// The server answered otherwise, and there is no WebSocket: a redirect, a refusal, a page. Its body is what the stream
-    /// carries until it ends; here it is empty.
+    /// The server answered otherwise, and there is no WebSocket: a redirect, a refusal, a page. Its
+    /// body is what the stream carries until it ends; here it is empty.
     Refused(HttpResponse),
 }
 
@@ -194,5 +198,6 @@ fn check_status(value: &[u8]) -> Result<u16, HandshakeError> {
     }
 }
 
-/// What a line of HTTP/1.1 has beside name and value: the colon, a blank and its end. So a limit is worth the same.
+/// What a line of HTTP/1.1 has beside name and value: the colon, a blank and its end. So a limit is
+/// worth the same.
 const LINE_BYTES: usize = 4;

@@ -2,8 +2,10 @@
 
 use core::fmt;
 
-use crate::error::{HandshakeError, Offered};
-use crate::headers::{is_token, is_token_byte, trim};
+use crate::{
+    error::{HandshakeError, Offered},
+    headers::{is_token, is_token_byte, trim},
+};
 
 /// The extensions in a header value, in order (RFC 6455 section 9.1).
 ///
@@ -25,11 +27,13 @@ pub struct Extensions<'a> {
 }
 
 impl<'a> Extensions<'a> {
-    /// Reads a header value. It takes linear time, whatever quotes, backslashes, blanks and commas are in it.
+    /// Reads a header value. It takes linear time, whatever quotes, backslashes, blanks and commas
+    /// are in it.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::BadExtensionsHeader`] if the value is outside the grammar or names no extension.
+    /// [`HandshakeError::BadExtensionsHeader`] if the value is outside the grammar or names no
+    /// extension.
     pub fn parse(value: &'a [u8]) -> Result<Self, HandshakeError> {
         //= RFC6455-9.1-1
         //= RFC6455-4.3-1
@@ -42,15 +46,18 @@ impl<'a> Extensions<'a> {
         }
     }
 
-    /// Takes one of several values without checking it; the list ends before the first that is malformed.
+    /// Takes one of several values without checking it; the list ends before the first that is
+    /// malformed.
     pub(crate) const fn unchecked(value: &'a [u8]) -> Self {
         Self { rest: value }
     }
 
-    /// Checks one of several values, which may be empty on its own, and says whether it names an extension.
+    /// Checks one of several values, which may be empty on its own, and says whether it names an
+    /// extension.
     ///
-    /// Looking at each value on its own finds the same as looking at all of them joined by commas: a quoted string that
-    /// went from one value to the next would hold a comma, and so would be no token.
+    /// Looking at each value on its own finds the same as looking at all of them joined by commas:
+    /// a quoted string that went from one value to the next would hold a comma, and so would be
+    /// no token.
     pub(crate) fn check(value: &[u8]) -> Result<bool, HandshakeError> {
         let mut rest = value;
         let mut any = false;
@@ -126,7 +133,8 @@ impl<'a> Param<'a> {
 /// The value of a parameter: a token, be it written plainly or as a quoted string.
 #[derive(Clone, Copy)]
 pub struct ParamValue<'a> {
-    // A token has no backslash, so each of those that are left from a quoted string only escapes the byte after it.
+    // A token has no backslash, so each of those that are left from a quoted string only escapes
+    // the byte after it.
     text: &'a [u8],
 }
 
@@ -178,7 +186,8 @@ impl fmt::Debug for ParamValue<'_> {
 #[derive(Debug)]
 struct Malformed;
 
-/// Reads one extension and the comma after it, passing over elements that have neither name nor parameter.
+/// Reads one extension and the comma after it, passing over elements that have neither name nor
+/// parameter.
 fn next_element<'a>(rest: &mut &'a [u8]) -> Option<Result<Extension<'a>, Malformed>> {
     //= RFC9110-5.6.1-1
     loop {
@@ -212,7 +221,8 @@ fn next_element<'a>(rest: &mut &'a [u8]) -> Option<Result<Extension<'a>, Malform
 
 /// Reads `";" OWS token [ "=" ( token / quoted-string ) ] OWS`, `None` at a comma or the end.
 ///
-/// A semicolon that no parameter follows is passed over: devices write one after the last parameter.
+/// A semicolon that no parameter follows is passed over: devices write one after the last
+/// parameter.
 fn next_param<'a>(rest: &mut &'a [u8]) -> Result<Option<Param<'a>>, Malformed> {
     if !matches!(*rest, [] | [b',' | b';', ..]) {
         return Err(Malformed);
@@ -288,8 +298,7 @@ fn skip_blanks(rest: &mut &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::ToString as _;
-    use alloc::vec::Vec;
+    use alloc::{string::ToString as _, vec::Vec};
 
     use super::*;
 
@@ -413,8 +422,8 @@ mod tests {
 
     #[test]
     fn long_nonsense_takes_one_pass() {
-        // Each step of the parser takes bytes off the front and never puts any back, so that the number of elements and
-        // parameters read is all the work there is.
+        // Each step of the parser takes bytes off the front and never puts any back, so that the
+        // number of elements and parameters read is all the work there is.
         for piece in ["\"", "\\", " ", ",", ";", "a; b=\"", "=\"\\", "\t,"] {
             let value = piece.repeat(50_000);
             assert!(parsed(value.as_bytes()).is_none(), "{piece}");

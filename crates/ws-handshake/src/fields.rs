@@ -1,9 +1,12 @@
-//! Heads of HTTP/2 and HTTP/3: lists of fields, of which the first are pseudo-headers (RFC 9113 section 8.3).
+//! Heads of HTTP/2 and HTTP/3: lists of fields, of which the first are pseudo-headers (RFC 9113
+//! section 8.3).
 
 use alloc::vec::Vec;
 
-use crate::error::{HandshakeError, Offered};
-use crate::headers::{is_token, is_value, trim};
+use crate::{
+    error::{HandshakeError, Offered},
+    headers::{is_token, is_value, trim},
+};
 
 /// A list that was read.
 pub(crate) struct FieldList<'a, const N: usize> {

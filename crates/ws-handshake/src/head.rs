@@ -3,17 +3,21 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::error::HandshakeError;
-use crate::headers::{Escaped, position};
+use crate::{
+    error::HandshakeError,
+    headers::{Escaped, position},
+};
 
 /// How large a message head may be.
 ///
-/// The defaults have room for the cookies of single sign-on, for Kerberos tickets and for what proxies add.
+/// The defaults have room for the cookies of single sign-on, for Kerberos tickets and for what
+/// proxies add.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
     /// Bytes from the start line to the empty line, both included. 32,768 by default.
     ///
-    /// Empty lines before a request count too. The interim replies (1xx) before a reply have as many again.
+    /// Empty lines before a request count too. The interim replies (1xx) before a reply have as
+    /// many again.
     pub max_head: usize,
     /// Field lines. 128 by default.
     pub max_headers: usize,
@@ -31,10 +35,11 @@ impl Default for HeadLimits {
 /// Collects one message head from the reads of a transport.
 ///
 /// - A head that comes whole in one read is lent from that read: no copy, no allocation.
-/// - A head that is split is copied, and never more than [`HeadLimits::max_head`] bytes of it are kept. An idle reader
-///   owns no heap.
+/// - A head that is split is copied, and never more than [`HeadLimits::max_head`] bytes of it are
+///   kept. An idle reader owns no heap.
 /// - Each byte is looked at once, however small the reads are.
-/// - What follows the head is left alone: [`Head::consumed`] says how many bytes of the last read belong to the head.
+/// - What follows the head is left alone: [`Head::consumed`] says how many bytes of the last read
+///   belong to the head.
 ///
 /// ```
 /// use ws_handshake::{HeadLimits, HeadReader};
@@ -58,7 +63,8 @@ pub struct HeadReader {
 }
 
 impl HeadReader {
-    /// Makes a reader for the head of a request. Up to four empty lines before the request line are skipped.
+    /// Makes a reader for the head of a request. Up to four empty lines before the request line are
+    /// skipped.
     #[must_use]
     pub const fn request(limits: HeadLimits) -> Self {
         Self::new(limits, true)
@@ -82,8 +88,9 @@ impl HeadReader {
 
     /// Takes the next bytes from the transport.
     ///
-    /// `None` means that all of `input` was taken in and the head is not complete yet. After a head the reader starts
-    /// afresh. After an error it is of no more use and gives the same error again.
+    /// `None` means that all of `input` was taken in and the head is not complete yet. After a head
+    /// the reader starts afresh. After an error it is of no more use and gives the same error
+    /// again.
     ///
     /// # Errors
     ///
@@ -92,7 +99,8 @@ impl HeadReader {
     /// - [`HandshakeError::BadLineEnding`] at the first line end that is not CR LF;
     /// - [`HandshakeError::HeadTooLarge`] at the first byte beyond [`HeadLimits::max_head`];
     /// - [`HandshakeError::TooManyEmptyLines`] at the end of the fifth empty line before a request;
-    /// - [`HandshakeError::TlsClientHello`] at the second byte of a request, if the peer speaks TLS.
+    /// - [`HandshakeError::TlsClientHello`] at the second byte of a request, if the peer speaks
+    ///   TLS.
     pub fn receive<'a>(&'a mut self, input: &'a [u8]) -> Result<Option<Head<'a>>, HandshakeError> {
         if let Some(error) = self.failed {
             return Err(error);
@@ -159,7 +167,8 @@ impl HeadReader {
     fn keep(&mut self, bytes: &[u8]) {
         let needed = self.buffer.len() + bytes.len();
         if needed > self.buffer.capacity() {
-            // Doubling keeps one-byte reads linear. INVARIANT: the scanner lets no more than `max_head` bytes pass.
+            // Doubling keeps one-byte reads linear. INVARIANT: the scanner lets no more than
+            // `max_head` bytes pass.
             let capacity = needed
                 .max(self.buffer.capacity() * 2)
                 .min(self.limits.max_head)
@@ -195,7 +204,8 @@ impl<'a> Head<'a> {
         self.bytes
     }
 
-    /// How many bytes of the input given last belong to the head, and to empty lines skipped before it.
+    /// How many bytes of the input given last belong to the head, and to empty lines skipped before
+    /// it.
     ///
     /// What follows is the peer's first frame, or its next message.
     #[must_use]
@@ -317,8 +327,8 @@ impl Scanner {
         Ok(Scanned { start, end: None })
     }
 
-    /// Finds the start of a TLS record, which no request starts with: the type `handshake` and the version's first byte
-    /// (RFC 8446 section 5.1).
+    /// Finds the start of a TLS record, which no request starts with: the type `handshake` and the
+    /// version's first byte (RFC 8446 section 5.1).
     fn refuse_tls(&mut self, input: &[u8]) -> Result<(), HandshakeError> {
         let mut input = input.iter().copied();
         if self.length == 0 {
@@ -414,7 +424,8 @@ impl Scanner {
     const fn visit(&mut self, _bytes: usize) {}
 }
 
-/// Empty lines before a request: one is what some clients write behind a body (RFC 9112 section 2.2).
+/// Empty lines before a request: one is what some clients write behind a body (RFC 9112 section
+/// 2.2).
 const MAX_EMPTY_LINES: usize = 4;
 
 #[cfg(test)]
@@ -458,7 +469,8 @@ mod tests {
         assert!(reader.heap_bytes() <= 1 << 20);
     }
 
-    /// Finds the head of a request by searching the whole input: where it starts and ends, or the kind of error.
+    /// Finds the head of a request by searching the whole input: where it starts and ends, or the
+    /// kind of error.
     fn naive(input: &[u8], max_head: usize) -> Result<Option<(usize, usize)>, &'static str> {
         let mut start = 0;
         while input[start..].starts_with(b"\r\n") {

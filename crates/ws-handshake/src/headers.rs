@@ -1,4 +1,5 @@
-//! Header fields: what a name, a value and a list may be, the fields of a reply, and those that we write.
+//! Header fields: what a name, a value and a list may be, the fields of a reply, and those that we
+//! write.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -9,7 +10,8 @@ use crate::error::{HandshakeError, Offered};
 ///
 /// A message of HTTP/2 or HTTP/3 begins with its pseudo-headers, such as `:status`.
 ///
-/// Names are compared without regard to case (RFC 9110 section 5.1). Values are bytes, without the blanks around them.
+/// Names are compared without regard to case (RFC 9110 section 5.1). Values are bytes, without the
+/// blanks around them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers {
     text: Vec<u8>,
@@ -115,8 +117,9 @@ impl Headers {
                 offered: Offered::new(line),
             });
         };
-        // NUL is replaced here as RFC 9110 section 5.5 allows; other control characters cannot pass for anything that
-        // the handshake looks for, and the value that holds them is never sent on.
+        // NUL is replaced here as RFC 9110 section 5.5 allows; other control characters cannot pass
+        // for anything that the handshake looks for, and the value that holds them is never
+        // sent on.
         //= RFC9110-5.5-1
         let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | 0);
         let Some(start) = line.iter().position(|byte| !is_blank(byte)) else {
@@ -174,7 +177,8 @@ pub enum HeaderError {
         /// The start of the name.
         offered: Offered,
     },
-    /// The value holds a control character, which could end the line and smuggle in another field (RFC 9110 section 5.5).
+    /// The value holds a control character, which could end the line and smuggle in another field
+    /// (RFC 9110 section 5.5).
     #[error("value of header \"{name}\" holds a control character")]
     BadValue {
         /// The start of the name.
@@ -323,7 +327,8 @@ pub(crate) fn parse_field(line: &[u8]) -> Result<(&[u8], &[u8]), HandshakeError>
     })
 }
 
-/// The elements of a comma-separated list, without the blanks around them and without the empty ones.
+/// The elements of a comma-separated list, without the blanks around them and without the empty
+/// ones.
 pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     //= RFC9110-5.6.1-1
     value
@@ -360,7 +365,8 @@ pub(crate) const fn is_token_byte(byte: u8) -> bool {
     TOKEN_BYTES[byte as usize]
 }
 
-/// Whether the bytes may be a field value or a reason: no control character but the tab (RFC 9110 section 5.5).
+/// Whether the bytes may be a field value or a reason: no control character but the tab (RFC 9110
+/// section 5.5).
 pub(crate) fn is_value(bytes: &[u8]) -> bool {
     //= RFC9110-5.5-1
     // All of them are looked at, many at once: a first bad one is rare.

@@ -1,24 +1,26 @@
 //! Conversions to and from the types of the `http` crate.
 
-use alloc::string::ToString as _;
-use alloc::vec::Vec;
+use alloc::{string::ToString as _, vec::Vec};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::client::HttpResponse;
-use crate::error::{HandshakeError, Offered};
-use crate::headers::{FieldBlock, Headers};
-use crate::request::Request;
-use crate::response::Response;
-use crate::server::Acceptance;
-use crate::uri::{Uri, UriError};
-use crate::version::Version;
+use crate::{
+    client::HttpResponse,
+    error::{HandshakeError, Offered},
+    headers::{FieldBlock, Headers},
+    request::Request,
+    response::Response,
+    server::Acceptance,
+    uri::{Uri, UriError},
+    version::Version,
+};
 
 impl<'a> Request<'a> {
     /// Takes over a request from an HTTP server that speaks in the types of the `http` crate.
     ///
-    /// Those types do not have the `:protocol` of an extended CONNECT: over HTTP/2 and HTTP/3 a WebSocket is asked for with
-    /// [`from_http_connect`](Self::from_http_connect), and what comes here is any other request.
+    /// Those types do not have the `:protocol` of an extended CONNECT: over HTTP/2 and HTTP/3 a
+    /// WebSocket is asked for with [`from_http_connect`](Self::from_http_connect), and what
+    /// comes here is any other request.
     ///
     /// # Errors
     ///
@@ -56,8 +58,9 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// Takes over an extended CONNECT from an HTTP server that speaks in the types of the `http` crate, with the
-    /// `:protocol` that it keeps elsewhere: `h2` and `hyper` in the request's extensions.
+    /// Takes over an extended CONNECT from an HTTP server that speaks in the types of the `http`
+    /// crate, with the `:protocol` that it keeps elsewhere: `h2` and `hyper` in the request's
+    /// extensions.
     ///
     /// # Errors
     ///
@@ -107,8 +110,8 @@ fn from_list<'a, B>(
 }
 
 impl Acceptance<'_> {
-    /// The reply as a value of the `http` crate, for an HTTP server that writes it itself: a 101, or a 200 over HTTP/2 and
-    /// HTTP/3.
+    /// The reply as a value of the `http` crate, for an HTTP server that writes it itself: a 101,
+    /// or a 200 over HTTP/2 and HTTP/3.
     #[must_use]
     pub fn to_http(&self) -> http::Response<()> {
         let mut response = http::Response::new(());
@@ -127,8 +130,8 @@ impl Response {
     /// The reply as a value of the `http` crate, for an HTTP server that writes it itself.
     ///
     /// `Connection: close` is asked for, but in the answer to a request over HTTP/2 or HTTP/3
-    /// ([`for_request`](Self::for_request)). `Content-Length` is left to that server, but for the answer to a HEAD
-    /// ([`for_request`](Self::for_request)), whose body is empty here.
+    /// ([`for_request`](Self::for_request)). `Content-Length` is left to that server, but for the
+    /// answer to a HEAD ([`for_request`](Self::for_request)), whose body is empty here.
     #[must_use]
     pub fn to_http(&self) -> http::Response<Vec<u8>> {
         let (body, length) = self.body_and_length();
@@ -163,8 +166,9 @@ impl Response {
 impl From<HttpResponse> for http::Response<Vec<u8>> {
     fn from(response: HttpResponse) -> Self {
         let mut converted = Self::new(response.body);
-        // INVARIANT: the status line has three digits, and 1xx replies never become an `HttpResponse`; what is left
-        // below 100 is no status, and is shown as the 500 that RFC 9110 section 15 takes it for.
+        // INVARIANT: the status line has three digits, and 1xx replies never become an
+        // `HttpResponse`; what is left below 100 is no status, and is shown as the 500 that
+        // RFC 9110 section 15 takes it for.
         *converted.status_mut() = http::StatusCode::from_u16(response.status)
             .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
         *converted.headers_mut() = HeaderMap::from(&response.headers);
@@ -173,7 +177,8 @@ impl From<HttpResponse> for http::Response<Vec<u8>> {
 }
 
 impl From<&Headers> for HeaderMap {
-    /// A value that the `http` crate does not take, for a control character in an unfolded line, is left out.
+    /// A value that the `http` crate does not take, for a control character in an unfolded line, is
+    /// left out.
     fn from(headers: &Headers) -> Self {
         let mut map = Self::with_capacity(headers.len());
         for (name, value) in headers.iter() {

@@ -1,27 +1,30 @@
-//! `Sec-WebSocket-Key` and `Sec-WebSocket-Accept`: the proof that the server read this very request.
+//! `Sec-WebSocket-Key` and `Sec-WebSocket-Accept`: the proof that the server read this very
+//! request.
 
 use core::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha1::{Digest as _, Sha1};
 
 /// The 16 random bytes of a client handshake (RFC 6455 section 4.1).
 ///
-/// A nonce is for one handshake. It is no secret: it only keeps caches and other protocols from answering by accident.
+/// A nonce is for one handshake. It is no secret: it only keeps caches and other protocols from
+/// answering by accident.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Nonce([u8; 16]);
 
 impl Nonce {
     /// Takes 16 bytes from a cryptographically secure source.
     ///
-    /// The bytes must be fresh for every connection; with the `std` feature `Nonce::random` sees to that.
+    /// The bytes must be fresh for every connection; with the `std` feature `Nonce::random` sees to
+    /// that.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// Draws 16 bytes from the operating system, so a process that has forked draws others than its parent.
+    /// Draws 16 bytes from the operating system, so a process that has forked draws others than its
+    /// parent.
     ///
     /// # Errors
     ///
@@ -34,7 +37,8 @@ impl Nonce {
         Ok(Self(bytes))
     }
 
-    /// Reads back the value of a `Sec-WebSocket-Key` header, `None` if it is not 16 bytes in canonical base64.
+    /// Reads back the value of a `Sec-WebSocket-Key` header, `None` if it is not 16 bytes in
+    /// canonical base64.
     #[must_use]
     pub fn from_key(key: &[u8]) -> Option<Self> {
         if !is_key(key) {
@@ -76,8 +80,8 @@ impl fmt::Debug for Nonce {
     }
 }
 
-/// The `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key`: base64 of SHA-1 of the key and a fixed GUID
-/// (RFC 6455 section 4.2.2).
+/// The `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key`: base64 of SHA-1 of the key and a
+/// fixed GUID (RFC 6455 section 4.2.2).
 ///
 /// The key is hashed as the text received, never decoded.
 #[must_use]
@@ -91,7 +95,8 @@ pub fn accept_key(key: &[u8]) -> [u8; 28] {
     accept
 }
 
-/// Whether a value has the form of 16 bytes in base64. The spare bits of the last character may be set.
+/// Whether a value has the form of 16 bytes in base64. The spare bits of the last character may be
+/// set.
 pub(crate) fn is_key(value: &[u8]) -> bool {
     //= RFC6455-4.2.1-6
     //= RFC4648-4-1
@@ -105,7 +110,8 @@ pub(crate) fn is_key(value: &[u8]) -> bool {
 }
 
 fn encode(bytes: &[u8], text: &mut [u8]) {
-    // INVARIANT: both callers lend exactly the room that their fixed number of bytes takes, so this cannot fail.
+    // INVARIANT: both callers lend exactly the room that their fixed number of bytes takes, so this
+    // cannot fail.
     let written = STANDARD.encode_slice(bytes, text);
     debug_assert_eq!(written, Ok(bytes.len().div_ceil(3) * 4));
 }

@@ -1,8 +1,9 @@
-//! The opening handshake of the WebSocket Protocol (RFC 6455 section 4) over HTTP/1.1, HTTP/2 and HTTP/3, for servers and
-//! clients, without sockets: bytes or lists of fields in, the same out.
+//! The opening handshake of the WebSocket Protocol (RFC 6455 section 4) over HTTP/1.1, HTTP/2 and
+//! HTTP/3, for servers and clients, without sockets: bytes or lists of fields in, the same out.
 //!
-//! It does not open connections, does not wait, and knows nothing of frames: what follows the handshake is left exactly
-//! where it is, for a frame layer such as `ws-proto` to read. It is `no_std` and needs `alloc`.
+//! It does not open connections, does not wait, and knows nothing of frames: what follows the
+//! handshake is left exactly where it is, for a frame layer such as `ws-proto` to read. It is
+//! `no_std` and needs `alloc`.
 //!
 //! # A server
 //!
@@ -88,18 +89,21 @@
 //!
 //! # HTTP/2 and HTTP/3
 //!
-//! There a WebSocket is opened in a stream, by an extended CONNECT (RFC 8441, RFC 9220). An HTTP library parses the lists of
-//! fields and writes them; what they say is read and made here: [`Request::from_fields`] leads to the same
-//! [`ServerConfig::negotiate`], [`Acceptance::to_fields`] and [`Response::to_fields`] are the answers, and
-//! [`ClientRequest::extended_connect`] is the client's side. What differs from HTTP/1.1: there is no key and no proof of it,
-//! no `Upgrade` and no `Connection`, 200 accepts, a `:protocol` other than `websocket` is answered with 501, and what makes
-//! a message malformed ([`HandshakeError::is_malformed`]) resets the stream.
+//! There a WebSocket is opened in a stream, by an extended CONNECT (RFC 8441, RFC 9220). An HTTP
+//! library parses the lists of fields and writes them; what they say is read and made here:
+//! [`Request::from_fields`] leads to the same [`ServerConfig::negotiate`],
+//! [`Acceptance::to_fields`] and [`Response::to_fields`] are the answers, and
+//! [`ClientRequest::extended_connect`] is the client's side. What differs from HTTP/1.1: there is
+//! no key and no proof of it, no `Upgrade` and no `Connection`, 200 accepts, a `:protocol` other
+//! than `websocket` is answered with 501, and what makes a message malformed
+//! ([`HandshakeError::is_malformed`]) resets the stream.
 //!
 //! # What is bounded
 //!
-//! A head has at most [`HeadLimits::max_head`] bytes and [`HeadLimits::max_headers`] field lines, the body of a refusal
-//! that a client keeps at most [`ClientRequest::max_body`] bytes; all are finite by default. Every byte is looked at a
-//! fixed number of times, in whatever pieces it comes. Time is the caller's: give a handshake a deadline.
+//! A head has at most [`HeadLimits::max_head`] bytes and [`HeadLimits::max_headers`] field lines,
+//! the body of a refusal that a client keeps at most [`ClientRequest::max_body`] bytes; all are
+//! finite by default. Every byte is looked at a fixed number of times, in whatever pieces it comes.
+//! Time is the caller's: give a handshake a deadline.
 //!
 //! # Features
 //!

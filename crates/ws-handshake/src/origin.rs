@@ -1,36 +1,38 @@
 //! Whose pages may open a WebSocket: the `Origin` of a request, and what a server makes of it.
 
-use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::error::{HandshakeError, Offered};
-use crate::request::Request;
-use crate::uri::{ipv4::ends_in_number, split_authority};
+use crate::{
+    error::{HandshakeError, Offered},
+    request::Request,
+    uri::{ipv4::ends_in_number, split_authority},
+};
 
 /// Whose pages may open a WebSocket.
 ///
-/// A browser lets any page on the internet open a WebSocket to any server, and sends along the cookies it has for that
-/// server. A server that takes the cookie for consent lets every page that its user visits act in the user's name:
-/// cross-site WebSocket hijacking (RFC 6455 section 10.2). Being on a loopback address or behind a firewall is no shield,
-/// since the browser is on the inside too. What the page cannot do is lie about `Origin`, so the server must look at it.
+/// A browser lets any page on the internet open a WebSocket to any server, and sends along the
+/// cookies it has for that server. A server that takes the cookie for consent lets every page that
+/// its user visits act in the user's name: cross-site WebSocket hijacking (RFC 6455 section 10.2).
+/// Being on a loopback address or behind a firewall is no shield, since the browser is on the
+/// inside too. What the page cannot do is lie about `Origin`, so the server must look at it.
 ///
-/// Clients that are no browsers send no `Origin`, or any they like; unless one is required they are let in without. This
-/// is a protection for users of browsers, not an authentication of clients.
+/// Clients that are no browsers send no `Origin`, or any they like; unless one is required they are
+/// let in without. This is a protection for users of browsers, not an authentication of clients.
 ///
-/// Origins are compared by scheme, host and port: ASCII letters without regard to case, and no port is the scheme's own.
-/// Some libraries of mobile devices send the scheme of the WebSocket: `ws` counts as `http`, and `wss` as `https`, as no
-/// page has such an origin.
+/// Origins are compared by scheme, host and port: ASCII letters without regard to case, and no port
+/// is the scheme's own. Some libraries of mobile devices send the scheme of the WebSocket: `ws`
+/// counts as `http`, and `wss` as `https`, as no page has such an origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OriginPolicy {
-    /// Every page. Right where nothing depends on who the user is, or where the user is known by what a foreign page does
-    /// not have, such as a token in the first message.
+    /// Every page. Right where nothing depends on who the user is, or where the user is known by
+    /// what a foreign page does not have, such as a token in the first message.
     Any,
     /// Pages of the host that the request is addressed to, and clients without `Origin`.
     ///
-    /// It compares host and port, since behind a TLS proxy the scheme cannot be seen. It needs `Host` to arrive as the
-    /// browser sent it.
+    /// It compares host and port, since behind a TLS proxy the scheme cannot be seen. It needs
+    /// `Host` to arrive as the browser sent it.
     SameHost,
     /// Pages of the listed origins, and clients without `Origin`.
     List(OriginList),
@@ -43,10 +45,12 @@ pub enum OriginPolicy {
 impl OriginPolicy {
     /// Lists origins, as browsers send them: `scheme://host` or `scheme://host:port`.
     ///
-    /// - `https://*.example.com` is each host below `example.com`, at any depth, and not `example.com` itself.
+    /// - `https://*.example.com` is each host below `example.com`, at any depth, and not
+    ///   `example.com` itself.
     /// - A `/` at the end is taken for none.
-    /// - `null` is what a browser sends for pages of no origin: sandboxed frames, and in some browsers files. Every page
-    ///   can put another into a sandbox, so listing it is as good as [`Any`](Self::Any).
+    /// - `null` is what a browser sends for pages of no origin: sandboxed frames, and in some
+    ///   browsers files. Every page can put another into a sandbox, so listing it is as good as
+    ///   [`Any`](Self::Any).
     ///
     /// ```
     /// use ws_handshake::OriginPolicy;
@@ -221,7 +225,8 @@ impl<'a> Came<'a> {
     }
 }
 
-/// Whether an origin's host and port are those of an authority, the scheme's own port being the same as none.
+/// Whether an origin's host and port are those of an authority, the scheme's own port being the
+/// same as none.
 fn is_same_host(origin: &[u8], authority: &str) -> bool {
     let came = str::from_utf8(origin).ok().and_then(Came::parse);
     let Some(came) = came.filter(|came| own_port(came.scheme).is_some()) else {
@@ -305,7 +310,8 @@ pub enum OriginError {
         /// The start of the text.
         offered: Offered,
     },
-    /// The host is not one that a browser sends: it is in IDNA form, an address in its usual form, and names no user.
+    /// The host is not one that a browser sends: it is in IDNA form, an address in its usual form,
+    /// and names no user.
     #[error(
         "origin \"{offered}\" has a host that no browser sends (write a name outside ASCII in its IDNA form)"
     )]

@@ -5,8 +5,8 @@ use core::fmt;
 
 /// Reads the first line of text in a page, HTML or plain; `None` if there is none.
 ///
-/// Tags, scripts and style sheets are passed over, blanks in a row are one, and a closing tag ends a line that has begun.
-/// It has at most [`MAX_LINE`] characters.
+/// Tags, scripts and style sheets are passed over, blanks in a row are one, and a closing tag ends
+/// a line that has begun. It has at most [`MAX_LINE`] characters.
 pub(crate) fn first_line(page: &[u8]) -> Option<String> {
     let page = String::from_utf8_lossy(&page[..page.len().min(MAX_PAGE)]);
     let mut line = String::new();

@@ -1,17 +1,20 @@
 //! Redirects: whether a client follows one, and what it takes along.
 
-use crate::client::{ClientRequest, HttpResponse};
-use crate::uri::UriError;
+use crate::{
+    client::{ClientRequest, HttpResponse},
+    uri::UriError,
+};
 
 impl ClientRequest {
     /// Makes the request that follows a redirect; `None` if the reply is none.
     ///
-    /// Statuses 301, 302, 303, 307 and 308 redirect, if there is a `Location`. It may be a `ws`, `wss`, `http` or `https`
-    /// URI, or relative to the one asked for.
+    /// Statuses 301, 302, 303, 307 and 308 redirect, if there is a `Location`. It may be a `ws`,
+    /// `wss`, `http` or `https` URI, or relative to the one asked for.
     ///
-    /// To another origin, which is another scheme, host or port, no [`header`](Self::header) goes along: any of them may be
-    /// a secret of the first server (`Authorization`, `Cookie`, an API key). Subprotocols, offers and `Origin` do. Who
-    /// wants it otherwise makes the request of [`HttpResponse::location`] and [`Uri::join`](crate::Uri::join).
+    /// To another origin, which is another scheme, host or port, no [`header`](Self::header) goes
+    /// along: any of them may be a secret of the first server (`Authorization`, `Cookie`, an
+    /// API key). Subprotocols, offers and `Origin` do. Who wants it otherwise makes the request
+    /// of [`HttpResponse::location`] and [`Uri::join`](crate::Uri::join).
     ///
     /// Redirects may go round in circles: bound how many are followed.
     ///
@@ -64,13 +67,10 @@ impl RedirectError {
 
 #[cfg(test)]
 mod tests {
-    use std::format;
-    use std::string::String;
-    use std::vec::Vec;
+    use std::{format, string::String, vec::Vec};
 
     use super::*;
-    use crate::client::ClientProgress;
-    use crate::uri::Uri;
+    use crate::{client::ClientProgress, uri::Uri};
 
     fn request(uri: &str) -> ClientRequest {
         ClientRequest::new(Uri::parse(uri).unwrap())

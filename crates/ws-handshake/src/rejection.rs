@@ -2,13 +2,13 @@
 
 use alloc::format;
 
-use crate::error::HandshakeError;
-use crate::response::Response;
+use crate::{error::HandshakeError, response::Response};
 
 impl HandshakeError {
     /// The reply with which a server refuses the handshake before it closes the connection.
     ///
-    /// Its body is the [`kind`](Self::kind), with the limit if one was passed: nothing that the peer sent is reflected.
+    /// Its body is the [`kind`](Self::kind), with the limit if one was passed: nothing that the
+    /// peer sent is reflected.
     #[must_use]
     pub fn rejection(&self) -> Response {
         //= RFC6455-10.7-4

@@ -1,26 +1,24 @@
 //! A request: read from a head or taken over from an HTTP server, and what it asks for.
 
-use alloc::borrow::Cow;
-use alloc::format;
-use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use core::fmt;
 
-use crate::error::{HandshakeError, Offered};
-use crate::extensions::{Extension, Extensions};
-use crate::fields::{self, FieldList, bad_pseudo_header, missing};
-use crate::head::{Head, HeadLimits, Scanned, Scanner};
-use crate::headers::{
-    Escaped, elements, has_element, is_token, is_value, lines, parse_field, trim,
+use crate::{
+    error::{HandshakeError, Offered},
+    extensions::{Extension, Extensions},
+    fields::{self, FieldList, bad_pseudo_header, missing},
+    head::{Head, HeadLimits, Scanned, Scanner},
+    headers::{Escaped, elements, has_element, is_token, is_value, lines, parse_field, trim},
+    target::{self, Target, is_authority},
+    version::Version,
 };
-use crate::target::{self, Target, is_authority};
-use crate::version::Version;
 
 /// A request whose HTTP syntax is sound, borrowed from the bytes or headers it came in.
 ///
 /// That is all that it promises. Whether it is a correct opening handshake is the question that
-/// [`ServerConfig::negotiate`](crate::ServerConfig::negotiate) answers, so that a server can look at any request first:
-/// route it by [`path`](Self::path), or answer it with a page if it is [no upgrade](Self::is_upgrade).
+/// [`ServerConfig::negotiate`](crate::ServerConfig::negotiate) answers, so that a server can look
+/// at any request first: route it by [`path`](Self::path), or answer it with a page if it is [no
+/// upgrade](Self::is_upgrade).
 #[derive(Clone)]
 pub struct Request<'a> {
     method: &'a str,
@@ -41,18 +39,20 @@ impl<'a> Request<'a> {
     /// # Errors
     ///
     /// The syntax errors of a head: [`BadLineEnding`](HandshakeError::BadLineEnding),
-    /// [`HeadTooLarge`](HandshakeError::HeadTooLarge), [`IncompleteHead`](HandshakeError::IncompleteHead),
-    /// [`BadRequestLine`](HandshakeError::BadRequestLine), [`BadHeader`](HandshakeError::BadHeader) and
-    /// [`TooManyHeaders`](HandshakeError::TooManyHeaders).
+    /// [`HeadTooLarge`](HandshakeError::HeadTooLarge),
+    /// [`IncompleteHead`](HandshakeError::IncompleteHead),
+    /// [`BadRequestLine`](HandshakeError::BadRequestLine), [`BadHeader`](HandshakeError::BadHeader)
+    /// and [`TooManyHeaders`](HandshakeError::TooManyHeaders).
     pub fn parse(head: &'a [u8], limits: &HeadLimits) -> Result<Self, HandshakeError> {
         let Scanned { start, end } = Scanner::new(limits.max_head, true).scan(head)?;
         let end = end.ok_or(HandshakeError::IncompleteHead)?;
         Self::parse_scanned(&head[start..end], limits.max_headers)
     }
 
-    // The parser is our own because httparse cannot say what the handshake has to: it takes bare line feeds, knows no
-    // HTTP version but 1.0 and 1.1 (a 1.2 request is to be accepted, a 2.0 one to get 505), takes control bytes in a
-    // target for a bad request line, and needs an array for the largest number of headers before it starts.
+    // The parser is our own because httparse cannot say what the handshake has to: it takes bare
+    // line feeds, knows no HTTP version but 1.0 and 1.1 (a 1.2 request is to be accepted, a 2.0
+    // one to get 505), takes control bytes in a target for a bad request line, and needs an
+    // array for the largest number of headers before it starts.
     pub(crate) fn parse_scanned(
         head: &'a [u8],
         max_headers: usize,
@@ -67,7 +67,8 @@ impl<'a> Request<'a> {
             if index == max_headers && !fault!("headers-unlimited") {
                 return Err(HandshakeError::TooManyHeaders { limit: max_headers });
             }
-            // A folded line has no token before its colon, and so is refused as RFC 9112 section 5.2 allows.
+            // A folded line has no token before its colon, and so is refused as RFC 9112 section
+            // 5.2 allows.
             //= RFC9112-5.2-1
             let (name, value) = parse_field(line)?;
             facts.note(name, value);
@@ -86,12 +87,13 @@ impl<'a> Request<'a> {
 
     /// Takes over a request from an HTTP server that has parsed its head.
     ///
-    /// `target` is the target of the request line, and `headers` are names and values in the order received.
+    /// `target` is the target of the request line, and `headers` are names and values in the order
+    /// received.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::BadRequestLine`] and [`HandshakeError::BadHeader`], should the other parser have let pass what
-    /// HTTP forbids.
+    /// [`HandshakeError::BadRequestLine`] and [`HandshakeError::BadHeader`], should the other
+    /// parser have let pass what HTTP forbids.
     pub fn from_parts(
         method: &'a str,
         target: &'a str,
@@ -128,11 +130,13 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// Takes over a request of HTTP/2 or HTTP/3: the list of its fields, pseudo-headers first, in the order received.
+    /// Takes over a request of HTTP/2 or HTTP/3: the list of its fields, pseudo-headers first, in
+    /// the order received.
     ///
-    /// An extended CONNECT ([`protocol`](Self::protocol)) may be a WebSocket's opening handshake (RFC 8441, RFC 9220);
-    /// any other request is one to be answered with a [`Response`](crate::Response). How long the list may be is for the
-    /// HTTP library to say, in `SETTINGS_MAX_HEADER_LIST_SIZE`.
+    /// An extended CONNECT ([`protocol`](Self::protocol)) may be a WebSocket's opening handshake
+    /// (RFC 8441, RFC 9220); any other request is one to be answered with a
+    /// [`Response`](crate::Response). How long the list may be is for the HTTP library to say,
+    /// in `SETTINGS_MAX_HEADER_LIST_SIZE`.
     ///
     /// ```
     /// use ws_handshake::{OriginPolicy, Request, ServerConfig, Version};
@@ -156,8 +160,10 @@ impl<'a> Request<'a> {
     /// # Errors
     ///
     /// What makes the request malformed, whose stream is to be reset
-    /// ([`is_malformed`](HandshakeError::is_malformed)): [`MissingPseudoHeader`](HandshakeError::MissingPseudoHeader),
-    /// [`BadPseudoHeader`](HandshakeError::BadPseudoHeader), [`ConnectionHeader`](HandshakeError::ConnectionHeader),
+    /// ([`is_malformed`](HandshakeError::is_malformed)):
+    /// [`MissingPseudoHeader`](HandshakeError::MissingPseudoHeader),
+    /// [`BadPseudoHeader`](HandshakeError::BadPseudoHeader),
+    /// [`ConnectionHeader`](HandshakeError::ConnectionHeader),
     /// [`HostMismatch`](HandshakeError::HostMismatch) and [`BadHeader`](HandshakeError::BadHeader).
     /// [`BadHttpVersion`](HandshakeError::BadHttpVersion) for a version that has no such lists.
     pub fn from_fields(
@@ -224,7 +230,8 @@ impl<'a> Request<'a> {
         self.method
     }
 
-    /// The protocol that an extended CONNECT asks for, as `websocket` (RFC 8441 section 4); `None` of any other request.
+    /// The protocol that an extended CONNECT asks for, as `websocket` (RFC 8441 section 4); `None`
+    /// of any other request.
     #[must_use]
     pub const fn protocol(&self) -> Option<&'a str> {
         //= RFC8441-4-1
@@ -247,8 +254,8 @@ impl<'a> Request<'a> {
 
     /// The resource asked for: path and query, also where the target is an absolute URI.
     ///
-    /// A target that is neither (such as `*`), which no handshake has, comes as it was received, with `U+FFFD` for what is
-    /// not UTF-8.
+    /// A target that is neither (such as `*`), which no handshake has, comes as it was received,
+    /// with `U+FFFD` for what is not UTF-8.
     #[must_use]
     pub fn target(&self) -> Cow<'a, str> {
         //= RFC6455-4.2.1-2
@@ -260,21 +267,23 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The path of the resource, still percent-encoded. It starts with `/`, or is empty if the target is no resource.
+    /// The path of the resource, still percent-encoded. It starts with `/`, or is empty if the
+    /// target is no resource.
     ///
-    /// It is as the client sent it: dot segments and empty segments stand, and characters that browsers do not escape,
-    /// such as `[` and `|`, may be escaped or not. Compare what [`path_segments`](Self::path_segments) gives where that
-    /// matters.
+    /// It is as the client sent it: dot segments and empty segments stand, and characters that
+    /// browsers do not escape, such as `[` and `|`, may be escaped or not. Compare what
+    /// [`path_segments`](Self::path_segments) gives where that matters.
     #[must_use]
     pub fn path(&self) -> &'a str {
         self.target.map_or("", Target::path)
     }
 
-    /// The segments of the [`path`](Self::path), percent-decoded; none if the target is no resource.
+    /// The segments of the [`path`](Self::path), percent-decoded; none if the target is no
+    /// resource.
     ///
-    /// The path is cut at each `/` first and decoded then, so that a segment may hold a `/`. A path that ends in `/` has an
-    /// empty last segment. A `%` that no two hexadecimal digits follow stays as it is, and `U+FFFD` stands for what is not
-    /// UTF-8.
+    /// The path is cut at each `/` first and decoded then, so that a segment may hold a `/`. A path
+    /// that ends in `/` has an empty last segment. A `%` that no two hexadecimal digits follow
+    /// stays as it is, and `U+FFFD` stands for what is not UTF-8.
     ///
     /// ```
     /// use ws_handshake::{HeadLimits, Request};
@@ -294,10 +303,11 @@ impl<'a> Request<'a> {
         self.target.and_then(Target::query)
     }
 
-    /// The pairs of name and value in the [`query`](Self::query), decoded as a form encodes them: `+` is a space.
+    /// The pairs of name and value in the [`query`](Self::query), decoded as a form encodes them:
+    /// `+` is a space.
     ///
-    /// A name without `=` has an empty value. A `%` that no two hexadecimal digits follow stays as it is, and `U+FFFD`
-    /// stands for what is not UTF-8.
+    /// A name without `=` has an empty value. A `%` that no two hexadecimal digits follow stays as
+    /// it is, and `U+FFFD` stands for what is not UTF-8.
     ///
     /// ```
     /// use ws_handshake::{HeadLimits, Request};
@@ -320,7 +330,8 @@ impl<'a> Request<'a> {
             .map(|(_, value)| value)
     }
 
-    /// The host and port the client meant: from an absolute target or `:authority` if there is one, else from `Host`.
+    /// The host and port the client meant: from an absolute target or `:authority` if there is one,
+    /// else from `Host`.
     ///
     /// `None` if there is none that is well formed and unambiguous.
     #[must_use]
@@ -355,7 +366,8 @@ impl<'a> Request<'a> {
             Fields::Parts(parts) => (&[], parts),
         };
         lines(block)
-            // INVARIANT: every line was read when the request was made, and a name is a token and so ASCII.
+            // INVARIANT: every line was read when the request was made, and a name is a token and
+            // so ASCII.
             .filter_map(|line| parse_field(line).ok())
             .map(|(name, value)| (str::from_utf8(name).unwrap_or_default(), value))
             .chain(parts.iter().copied())
@@ -369,10 +381,11 @@ impl<'a> Request<'a> {
         self.facts.origin.one().and_then(ascii)
     }
 
-    /// The subprotocols that the client can speak, the one it likes best first. One that it lists twice comes twice.
+    /// The subprotocols that the client can speak, the one it likes best first. One that it lists
+    /// twice comes twice.
     ///
-    /// What is no token cannot be the name of a subprotocol, so it cannot be agreed on, and is not among them: see
-    /// [`subprotocols_as_sent`](Self::subprotocols_as_sent).
+    /// What is no token cannot be the name of a subprotocol, so it cannot be agreed on, and is not
+    /// among them: see [`subprotocols_as_sent`](Self::subprotocols_as_sent).
     pub fn subprotocols(&self) -> impl Iterator<Item = &'a str> + '_ {
         //= RFC6455-4.2.1-9
         //= RFC6455-11.3.4-1
@@ -385,14 +398,16 @@ impl<'a> Request<'a> {
 
     /// All elements of `Sec-WebSocket-Protocol` but empty ones, also those that are no token.
     ///
-    /// A page cannot send an `Authorization`, so some send an access token here, whose `=` or `/` no token may have. None
-    /// of these is ever echoed: let the page list a subprotocol too, as browsers fail a connection without an answer.
+    /// A page cannot send an `Authorization`, so some send an access token here, whose `=` or `/`
+    /// no token may have. None of these is ever echoed: let the page list a subprotocol too, as
+    /// browsers fail a connection without an answer.
     pub fn subprotocols_as_sent(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
         self.values(PROTOCOL, self.facts.protocol)
             .flat_map(elements)
     }
 
-    /// The extensions that the client offers, the one it likes best first, up to the first that is malformed.
+    /// The extensions that the client offers, the one it likes best first, up to the first that is
+    /// malformed.
     pub fn extensions(&self) -> impl Iterator<Item = Extension<'a>> + '_ {
         //= RFC6455-4.2.1-10
         //= RFC6455-11.3.2-1
@@ -409,7 +424,8 @@ impl<'a> Request<'a> {
 
     /// Whether the request asks to upgrade to WebSocket, be it correctly or not.
     ///
-    /// A request that does not is an ordinary one, to be answered with a [`Response`](crate::Response); one that does
+    /// A request that does not is an ordinary one, to be answered with a
+    /// [`Response`](crate::Response); one that does
     /// goes to [`ServerConfig::negotiate`](crate::ServerConfig::negotiate).
     #[must_use]
     pub fn is_upgrade(&self) -> bool {
@@ -423,13 +439,14 @@ impl<'a> Request<'a> {
 
     /// Checks the request line and `Host` as RFC 9112 wants them in any request.
     ///
-    /// For a server that answers ordinary requests too; `negotiate` includes it. HTTP/1.0 needs no `Host`, and the target
-    /// of OPTIONS may be `*`: so health checks ask.
+    /// For a server that answers ordinary requests too; `negotiate` includes it. HTTP/1.0 needs no
+    /// `Host`, and the target of OPTIONS may be `*`: so health checks ask.
     ///
     /// # Errors
     ///
-    /// [`BadHttpVersion`](HandshakeError::BadHttpVersion), [`BadTarget`](HandshakeError::BadTarget),
-    /// [`MissingHost`](HandshakeError::MissingHost), [`DuplicateHost`](HandshakeError::DuplicateHost) and
+    /// [`BadHttpVersion`](HandshakeError::BadHttpVersion),
+    /// [`BadTarget`](HandshakeError::BadTarget), [`MissingHost`](HandshakeError::MissingHost),
+    /// [`DuplicateHost`](HandshakeError::DuplicateHost) and
     /// [`BadHost`](HandshakeError::BadHost).
     pub fn check_http(&self) -> Result<(), HandshakeError> {
         if self.version.major != 1 && !self.is_field_list() {
@@ -462,8 +479,8 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Checks that `Sec-WebSocket-Extensions`, where present, is within its grammar. A list that names none is one of none:
-    /// libwebsockets 1.x and devices built on it send an empty one.
+    /// Checks that `Sec-WebSocket-Extensions`, where present, is within its grammar. A list that
+    /// names none is one of none: libwebsockets 1.x and devices built on it send an empty one.
     pub(crate) fn check_extensions(&self) -> Result<(), HandshakeError> {
         //= RFC6455-9.1-1
         self.values(EXTENSIONS, self.facts.extensions)
@@ -489,7 +506,8 @@ impl<'a> Request<'a> {
             .chain(all.into_iter().flatten().map(|(_, value)| value))
     }
 
-    /// Takes the target for the resource of an absolute URI, for requests of other parsers that keep its parts.
+    /// Takes the target for the resource of an absolute URI, for requests of other parsers that
+    /// keep its parts.
     #[cfg(feature = "http")]
     pub(crate) fn with_authority(mut self, authority: &'a str) -> Self {
         let resource = ascii(self.raw_target);
@@ -625,7 +643,8 @@ fn check_scheme(scheme: &[u8]) -> Result<(), HandshakeError> {
     }
 }
 
-/// Returns whom a request of HTTP/2 is addressed to: `:authority`, and `host` where there is none. Gateways send both.
+/// Returns whom a request of HTTP/2 is addressed to: `:authority`, and `host` where there is none.
+/// Gateways send both.
 fn check_authority<'a>(
     authority: Option<&'a [u8]>,
     host: Once<'a>,

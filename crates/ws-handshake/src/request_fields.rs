@@ -4,8 +4,8 @@ use crate::headers::{FieldBlock, HeaderError};
 
 /// The fields of a request of ours, to a server or to a proxy.
 ///
-/// `User-Agent` is there once: the one by default, or the user's, or none. Of every other name there are as many as were
-/// added.
+/// `User-Agent` is there once: the one by default, or the user's, or none. Of every other name
+/// there are as many as were added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RequestFields {
     user_agent: FieldBlock,

@@ -2,14 +2,16 @@
 
 use alloc::vec::Vec;
 
-use crate::headers::{FieldBlock, HeaderError, Headers};
-use crate::request::Request;
+use crate::{
+    headers::{FieldBlock, HeaderError, Headers},
+    request::Request,
+};
 
 /// An HTTP reply that ends the exchange: no WebSocket follows it, and the connection is closed.
 ///
-/// It refuses a handshake (404, 401, 302, ...) or answers an ordinary request (200 with a page). What the status demands
-/// is added when it is written: `Allow` to a 405, `Upgrade` to a 426; the length of the body and `Connection: close`
-/// always.
+/// It refuses a handshake (404, 401, 302, ...) or answers an ordinary request (200 with a page).
+/// What the status demands is added when it is written: `Allow` to a 405, `Upgrade` to a 426; the
+/// length of the body and `Connection: close` always.
 ///
 /// ```
 /// use ws_handshake::Response;
@@ -65,8 +67,9 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// [`HeaderError`] if the name is not a token, the value has a control character, or the header is one that frames
-    /// the reply: `Connection`, `Content-Length`, `Transfer-Encoding`, `Upgrade`, `Host` and `Sec-WebSocket-*`.
+    /// [`HeaderError`] if the name is not a token, the value has a control character, or the header
+    /// is one that frames the reply: `Connection`, `Content-Length`, `Transfer-Encoding`,
+    /// `Upgrade`, `Host` and `Sec-WebSocket-*`.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, HeaderError> {
         //= RFC6455-4.2.2-4
         self.fields.push(name, value.as_ref())?;
@@ -80,8 +83,9 @@ impl Response {
         self
     }
 
-    /// Makes it the answer to this request: one to HEAD tells the length of the body and comes without it, and one over
-    /// HTTP/2 or HTTP/3 has no `Connection` and no `Upgrade`, and 400 for 426, which has to ask for an upgrade.
+    /// Makes it the answer to this request: one to HEAD tells the length of the body and comes
+    /// without it, and one over HTTP/2 or HTTP/3 has no `Connection` and no `Upgrade`, and 400
+    /// for 426, which has to ask for an upgrade.
     ///
     /// ```
     /// use ws_handshake::{HeadLimits, Request, Response};
@@ -115,10 +119,11 @@ impl Response {
         self.body_and_length().0
     }
 
-    /// The reply as the list of fields that HTTP/2 and HTTP/3 send: `:status`, then the headers in lower case. The
-    /// [`content`](Self::content) goes behind it, and ends the stream.
+    /// The reply as the list of fields that HTTP/2 and HTTP/3 send: `:status`, then the headers in
+    /// lower case. The [`content`](Self::content) goes behind it, and ends the stream.
     ///
-    /// A 426 is told as 400: it would have to name a protocol in `Upgrade`, which these versions do not have.
+    /// A 426 is told as 400: it would have to name a protocol in `Upgrade`, which these versions do
+    /// not have.
     #[must_use]
     pub fn to_fields(&self) -> Headers {
         //= RFC9113-8.2.2-1
@@ -136,7 +141,8 @@ impl Response {
 
     /// Appends the reply to `out`, for HTTP/1.1.
     ///
-    /// Send it, then close the connection: what the peer sends after a refused handshake is not for us.
+    /// Send it, then close the connection: what the peer sends after a refused handshake is not for
+    /// us.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"HTTP/1.1 ");
         push_decimal(out, self.status.into());
@@ -166,7 +172,8 @@ impl Response {
         }
     }
 
-    /// Whether the status allows a body: 204 and 304 have none, whatever was set (RFC 9110 section 6.4.1).
+    /// Whether the status allows a body: 204 and 304 have none, whatever was set (RFC 9110 section
+    /// 6.4.1).
     const fn may_have_body(&self) -> bool {
         !matches!(self.status, 204 | 304)
     }

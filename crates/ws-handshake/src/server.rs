@@ -1,21 +1,22 @@
 //! The server's side: which requests are let in, and the 101 that lets them in.
 
-use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 
-use crate::deflate::{DeflateAnswer, DeflateParams, DeflatePolicy, answer};
-use crate::error::{HandshakeError, Offered};
-use crate::fields::bad_pseudo_header;
-use crate::head::{HeadLimits, HeadReader};
-use crate::headers::{FieldBlock, HeaderError, Headers, append, is_token};
-use crate::key::{accept_key, is_key};
-use crate::origin::OriginPolicy;
-use crate::request::{Once, Request};
+use crate::{
+    deflate::{DeflateAnswer, DeflateParams, DeflatePolicy, answer},
+    error::{HandshakeError, Offered},
+    fields::bad_pseudo_header,
+    head::{HeadLimits, HeadReader},
+    headers::{FieldBlock, HeaderError, Headers, append, is_token},
+    key::{accept_key, is_key},
+    origin::OriginPolicy,
+    request::{Once, Request},
+};
 
 /// What a server lets in and agrees to, decided before the first connection.
 ///
-/// Building one asks for an [`OriginPolicy`], because no default is right for both a public service and one that knows
-/// its users by a cookie.
+/// Building one asks for an [`OriginPolicy`], because no default is right for both a public service
+/// and one that knows its users by a cookie.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     limits: HeadLimits,
@@ -26,7 +27,8 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
-    /// Makes a configuration without subprotocols and compression, and with the default [`HeadLimits`].
+    /// Makes a configuration without subprotocols and compression, and with the default
+    /// [`HeadLimits`].
     #[must_use]
     pub fn new(origins: OriginPolicy) -> Self {
         Self {
@@ -45,17 +47,19 @@ impl ServerConfig {
         self
     }
 
-    /// Sets the subprotocols that the server speaks. Of several that the client lists too, its favourite is chosen.
+    /// Sets the subprotocols that the server speaks. Of several that the client lists too, its
+    /// favourite is chosen.
     ///
-    /// Names are compared exactly. One that is not a token is never chosen, because no client can list it: see
-    /// [`invalid_subprotocol`](Self::invalid_subprotocol).
+    /// Names are compared exactly. One that is not a token is never chosen, because no client can
+    /// list it: see [`invalid_subprotocol`](Self::invalid_subprotocol).
     #[must_use]
     pub fn subprotocols<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.subprotocols = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The first of the server's subprotocols that is not a token, so that no client can list it (section 4.1).
+    /// The first of the server's subprotocols that is not a token, so that no client can list it
+    /// (section 4.1).
     #[must_use]
     pub fn invalid_subprotocol(&self) -> Option<&str> {
         let mut names = self.subprotocols.iter();
@@ -80,8 +84,8 @@ impl ServerConfig {
     }
 
     /// Takes no WebSocket over HTTP/2 and HTTP/3, for a server whose HTTP library does not announce
-    /// `SETTINGS_ENABLE_CONNECT_PROTOCOL`: a `:protocol` is then a pseudo-header like any that is not known (RFC 8441
-    /// section 3).
+    /// `SETTINGS_ENABLE_CONNECT_PROTOCOL`: a `:protocol` is then a pseudo-header like any that is
+    /// not known (RFC 8441 section 3).
     #[must_use]
     pub const fn without_extended_connect(mut self) -> Self {
         self.extended_connect = false;
@@ -100,14 +104,16 @@ impl ServerConfig {
         self.limits
     }
 
-    /// Checks a request by all the rules of RFC 6455 section 4.2.1, and agrees on subprotocol and compression.
+    /// Checks a request by all the rules of RFC 6455 section 4.2.1, and agrees on subprotocol and
+    /// compression.
     ///
-    /// One of HTTP/2 or HTTP/3 is checked by RFC 8441 section 5 (RFC 9220 section 3): it is an extended CONNECT for
-    /// `websocket`, and has no key. All else is as over HTTP/1.1.
+    /// One of HTTP/2 or HTTP/3 is checked by RFC 8441 section 5 (RFC 9220 section 3): it is an
+    /// extended CONNECT for `websocket`, and has no key. All else is as over HTTP/1.1.
     ///
     /// # Errors
     ///
-    /// The first rule that the request breaks. Send its [`rejection`](HandshakeError::rejection) and close.
+    /// The first rule that the request breaks. Send its [`rejection`](HandshakeError::rejection)
+    /// and close.
     pub fn negotiate<'r>(
         &self,
         request: &'r Request<'_>,
@@ -207,8 +213,8 @@ fn check_upgrade<'a>(request: &Request<'a>) -> Result<&'a [u8], HandshakeError> 
 
 /// A correct handshake that the server is about to accept.
 ///
-/// Write it with [`write_to`](Self::write_to), or send its [`to_fields`](Self::to_fields) over HTTP/2, and the connection
-/// is open; or send a [`Response`](crate::Response) instead
+/// Write it with [`write_to`](Self::write_to), or send its [`to_fields`](Self::to_fields) over
+/// HTTP/2, and the connection is open; or send a [`Response`](crate::Response) instead
 /// and close. Nothing is agreed before it is written.
 #[derive(Clone, Debug)]
 #[must_use = "the handshake is accepted by writing it to the client"]
@@ -271,9 +277,9 @@ impl<'r> Acceptance<'r> {
     ///
     /// # Errors
     ///
-    /// [`HeaderError`] if the name is not a token, the value has a control character, or the header is one that the
-    /// handshake writes: `Upgrade`, `Connection` and `Sec-WebSocket-*`. `Content-Length` and `Transfer-Encoding` are
-    /// refused because a 101 has no body.
+    /// [`HeaderError`] if the name is not a token, the value has a control character, or the header
+    /// is one that the handshake writes: `Upgrade`, `Connection` and `Sec-WebSocket-*`.
+    /// `Content-Length` and `Transfer-Encoding` are refused because a 101 has no body.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, HeaderError> {
         self.fields.push(name, value.as_ref())?;
         Ok(self)
@@ -298,10 +304,11 @@ impl<'r> Acceptance<'r> {
         }
     }
 
-    /// The reply as a list of fields for an HTTP library that writes it: `:status`, then the headers in lower case.
+    /// The reply as a list of fields for an HTTP library that writes it: `:status`, then the
+    /// headers in lower case.
     ///
-    /// Over HTTP/2 and HTTP/3 the stream stays open behind it, and carries the frames. Nobody connects to anywhere for it:
-    /// `:authority` names the server itself (RFC 8441 section 4).
+    /// Over HTTP/2 and HTTP/3 the stream stays open behind it, and carries the frames. Nobody
+    /// connects to anywhere for it: `:authority` names the server itself (RFC 8441 section 4).
     #[must_use]
     pub fn to_fields(&self) -> Headers {
         //= RFC8441-4-3
@@ -324,8 +331,8 @@ impl<'r> Acceptance<'r> {
 
     /// Appends the 101 to `out`. Frames may follow it at once.
     ///
-    /// For HTTP/1.1: the reply over HTTP/2 and HTTP/3 is a list of fields ([`to_fields`](Self::to_fields)), and nothing is
-    /// written.
+    /// For HTTP/1.1: the reply over HTTP/2 and HTTP/3 is a list of fields
+    /// ([`to_fields`](Self::to_fields)), and nothing is written.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         let Some(accept) = &self.accept else { return };
         //= RFC6455-4.2.2-1
@@ -336,8 +343,8 @@ impl<'r> Acceptance<'r> {
         // No length and no coding of a body: a 101 has none.
         //= RFC9110-8.6-1
         //= RFC9112-6.1-1
-        // And nothing about masking: [MS-WSPE] has no negotiation, so the same request gets the same bytes whatever the
-        // frame layer will accept.
+        // And nothing about masking: [MS-WSPE] has no negotiation, so the same request gets the
+        // same bytes whatever the frame layer will accept.
         //= MSWS-1.7-1
         out.reserve(REPLY_BYTES + self.fields.as_bytes().len());
         //= RFC6455-11.3.3-1

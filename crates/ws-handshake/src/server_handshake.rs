@@ -6,8 +6,8 @@ use crate::{HandshakeError, HeadReader, Response, ServerConfig};
 
 /// A server's opening handshake: reads the request, and makes the answer.
 ///
-/// A server that looks at the request itself, or adds headers to the answer, uses [`ServerConfig::head_reader`] and
-/// [`ServerConfig::negotiate`].
+/// A server that looks at the request itself, or adds headers to the answer, uses
+/// [`ServerConfig::head_reader`] and [`ServerConfig::negotiate`].
 ///
 /// ```
 /// use ws_handshake::{OriginPolicy, ServerConfig, ServerProgress};
@@ -58,7 +58,8 @@ impl ServerConfig {
 }
 
 impl ServerHandshake<'_> {
-    /// Reads more of the request. No bytes are the end of the stream: then the request is lost, and there is no answer.
+    /// Reads more of the request. No bytes are the end of the stream: then the request is lost, and
+    /// there is no answer.
     pub fn receive(&mut self, input: &[u8]) -> ServerProgress {
         let mut response = Vec::new();
         if input.is_empty() {

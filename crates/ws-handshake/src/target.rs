@@ -1,8 +1,7 @@
-//! The target of a request: what browsers write there, its parts, and what stands behind their escapes.
+//! The target of a request: what browsers write there, its parts, and what stands behind their
+//! escapes.
 
-use alloc::borrow::Cow;
-use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use crate::uri::{split_authority, split_query};
 
@@ -51,11 +50,12 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Whether path and query have only the bytes that a request line has room for: those of the URL grammar that browsers
-/// follow (WHATWG URL), of which RFC 3986 would have more escaped, such as `[`, `|`, `{` and a `%` that escapes nothing.
+/// Whether path and query have only the bytes that a request line has room for: those of the URL
+/// grammar that browsers follow (WHATWG URL), of which RFC 3986 would have more escaped, such as
+/// `[`, `|`, `{` and a `%` that escapes nothing.
 ///
-/// A blank would end the target, `#` starts a fragment, which no target has, and nobody agrees on what a control or a byte
-/// outside ASCII means.
+/// A blank would end the target, `#` starts a fragment, which no target has, and nobody agrees on
+/// what a control or a byte outside ASCII means.
 fn is_resource(resource: &str) -> bool {
     //= RFC6455-3-5
     resource

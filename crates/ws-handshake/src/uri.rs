@@ -6,19 +6,17 @@ mod grammar;
 pub(crate) mod ipv4;
 mod target;
 
-use alloc::borrow::ToOwned as _;
-use alloc::format;
-use alloc::string::String;
-use core::fmt;
-use core::str::FromStr;
+use alloc::{borrow::ToOwned as _, format, string::String};
+use core::{fmt, str::FromStr};
 
-use crate::error::Offered;
 use authority::{Authority, Credentials, Host};
 pub use error::UriError;
 #[cfg(feature = "proxy")]
 pub(crate) use grammar::host_name;
 pub(crate) use grammar::{split_authority, split_query};
 use target::resource_name;
+
+use crate::error::Offered;
 
 /// A `ws://` or `wss://` URI (RFC 6455 section 3).
 ///
@@ -47,21 +45,26 @@ impl Uri {
     ///
     /// - `http` and `https` stand for `ws` and `wss`. Blanks around the URI are dropped.
     /// - An absent port becomes 80 or 443, an absent path `/`. The host is lower-cased.
-    /// - A host whose last label is a number is an IPv4 address: `127.1`, `0x7f.1` and `2130706433` are `127.0.0.1`, and
-    ///   `1.2.3.256` is refused (WHATWG URL section 3.5).
-    /// - Path and query are percent-encoded where browsers do it: blanks, quotes, `<`, `>`, everything outside ASCII, and in a
-    ///   path `^`, `` ` ``, `{` and `}`. `[`, `]`, `|`, and a `%` that begins no triplet, stay as they are. In a path `\`
-    ///   becomes `/`, and `.` and `..` are resolved.
-    /// - A user name and a password before the host are sent as Basic credentials (RFC 7617), unless the request has an
-    ///   `Authorization` header. They are shown by neither `Display` nor `Debug`.
-    /// - An IPv6 address may have a zone, as in `[fe80::1%25eth0]` (RFC 6874): to connect with, and for nothing else.
+    /// - A host whose last label is a number is an IPv4 address: `127.1`, `0x7f.1` and `2130706433`
+    ///   are `127.0.0.1`, and `1.2.3.256` is refused (WHATWG URL section 3.5).
+    /// - Path and query are percent-encoded where browsers do it: blanks, quotes, `<`, `>`,
+    ///   everything outside ASCII, and in a path `^`, `` ` ``, `{` and `}`. `[`, `]`, `|`, and a
+    ///   `%` that begins no triplet, stay as they are. In a path `\` becomes `/`, and `.` and `..`
+    ///   are resolved.
+    /// - A user name and a password before the host are sent as Basic credentials (RFC 7617),
+    ///   unless the request has an `Authorization` header. They are shown by neither `Display` nor
+    ///   `Debug`.
+    /// - An IPv6 address may have a zone, as in `[fe80::1%25eth0]` (RFC 6874): to connect with, and
+    ///   for nothing else.
     ///
-    /// A host outside ASCII must come in its IDNA form. A browser would take line breaks and tabs out of the text; here
-    /// they are refused, as any control character, and so is a backslash before the path.
+    /// A host outside ASCII must come in its IDNA form. A browser would take line breaks and tabs
+    /// out of the text; here they are refused, as any control character, and so is a backslash
+    /// before the path.
     ///
     /// # Errors
     ///
-    /// One [`UriError`] a rule, which names the part at fault; with any of them there is nothing to connect to.
+    /// One [`UriError`] a rule, which names the part at fault; with any of them there is nothing to
+    /// connect to.
     pub fn parse(text: &str) -> Result<Self, UriError> {
         //= RFC6455-3-1
         //= RFC6455-4.1-3
@@ -157,14 +160,15 @@ impl Uri {
 
     /// Resolves the `Location` of a redirect against this URI (RFC 3986 section 5.2).
     ///
-    /// `http` and `https` locations become `ws` and `wss`, relative ones keep scheme and host, and a fragment is dropped.
-    /// User name and password stay where scheme, host and port do.
-    /// Whether to follow a redirect, above all from `wss` to `ws` or to another host, is for the caller to decide, who
-    /// must then also decide which headers go along.
+    /// `http` and `https` locations become `ws` and `wss`, relative ones keep scheme and host, and
+    /// a fragment is dropped. User name and password stay where scheme, host and port do.
+    /// Whether to follow a redirect, above all from `wss` to `ws` or to another host, is for the
+    /// caller to decide, who must then also decide which headers go along.
     ///
     /// # Errors
     ///
-    /// As [`Uri::parse`] for the resolved URI, and [`UriError::UserInfo`] for a location with a user name or password.
+    /// As [`Uri::parse`] for the resolved URI, and [`UriError::UserInfo`] for a location with a
+    /// user name or password.
     pub fn join(&self, location: &str) -> Result<Self, UriError> {
         let location = location.split('#').next().unwrap_or_default();
         let location = location.trim_matches(|char: char| char <= ' ');

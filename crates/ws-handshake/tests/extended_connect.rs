@@ -1,4 +1,5 @@
-//! Opening handshakes over HTTP/2 and HTTP/3 (RFC 8441, RFC 9220), as statements about lists of fields.
+//! Opening handshakes over HTTP/2 and HTTP/3 (RFC 8441, RFC 9220), as statements about lists of
+//! fields.
 
 use ws_handshake::{
     ClientRequest, ConnectProgress, HandshakeError, HeadLimits, Headers, OriginPolicy, Request,

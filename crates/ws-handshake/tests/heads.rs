@@ -2,9 +2,8 @@
 
 use ws_handshake::{
     ClientProgress, ClientRequest, HandshakeError, HeadLimits, HeadReader, Nonce, OriginPolicy,
-    Request,
+    Request, ServerConfig, Uri,
 };
-use ws_handshake::{ServerConfig, Uri};
 
 const REQUEST: &[u8] =
     b"GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

@@ -1,8 +1,7 @@
 //! What is said to proxies: dialogues at every split, and headers at every truncation.
 #![cfg(feature = "proxy")]
 
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use ws_handshake::proxy::{
     Proxy, ProxyHeader, ProxyHeaderError, SocksReply, TrustedProxies, Tunnel, TunnelError,

@@ -15,8 +15,9 @@ use crate::{Rejection, Stream, Upgrade, upgrade};
 
 /// Extracts a request for a WebSocket, in axum.
 ///
-/// The state holds the [`Acceptor`], as an `Arc<Acceptor>` of its own or by [`FromRef`]: what it decides is decided once,
-/// and so an origin policy is always named. Route it with [`any`](axum::routing::any), as a WebSocket over HTTP/2 is a CONNECT.
+/// The state holds the [`Acceptor`], as an `Arc<Acceptor>` of its own or by [`FromRef`]: what it
+/// decides is decided once, and so an origin policy is always named. Route it with
+/// [`any`](axum::routing::any), as a WebSocket over HTTP/2 is a CONNECT.
 ///
 /// ```no_run
 /// use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -92,7 +93,8 @@ pub struct WebSocketUpgrade {
 }
 
 impl WebSocketUpgrade {
-    /// The request as an opening handshake is looked at: for its path, cookies, origin and subprotocols.
+    /// The request as an opening handshake is looked at: for its path, cookies, origin and
+    /// subprotocols.
     ///
     /// # Errors
     ///
@@ -107,14 +109,16 @@ impl WebSocketUpgrade {
         upgrade::peer(self.request.extensions())
     }
 
-    /// Decides more about this request: a subprotocol, headers of the reply, limits, a flag of [MS-WSPE].
+    /// Decides more about this request: a subprotocol, headers of the reply, limits, a flag of
+    /// [MS-WSPE].
     pub fn decide(mut self, decision: Decision) -> Self {
         self.decision = decision;
         self
     }
 
-    /// Accepts the request, and has `callback` called in a task of tokio's once the WebSocket is open. The response is to be
-    /// returned from the handler; it is a refusal if the acceptor does not let the request in.
+    /// Accepts the request, and has `callback` called in a task of tokio's once the WebSocket is
+    /// open. The response is to be returned from the handler; it is a refusal if the acceptor
+    /// does not let the request in.
     ///
     /// What the callback returns ends the task and is not looked at.
     ///
@@ -140,8 +144,8 @@ impl WebSocketUpgrade {
         }
     }
 
-    /// Accepts the request: the response to return from the handler, and the WebSocket as a future, to be spawned wherever
-    /// it is to live.
+    /// Accepts the request: the response to return from the handler, and the WebSocket as a future,
+    /// to be spawned wherever it is to live.
     ///
     /// # Errors
     ///
@@ -167,7 +171,8 @@ where
         let upgrade = parts.extensions.remove::<OnUpgrade>();
         let request = http::Request::from_parts(parts.clone(), ());
         let acceptor = Arc::<Acceptor>::from_ref(state);
-        // One that asks for something else is refused here, so that a handler may take an `Option` or a `Result`.
+        // One that asks for something else is refused here, so that a handler may take an `Option`
+        // or a `Result`.
         let is_upgrade = upgrade::read(&request).is_ok_and(|request| request.is_upgrade());
         if !is_upgrade {
             upgrade::judge(&request, &acceptor, Decision::accept()).map(drop)?;

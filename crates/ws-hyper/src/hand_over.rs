@@ -61,14 +61,15 @@ impl Upgrade {
     /// Takes the socket out of hyper once it has sent the reply, for a loop of `ws-mio` to
     /// [adopt](ws_mio::Remote::adopt): hyper and axum for HTTP, `ws-mio` for the WebSockets.
     ///
-    /// What was agreed on goes along: compression, the flag of [MS-WSPE], and the bytes that hyper has
-    /// read too far. `data` is the application's, the place for a
+    /// What was agreed on goes along: compression, the flag of [MS-WSPE], and the bytes that hyper
+    /// has read too far. `data` is the application's, the place for a
     /// [`subprotocol`](Self::subprotocol), too. Limits and times are those of the loop's
     /// [`Config`](ws_mio::Config), which has to name the peers that may leave out masking, as
     /// the acceptor has.
     ///
     /// `S` is [`mio::net::TcpStream`](ws_mio::mio::net::TcpStream) or `UnixStream`, where
-    /// hyper serves `TokioIo<tokio::net::TcpStream>` or that of `UnixStream`, as `axum::serve` does.
+    /// hyper serves `TokioIo<tokio::net::TcpStream>` or that of `UnixStream`, as `axum::serve`
+    /// does.
     ///
     /// ```no_run
     /// use axum::{extract::State, response::{IntoResponse, Response}};

@@ -54,31 +54,33 @@
 //! # HTTP/1.1 and HTTP/2
 //!
 //! The same call serves both. Over HTTP/1.1 the connection is to be served
-//! `with_upgrades`. Over HTTP/2 (feature `http2`) a WebSocket is a stream of the connection (RFC 8441): have
-//! hyper announce it, by `enable_connect_protocol` of its builder, and route `CONNECT` to it as well as `GET`.
-//! hyper sends what is written to such a stream through a channel and a task of its own; `ws-h2`, without hyper,
-//! does not.
+//! `with_upgrades`. Over HTTP/2 (feature `http2`) a WebSocket is a stream of the connection (RFC
+//! 8441): have hyper announce it, by `enable_connect_protocol` of its builder, and route `CONNECT`
+//! to it as well as `GET`. hyper sends what is written to such a stream through a channel and a
+//! task of its own; `ws-h2`, without hyper, does not.
 //!
 //! # Who the peer is
 //!
 //! A flag of [MS-WSPE] may be for some addresses alone
-//! ([`ControlledNetwork`](ws_smol::ControlledNetwork)). The address is taken from the request's extensions:
-//! a [`Peer`], or axum's `ConnectInfo<SocketAddr>`. Without either it is
-//! [`PeerAddr::Unknown`], which no list of networks has in it. Whether there is TLS, the acceptor says:
-//! [`Acceptor::under_tls`](ws_smol::Acceptor::under_tls).
+//! ([`ControlledNetwork`](ws_smol::ControlledNetwork)). The address is taken from the request's
+//! extensions: a [`Peer`], or axum's `ConnectInfo<SocketAddr>`. Without either it is
+//! [`PeerAddr::Unknown`], which no list of networks has in it. Whether there is TLS, the acceptor
+//! says: [`Acceptor::under_tls`](ws_smol::Acceptor::under_tls).
 //!
 //! # Graceful shutdown
 //!
 //! A WebSocket has left its HTTP connection, so that hyper and axum do not wait for it. A
-//! [`Gate`](ws_smol::Gate) does: [`Acceptor::gate`](ws_smol::Acceptor::gate) answers new requests with 503
-//! once it is drained, [`Pass::drained`](ws_smol::Pass::drained) tells each WebSocket to close, and
-//! [`Gate::gone`](ws_smol::Gate::gone) waits for the last. See the extractor's documentation, with the feature `axum`.
+//! [`Gate`](ws_smol::Gate) does: [`Acceptor::gate`](ws_smol::Acceptor::gate) answers new requests
+//! with 503 once it is drained, [`Pass::drained`](ws_smol::Pass::drained) tells each WebSocket to
+//! close, and [`Gate::gone`](ws_smol::Gate::gone) waits for the last. See the extractor's
+//! documentation, with the feature `axum`.
 //!
 //! # What is bounded
 //!
-//! The WebSocket has the limits and times of its [`Config`](ws_smol::Config). How large the head of a request may
-//! be, and how long it may take, is for the HTTP server to say. Deadlines and keepalive are kept by
-//! the timers of tokio, whatever [`Acceptor::timer`](ws_smol::Acceptor::timer) says; no thread is started. Give a
+//! The WebSocket has the limits and times of its [`Config`](ws_smol::Config). How large the head of
+//! a request may be, and how long it may take, is for the HTTP server to say. Deadlines and
+//! keepalive are kept by the timers of tokio, whatever
+//! [`Acceptor::timer`](ws_smol::Acceptor::timer) says; no thread is started. Give a
 //! [`Gate`](ws_smol::Gate) the same: `Gate::timer(Tokio)`.
 //!
 //! # Features
@@ -105,7 +107,6 @@ pub use hand_over::{HandOverError, PlainSocket};
 pub use rejection::{Cause, Rejection};
 pub use stream::Stream;
 pub use upgrade::{Peer, Upgrade, upgrade, upgrade_with};
-
 #[doc(no_inline)]
 pub use ws_smol::{Acceptor, Decision, PeerAddr, WebSocket};
 #[doc(no_inline)]

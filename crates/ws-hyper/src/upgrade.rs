@@ -29,12 +29,12 @@ impl<P: Into<PeerAddr>> From<P> for Peer {
     }
 }
 
-/// Judges a request for a WebSocket: gives the reply that accepts it, and the WebSocket, which is open once hyper has sent
-/// that reply.
+/// Judges a request for a WebSocket: gives the reply that accepts it, and the WebSocket, which is
+/// open once hyper has sent that reply.
 ///
 /// A 101 over HTTP/1.1, a 200 over HTTP/2. Nothing is spawned: the [`Upgrade`] is
-/// a future, to be awaited in a task of its own, as hyper sends the reply only after this returns. What to know
-/// of the peer is told in [the crate's documentation](crate#who-the-peer-is).
+/// a future, to be awaited in a task of its own, as hyper sends the reply only after this returns.
+/// What to know of the peer is told in [the crate's documentation](crate#who-the-peer-is).
 ///
 /// # Errors
 ///
@@ -46,7 +46,8 @@ pub fn upgrade<B>(
     upgrade_with(request, acceptor, Decision::accept())
 }
 
-/// As [`upgrade`], for a request of which more was decided: a subprotocol, headers, limits, or what to answer instead.
+/// As [`upgrade`], for a request of which more was decided: a subprotocol, headers, limits, or what
+/// to answer instead.
 ///
 /// # Errors
 ///
@@ -122,7 +123,8 @@ const fn connect_info(_: &http::Extensions) -> Option<SocketAddr> {
 ///
 /// # Errors
 ///
-/// [`Error::Io`] if hyper does not hand the connection over: it is gone, or is served without `with_upgrades`.
+/// [`Error::Io`] if hyper does not hand the connection over: it is gone, or is served without
+/// `with_upgrades`.
 ///
 /// # Cancel safety
 ///
@@ -130,7 +132,8 @@ const fn connect_info(_: &http::Extensions) -> Option<SocketAddr> {
 ///
 /// # Panics
 ///
-/// It panics outside a runtime of tokio whose time driver is enabled, as the WebSocket has tokio's timers.
+/// It panics outside a runtime of tokio whose time driver is enabled, as the WebSocket has tokio's
+/// timers.
 #[must_use = "there is no WebSocket unless this is awaited"]
 pub struct Upgrade {
     upgrade: OnUpgrade,

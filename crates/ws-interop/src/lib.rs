@@ -1,4 +1,5 @@
-//! What the programs of `cargo xtask interop` share: how they say where they listen, and what they counted.
+//! What the programs of `cargo xtask interop` share: how they say where they listen, and what they
+//! counted.
 
 use std::{
     fmt,

@@ -1,16 +1,17 @@
 //! Connections that are opened when they are due.
 
-use std::ops::Range;
-use std::time::Instant;
+use std::{ops::Range, time::Instant};
 
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 
-use crate::error::OpenError;
-use crate::opening::{Opened, Opening};
-use crate::schedule::Schedule;
-use crate::stream::Stream;
-use crate::target::Target;
+use crate::{
+    error::OpenError,
+    opening::{Opened, Opening},
+    schedule::Schedule,
+    stream::Stream,
+    target::Target,
+};
 
 /// Connections on their way, and those that are still to begin.
 #[derive(Debug)]

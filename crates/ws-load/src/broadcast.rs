@@ -1,16 +1,21 @@
 //! Messages that go to all.
 
-use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
-use crate::frames::{OPCODE_BINARY, OPCODE_TEXT, append_frame};
-use crate::histogram::Histogram;
-use crate::messages::Messages;
-use crate::replies::Piece;
+use crate::{
+    frames::{OPCODE_BINARY, OPCODE_TEXT, append_frame},
+    histogram::Histogram,
+    messages::Messages,
+    replies::Piece,
+};
 
 /// Messages that were sent to all, and who has got them.
 ///
-/// Each message begins with its number in eight hexadecimal digits, so one that is missing is not mistaken for the next.
+/// Each message begins with its number in eight hexadecimal digits, so one that is missing is not
+/// mistaken for the next.
 #[derive(Debug)]
 pub(crate) struct Broadcast {
     messages: Messages,
@@ -79,7 +84,8 @@ impl Broadcast {
         &self.frame
     }
 
-    /// Sees what a connection receives; returns how long a message took, once it is known which one it is.
+    /// Sees what a connection receives; returns how long a message took, once it is known which one
+    /// it is.
     pub(crate) fn see(
         &mut self,
         place: usize,
@@ -146,8 +152,7 @@ impl Broadcast {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frames::Masks;
-    use crate::replies::Replies;
+    use crate::{frames::Masks, replies::Replies};
 
     fn broadcast() -> Broadcast {
         Broadcast::new(&Messages::of_size(3, Masks::Random))

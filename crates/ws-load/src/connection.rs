@@ -1,14 +1,13 @@
 //! One open connection.
 
-use std::collections::VecDeque;
-use std::io;
-use std::ops::AddAssign;
-use std::time::Instant;
+use std::{collections::VecDeque, io, ops::AddAssign, time::Instant};
 
-use crate::frames::{Masks, OPCODE_CLOSE, OPCODE_PING, OPCODE_PONG, append_frame};
-use crate::placed::Placed;
-use crate::replies::{Piece, Replies};
-use crate::stream::{Got, Stream};
+use crate::{
+    frames::{Masks, OPCODE_CLOSE, OPCODE_PING, OPCODE_PONG, append_frame},
+    placed::Placed,
+    replies::{Piece, Replies},
+    stream::{Got, Stream},
+};
 
 /// An open connection, which sends batches of frames in rotation.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! permessage-deflate (RFC 7692) by code of its own: the library is not to be checked with itself.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 
@@ -17,8 +16,9 @@ const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 const LEAST_BITS: u8 = 9;
 
 impl Compressor {
-    /// Makes a compressor of a level (0 to 9), with a window of `bits`, 8 to 15, whose messages refer to those before them
-    /// if it `takes_over`. Within a window of 8 bits nothing is referred to.
+    /// Makes a compressor of a level (0 to 9), with a window of `bits`, 8 to 15, whose messages
+    /// refer to those before them if it `takes_over`. Within a window of 8 bits nothing is
+    /// referred to.
     #[must_use]
     pub fn new(level: u32, bits: u8, takes_over: bool) -> Self {
         let level = if bits < LEAST_BITS { 0 } else { level.min(9) };

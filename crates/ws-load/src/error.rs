@@ -26,8 +26,8 @@ pub enum OpenError {
         /// The status.
         status: u16,
     },
-    /// The server agreed to other parameters of permessage-deflate than on the first connection, or to none: messages
-    /// are compressed beforehand.
+    /// The server agreed to other parameters of permessage-deflate than on the first connection, or
+    /// to none: messages are compressed beforehand.
     #[error("the server did not agree to compress as on the first connection")]
     OtherDeflate,
     /// The server sent a frame that is none of a message behind its answer.

@@ -1,19 +1,22 @@
 //! Connections that stay open, and what waits for them all.
 
-use std::fmt;
-use std::io;
-use std::time::{Duration, Instant};
+use std::{
+    fmt, io,
+    time::{Duration, Instant},
+};
 
 use mio::{Events, Interest, Poll, Token};
 use ws_handshake::DeflateParams;
 
-use crate::arrivals::{Arrivals, Arrived};
-use crate::connection::Connection;
-use crate::error::{LoadError, OpenError};
-use crate::frames::Masks;
-use crate::placed::Placed;
-use crate::schedule::Schedule;
-use crate::target::Target;
+use crate::{
+    arrivals::{Arrivals, Arrived},
+    connection::Connection,
+    error::{LoadError, OpenError},
+    frames::Masks,
+    placed::Placed,
+    schedule::Schedule,
+    target::Target,
+};
 
 /// How long a server may do nothing at all.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,7 +28,8 @@ pub(crate) const AT_ONCE: usize = 64;
 pub struct Fleet {
     pub(crate) poll: Poll,
     events: Events,
-    /// The tokens that the last [`poll`](Self::poll) found ready: places in `connections`, or more.
+    /// The tokens that the last [`poll`](Self::poll) found ready: places in `connections`, or
+    /// more.
     pub ready: Vec<usize>,
     /// All connections, those that were lost too.
     pub connections: Vec<Connection>,
@@ -144,7 +148,8 @@ impl Fleet {
         self.heard = self.now;
     }
 
-    /// Sends a Close over each connection, and waits until the server has ended them, for `patience` at most.
+    /// Sends a Close over each connection, and waits until the server has ended them, for
+    /// `patience` at most.
     pub(crate) fn close(&mut self, patience: Duration) -> Result<(), LoadError> {
         let end = self.now + patience;
         let mut open = 0;

@@ -1,14 +1,18 @@
 //! Who sends next, and what became of it.
 
-use std::io;
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
-use crate::broadcast::Broadcast;
-use crate::error::LoadError;
-use crate::fleet::Fleet;
-use crate::measured::Measured;
-use crate::plan::{BroadcastPlan, Pace, Plan, Slow};
-use crate::schedule::Schedule;
+use crate::{
+    broadcast::Broadcast,
+    error::LoadError,
+    fleet::Fleet,
+    measured::Measured,
+    plan::{BroadcastPlan, Pace, Plan, Slow},
+    schedule::Schedule,
+};
 
 /// The messages of a run.
 #[derive(Debug)]
@@ -20,7 +24,8 @@ pub(crate) struct Flow {
     /// None in a closed loop, and once nothing more is sent.
     schedule: Option<Schedule>,
     is_closed: bool,
-    /// How many messages are sent at once, and how many answers each connection still gets in a closed loop.
+    /// How many messages are sent at once, and how many answers each connection still gets in a
+    /// closed loop.
     at_once: u64,
     awaited: Vec<u64>,
     pub(crate) broadcast: Option<Broadcast>,

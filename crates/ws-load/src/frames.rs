@@ -1,7 +1,6 @@
 //! Frames as a client sends them.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 /// With which keys frames are masked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::histogram::Histogram;
-use crate::plan::Pace;
-use crate::report::{Failures, Report, Visited};
+use crate::{
+    histogram::Histogram,
+    plan::Pace,
+    report::{Failures, Report, Visited},
+};
 
 /// The shares of latencies that are told.
 const SHARES: [(&str, f64); 6] = [
@@ -17,7 +19,8 @@ const SHARES: [(&str, f64); 6] = [
 ];
 
 impl Report {
-    /// Writes the report as an object of JSON. Times end with their unit in the name: `_ns` for nanoseconds.
+    /// Writes the report as an object of JSON. Times end with their unit in the name: `_ns` for
+    /// nanoseconds.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut out = Object::new();

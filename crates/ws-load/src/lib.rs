@@ -1,13 +1,14 @@
 //! A load generator for WebSocket servers.
 //!
-//! [`run`] opens connections as a [`Plan`] says, sends messages, and measures how long the server takes. In an open loop
-//! ([`Pace::Rate`]) messages are due at fixed times, whatever the server does, and a latency counts from when its message
-//! was *due*: a server that stalls is charged for every message that should have been sent meanwhile. One thread does all
-//! of it. Frames are built beforehand, and answers are counted by their headers alone, so that the generator is cheaper
+//! [`run`] opens connections as a [`Plan`] says, sends messages, and measures how long the server
+//! takes. In an open loop ([`Pace::Rate`]) messages are due at fixed times, whatever the server
+//! does, and a latency counts from when its message was *due*: a server that stalls is charged for
+//! every message that should have been sent meanwhile. One thread does all of it. Frames are built
+//! beforehand, and answers are counted by their headers alone, so that the generator is cheaper
 //! than any server.
 //!
-//! A [`Report`] tells how much of its own thread the generator used, how late it was, and whether it was itself the
-//! [`Limit`].
+//! A [`Report`] tells how much of its own thread the generator used, how late it was, and whether
+//! it was itself the [`Limit`].
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -24,8 +25,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The n-th message that a connection receives is taken for the answer to the n-th that it sent, as from an echo. With
-//! [`Plan::broadcast`] one connection sends, and every connection is to receive each message.
+//! The n-th message that a connection receives is taken for the answer to the n-th that it sent, as
+//! from an echo. With [`Plan::broadcast`] one connection sends, and every connection is to receive
+//! each message.
 //!
 //! `wsdo bench` is this crate on the command line.
 

@@ -1,7 +1,7 @@
 //! How many connections the system allows.
 
-/// Raises this process's limit of open descriptors as far as it may, and returns the limit; `None` where there is none, or
-/// no such limit.
+/// Raises this process's limit of open descriptors as far as it may, and returns the limit; `None`
+/// where there is none, or no such limit.
 #[must_use]
 pub fn raise_descriptor_limit() -> Option<u64> {
     #[cfg(unix)]

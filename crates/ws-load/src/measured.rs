@@ -1,11 +1,15 @@
 //! What is counted between two points in time.
 
-use std::io;
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
-use crate::connection::Received;
-use crate::histogram::Histogram;
-use crate::process::{Usage, resident_bytes};
+use crate::{
+    connection::Received,
+    histogram::Histogram,
+    process::{Usage, resident_bytes},
+};
 
 /// What part of a run is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +67,8 @@ pub struct Interval {
 /// How much of its thread the generator used.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct GeneratorUse {
-    /// The share of the time in which it had something to do. When it has nothing to do it may spin, which is not counted.
+    /// The share of the time in which it had something to do. When it has nothing to do it may
+    /// spin, which is not counted.
     pub working: f64,
     /// CPU time ÷ time, spinning included, if the system tells (Linux).
     pub busy: Option<f64>,

@@ -4,13 +4,15 @@ use std::fmt;
 
 use ws_handshake::DeflateParams;
 
-use crate::deflate::Compressor;
-use crate::frames::{COMPRESSED, Masks, OPCODE_BINARY, OPCODE_TEXT, append_frame};
+use crate::{
+    deflate::Compressor,
+    frames::{COMPRESSED, Masks, OPCODE_BINARY, OPCODE_TEXT, append_frame},
+};
 
 /// The messages that connections send, in rotation, and how they are framed.
 ///
-/// Frames are built before the run and sent again and again, each with its key: no two messages of a rotation have the same
-/// random key, and every turn of the rotation has the same ones.
+/// Frames are built before the run and sent again and again, each with its key: no two messages of
+/// a rotation have the same random key, and every turn of the rotation has the same ones.
 #[derive(Clone)]
 pub struct Messages {
     payloads: Vec<Vec<u8>>,
@@ -132,8 +134,9 @@ impl Messages {
         self.payloads.iter().map(Vec::len).sum::<usize>() as f64 / self.payloads.len() as f64
     }
 
-    /// Builds what a connection sends at once, for each turn of the rotation; compressed as was agreed. Each message is
-    /// compressed with an empty window, so that it may be sent at any point of a connection.
+    /// Builds what a connection sends at once, for each turn of the rotation; compressed as was
+    /// agreed. Each message is compressed with an empty window, so that it may be sent at any
+    /// point of a connection.
     #[must_use]
     pub fn batches(&self, deflate: Option<DeflateParams>) -> Vec<Vec<u8>> {
         let mut compressor =

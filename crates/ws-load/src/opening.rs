@@ -4,8 +4,7 @@ use std::io::ErrorKind;
 
 use ws_handshake::{ClientHandshake, ClientProgress, ClientRequest, DeflateParams};
 
-use crate::error::OpenError;
-use crate::stream::Stream;
+use crate::{error::OpenError, stream::Stream};
 
 /// A connection on its way.
 #[derive(Debug)]

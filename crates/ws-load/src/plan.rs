@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::LoadError;
-use crate::measured::Window;
-use crate::messages::Messages;
-use crate::target::Target;
+use crate::{error::LoadError, measured::Window, messages::Messages, target::Target};
 
 /// What a run is to do. Every field may be changed.
 #[derive(Clone, Debug)]
@@ -15,14 +12,15 @@ pub struct Plan {
     pub target: Target,
     /// What is sent.
     pub messages: Messages,
-    /// How many connections send, in turn; 1 by default. With [`broadcast`](Self::broadcast) the first one sends and all
-    /// of them listen.
+    /// How many connections send, in turn; 1 by default. With [`broadcast`](Self::broadcast) the
+    /// first one sends and all of them listen.
     pub connections: usize,
     /// How many connections are open besides and say nothing; none by default.
     pub idle: usize,
     /// Connections besides that read slowly, or never.
     pub slow: Option<Slow>,
-    /// How many connections begin to open in a second; by default as soon as fewer than 64 are on their way.
+    /// How many connections begin to open in a second; by default as soon as fewer than 64 are on
+    /// their way.
     pub connect_rate: Option<f64>,
     /// When messages are sent.
     pub pace: Pace,
@@ -32,8 +30,8 @@ pub struct Plan {
     pub visits: Option<VisitPlan>,
     /// What is measured.
     pub window: Window,
-    /// How long answers are waited for at the end; 1 s by default. What is still missing then counts as long as it was
-    /// waited for.
+    /// How long answers are waited for at the end; 1 s by default. What is still missing then
+    /// counts as long as it was waited for.
     pub drain: Duration,
 }
 
@@ -47,8 +45,8 @@ pub enum Pace {
         /// How long the rate takes to grow from nothing, before the warm-up.
         ramp: Duration,
     },
-    /// A closed loop: each connection sends again once it was answered. It tells how much a server can do; latencies say
-    /// little, as no server is asked for more than it gives.
+    /// A closed loop: each connection sends again once it was answered. It tells how much a server
+    /// can do; latencies say little, as no server is asked for more than it gives.
     Closed,
 }
 
@@ -61,7 +59,8 @@ pub enum BroadcastPlan {
     Others,
 }
 
-/// Connections that read slowly. They send when it is their turn, and nobody waits for what they are answered.
+/// Connections that read slowly. They send when it is their turn, and nobody waits for what they
+/// are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slow {
     /// How many.
@@ -82,7 +81,8 @@ pub enum VisitPlan {
 }
 
 impl Plan {
-    /// Plans one connection, 1,000 messages a second, and 10 s of measuring after 1 s of warming up.
+    /// Plans one connection, 1,000 messages a second, and 10 s of measuring after 1 s of warming
+    /// up.
     #[must_use]
     pub const fn new(target: Target, messages: Messages) -> Self {
         Self {

@@ -1,8 +1,9 @@
 //! What Linux tells of a process.
 
-use std::fs;
-use std::io;
-use std::time::{Duration, Instant};
+use std::{
+    fs, io,
+    time::{Duration, Instant},
+};
 
 /// How long the threads of a process were on a CPU so far, and when that was looked up.
 #[derive(Clone, Copy, Debug)]
@@ -59,8 +60,8 @@ impl Usage {
         self.cpu_since(earlier).as_secs_f64() / (self.at - earlier.at).as_secs_f64()
     }
 
-    /// Returns the share of the time since `earlier` in which a thread could have gone on and waited for a CPU; over 1 for
-    /// a process with several threads.
+    /// Returns the share of the time since `earlier` in which a thread could have gone on and
+    /// waited for a CPU; over 1 for a process with several threads.
     #[must_use]
     pub fn waiting_since(&self, earlier: &Self) -> f64 {
         self.waiting.saturating_sub(earlier.waiting).as_secs_f64()

@@ -7,7 +7,8 @@ use crate::frames::{OPCODE_CLOSE, OPCODE_PING, OPCODE_PONG};
 /// Counts the messages in a stream of frames, by their headers alone.
 #[derive(Clone, Debug, Default)]
 pub struct Replies {
-    /// The frame whose payload is coming, how much of that is still to come, and whether a message ends with it.
+    /// The frame whose payload is coming, how much of that is still to come, and whether a message
+    /// ends with it.
     frame: Begun,
     remaining: u64,
     ends_message: bool,
@@ -58,7 +59,8 @@ impl Replies {
         self.read(bytes, |_| {})
     }
 
-    /// Does the same, and shows each piece of payload; a frame without payload has one that is empty.
+    /// Does the same, and shows each piece of payload; a frame without payload has one that is
+    /// empty.
     ///
     /// # Errors
     ///

@@ -1,14 +1,15 @@
 //! What a run came to.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use ws_handshake::DeflateParams;
 
-use crate::connection::Received;
-use crate::histogram::Histogram;
-use crate::measured::{GeneratorUse, Interval, ServerUse};
-use crate::plan::Pace;
+use crate::{
+    connection::Received,
+    histogram::Histogram,
+    measured::{GeneratorUse, Interval, ServerUse},
+    plan::Pace,
+};
 
 /// What a run came to. Its `Display` is a table.
 #[derive(Clone, Debug)]
@@ -34,9 +35,11 @@ pub struct Report {
     pub received_before: u64,
     /// Messages that were not answered when the run ended. They count as latencies of so long.
     pub unanswered: u64,
-    /// From when a message was due, or sent in a closed loop, until its answer, or the delivery to each listener.
+    /// From when a message was due, or sent in a closed loop, until its answer, or the delivery to
+    /// each listener.
     pub latencies: Histogram,
-    /// From when a message was due until it was sent: the error of the generator, which latencies contain.
+    /// From when a message was due until it was sent: the error of the generator, which latencies
+    /// contain.
     pub lateness: Histogram,
     /// The connections that stay.
     pub handshakes: Handshakes,
@@ -68,7 +71,8 @@ pub struct Handshakes {
     pub resumed: u64,
     /// How long it took until all were open, in seconds.
     pub seconds: f64,
-    /// From the first packet, or from when it was due if there is a rate, until a connection was open.
+    /// From the first packet, or from when it was due if there is a rate, until a connection was
+    /// open.
     pub times: Histogram,
     /// Connections that did not open.
     pub failures: Failures,
@@ -161,7 +165,8 @@ pub enum Limit {
         /// The share, 0 to 1.
         working: f64,
     },
-    /// It sent late: 1 in 100 messages more than 1 ms, and that was more than half of what 1 in 100 latencies came to.
+    /// It sent late: 1 in 100 messages more than 1 ms, and that was more than half of what 1 in 100
+    /// latencies came to.
     Late {
         /// 99 of 100 messages were sent at most so late, in nanoseconds.
         p99_ns: u64,
@@ -206,7 +211,8 @@ const STARVED: f64 = 0.2;
 const LATE: u64 = 1_000_000;
 
 impl Report {
-    /// Tells whether the generator was the limit, and not the server: what was measured is no property of the server then.
+    /// Tells whether the generator was the limit, and not the server: what was measured is no
+    /// property of the server then.
     #[must_use]
     pub fn limit(&self) -> Option<Limit> {
         let working = self.generator.working;

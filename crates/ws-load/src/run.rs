@@ -4,15 +4,17 @@ use std::time::{Duration, Instant};
 
 use ws_handshake::DeflateParams;
 
-use crate::arrivals::{Arrivals, Arrived};
-use crate::error::{LoadError, OpenError};
-use crate::fleet::{AT_ONCE, Fleet, is_alike};
-use crate::flow::{Flow, Kind};
-use crate::measured::{Interval, Measured};
-use crate::plan::{Pace, Plan, VisitPlan};
-use crate::report::{Handshakes, Reach, Report};
-use crate::schedule::Schedule;
-use crate::visits::Visits;
+use crate::{
+    arrivals::{Arrivals, Arrived},
+    error::{LoadError, OpenError},
+    fleet::{AT_ONCE, Fleet, is_alike},
+    flow::{Flow, Kind},
+    measured::{Interval, Measured},
+    plan::{Pace, Plan, VisitPlan},
+    report::{Handshakes, Reach, Report},
+    schedule::Schedule,
+    visits::Visits,
+};
 
 /// Carries out a plan. `show` sees every second of it.
 ///
@@ -20,8 +22,8 @@ use crate::visits::Visits;
 ///
 /// # Errors
 ///
-/// A plan that cannot be carried out, a server at which no connection opens, and one that stalls or ends every connection
-/// that sends. A connection that fails beside others is counted.
+/// A plan that cannot be carried out, a server at which no connection opens, and one that stalls or
+/// ends every connection that sends. A connection that fails beside others is counted.
 pub fn run(plan: &Plan, show: &mut dyn FnMut(&Interval)) -> Result<Report, LoadError> {
     plan.check()?;
     let mut staff = Staff::hire(plan)?;
@@ -200,7 +202,8 @@ impl<'p> Staff<'p> {
 
 /// How long a wait is at most, so that progress is seen.
 const PAUSE: Duration = Duration::from_millis(100);
-/// A wait that ends at a given time ends so much too early, and the rest is spun: the system wakes late.
+/// A wait that ends at a given time ends so much too early, and the rest is spun: the system wakes
+/// late.
 const SPIN: Duration = Duration::from_millis(1);
 
 struct Run<'p> {

@@ -45,7 +45,8 @@ impl Schedule {
         Some(due)
     }
 
-    /// How long after the start the one with this number is due: while the rate grows as `t`, the count grows as `t²`.
+    /// How long after the start the one with this number is due: while the rate grows as `t`, the
+    /// count grows as `t²`.
     fn seconds(&self, number: f64) -> f64 {
         let in_ramp = self.per_second * self.ramp / 2.0;
         // Of what is due at once, the product is no number.

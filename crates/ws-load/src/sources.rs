@@ -1,12 +1,15 @@
 //! Where connections leave from.
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::str::FromStr;
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    str::FromStr,
+};
 
 /// The local addresses that connections leave from, in turn.
 ///
-/// An address has ports for some 28,000 connections to one server, as Linux is configured: more need more addresses.
+/// An address has ports for some 28,000 connections to one server, as Linux is configured: more
+/// need more addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources(Vec<IpAddr>);
 
@@ -22,8 +25,8 @@ impl Sources {
         Self(Vec::new())
     }
 
-    /// Chooses for a server: several loopback addresses if it is reached by IPv4's, on Linux, where all of 127.0.0.0/8 are
-    /// addresses of the machine; otherwise as [`any`](Self::any).
+    /// Chooses for a server: several loopback addresses if it is reached by IPv4's, on Linux, where
+    /// all of 127.0.0.0/8 are addresses of the machine; otherwise as [`any`](Self::any).
     #[must_use]
     pub fn for_server(server: SocketAddr) -> Self {
         match server.ip() {

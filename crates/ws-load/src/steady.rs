@@ -1,12 +1,11 @@
-//! Connections that take turns in sending at fixed times, for measuring what else happens meanwhile.
+//! Connections that take turns in sending at fixed times, for measuring what else happens
+//! meanwhile.
 
 use std::time::{Duration, Instant};
 
-use crate::connection::Received;
-use crate::error::LoadError;
-use crate::fleet::Fleet;
-use crate::histogram::Histogram;
-use crate::schedule::Schedule;
+use crate::{
+    connection::Received, error::LoadError, fleet::Fleet, histogram::Histogram, schedule::Schedule,
+};
 
 /// Connections that take turns in sending at fixed times.
 #[derive(Debug)]
@@ -59,8 +58,8 @@ impl Steady {
         Ok(all)
     }
 
-    /// Records what is still waited for: it took this long at least. Else a server that stalls had the
-    /// fewest.
+    /// Records what is still waited for: it took this long at least. Else a server that stalls had
+    /// the fewest.
     pub fn record_overdue(&self, latencies: &mut Histogram) {
         let now = self.fleet.now;
         for sent in self.fleet.connections.iter().flat_map(|each| &each.sent) {

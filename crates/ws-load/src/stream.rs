@@ -1,13 +1,13 @@
 //! A connection's bytes, with or without TLS, without waiting.
 
-use std::fmt;
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::Shutdown;
+use std::{
+    fmt,
+    io::{self, ErrorKind, IoSlice, Read, Write},
+    net::Shutdown,
+};
 
-use mio::event::Source;
-use mio::net::TcpStream;
-use ws_tls::rustls::HandshakeKind;
-use ws_tls::{RawStream, TlsConnection};
+use mio::{event::Source, net::TcpStream};
+use ws_tls::{RawStream, TlsConnection, rustls::HandshakeKind};
 
 /// A connection that does not block.
 pub(crate) struct Stream {

@@ -2,9 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::histogram::Histogram;
-use crate::report::Report;
-use crate::table::time;
+use crate::{histogram::Histogram, report::Report, table::time};
 
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 70.0;
@@ -21,8 +19,8 @@ const STYLE: &str = "<style>\
     .a{stroke:#4bd}.c{stroke:#f85}}</style>\n";
 
 impl Report {
-    /// Draws latencies by their share, and rate and latency by the second, as an SVG for light and dark pages. `title`
-    /// stands above it.
+    /// Draws latencies by their share, and rate and latency by the second, as an SVG for light and
+    /// dark pages. `title` stands above it.
     #[must_use]
     pub fn to_svg(&self, title: &str) -> String {
         let height = TOP + 3.0 * (PLOT + GAP);

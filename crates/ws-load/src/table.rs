@@ -2,9 +2,11 @@
 
 use std::fmt::{self, Formatter};
 
-use crate::histogram::Histogram;
-use crate::plan::Pace;
-use crate::report::{Failures, Report, Visited};
+use crate::{
+    histogram::Histogram,
+    plan::Pace,
+    report::{Failures, Report, Visited},
+};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

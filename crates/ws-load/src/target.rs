@@ -1,15 +1,12 @@
 //! Which server, and how it is reached.
 
-use std::io;
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
 use mio::net::TcpStream;
 use ws_handshake::{ClientRequest, Uri, UriError};
-use ws_tls::rustls::pki_types::ServerName;
-use ws_tls::{ClientTls, TlsConnection, TlsError, server_name};
+use ws_tls::{ClientTls, TlsConnection, TlsError, rustls::pki_types::ServerName, server_name};
 
-use crate::sources::Sources;
-use crate::stream::Stream;
+use crate::{sources::Sources, stream::Stream};
 
 /// The server, and how each connection is opened.
 #[derive(Clone, Debug)]
@@ -18,8 +15,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// What is asked for; `None` for a server of plain TCP, without an opening handshake.
     pub request: Option<ClientRequest>,
-    /// What a connection that comes and goes sends a server of plain TCP first; its Close follows the first bytes that come
-    /// back. Empty for nothing, and with a `request`.
+    /// What a connection that comes and goes sends a server of plain TCP first; its Close follows
+    /// the first bytes that come back. Empty for nothing, and with a `request`.
     pub greeting: Vec<u8>,
     /// TLS, and the name that the certificate has to be for.
     pub tls: Option<(ClientTls, ServerName<'static>)>,
@@ -76,7 +73,8 @@ impl Target {
         }
     }
 
-    /// Has every connection make a TLS handshake first. Sessions are resumed as `tls` is configured.
+    /// Has every connection make a TLS handshake first. Sessions are resumed as `tls` is
+    /// configured.
     ///
     /// # Errors
     ///
@@ -107,8 +105,10 @@ impl Target {
 
     #[cfg(unix)]
     fn connect_tcp(&self, number: usize, receive_buffer: Option<usize>) -> io::Result<TcpStream> {
-        use rustix::io::{Errno, FdFlags, fcntl_setfd, ioctl_fionbio};
-        use rustix::net::{AddressFamily, SocketType, sockopt};
+        use rustix::{
+            io::{Errno, FdFlags, fcntl_setfd, ioctl_fionbio},
+            net::{AddressFamily, SocketType, sockopt},
+        };
 
         let family = match self.address {
             SocketAddr::V4(_) => AddressFamily::INET,

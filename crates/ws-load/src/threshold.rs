@@ -1,10 +1,8 @@
 //! What a run has to reach.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
-use crate::histogram::Histogram;
-use crate::report::Report;
+use crate::{histogram::Histogram, report::Report};
 
 /// A condition on a report, such as `p99<10ms` or `reach>=100%`.
 #[derive(Clone, Debug, PartialEq)]

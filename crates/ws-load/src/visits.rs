@@ -1,19 +1,20 @@
 //! Connections that come while others send.
 
-use std::io;
-use std::time::Instant;
+use std::{io, time::Instant};
 
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 
-use crate::arrivals::{Arrivals, Arrived, FIRST_TOKEN};
-use crate::error::OpenError;
-use crate::frames::{Masks, OPCODE_CLOSE, append_frame};
-use crate::plan::VisitPlan;
-use crate::report::Visited;
-use crate::schedule::Schedule;
-use crate::stream::Stream;
-use crate::target::Target;
+use crate::{
+    arrivals::{Arrivals, Arrived, FIRST_TOKEN},
+    error::OpenError,
+    frames::{Masks, OPCODE_CLOSE, append_frame},
+    plan::VisitPlan,
+    report::Visited,
+    schedule::Schedule,
+    stream::Stream,
+    target::Target,
+};
 
 /// Connections that come and stay, or go.
 #[derive(Debug)]

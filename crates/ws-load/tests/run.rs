@@ -1,10 +1,12 @@
 //! Runs against servers of the tests' own.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use ws_handshake::{ClientRequest, DeflateOffer, Uri, accept_key};
 use ws_load::{
@@ -12,8 +14,7 @@ use ws_load::{
     VisitPlan, run,
 };
 use ws_mio::{Config, DeflatePolicy, Handler, Message, OriginPolicy, Peer, Prepared, Server};
-use ws_tls::rustls::client::Resumption;
-use ws_tls::{ClientTls, ServerTls};
+use ws_tls::{ClientTls, ServerTls, rustls::client::Resumption};
 
 /// Sends messages back, or to all.
 #[derive(Clone, Copy)]

@@ -1,5 +1,5 @@
-//! Faults that can be planted, to see that tests and the simulator find them. `crates/ws-conformance/faults.toml`
-//! lists them.
+//! Faults that can be planted, to see that tests and the simulator find them.
+//! `crates/ws-conformance/faults.toml` lists them.
 
 /// Tells whether the fault of this name is planted. It is `false` itself in every build but those
 /// with `--cfg ws_faults`, which ask the environment variable `WS_FAULT` once for each place.

@@ -25,19 +25,17 @@
 //!
 //! # Beyond one connection
 //!
-//! - [`Peer::subscribe`], [`Peer::publish`] and [`Commands::broadcast`] send one
-//!   message to many, encoded once.
-//! - [`Remote`] reaches the loops from any thread: it sends, publishes, closes,
-//!   stops, and runs closures with a [`Loop`].
-//! - [`Peer::set_timer`] asks for a call of
-//!   [`Handler::on_timer`], and [`Commands::set_loop_timer`] for one of
-//!   [`Handler::on_loop_timer`].
-//! - [`Commands::connect`] and [`Loop::connect`] make
-//!   connections to servers, in the same loop: for proxies and feeds.
-//!   [`Commands::connect_by_name`] looks the server's name up, off the loop.
-//! - [`Remote::adopt`], [`Loop::adopt`], [`EventLoop::adopt`] and [`Socket::adopt`]
-//!   take over connections whose opening handshakes were made elsewhere: by an
-//!   HTTP server, or over HTTP/2. See [`Handover`].
+//! - [`Peer::subscribe`], [`Peer::publish`] and [`Commands::broadcast`] send one message to many,
+//!   encoded once.
+//! - [`Remote`] reaches the loops from any thread: it sends, publishes, closes, stops, and runs
+//!   closures with a [`Loop`].
+//! - [`Peer::set_timer`] asks for a call of [`Handler::on_timer`], and [`Commands::set_loop_timer`]
+//!   for one of [`Handler::on_loop_timer`].
+//! - [`Commands::connect`] and [`Loop::connect`] make connections to servers, in the same loop: for
+//!   proxies and feeds. [`Commands::connect_by_name`] looks the server's name up, off the loop.
+//! - [`Remote::adopt`], [`Loop::adopt`], [`EventLoop::adopt`] and [`Socket::adopt`] take over
+//!   connections whose opening handshakes were made elsewhere: by an HTTP server, or over HTTP/2.
+//!   See [`Handover`].
 //! - [`Config::threads`] and [`Server::run_with`] serve on several threads.
 //! - [`Remote::metrics`] counts what they do.
 //!
@@ -47,18 +45,17 @@
 //! thread, to whatever topics, have one order. A publication has its place when
 //! the call returns: if one call returns before another begins, it comes first.
 //!
-//! - Every subscriber of a topic gets the publications to it in this order, on
-//!   all loops. One that reads too slowly may miss some
-//!   ([`Config::slow_consumer`]); those that it gets are in order.
-//! - [`Peer::subscribe`] and [`Peer::unsubscribe`] have a place in the same
-//!   order. A peer gets exactly what has a place between them.
-//! - What is asked of a loop otherwise ([`Commands::with_peer`], [`Remote::send`],
-//!   [`Remote::run`] and the like) is done after the publications that were made
-//!   before, and before those that are made later.
-//! - What a handler sends to its own peer leaves in the order of the calls, and
-//!   before all publications that this turn has not delivered yet: also before
-//!   its own of the same call. To send a message behind one's own
-//!   publication, ask for it: `peer.with_peer(id, …)`, with its own [`Peer::id`].
+//! - Every subscriber of a topic gets the publications to it in this order, on all loops. One that
+//!   reads too slowly may miss some ([`Config::slow_consumer`]); those that it gets are in order.
+//! - [`Peer::subscribe`] and [`Peer::unsubscribe`] have a place in the same order. A peer gets
+//!   exactly what has a place between them.
+//! - What is asked of a loop otherwise ([`Commands::with_peer`], [`Remote::send`], [`Remote::run`]
+//!   and the like) is done after the publications that were made before, and before those that are
+//!   made later.
+//! - What a handler sends to its own peer leaves in the order of the calls, and before all
+//!   publications that this turn has not delivered yet: also before its own of the same call. To
+//!   send a message behind one's own publication, ask for it: `peer.with_peer(id, …)`, with its own
+//!   [`Peer::id`].
 //!
 //! Two loops or more share a lock for it, once a publication, and not once a
 //! delivery. A loop that is alone needs none.
@@ -145,9 +142,9 @@
 //!
 //! When not to compress:
 //!
-//! - **Secrets** beside what others wrote, in one message or one window: the
-//!   length of what is sent tells what they share (CRIME, BREACH; RFC 7692
-//!   section 8). [`Peer::uncompressed`] sends a message plain.
+//! - **Secrets** beside what others wrote, in one message or one window: the length of what is sent
+//!   tells what they share (CRIME, BREACH; RFC 7692 section 8). [`Peer::uncompressed`] sends a
+//!   message plain.
 //! - **Short messages**: below `DeflateConfig::min_len` they are sent plain.
 //! - **What is compressed already**: images, video, archives.
 //! - **Where CPU is short**: it costs tens of times what sending does.
@@ -169,9 +166,8 @@
 //!
 //! - `deflate` brings permessage-deflate, with flate2 and zlib-rs.
 //! - `tls` brings `Tls` over any transport, with rustls.
-//! - `proxy` brings `ProxyProtocol`, for servers behind proxies that speak the
-//!   PROXY protocol, and `Tunneled`, for clients behind HTTP CONNECT and SOCKS5
-//!   proxies.
+//! - `proxy` brings `ProxyProtocol`, for servers behind proxies that speak the PROXY protocol, and
+//!   `Tunneled`, for clients behind HTTP CONNECT and SOCKS5 proxies.
 //!
 //! All are off by default.
 
@@ -200,6 +196,7 @@ pub use event_loop::EventLoop;
 pub use handler::{Accept, Cause, Closed, Decider, Decision, Handler, Incoming, Later};
 pub use handles::{Connect, Loop, NoPeer, Peer, PeerHandle, PeerId, Remote};
 pub use metrics::Metrics;
+pub use mio;
 pub use opening::{AdoptError, Handover, NotAdopted, OpenError};
 pub use server::Server;
 pub use socket::{Socket, SocketState};
@@ -210,8 +207,6 @@ pub use transport::{
 pub use transport::{Proxied, ProxyProtocol, Tunneled};
 #[cfg(feature = "tls")]
 pub use transport::{Tls, TlsListener};
-
-pub use mio;
 #[cfg(feature = "proxy")]
 pub use ws_handshake::proxy::{Proxy, TrustedProxies, TunnelError};
 pub use ws_handshake::{

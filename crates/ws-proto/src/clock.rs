@@ -15,8 +15,8 @@ use crate::{
 /// 1. notes what happens, with the `note_…` methods;
 /// 2. waits no longer than until [`next`](Self::next) says, and asks again when
 ///    [`note_flow`](Self::note_flow) returns `true`;
-/// 3. calls [`handle_timeout`](Self::handle_timeout) then, and does what is
-///    [`Due`]; a call that is too early returns nothing.
+/// 3. calls [`handle_timeout`](Self::handle_timeout) then, and does what is [`Due`]; a call that is
+///    too early returns nothing.
 ///
 /// A connection that is in the middle of something has [`BusyTimers`] beside
 /// its clock; one that idles needs none, and

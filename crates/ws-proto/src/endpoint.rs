@@ -45,8 +45,8 @@ impl Default for EndpointConfig {
 /// A time is a [`Duration`] since any moment that the caller chose, the same at
 /// every call, which never runs backwards. In a loop, the caller
 ///
-/// 1. asks for the [`next_action`](Self::next_action), and does it, or waits for
-///    it as long as it may;
+/// 1. asks for the [`next_action`](Self::next_action), and does it, or waits for it as long as it
+///    may;
 /// 2. tells what came of it: [`handle_input`](Self::handle_input),
 ///    [`handle_end`](Self::handle_end), [`note_written`](Self::note_written),
 ///    [`note_shutdown`](Self::note_shutdown).

@@ -5,13 +5,12 @@ mod split;
 use alloc::vec::Vec;
 use core::{mem, ops::Range};
 
+pub use self::split::OutFrames;
 use crate::{
     CloseCode, CloseFrame, Event, Header, Inbound, MaskKey, MaskingPolicy, Message, MessageKind,
     OpCode, Prepared, ProtocolError, SendError, Utf8Stream, header::MAX_CONTROL_PAYLOAD, xor,
     xor::append_xored,
 };
-
-pub use self::split::OutFrames;
 
 /// Makes the frames that an endpoint sends.
 ///

@@ -156,11 +156,10 @@ fn append_aligned(out: &mut Vec<u8>, data: &[u8], key: MaskKey) {
     append_blocks::<LINE>(out, data, rest, key);
 }
 
-#[cfg(not(feature = "simd"))]
-use {aligned as long, append_aligned as append_long};
-
 #[cfg(feature = "simd")]
 use wide::{append_long, long};
+#[cfg(not(feature = "simd"))]
+use {aligned as long, append_aligned as append_long};
 
 /// The same, compiled for the widest registers that the machine may have.
 #[cfg(feature = "simd")]

@@ -24,7 +24,8 @@ use crate::{Simulation, Size, Totals, front::Identity, random::Random};
 const TURN: usize = (64 + 1024) * 1024;
 /// What lies below TLS counts as it is read; its records have heads.
 const TLS_TURN: usize = TURN + 64 * 1024;
-/// What a task reads until it is pending once, in a connection and in a handshake: and one read more.
+/// What a task reads until it is pending once, in a connection and in a handshake: and one read
+/// more.
 const POLL: usize = (1024 + 512) * 1024;
 const HANDSHAKE_POLL: usize = (64 + 16) * 1024;
 /// What nothing may read at once; where it is read, there is no more for now.

@@ -17,17 +17,17 @@
 //!
 //! After each step the same has to hold:
 //!
-//! - A message comes once, in order and intact, or its connection is reported
-//!   closed; every connection that was opened is closed once, and nothing
-//!   happens to it after that. Who did not subscribe gets nothing.
-//! - The last words of a connection reach a peer that reads, and so does the
-//!   Pong for its last Ping.
-//! - What the loop holds is bounded by its limits and by what is on its way;
-//!   nothing is left of it when it ends.
+//! - A message comes once, in order and intact, or its connection is reported closed; every
+//!   connection that was opened is closed once, and nothing happens to it after that. Who did not
+//!   subscribe gets nothing.
+//! - The last words of a connection reach a peer that reads, and so does the Pong for its last
+//!   Ping.
+//! - What the loop holds is bounded by its limits and by what is on its way; nothing is left of it
+//!   when it ends.
 //! - A peer that does not do in time what it owes is given up.
 //! - Where nothing more happens, nobody waits for anything: no wake-up is lost.
-//! - The loop asks for no turn in which it has nothing to do, time after time,
-//!   and misses none of its deadlines.
+//! - The loop asks for no turn in which it has nothing to do, time after time, and misses none of
+//!   its deadlines.
 //!
 //! `cargo xtask sim` plays many seeds, and `cargo xtask sim --plant all` shows
 //! that faults are found: those of `crates/ws-conformance/faults.toml`.
@@ -57,7 +57,6 @@ use std::{
 
 pub use plan::Size;
 pub use random::Random;
-
 use ws_mio::{Proxied, Tls};
 
 use self::{floods::Floods, loops::Loops, tasks::Tasks, wire::Wire, world::World};

@@ -1,7 +1,6 @@
 //! What is decided before a connection is built.
 
-use std::sync::LazyLock;
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use ws_proto::{
     ConfigError, DeflateConfig, InflateConfig, KeepaliveConfig, Limits, TimeLimits, Times,

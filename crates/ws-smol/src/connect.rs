@@ -79,8 +79,8 @@ where
 /// # Ok(())
 /// # }
 /// ```
-/// TCP connections and timers are those of a [`Runtime`]: of [`AsyncIo`] by [`new`](Self::new), and another by
-/// [`on`](Self::on).
+/// TCP connections and timers are those of a [`Runtime`]: of [`AsyncIo`] by [`new`](Self::new), and
+/// another by [`on`](Self::on).
 #[derive(Clone, Debug)]
 pub struct Connector<R = AsyncIo> {
     runtime: R,
@@ -499,8 +499,8 @@ impl<R: Runtime> Connector<R> {
     /// # Errors
     ///
     /// [`Error::NoTls`] for a `wss://` URL on a stream that is not under TLS,
-    /// before a byte is written; [`Error::Refused`] if the server answers with another status than 101,
-    /// with its body; [`Error::Handshake`] if its answer breaks a rule;
+    /// before a byte is written; [`Error::Refused`] if the server answers with another status than
+    /// 101, with its body; [`Error::Handshake`] if its answer breaks a rule;
     /// [`Error::Timeout`] if it did not come in time; [`Error::Io`] if the
     /// transport failed; [`Error::Config`] as [`check`](Self::check) says, and
     /// for an [offer](ClientRequest::offer) of permessage-deflate in a build

@@ -7,7 +7,8 @@ use ws_proto::{ConfigError, KeepaliveConfig, Limits};
 
 use crate::{Config, Error};
 
-/// What a server does with one request. See [`Acceptor::accept_with`](crate::Acceptor::accept_with).
+/// What a server does with one request. See
+/// [`Acceptor::accept_with`](crate::Acceptor::accept_with).
 #[derive(Clone, Debug)]
 pub struct Decision(pub(crate) Kind);
 
@@ -41,7 +42,8 @@ impl Decision {
         Self(Kind::Respond(response))
     }
 
-    /// Agrees on a subprotocol, whatever [`Acceptor::subprotocols`](crate::Acceptor::subprotocols) says.
+    /// Agrees on a subprotocol, whatever [`Acceptor::subprotocols`](crate::Acceptor::subprotocols)
+    /// says.
     #[must_use]
     pub fn subprotocol(self, name: impl Into<String>) -> Self {
         let name = name.into();

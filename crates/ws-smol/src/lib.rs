@@ -32,8 +32,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! The server is on the reactor of its thread, [`net`](crate#servers-of-one-thread), a feature. Every
-//! other executor and its streams will do as well.
+//! The server is on the reactor of its thread, [`net`](crate#servers-of-one-thread), a feature.
+//! Every other executor and its streams will do as well.
 //!
 //! [`WebSocket`] says what goes on by itself and what a dropped future leaves
 //! behind; [`Acceptor`] and [`Connector`] decide more than the functions do;
@@ -54,9 +54,9 @@
 //! one's own, [`receive_ref`](WebSocket::receive_ref) lends it where it lies,
 //! [`receive_chunk`](WebSocket::receive_chunk) lends a large one piece by
 //! piece, and [`receive_with`](WebSocket::receive_with) hands all that are
-//! there to a handler, whose replies leave in one write. Three verbs to send: [`queue`](WebSocket::queue),
-//! [`flush`](WebSocket::flush), and [`send`](WebSocket::send), which is both.
-//! [`Stream`](futures_core::Stream) and [`Sink`](futures_sink::Sink) are
+//! there to a handler, whose replies leave in one write. Three verbs to send:
+//! [`queue`](WebSocket::queue), [`flush`](WebSocket::flush), and [`send`](WebSocket::send), which
+//! is both. [`Stream`](futures_core::Stream) and [`Sink`](futures_sink::Sink) are
 //! there too, and [`split`](WebSocket::split) makes halves for two tasks.
 //! [`into_stream`](WebSocket::into_stream) makes a stream of bytes of it, over
 //! binary messages.
@@ -140,16 +140,14 @@
 //!
 //! Do not compress
 //!
-//! - **secrets** in a message, or on a connection with context takeover, to
-//!   which others can add text of their choice: who sees the length of what is
-//!   sent can guess them byte by byte (CRIME, BREACH; RFC 7692 section 8). Send
-//!   secrets as [`Uncompressed`], and do not compress where that is not enough;
-//! - **small messages**: below `DeflateConfig::min_len`, 128 bytes, they go out
-//!   plain anyway;
-//! - **what is compressed already**: images, video, archives. Send it as
-//!   [`Uncompressed`];
-//! - where the **CPU** is dearer than the network: compressing costs tens of
-//!   times what sending does.
+//! - **secrets** in a message, or on a connection with context takeover, to which others can add
+//!   text of their choice: who sees the length of what is sent can guess them byte by byte (CRIME,
+//!   BREACH; RFC 7692 section 8). Send secrets as [`Uncompressed`], and do not compress where that
+//!   is not enough;
+//! - **small messages**: below `DeflateConfig::min_len`, 128 bytes, they go out plain anyway;
+//! - **what is compressed already**: images, video, archives. Send it as [`Uncompressed`];
+//! - where the **CPU** is dearer than the network: compressing costs tens of times what sending
+//!   does.
 //!
 //! An idle connection holds what the protocol owes its peer: without context
 //! takeover next to nothing, with it the last 32 KiB that the peer sent, or
@@ -253,8 +251,6 @@ pub use timer::{AsyncIo, Sleep, Timer};
 #[cfg(feature = "tls")]
 pub use tls::TlsAcceptor;
 pub use websocket::WebSocket;
-pub use ws_proto::Timeout;
-
 #[cfg(feature = "proxy")]
 pub use ws_handshake::proxy::{
     Proxy, ProxyHeaderError, ProxyUrlError, SocksReply, TrustedProxies, TunnelError,
@@ -269,7 +265,7 @@ pub use ws_proto::Budget;
 pub use ws_proto::{
     AsMessage, Chunk, ClientMasking, CloseCode, ConfigError, ControlledNetwork, DeflateConfig,
     FrameCounts, InflateConfig, KeepaliveConfig, Limits, Masking, Message as MessageRef,
-    MessageKind, PeerAddr, Prepared, ProtocolError, SendError, ServerMasking, TimeLimits,
+    MessageKind, PeerAddr, Prepared, ProtocolError, SendError, ServerMasking, TimeLimits, Timeout,
 };
 #[cfg(feature = "tls")]
 pub use ws_tls::{

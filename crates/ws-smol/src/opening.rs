@@ -6,8 +6,7 @@ use std::sync::Arc;
 use futures_io::{AsyncRead, AsyncWrite};
 use thiserror::Error;
 use tracing::{Span, debug};
-use ws_handshake::DeflateParams;
-use ws_handshake::Response;
+use ws_handshake::{DeflateParams, Response};
 use ws_proto::{Masking, ServerMasking};
 
 use crate::{

@@ -7,7 +7,8 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 use crate::{AsyncIo, Timer};
 
-/// What a [`Connector`](crate::Connector) asks of a runtime: timers, the addresses of a name, and TCP connections.
+/// What a [`Connector`](crate::Connector) asks of a runtime: timers, the addresses of a name, and
+/// TCP connections.
 pub trait Runtime: Timer + Clone {
     /// A TCP connection.
     type TcpStream: AsyncRead + AsyncWrite + Unpin;

@@ -17,8 +17,8 @@ use crate::net::{TimerHere, now_here};
 /// Every deadline and every wait of this crate asks one. Without a choice of one's own
 /// that is the reactor of [`net`](crate#servers-of-one-thread) where it runs on the thread, and
 /// [`AsyncIo`] everywhere else. `Acceptor::timer`, [`Connector::on`](crate::Connector::on),
-/// `Gate::timer` and [`WebSocket::with_timer`](crate::WebSocket::with_timer) take another: the crate
-/// `ws-tokio` has that of tokio, and a test may have a clock that it moves itself.
+/// `Gate::timer` and [`WebSocket::with_timer`](crate::WebSocket::with_timer) take another: the
+/// crate `ws-tokio` has that of tokio, and a test may have a clock that it moves itself.
 pub trait Timer: fmt::Debug + Send + Sync {
     /// Returns the time. It never goes back.
     fn now(&self) -> Instant {
@@ -42,7 +42,8 @@ impl<T: Timer + ?Sized> Timer for Arc<T> {
     }
 }
 
-/// The runtime of smol and of every executor that has none: timers of `async-io`, TCP of `async-net`.
+/// The runtime of smol and of every executor that has none: timers of `async-io`, TCP of
+/// `async-net`.
 ///
 /// Where nobody runs the reactor of `async-io`, a thread of its own does.
 #[derive(Clone, Copy, Debug, Default)]

@@ -13,8 +13,7 @@ use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
 use tracing::Span;
-use ws_handshake::DeflateParams;
-use ws_handshake::Headers;
+use ws_handshake::{DeflateParams, Headers};
 use ws_proto::{
     Chunk, CloseCode, CloseFrame, ConfigError, FrameCounts, Masking, Message as MessageRef,
     Prepared,

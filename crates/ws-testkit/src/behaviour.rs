@@ -1,5 +1,5 @@
-//! How a server behaves over time, the same over each way to drive `ws-proto`: a table of cases, and a trait for
-//! whatever serves them.
+//! How a server behaves over time, the same over each way to drive `ws-proto`: a table of cases,
+//! and a trait for whatever serves them.
 
 use std::{
     io::{Read as _, Write as _},
@@ -29,8 +29,8 @@ pub trait Server: Sync {
         ]
     }
 
-    /// Serves a connection until it ends, and returns the name of the [cause](ws_proto::Cause::name) that the
-    /// application is told.
+    /// Serves a connection until it ends, and returns the name of the
+    /// [cause](ws_proto::Cause::name) that the application is told.
     ///
     /// # Errors
     ///

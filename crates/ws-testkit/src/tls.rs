@@ -24,7 +24,8 @@ pub const HOST: &str = "intranet.example";
 /// Both versions of TLS.
 pub const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
-/// What a client may send first to a port for TLS before it ends its direction, and how the answer begins.
+/// What a client may send first to a port for TLS before it ends its direction, and how the answer
+/// begins.
 pub const FIRST_BYTES: [(&[u8], &[u8]); 6] = [
     (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_400),
     (b"OPTIONS * HTTP/1.0\r\n\r\n", HTTP_400),
@@ -113,7 +114,8 @@ impl Side {
         side
     }
 
-    /// Takes bytes of the other side, and puts the payload behind `plain`. `true` at the end of the other direction.
+    /// Takes bytes of the other side, and puts the payload behind `plain`. `true` at the end of the
+    /// other direction.
     ///
     /// # Errors
     ///

@@ -11,7 +11,8 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Asks what a build of a package needs, with features as cargo takes them; not what its tests need.
+    /// Asks what a build of a package needs, with features as cargo takes them; not what its tests
+    /// need.
     #[must_use]
     pub fn of(package: &str, features: &[&str]) -> Self {
         Self::with_edges(package, features, "normal,build")

@@ -18,8 +18,8 @@ use crate::{
     pin::{PinVerifier, Pins},
 };
 
-/// What a client needs for TLS: whom it trusts, and who it is. Cheap to clone: clones share one configuration, and the
-/// sessions that can be resumed.
+/// What a client needs for TLS: whom it trusts, and who it is. Cheap to clone: clones share one
+/// configuration, and the sessions that can be resumed.
 ///
 /// ```no_run
 /// use ws_tls::ClientTls;
@@ -56,8 +56,8 @@ impl ClientTls {
         Self::builder().ca(file).build()
     }
 
-    /// Starts a configuration that says more: both kinds of roots, servers that are pinned, a certificate of its own,
-    /// another provider.
+    /// Starts a configuration that says more: both kinds of roots, servers that are pinned, a
+    /// certificate of its own, another provider.
     pub fn builder<'a>() -> ClientTlsBuilder<'a> {
         ClientTlsBuilder::default()
     }
@@ -110,18 +110,21 @@ impl<'a> ClientTlsBuilder<'a> {
         self
     }
 
-    /// Trusts the certificates of authorities that are given as PEM or DER; may be said several times.
+    /// Trusts the certificates of authorities that are given as PEM or DER; may be said several
+    /// times.
     pub fn ca(mut self, file: &'a [u8]) -> Self {
         self.ca.push(file);
         self
     }
 
-    /// Trusts the server that shows exactly this certificate, given as PEM or DER: for devices whose certificate nobody has
-    /// signed but themselves. May be said several times; of PEM each certificate counts.
+    /// Trusts the server that shows exactly this certificate, given as PEM or DER: for devices
+    /// whose certificate nobody has signed but themselves. May be said several times; of PEM
+    /// each certificate counts.
     ///
-    /// That the server has the certificate's key is checked in each handshake. The name, the time of validity, the issuer,
-    /// the purpose and revocation are not: the pin stands for all of them. Servers that are not pinned are judged by the
-    /// roots, and refused if there are none. [`TlsError::CaAsEndEntity`](crate::TlsError::CaAsEndEntity) and
+    /// That the server has the certificate's key is checked in each handshake. The name, the time
+    /// of validity, the issuer, the purpose and revocation are not: the pin stands for all of
+    /// them. Servers that are not pinned are judged by the roots, and refused if there are
+    /// none. [`TlsError::CaAsEndEntity`](crate::TlsError::CaAsEndEntity) and
     /// [`UnknownIssuer`](crate::TlsError::UnknownIssuer) are what a device without a pin comes to.
     ///
     /// ```no_run
@@ -137,15 +140,17 @@ impl<'a> ClientTlsBuilder<'a> {
         self
     }
 
-    /// Trusts a server that has this key, whatever else its certificate says, by the SHA-256 of its public key: see
-    /// [`key_sha256`](crate::key_sha256). It outlives a renewal of the certificate. What is checked, and what is not, is as
+    /// Trusts a server that has this key, whatever else its certificate says, by the SHA-256 of its
+    /// public key: see [`key_sha256`](crate::key_sha256). It outlives a renewal of the
+    /// certificate. What is checked, and what is not, is as
     /// with [`pin_certificate`](Self::pin_certificate).
     pub fn pin_key(mut self, sha256: [u8; 32]) -> Self {
         self.pinned_keys.push(sha256);
         self
     }
 
-    /// The client's own certificate chain and private key, both as PEM or DER, for servers that ask for them.
+    /// The client's own certificate chain and private key, both as PEM or DER, for servers that ask
+    /// for them.
     pub fn identity(mut self, cert: &'a [u8], key: &'a [u8]) -> Self {
         let identity = Identity { chain: cert, key };
         self.identity = Some(identity);
@@ -252,7 +257,8 @@ fn verifier_of(
     }
 }
 
-/// A certificate of the store that cannot be read is passed over: stores have such, and no server depends on it.
+/// A certificate of the store that cannot be read is passed over: stores have such, and no server
+/// depends on it.
 fn add_platform_roots(roots: &mut RootCertStore) -> Result<(), TlsConfigError> {
     let found = rustls_native_certs::load_native_certs();
     let (added, _) = roots.add_parsable_certificates(found.certs);

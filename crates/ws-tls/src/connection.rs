@@ -19,7 +19,8 @@ use crate::{
 
 /// The non-blocking byte stream below TLS.
 ///
-/// Every method returns at once, with [`WouldBlock`](io::ErrorKind::WouldBlock) where nothing can be done yet.
+/// Every method returns at once, with [`WouldBlock`](io::ErrorKind::WouldBlock) where nothing can
+/// be done yet.
 pub trait RawStream {
     /// Reads ciphertext into `buffer`, and returns how many bytes came; 0 is the end of the stream.
     ///
@@ -35,8 +36,8 @@ pub trait RawStream {
     /// `WouldBlock` if nothing can be taken. After `Interrupted` it is called again at once.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Writes the last bytes, as [`write`](Self::write); [`close`](Self::close) follows at once, so that they may leave
-    /// with the end of the stream.
+    /// Writes the last bytes, as [`write`](Self::write); [`close`](Self::close) follows at once, so
+    /// that they may leave with the end of the stream.
     ///
     /// # Errors
     ///
@@ -65,27 +66,28 @@ pub trait RawStream {
     }
 }
 
-/// One TLS connection of a client or a server, without a socket: payload on the one side, a [`RawStream`] on the other.
+/// One TLS connection of a client or a server, without a socket: payload on the one side, a
+/// [`RawStream`] on the other.
 ///
-/// It makes the handshake, encrypts and decrypts, holds back what the stream does not take, and ends its direction with
-/// `close_notify`. It never waits. Each method is lent the stream, and returns
-/// [`WouldBlock`](io::ErrorKind::WouldBlock) if the stream must become ready first.
+/// It makes the handshake, encrypts and decrypts, holds back what the stream does not take, and
+/// ends its direction with `close_notify`. It never waits. Each method is lent the stream, and
+/// returns [`WouldBlock`](io::ErrorKind::WouldBlock) if the stream must become ready first.
 ///
 /// An idle connection has no buffer: the connections of a thread share theirs.
 ///
 /// # Errors of the connection
 ///
-/// A failure of TLS is an [`io::Error`] that holds a [`TlsError`]; the peer is sent the alert. To HTTP on a port for TLS a
-/// server answers with status 400, as the client cannot read an alert.
+/// A failure of TLS is an [`io::Error`] that holds a [`TlsError`]; the peer is sent the alert. To
+/// HTTP on a port for TLS a server answers with status 400, as the client cannot read an alert.
 ///
-/// The end of the stream ends the payload, with `close_notify` or without: many peers send none. A protocol that ends with
-/// a message of its own, as WebSocket does with a Close, needs none.
+/// The end of the stream ends the payload, with `close_notify` or without: many peers send none. A
+/// protocol that ends with a message of its own, as WebSocket does with a Close, needs none.
 ///
 /// # Limits
 ///
-/// A method returns [`Interrupted`](io::ErrorKind::Interrupted) after 64 KiB of ciphertext of which no payload came, so
-/// that the caller can do other things before it goes on. A record counts at least 1 KiB, and so does a read. After 512 KiB
-/// in a row without payload the connection fails.
+/// A method returns [`Interrupted`](io::ErrorKind::Interrupted) after 64 KiB of ciphertext of which
+/// no payload came, so that the caller can do other things before it goes on. A record counts at
+/// least 1 KiB, and so does a read. After 512 KiB in a row without payload the connection fails.
 ///
 /// ```
 /// use std::{collections::VecDeque, io};
@@ -179,7 +181,8 @@ const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\
     Content-Type: text/plain\r\nContent-Length: 23\r\n\r\nThis port speaks TLS.\r\n";
 
 impl TlsConnection {
-    /// Starts the client's side, with the server that is asked for and verified: see [`server_name`](crate::server_name).
+    /// Starts the client's side, with the server that is asked for and verified: see
+    /// [`server_name`](crate::server_name).
     ///
     /// # Errors
     ///
@@ -238,14 +241,16 @@ impl TlsConnection {
     /// the keys and tables of rustls. During the handshake it is up to twice as much.
     pub const FOOTPRINT: usize = 4 * 1024;
 
-    /// Returns how many bytes of memory the connection holds for the peer, beside its [`FOOTPRINT`](Self::FOOTPRINT): a record or message that is not whole, payload
+    /// Returns how many bytes of memory the connection holds for the peer, beside its
+    /// [`FOOTPRINT`](Self::FOOTPRINT): a record or message that is not whole, payload
     /// that was not read, ciphertext that was not written.
     #[must_use]
     pub const fn held(&self) -> usize {
         self.session.kept() + self.plain.held() + self.held.capacity()
     }
 
-    /// Tells whether the last [`read`](Self::read) has taken all that there was, as [`RawStream::short_is_all`] says.
+    /// Tells whether the last [`read`](Self::read) has taken all that there was, as
+    /// [`RawStream::short_is_all`] says.
     #[must_use]
     pub const fn is_drained(&self) -> bool {
         self.is_drained
@@ -256,8 +261,8 @@ impl TlsConnection {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if the stream must become ready first; `Interrupted` if others should have their turn. Any other ends
-    /// the connection; [`close`](Self::close) has the alert sent.
+    /// `WouldBlock` if the stream must become ready first; `Interrupted` if others should have
+    /// their turn. Any other ends the connection; [`close`](Self::close) has the alert sent.
     pub fn handshake<S: RawStream + ?Sized>(&mut self, below: &mut S) -> io::Result<()> {
         with_buffers(|buffers| {
             if self.is_client() && !std::mem::replace(&mut self.is_begun, true) {
@@ -284,15 +289,16 @@ impl TlsConnection {
 
     // --- reading ---
 
-    /// Reads payload into `buffer`, and returns how many bytes came; 0 is the end of the peer's direction.
+    /// Reads payload into `buffer`, and returns how many bytes came; 0 is the end of the peer's
+    /// direction.
     ///
-    /// Once a handshake has failed and our direction was [closed](Self::close), it returns zeros for what the peer still
-    /// sends, so that the alert is not lost by a reset.
+    /// Once a handshake has failed and our direction was [closed](Self::close), it returns zeros
+    /// for what the peer still sends, so that the alert is not lost by a reset.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if nothing is there; `Interrupted` if others should have their turn. Any other ends the connection;
-    /// payload that came before is returned first.
+    /// `WouldBlock` if nothing is there; `Interrupted` if others should have their turn. Any other
+    /// ends the connection; payload that came before is returned first.
     pub fn read<S: RawStream + ?Sized>(
         &mut self,
         below: &mut S,
@@ -324,8 +330,8 @@ impl TlsConnection {
         })
     }
 
-    /// Reads from the stream once, puts the payload into `into` and what does not fit behind it, and answers what TLS
-    /// itself is to answer.
+    /// Reads from the stream once, puts the payload into `into` and what does not fit behind it,
+    /// and answers what TLS itself is to answer.
     fn fetch<S: RawStream + ?Sized>(
         &mut self,
         below: &mut S,
@@ -387,13 +393,13 @@ impl TlsConnection {
 
     // --- writing ---
 
-    /// Encrypts the slices, writes them, and returns how many bytes of them were taken. What the stream does not take of
-    /// that is held, until a later call or [`flush`](Self::flush).
+    /// Encrypts the slices, writes them, and returns how many bytes of them were taken. What the
+    /// stream does not take of that is held, until a later call or [`flush`](Self::flush).
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if nothing can be taken: something is held already, or the handshake is not over. `BrokenPipe` after
-    /// [`close`](Self::close). Any other ends the connection.
+    /// `WouldBlock` if nothing can be taken: something is held already, or the handshake is not
+    /// over. `BrokenPipe` after [`close`](Self::close). Any other ends the connection.
     pub fn write<S: RawStream + ?Sized>(
         &mut self,
         below: &mut S,
@@ -402,8 +408,9 @@ impl TlsConnection {
         self.write_slices(below, slices, false)
     }
 
-    /// Writes the last payload, as [`write`](Self::write). If the stream takes it all, `close_notify` leaves with it, and
-    /// for a server the end of the stream. The next call must be [`close`](Self::close), or this one with the rest.
+    /// Writes the last payload, as [`write`](Self::write). If the stream takes it all,
+    /// `close_notify` leaves with it, and for a server the end of the stream. The next call
+    /// must be [`close`](Self::close), or this one with the rest.
     ///
     /// # Errors
     ///
@@ -447,7 +454,8 @@ impl TlsConnection {
         })
     }
 
-    /// Encrypts slices, and writes all but the last flight until the stream is full. Returns how much payload was taken.
+    /// Encrypts slices, and writes all but the last flight until the stream is full. Returns how
+    /// much payload was taken.
     fn encrypt<S: RawStream + ?Sized>(
         &mut self,
         below: &mut S,
@@ -486,7 +494,8 @@ impl TlsConnection {
         Ok(taken)
     }
 
-    /// Writes what is held, has the stream send it, and ends our direction behind it if that is due.
+    /// Writes what is held, has the stream send it, and ends our direction behind it if that is
+    /// due.
     ///
     /// # Errors
     ///
@@ -508,7 +517,8 @@ impl TlsConnection {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if it takes longer: [`flush`](Self::flush) goes on. Any other ends the connection.
+    /// `WouldBlock` if it takes longer: [`flush`](Self::flush) goes on. Any other ends the
+    /// connection.
     pub fn close<S: RawStream + ?Sized>(&mut self, below: &mut S) -> io::Result<()> {
         if self.end == End::NotYet {
             self.end = End::Due;

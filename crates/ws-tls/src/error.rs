@@ -8,8 +8,8 @@ use crate::{FileKind, pin::NotPinned};
 
 /// Why a TLS connection could not be made, or broke off.
 ///
-/// One variant a cause; [`source`](std::error::Error::source) is the error of rustls, where there is one. It travels in an
-/// [`io::Error`], and [`of`](Self::of) finds it there.
+/// One variant a cause; [`source`](std::error::Error::source) is the error of rustls, where there
+/// is one. It travels in an [`io::Error`], and [`of`](Self::of) finds it there.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
@@ -22,24 +22,27 @@ pub enum TlsError {
     /// The server's certificate is for other hosts than the one that was asked for.
     #[error("the server's certificate is for another host ({0})")]
     WrongHost(#[source] Rustls),
-    /// Nobody whom we trust stands for the peer's certificate; it may also have been signed by itself.
+    /// Nobody whom we trust stands for the peer's certificate; it may also have been signed by
+    /// itself.
     #[error("the peer's certificate is from an unknown issuer, or signed by itself")]
     UnknownIssuer(#[source] Rustls),
-    /// The server shows a certificate of an authority (CA) as its own, as devices do that signed it themselves: as such it
-    /// is refused, whoever trusts it. [`pin_certificate`](crate::ClientTlsBuilder::pin_certificate) or
-    /// [`pin_key`](crate::ClientTlsBuilder::pin_key) trusts that device, or it gets a certificate that is no authority's.
+    /// The server shows a certificate of an authority (CA) as its own, as devices do that signed it
+    /// themselves: as such it is refused, whoever trusts it.
+    /// [`pin_certificate`](crate::ClientTlsBuilder::pin_certificate) or
+    /// [`pin_key`](crate::ClientTlsBuilder::pin_key) trusts that device, or it gets a certificate
+    /// that is no authority's.
     #[error(
         "the server shows a CA certificate as its own: pin it (ClientTlsBuilder::pin_certificate or \
          pin_key), or give the server a certificate without CA:TRUE"
     )]
     CaAsEndEntity(#[source] Rustls),
-    /// The server is none of those that are [pinned](crate::ClientTlsBuilder::pin_certificate), and there are no roots
-    /// that could stand for it.
+    /// The server is none of those that are [pinned](crate::ClientTlsBuilder::pin_certificate), and
+    /// there are no roots that could stand for it.
     #[error("the server is none of those that are pinned ({0})")]
     NotPinned(#[source] Rustls),
-    /// The peer's certificate, or one above it, has a key or a signature that the provider of cryptography cannot verify:
-    /// ring knows RSA, ECDSA on P-256 and P-384, and Ed25519, but not P-521. Another
-    /// [provider](crate::ClientTlsBuilder::provider) may.
+    /// The peer's certificate, or one above it, has a key or a signature that the provider of
+    /// cryptography cannot verify: ring knows RSA, ECDSA on P-256 and P-384, and Ed25519, but
+    /// not P-521. Another [provider](crate::ClientTlsBuilder::provider) may.
     #[error(
         "the peer's certificate has a key or signature that the provider does not know, such as \
          P-521 with ring ({0})"
@@ -54,7 +57,8 @@ pub enum TlsError {
     /// The server asks for a certificate of the client, and the client shows none.
     #[error("the client shows no certificate, which the server requires")]
     NoClientCertificate(#[source] Rustls),
-    /// The first bytes are no TLS: plain HTTP on a port for TLS, or TLS with a server of plain HTTP.
+    /// The first bytes are no TLS: plain HTTP on a port for TLS, or TLS with a server of plain
+    /// HTTP.
     #[error("what the peer sends is not TLS")]
     NotTls(#[source] Rustls),
     /// There is no version, cipher or protocol (ALPN) that both sides can do.
@@ -97,8 +101,8 @@ impl TlsError {
         error.get_ref()?.downcast_ref()
     }
 
-    /// Takes the cause out of an error of a stream, whether it lies there as itself or as the error of rustls that its
-    /// own streams return.
+    /// Takes the cause out of an error of a stream, whether it lies there as itself or as the error
+    /// of rustls that its own streams return.
     ///
     /// # Errors
     ///
@@ -188,7 +192,8 @@ pub enum TlsConfigError {
     /// The private key is encrypted with a password, which nobody here asks for.
     #[error("the private key is encrypted: `openssl pkey -in FILE -out key.pem` decrypts it")]
     EncryptedKey,
-    /// The private key is one of ECDSA on the curve P-521, and the provider does not sign with it: ring does not.
+    /// The private key is one of ECDSA on the curve P-521, and the provider does not sign with it:
+    /// ring does not.
     #[error(
         "the provider does not sign with keys on P-521 ({0}): use P-256 or P-384, or another \
          provider"

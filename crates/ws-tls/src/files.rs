@@ -116,8 +116,8 @@ impl FileKind {
             },
             6 => Some(Self::Pkcs7),
             &SEQUENCE => match inside(body, SEQUENCE)? {
-                // Version and serial number, or the latter alone with the algorithm of the signature
-                // behind it. A request has a version, and a name.
+                // Version and serial number, or the latter alone with the algorithm of the
+                // signature behind it. A request has a version, and a name.
                 [0xa0, ..] => Some(Self::Certificate),
                 [2, length @ 0..0x80, rest @ ..] => {
                     let next = rest.get(usize::from(*length)..)?;

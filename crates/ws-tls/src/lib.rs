@@ -1,9 +1,9 @@
-//! TLS for WebSocket endpoints, without sockets: configurations of [rustls] made of PEM or DER, errors by cause, and
-//! a [`TlsConnection`] over
+//! TLS for WebSocket endpoints, without sockets: configurations of [rustls] made of PEM or DER,
+//! errors by cause, and a [`TlsConnection`] over
 //! any byte stream.
 //!
-//! It opens no connection and knows nothing of WebSocket; it is the one crate here that knows the version of rustls, and
-//! re-exports it for those who configure more than it does.
+//! It opens no connection and knows nothing of WebSocket; it is the one crate here that knows the
+//! version of rustls, and re-exports it for those who configure more than it does.
 //!
 //! ```no_run
 //! use ws_tls::{ClientTls, ServerTls, server_name};

@@ -6,8 +6,8 @@ use rustls::pki_types::ServerName;
 
 use crate::TlsError;
 
-/// Makes the name that a client asks for (SNI) and verifies, of a host as a URI has it: a DNS name, an IPv4 address, or an
-/// IPv6 address with its brackets or without.
+/// Makes the name that a client asks for (SNI) and verifies, of a host as a URI has it: a DNS name,
+/// an IPv4 address, or an IPv6 address with its brackets or without.
 ///
 /// ```
 /// use ws_tls::{TlsError, server_name};

@@ -15,8 +15,9 @@ use rustls::{
 
 use crate::{TlsConfigError, files::certificates};
 
-/// Returns what [`ClientTlsBuilder::pin_key`](crate::ClientTlsBuilder::pin_key) takes: the SHA-256 of a certificate's public
-/// key (its SubjectPublicKeyInfo as DER), which stays when the certificate is renewed with the same key.
+/// Returns what [`ClientTlsBuilder::pin_key`](crate::ClientTlsBuilder::pin_key) takes: the SHA-256
+/// of a certificate's public key (its SubjectPublicKeyInfo as DER), which stays when the
+/// certificate is renewed with the same key.
 ///
 /// The certificate is PEM or DER; of several, the first counts. `openssl` prints the same:
 ///

@@ -1,6 +1,7 @@
 //! Payload on its way from a session to the reader.
 
-/// Payload that was decrypted and did not fit into the reader's buffer. An empty one owns no memory.
+/// Payload that was decrypted and did not fit into the reader's buffer. An empty one owns no
+/// memory.
 #[derive(Debug, Default)]
 pub(crate) struct Plaintext {
     bytes: Vec<u8>,
@@ -32,8 +33,8 @@ impl Plaintext {
         self.bytes.capacity()
     }
 
-    /// Copies payload to `buffer` as far as it fits, keeps the rest behind what is kept, and returns how much fitted. What
-    /// was kept before is taken first.
+    /// Copies payload to `buffer` as far as it fits, keeps the rest behind what is kept, and
+    /// returns how much fitted. What was kept before is taken first.
     pub(crate) fn give(&mut self, payload: &[u8], buffer: &mut [u8]) -> usize {
         let (fits, rest) = payload.split_at(payload.len().min(buffer.len()));
         buffer[..fits.len()].copy_from_slice(fits);

@@ -1,6 +1,7 @@
 //! Records on their way out.
 
-/// Encrypted records that are to be written: a buffer that is cleared and filled again, and never zeroed twice.
+/// Encrypted records that are to be written: a buffer that is cleared and filled again, and never
+/// zeroed twice.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     bytes: Vec<u8>,

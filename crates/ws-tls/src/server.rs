@@ -34,7 +34,8 @@ use crate::{
 pub struct ServerTls(Arc<ServerConfig>);
 
 impl ServerTls {
-    /// Makes the configuration of a certificate chain, its own certificate first, and of its private key, both as PEM or DER.
+    /// Makes the configuration of a certificate chain, its own certificate first, and of its
+    /// private key, both as PEM or DER.
     ///
     /// # Errors
     ///
@@ -43,8 +44,8 @@ impl ServerTls {
         Self::builder().identity(cert_chain, key).build()
     }
 
-    /// Starts a configuration that says more than [`from_pem`](Self::from_pem) does: certificates of clients, another
-    /// provider.
+    /// Starts a configuration that says more than [`from_pem`](Self::from_pem) does: certificates
+    /// of clients, another provider.
     pub fn builder<'a>() -> ServerTlsBuilder<'a> {
         ServerTlsBuilder::default()
     }
@@ -87,7 +88,8 @@ pub struct ServerTlsBuilder<'a> {
 }
 
 impl<'a> ServerTlsBuilder<'a> {
-    /// The certificate chain, its own certificate first, and its private key, both as PEM or DER. A server needs them.
+    /// The certificate chain, its own certificate first, and its private key, both as PEM or DER. A
+    /// server needs them.
     pub fn identity(mut self, cert_chain: &'a [u8], key: &'a [u8]) -> Self {
         let identity = Identity {
             chain: cert_chain,
@@ -99,15 +101,16 @@ impl<'a> ServerTlsBuilder<'a> {
 
     /// Refuses clients without a certificate that these roots stand for, as PEM or DER: mutual TLS.
     ///
-    /// Sessions are not resumed then: each connection shows its certificate and has its time judged, so that a certificate
-    /// which has expired lets nobody in. It costs a signature on each side for each connection.
+    /// Sessions are not resumed then: each connection shows its certificate and has its time
+    /// judged, so that a certificate which has expired lets nobody in. It costs a signature on
+    /// each side for each connection.
     pub fn client_ca(mut self, file: &'a [u8]) -> Self {
         self.client_ca = Some(file);
         self
     }
 
-    /// Takes its cryptography from another provider than ring. Sessions are then resumed from a cache instead of
-    /// tickets.
+    /// Takes its cryptography from another provider than ring. Sessions are then resumed from a
+    /// cache instead of tickets.
     pub fn provider(mut self, provider: Arc<CryptoProvider>) -> Self {
         self.provider = Some(provider);
         self

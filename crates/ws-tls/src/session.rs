@@ -1,7 +1,7 @@
 //! rustls, by its unbuffered API: no other file of this crate calls it.
 //!
-//! Its buffered API keeps 4 KiB of input for each idle connection. rustls takes the unbuffered one out after 0.23, for one
-//! with buffers of the caller's; then this file alone changes.
+//! Its buffered API keeps 4 KiB of input for each idle connection. rustls takes the unbuffered one
+//! out after 0.23, for one with buffers of the caller's; then this file alone changes.
 
 use std::{fmt, mem};
 
@@ -20,8 +20,8 @@ pub(crate) const RECORD: usize = 16 * 1024;
 
 /// One connection's TLS: bytes of the stream in, payload and bytes of the stream out.
 ///
-/// It owns no buffer between calls but for the start of a record whose rest has not come yet. Both directions work in
-/// buffers of the caller's, of which one is enough for all connections.
+/// It owns no buffer between calls but for the start of a record whose rest has not come yet. Both
+/// directions work in buffers of the caller's, of which one is enough for all connections.
 pub(crate) struct Session {
     side: Side,
     /// The start of what could not be used yet.
@@ -54,7 +54,8 @@ enum Step {
 }
 
 impl Session {
-    /// Starts the client's side, with the server that is asked for and verified: see [`server_name`](crate::server_name).
+    /// Starts the client's side, with the server that is asked for and verified: see
+    /// [`server_name`](crate::server_name).
     ///
     /// # Errors
     ///
@@ -93,7 +94,8 @@ impl Session {
         self.state().is_handshaking()
     }
 
-    /// Lends what rustls knows of the connection: version, cipher, protocol (ALPN), the peer's certificates.
+    /// Lends what rustls knows of the connection: version, cipher, protocol (ALPN), the peer's
+    /// certificates.
     pub(crate) fn state(&self) -> &CommonState {
         match &self.side {
             Side::Client(connection) => connection,
@@ -106,11 +108,11 @@ impl Session {
         self.kept.len()
     }
 
-    /// Takes bytes of the stream, hands the payload out record by record, and adds to `out` what is to be sent for it.
-    /// Without an input it adds what is to be sent first, if anything.
+    /// Takes bytes of the stream, hands the payload out record by record, and adds to `out` what is
+    /// to be sent for it. Without an input it adds what is to be sent first, if anything.
     ///
-    /// `buffer` starts with room for the bytes that were [kept](Self::kept), and what has come lies behind that. It is
-    /// decrypted where it lies; afterwards nothing in it is needed.
+    /// `buffer` starts with room for the bytes that were [kept](Self::kept), and what has come lies
+    /// behind that. It is decrypted where it lies; afterwards nothing in it is needed.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! The rules of TLS connections, for both adapters: payload in any pieces, ends, failures and limits.
+//! The rules of TLS connections, for both adapters: payload in any pieces, ends, failures and
+//! limits.
 
 #![allow(missing_docs, reason = "tests")]
 

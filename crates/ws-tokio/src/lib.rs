@@ -1,9 +1,10 @@
 //! WebSocket clients and servers on [`tokio`].
 //!
-//! The WebSocket is that of [`ws_smol`], which is generic over its stream and its timers. This crate has both for
-//! tokio: [`Stream`] makes a futures-io stream of any of tokio's, and [`Tokio`] is its timers, name look-ups and TCP.
-//! Everything of `ws-smol` is re-exported. No thread is started and no task is spawned, but where a name is looked up:
-//! tokio does that on its threads for blocking work.
+//! The WebSocket is that of [`ws_smol`], which is generic over its stream and its timers. This
+//! crate has both for tokio: [`Stream`] makes a futures-io stream of any of tokio's, and [`Tokio`]
+//! is its timers, name look-ups and TCP. Everything of `ws-smol` is re-exported. No thread is
+//! started and no task is spawned, but where a name is looked up: tokio does that on its threads
+//! for blocking work.
 //!
 //! ```
 //! use tokio::net::TcpListener;
@@ -55,8 +56,8 @@
 //! # }
 //! ```
 //!
-//! What is made without `timer(Tokio)` or `on(Tokio)` works under tokio as well, with the timers of `async-io`, which have
-//! a thread of their own.
+//! What is made without `timer(Tokio)` or `on(Tokio)` works under tokio as well, with the timers of
+//! `async-io`, which have a thread of their own.
 //!
 //! # Panics
 //!
@@ -64,7 +65,8 @@
 //!
 //! # Time in tests
 //!
-//! `tokio::time::pause` stops the time of connections too: deadlines and keepalive then pass at once.
+//! `tokio::time::pause` stops the time of connections too: deadlines and keepalive then pass at
+//! once.
 //!
 //! # Features
 //!
@@ -78,18 +80,19 @@
 mod runtime;
 mod stream;
 
+pub use runtime::Tokio;
+pub use stream::Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
 #[cfg(feature = "net")]
 use tokio::net::TcpStream;
-
-pub use runtime::Tokio;
-pub use stream::Stream;
 #[doc(no_inline)]
 pub use ws_smol::*;
 
-/// Connects to a `ws://` URL over TCP, or with the feature `tls` to a `wss://` URL over TLS, with the defaults.
+/// Connects to a `ws://` URL over TCP, or with the feature `tls` to a `wss://` URL over TLS, with
+/// the defaults.
 ///
-/// For headers, subprotocols, limits and times there is [`Connector`], by [`Connector::on`]`(Tokio)`.
+/// For headers, subprotocols, limits and times there is [`Connector`], by
+/// [`Connector::on`]`(Tokio)`.
 ///
 /// # Errors
 ///
@@ -104,7 +107,8 @@ pub async fn connect(url: &str) -> Result<WebSocket<MaybeTls<Stream<TcpStream>>>
     Connector::on(Tokio).connect(request).await
 }
 
-/// Makes the client's opening handshakes on a stream that is connected already: for a `wss://` URL that of TLS first.
+/// Makes the client's opening handshakes on a stream that is connected already: for a `wss://` URL
+/// that of TLS first.
 ///
 /// # Errors
 ///
@@ -126,8 +130,8 @@ where
         .await
 }
 
-/// Accepts a WebSocket on a stream, with the defaults: every path, no subprotocol, and of browsers only pages of the
-/// same host ([`OriginPolicy::SameHost`]).
+/// Accepts a WebSocket on a stream, with the defaults: every path, no subprotocol, and of browsers
+/// only pages of the same host ([`OriginPolicy::SameHost`]).
 ///
 /// For anything else there is [`Acceptor`], with [`Acceptor::timer`]`(Tokio)`.
 ///

@@ -7,20 +7,20 @@ use std::{
     rc::Rc,
 };
 
-#[cfg(unix)]
-use crate::runtime::net::unix::{UnixListener, UnixStream};
-use crate::runtime::net::{TcpListener, TcpStream};
 use ws_smol::{
     Acceptor, Config, Decision, Error, Gate, OriginPolicy, PeerAddr, Request, ServerTls,
     TlsAcceptor,
 };
 
+#[cfg(unix)]
+use crate::runtime::net::unix::{UnixListener, UnixStream};
 use crate::{
     console::Console,
     deflate,
     exit::{Exit, Failure},
     files, networks,
     options::{Given, Group, Opt, Value},
+    runtime::net::{TcpListener, TcpStream},
     transport::{self, Socket, Transport},
 };
 

@@ -2,8 +2,9 @@
 
 use std::io;
 
-use crate::runtime::{future, stream::StreamExt as _};
 use async_signal::{Signal, Signals};
+
+use crate::runtime::{future, stream::StreamExt as _};
 
 /// The signals that ask the program to end.
 #[derive(Debug)]

@@ -9,9 +9,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use crate::runtime::io::{AsyncRead, AsyncWrite};
-
-use crate::frame::{Frame, FrameReader};
+use crate::{
+    frame::{Frame, FrameReader},
+    runtime::io::{AsyncRead, AsyncWrite},
+};
 
 /// Which way something went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,10 +2,13 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use crate::runtime::io::{AsyncRead, AsyncWrite};
 use ws_smol::WebSocket;
 
-use crate::{console::Console, tap::Tap};
+use crate::{
+    console::Console,
+    runtime::io::{AsyncRead, AsyncWrite},
+    tap::Tap,
+};
 
 /// Any stream.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {}

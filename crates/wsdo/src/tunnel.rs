@@ -3,11 +3,6 @@
 
 use std::{fmt, io, rc::Rc};
 
-use crate::runtime::{
-    LocalExecutor, Unblock, future,
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::TcpStream,
-};
 use ws_smol::{
     CloseCode, Config, Decision, Error, Limits, MessageKind, MessageRef, PeerAddr, ReadHalf,
     Request, Response, TimeLimits, WriteHalf,
@@ -17,6 +12,11 @@ use crate::{
     client::{self, Client},
     exit::{Exit, Failure},
     options::{Command, Given, Group, Opt, Value},
+    runtime::{
+        LocalExecutor, Unblock, future,
+        io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+        net::TcpStream,
+    },
     serve::announce,
     server::{self, Accepting, Listener},
     signal::Interrupts,

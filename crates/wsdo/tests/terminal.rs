@@ -7,6 +7,9 @@ use std::{
     fs::{File, OpenOptions},
     io::{Read as _, Write as _},
     process::{Child, Command},
+    sync::mpsc::{self, Receiver},
+    thread,
+    time::Duration,
 };
 
 use common::{Folder, Server, WSDO, accept, close_with, played};
@@ -21,8 +24,12 @@ struct Terminal {
     /// Kept open, so that what is written last can be read.
     other: File,
     child: Child,
+    read: Receiver<Vec<u8>>,
     shown: String,
 }
+
+/// A client that shows nothing for so long hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Terminal {
     fn start(options: &[&str], url: &str, term: &str) -> Self {
@@ -49,10 +56,22 @@ impl Terminal {
             .stderr(open())
             .spawn()
             .unwrap();
+        let side = File::from(side);
+        let mut reader = side.try_clone().unwrap();
+        let (sender, read) = mpsc::channel();
+        thread::spawn(move || {
+            let mut bytes = [0; 100];
+            while let Ok(len @ 1..) = reader.read(&mut bytes) {
+                if sender.send(bytes[..len].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
         Self {
-            side: File::from(side),
+            side,
             other: open(),
             child,
+            read,
             shown: String::new(),
         }
     }
@@ -65,9 +84,10 @@ impl Terminal {
                 self.shown.drain(..at + text.len());
                 return;
             }
-            let mut bytes = [0; 100];
-            let len = self.side.read(&mut bytes).unwrap();
-            self.shown.push_str(&String::from_utf8_lossy(&bytes[..len]));
+            let Ok(bytes) = self.read.recv_timeout(PATIENCE) else {
+                panic!("{text:?} is not shown: {:?}", self.shown);
+            };
+            self.shown.push_str(&String::from_utf8_lossy(&bytes));
         }
     }
 

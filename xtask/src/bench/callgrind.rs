@@ -1,14 +1,15 @@
 //! `cargo xtask callgrind`: instructions of the hot paths, against those of the last time.
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use lexopt::{Arg, Parser};
 
-use crate::tool::{self, Failure, Outcome};
-
 use super::{machine, subject};
+use crate::tool::{self, Failure, Outcome};
 
 pub(crate) const HELP: &str = "
 cargo xtask callgrind [--update]

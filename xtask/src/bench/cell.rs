@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use crate::tool::Failure;
-
 use super::statistics::Figure;
+use crate::tool::Failure;
 
 /// A load, as `--cells` names it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,6 @@
 //! Where it was measured, and what.
 
-use std::env;
-use std::fs;
-use std::process::Command;
+use std::{env, fs, process::Command};
 
 use crate::tool;
 

@@ -1,19 +1,24 @@
 //! One run: a server on one core, the generator on the other.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
 
-use crate::certs::Certificates;
-use crate::tool::{self, Failure};
-
-use super::cell::{Cell, Deflate, Load, Masks, Rate};
-use super::measurement::Measurement;
-use super::subject::{Subject, our_program};
+use super::{
+    cell::{Cell, Deflate, Load, Masks, Rate},
+    measurement::Measurement,
+    subject::{Subject, our_program},
+};
+use crate::{
+    certs::Certificates,
+    tool::{self, Failure},
+};
 
 /// How long a run takes, in seconds.
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,5 @@
-//! `cargo xtask bench` and `cargo xtask callgrind`: what a message costs; `cargo xtask overload`: what
-//! bad peers cost the others.
+//! `cargo xtask bench` and `cargo xtask callgrind`: what a message costs; `cargo xtask overload`:
+//! what bad peers cost the others.
 //!
 //! A cell is a kind of load, a subject is a server (in some cells a client). Every run starts the
 //! subject anew; the runs of a cell are interleaved, so that what else goes on in the machine hits
@@ -20,17 +20,15 @@ mod subject;
 mod verdict;
 mod without_xor;
 
-use std::fs;
-use std::path::PathBuf;
-
-use lexopt::{Arg, Parser, ValueExt};
-
-use crate::tool::{self, Failure, Outcome};
+use std::{fs, path::PathBuf};
 
 use cell::Cell;
+use lexopt::{Arg, Parser, ValueExt};
 use measure::{Pace, Rig};
 use report::Report;
 use subject::Subject;
+
+use crate::tool::{self, Failure, Outcome};
 
 pub(crate) const HELP: &str = "
 cargo xtask bench [--quick | --scale] [OPTIONS]

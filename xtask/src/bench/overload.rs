@@ -1,18 +1,21 @@
 //! `cargo xtask overload`: what bad peers cost the good ones.
 
-use std::fmt::Write;
-use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::{
+    fmt::Write,
+    fs,
+    net::{Ipv4Addr, TcpListener},
+};
 
 use lexopt::{Arg, Parser, ValueExt};
 
+use super::{
+    machine,
+    measure::{Pace, Rig, Server},
+    measurement::Measurement,
+    statistics::median,
+    subject::our_program,
+};
 use crate::tool::{self, Failure, Outcome};
-
-use super::machine;
-use super::measure::{Pace, Rig, Server};
-use super::measurement::Measurement;
-use super::statistics::median;
-use super::subject::our_program;
 
 pub(crate) const HELP: &str = "
 cargo xtask overload [--only topics|trickle|attack] [--repeats N] [--seconds S]

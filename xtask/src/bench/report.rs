@@ -2,15 +2,16 @@
 
 use std::fmt::Write;
 
+use super::{
+    cell::{Cell, Load},
+    machine,
+    measure::Pace,
+    measurement::Measurement,
+    quote,
+    statistics::{Figure, median, smallest},
+    subject::Subject,
+};
 use crate::tool::Failure;
-
-use super::cell::{Cell, Load};
-use super::machine;
-use super::measure::Pace;
-use super::measurement::Measurement;
-use super::quote;
-use super::statistics::{Figure, median, smallest};
-use super::subject::Subject;
 
 /// All runs so far.
 #[derive(Debug)]

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::{
+    cell::Cell,
+    measurement::Measurement,
+    quote,
+    statistics::{Figure, median},
+    subject::{SUBJECTS, Subject},
+};
 use crate::tool::{self, Failure};
-
-use super::cell::Cell;
-use super::measurement::Measurement;
-use super::quote;
-use super::statistics::{Figure, median};
-use super::subject::{SUBJECTS, Subject};
 
 /// One number by which servers were compared in one load; less is better.
 #[derive(Debug)]

@@ -1,12 +1,15 @@
 //! What is measured: our servers, the floor, and other WebSocket libraries.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
+use super::{
+    cell::{Cell, Deflate, Load, Masks},
+    without_xor,
+};
 use crate::tool::{self, Failure};
-
-use super::cell::{Cell, Deflate, Load, Masks};
-use super::without_xor;
 
 /// A server or client that can be measured.
 #[derive(Debug)]

@@ -2,10 +2,7 @@
 
 use std::fmt::Write;
 
-use super::cell::Cell;
-use super::report::Report;
-use super::statistics::Figure;
-use super::subject::Subject;
+use super::{cell::Cell, report::Report, statistics::Figure, subject::Subject};
 
 /// What is held against what, where both are ours.
 struct Pair {
@@ -168,8 +165,10 @@ const PAIRS: &[Pair] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::super::{cell, subject};
-    use super::*;
+    use super::{
+        super::{cell, subject},
+        *,
+    };
 
     #[test]
     fn pairs_are_of_cells_and_servers_that_there_are() {

@@ -5,8 +5,10 @@
 
 use std::path::PathBuf;
 
-use crate::altered::{self, Alteration};
-use crate::tool::{self, Failure};
+use crate::{
+    altered::{self, Alteration},
+    tool::{self, Failure},
+};
 
 /// The one function through which all masking goes, and what it becomes.
 const XOR: &str = "pub fn xor(data: &mut [u8], key: MaskKey) {\n";

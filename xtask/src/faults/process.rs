@@ -1,15 +1,16 @@
 //! The program `witness`, and what it says.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
-use std::time::{Duration, Instant};
-
-use crate::tool::{self, Failure};
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::wire::{self, Place};
+use crate::tool::{self, Failure};
 
 /// One end of a connection, in a process of its own. It is killed when this is dropped.
 #[derive(Debug)]

@@ -1,8 +1,10 @@
 //! Two network namespaces and a cable between them, which can be cut.
 
-use std::fmt;
-use std::net::Ipv4Addr;
-use std::process::{self, Command, Stdio};
+use std::{
+    fmt,
+    net::Ipv4Addr,
+    process::{self, Command, Stdio},
+};
 
 use crate::tool::{self, Failure};
 
@@ -93,7 +95,8 @@ impl Wire {
         }
     }
 
-    /// The other end is switched off, and another machine has its address: it knows of no connection.
+    /// The other end is switched off, and another machine has its address: it knows of no
+    /// connection.
     pub(super) fn replace(&self) -> Result<(), Failure> {
         self.remove()?;
         ip(&["netns", "del", &self.there])?;

@@ -1,9 +1,6 @@
 //! Few of the inputs that were found, which reach the same code as all of them.
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::fs;
-use std::path::Path;
+use std::{collections::BTreeSet, ffi::OsString, fs, path::Path};
 
 use super::{KEPT, Plan, Target};
 use crate::tool::{self, Failure};

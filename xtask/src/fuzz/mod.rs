@@ -4,10 +4,12 @@ mod minimize;
 mod proxies;
 mod seeds;
 
-use std::fs::{self, File};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Instant,
+};
 
 use lexopt::{Arg, Parser, ValueExt};
 

@@ -1,14 +1,12 @@
-//! The seeds of the fuzz targets, taken from the conformance vectors. Those of targets that read what
-//! proxies say are in [`proxies`](super::proxies).
+//! The seeds of the fuzz targets, taken from the conformance vectors. Those of targets that read
+//! what proxies say are in [`proxies`](super::proxies).
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
+use std::{collections::BTreeMap, fs, path::Path};
+
+use ws_conformance::{Input, Receiver};
 
 use super::{fuzz_dir, proxies};
-use crate::tool::Failure;
-use crate::vectors;
-use ws_conformance::{Input, Receiver};
+use crate::{tool::Failure, vectors};
 
 /// Writes the seeds of every target anew.
 pub(super) fn write() -> Result<(), Failure> {

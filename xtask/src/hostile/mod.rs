@@ -1,20 +1,23 @@
 //! `cargo xtask hostile`: published defects of others → our tests.
 //!
-//! `crates/ws-conformance/HOSTILE.md` names for each the tests that would notice it, as `crate/file.rs#function`, and
-//! the faults that show that they do.
+//! `crates/ws-conformance/HOSTILE.md` names for each the tests that would notice it, as
+//! `crate/file.rs#function`, and the faults that show that they do.
 
 mod plant;
 mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use lexopt::{Arg, Parser};
-
-use crate::faulty::Fault;
-use crate::tool::{self, Failure, Outcome};
-
 use table::Row;
+
+use crate::{
+    faulty::Fault,
+    tool::{self, Failure, Outcome},
+};
 
 pub(crate) const HELP: &str = "
 cargo xtask hostile [--plant]

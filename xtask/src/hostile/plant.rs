@@ -1,19 +1,22 @@
 //! `cargo xtask hostile --plant`: whether tests notice it if what they are there for is missing.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::path::Path;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
-
-use crate::faulty;
-use crate::test::{self, Program};
-use crate::tool::{self, Failure, Job};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use super::table::{Row, Test};
+use crate::{
+    faulty,
+    test::{self, Program},
+    tool::{self, Failure, Job},
+};
 
-/// How long the tests of a program may take with a fault. Many a limit that is missing is noticed by
-/// a test that does not end.
+/// How long the tests of a program may take with a fault. Many a limit that is missing is noticed
+/// by a test that does not end.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Tests of one program that are run with one fault.

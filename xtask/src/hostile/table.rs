@@ -49,8 +49,8 @@ impl<'a> Row<'a> {
         codes.filter(|code| is_fault(code))
     }
 
-    /// Tells whether the last cell says why the test need not notice a fault: it names the function,
-    /// or `crate::function` if others have the same name.
+    /// Tells whether the last cell says why the test need not notice a fault: it names the
+    /// function, or `crate::function` if others have the same name.
     pub(super) fn excuses(&self, test: Test<'_>) -> bool {
         let cell = self.taken_out.unwrap_or_default();
         let name = test.file.split('/').next().unwrap_or_default();

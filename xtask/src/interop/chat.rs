@@ -2,10 +2,11 @@
 
 use std::process::Command;
 
-use crate::log::Log;
-use crate::tool::{self, Failure, Service};
-
 use super::{Peers, script, url};
+use crate::{
+    log::Log,
+    tool::{self, Failure, Service},
+};
 
 const TOKEN: &str = "secret";
 

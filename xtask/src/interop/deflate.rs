@@ -3,12 +3,15 @@
 
 use std::time::Duration;
 
-use crate::log::Log;
-use crate::tool::{self, Failure, Service};
-
-use super::messages::{messages_dir, send_all};
-use super::relay::{Passed, Relay};
-use super::{Peers, echo};
+use super::{
+    Peers, echo,
+    messages::{messages_dir, send_all},
+    relay::{Passed, Relay},
+};
+use crate::{
+    log::Log,
+    tool::{self, Failure, Service},
+};
 
 /// Parameters as the examples and the scripts take them. Below 9 bits there is nothing that the
 /// peers, all of which use zlib, can do.

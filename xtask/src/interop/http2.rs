@@ -1,19 +1,24 @@
 //! WebSockets over HTTP/2 (RFC 8441), with the programs `h2_server` and `h2_client`.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
-use crate::certs::Certificates;
-use crate::log::Log;
-use crate::proxies::{Proxy, free_port};
-use crate::tool::{self, Failure, Service};
-
-use super::echo;
-use super::messages::messages_dir;
-use super::setup::{Peers, node, script};
+use super::{
+    echo,
+    messages::messages_dir,
+    setup::{Peers, node, script},
+};
+use crate::{
+    certs::Certificates,
+    log::Log,
+    proxies::{Proxy, free_port},
+    tool::{self, Failure, Service},
+};
 
 pub(super) const STACKS: [&str; 2] = ["ws-h2", "ws-hyper"];
 

@@ -1,14 +1,16 @@
 //! Clients of others that leave masking out, or mask with zeros, with the program `masks`, which
 //! counts; and a server of others that takes any mask.
 
-use std::process::Command;
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
-use crate::log::Log;
-use crate::tool::{self, Failure, Service};
-
-use super::messages::{messages_dir, send_all};
-use super::setup::{Peers, node};
+use super::{
+    messages::{messages_dir, send_all},
+    setup::{Peers, node},
+};
+use crate::{
+    log::Log,
+    tool::{self, Failure, Service},
+};
 
 /// How a client masks what it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,14 +14,15 @@ mod tls;
 use std::process::Command;
 
 use lexopt::{Arg, Parser};
-
-use crate::certs::Certificates;
-use crate::log::Log;
-use crate::tool::{self, Failure, Job, Outcome, Service};
-
 use messages::{messages_dir, send_all};
 pub(crate) use setup::set_up_python;
 use setup::{Peers, node, script};
+
+use crate::{
+    certs::Certificates,
+    log::Log,
+    tool::{self, Failure, Job, Outcome, Service},
+};
 
 pub(crate) const HELP: &str = "
 cargo xtask interop [--allow-missing] [--self-check | --tls | --targets | --chat | --masks | --http2]

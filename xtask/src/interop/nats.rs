@@ -1,30 +1,35 @@
-//! NATS: a leaf node that leaves masking out (`ws_no_masking`), through the program `masks`, and the
-//! WebSocket port of a server, with the zero key.
+//! NATS: a leaf node that leaves masking out (`ws_no_masking`), through the program `masks`, and
+//! the WebSocket port of a server, with the zero key.
 //!
-//! `masks` takes the leaf node's WebSocket, and leads it to the port of another NATS server where leaf
-//! nodes come without WebSocket: what is published at the leaf node arrives there.
+//! `masks` takes the leaf node's WebSocket, and leads it to the port of another NATS server where
+//! leaf nodes come without WebSocket: what is published at the leaf node arrives there.
 
-use std::fs;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{Ipv4Addr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
-use crate::log::Log;
-use crate::proxies::{Proxy, free_port};
-use crate::tool::{self, Failure};
-
-use super::masks::{Frames, masks, next_line};
-use super::setup::Peers;
-use super::tls::output_within;
+use super::{
+    masks::{Frames, masks, next_line},
+    setup::Peers,
+    tls::output_within,
+};
+use crate::{
+    log::Log,
+    proxies::{Proxy, free_port},
+    tool::{self, Failure},
+};
 
 const LIMIT: Duration = Duration::from_secs(20);
 /// How long a message may take that has somebody to go to.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// A leaf node that asks not to mask, where that is agreed on and accepted, where it is agreed on and
-/// not accepted, and where it is not agreed on.
+/// A leaf node that asks not to mask, where that is agreed on and accepted, where it is agreed on
+/// and not accepted, and where it is not agreed on.
 pub(super) fn check_leaf_node(peers: &Peers, adapter: &str, log: &mut Log) -> Result<(), Failure> {
     let Some(program) = &peers.nats else {
         return Ok(());

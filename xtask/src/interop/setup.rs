@@ -1,13 +1,17 @@
 //! The outside implementations: what is installed, and what is put into the target folder.
 
-use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use super::tls;
-use crate::log::Log;
-use crate::tool::{self, Failure, Job};
+use crate::{
+    log::Log,
+    tool::{self, Failure, Job},
+};
 
 /// The outside implementations that are there.
 #[derive(Debug, Default)]

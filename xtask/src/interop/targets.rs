@@ -1,14 +1,17 @@
 //! Targets as people write them into URLs: every client connects with each, and the server has to
 //! get it as the client's own URL parser writes it.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use crate::log::Log;
-use crate::tool::{self, Failure, Service};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use super::{Peers, echo, messages_dir, node, script};
+use crate::{
+    log::Log,
+    tool::{self, Failure, Service},
+};
 
 /// What follows the port in a URL.
 const TARGETS: &[&str] = &[

@@ -1,18 +1,23 @@
 //! The same over TLS: both versions, certificates of clients, and certificates that are to be
 //! refused.
 
-use std::ffi::OsString;
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::{
+    ffi::OsString,
+    io::Write,
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+    time::Duration,
+};
 
-use crate::certs::{BAD, Certificates};
-use crate::log::Log;
-use crate::tool::{self, Failure, Service};
-
-use super::messages::{messages_dir, send_all};
-use super::{Peers, echo};
+use super::{
+    Peers, echo,
+    messages::{messages_dir, send_all},
+};
+use crate::{
+    certs::{BAD, Certificates},
+    log::Log,
+    tool::{self, Failure, Service},
+};
 
 pub(super) const VERSIONS: [&str; 2] = ["1.2", "1.3"];
 

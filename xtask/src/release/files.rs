@@ -1,8 +1,10 @@
 //! What is in a package.
 
-use crate::log::Log;
-use crate::package::Package;
-use crate::tool::{self, Failure};
+use crate::{
+    log::Log,
+    package::Package,
+    tool::{self, Failure},
+};
 
 /// Checks that a package has what its users need, and nothing else.
 pub(super) fn check(package: &Package, log: &mut Log) {

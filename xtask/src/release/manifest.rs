@@ -1,13 +1,10 @@
 //! What a manifest says for those who look for a crate, and its changelog.
 
-use std::fs;
-use std::path::Path;
+use std::{fs, path::Path};
 
 use serde_json::Value;
 
-use crate::log::Log;
-use crate::package::Package;
-use crate::tool::Failure;
+use crate::{log::Log, package::Package, tool::Failure};
 
 /// Checks one crate; one line in the log for all that is wrong.
 pub(super) fn check(package: &Package, log: &mut Log) {

@@ -8,9 +8,11 @@ use std::process::Command;
 
 use lexopt::{Arg, Parser};
 
-use crate::log::Log;
-use crate::package::{self, Package};
-use crate::tool::{self, Failure, Outcome};
+use crate::{
+    log::Log,
+    package::{self, Package},
+    tool::{self, Failure, Outcome},
+};
 
 pub(crate) const HELP: &str = "
 cargo xtask release [--allow-missing] [--full]

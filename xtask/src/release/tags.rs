@@ -2,11 +2,12 @@
 
 use std::process::Command;
 
-use crate::log::Log;
-use crate::package::Package;
-use crate::tool::{self, Failure};
-
 use super::{has, manifest};
+use crate::{
+    log::Log,
+    package::Package,
+    tool::{self, Failure},
+};
 
 /// Compares each library with the last tag. The inner failure says that a tool is missing.
 pub(super) fn check_interface(

@@ -1,15 +1,11 @@
 //! The Autobahn suite, as its last runs left it.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use serde_json::Value;
 
-use crate::tool::{self, Failure};
-
 use super::page::{Page, Verdict, escape, mark, table};
+use crate::tool::{self, Failure};
 
 /// What became of each case of a run.
 type Cases = BTreeMap<Number, String>;

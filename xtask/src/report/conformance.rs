@@ -1,11 +1,7 @@
 //! The vectors, the requirements, and the defects of others.
 
-use crate::hostile;
-use crate::spec;
-use crate::tool::Failure;
-use crate::vectors;
-
 use super::page::{Page, Verdict, escape, mark, table};
+use crate::{hostile, spec, tool::Failure, vectors};
 
 pub(super) fn write(page: &mut Page) -> Result<(), Failure> {
     let mut html = requirements(page)?;

@@ -5,14 +5,12 @@ mod conformance;
 mod page;
 mod speed;
 
-use std::path::PathBuf;
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 use lexopt::{Arg, Parser};
+use page::{Page, escape};
 
 use crate::tool::{self, Failure, Outcome};
-
-use page::{Page, escape};
 
 pub(crate) const HELP: &str = "
 cargo xtask report [--out FILE]

@@ -103,8 +103,8 @@ pub(super) fn escape(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
-/// A table: its caption, the heads of its columns, and the rows, all of them HTML. The first cell of a
-/// row is its head; all others but the first are numbers.
+/// A table: its caption, the heads of its columns, and the rows, all of them HTML. The first cell
+/// of a row is its head; all others but the first are numbers.
 pub(super) fn table(caption: &str, heads: &[&str], rows: &[Vec<String>]) -> String {
     let mut out =
         format!("<div class=\"scroll\"><table>\n<caption>{caption}</caption>\n<thead><tr>");

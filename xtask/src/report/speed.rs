@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::bench::results::{self, Comparison, Whose};
-use crate::tool::Failure;
-
 use super::page::{Page, Verdict, escape, mark, table};
+use crate::{
+    bench::results::{self, Comparison, Whose},
+    tool::Failure,
+};
 
 /// By how much two numbers may differ that are one: runs differ by as much.
 const EVEN: f64 = 0.02;
@@ -244,9 +245,8 @@ fn losses(lost: &[&Comparison]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::bench::results::Measured;
-
     use super::*;
+    use crate::bench::results::Measured;
 
     fn comparison(ours: f64, others: f64) -> Comparison {
         let measured = |name, whose, value| Measured {

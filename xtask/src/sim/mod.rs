@@ -6,8 +6,10 @@ use std::process::Command;
 
 use lexopt::Parser;
 
-use crate::faulty;
-use crate::tool::{self, Failure, Outcome};
+use crate::{
+    faulty,
+    tool::{self, Failure, Outcome},
+};
 
 pub(crate) const HELP: &str = "
 cargo xtask sim [--seeds N] [--from SEED] [--steps N] [--connections N] [--seconds N]

@@ -1,11 +1,15 @@
 //! `cargo xtask sim --plant`: faults that are planted, each of which the simulator has to find.
 
-use std::fs::{self, File};
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::{
+    fs::{self, File},
+    process::Command,
+    time::{Duration, Instant},
+};
 
-use crate::faulty::{self, Fault};
-use crate::tool::{self, Failure, Outcome};
+use crate::{
+    faulty::{self, Fault},
+    tool::{self, Failure, Outcome},
+};
 
 /// What became of a search.
 #[derive(Debug)]

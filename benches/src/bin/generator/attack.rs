@@ -1,18 +1,22 @@
 //! Peers that mean harm, while others go on talking.
 
-use std::error::Error;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
-use std::str::FromStr;
-use std::time::Instant;
+use std::{
+    error::Error,
+    io::{self, ErrorKind, Read, Write},
+    net::{Ipv4Addr, TcpListener},
+    str::FromStr,
+    time::Instant,
+};
 
 use bench_rig::{Histogram, Usage, connect, upgrade_with};
 use mio::net::TcpStream;
 
-use crate::Options;
-use crate::load::steady;
-use crate::storm::{RATE, TALKING, quiet};
-use crate::stream::Blocking;
+use crate::{
+    Options,
+    load::steady,
+    storm::{RATE, TALKING, quiet},
+    stream::Blocking,
+};
 
 /// What the bad ones do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +52,8 @@ const AT_ONCE: usize = 2;
 /// How much a flooder sends between two looks at those who talk.
 const FLOOD: usize = 16 * 1024;
 
-/// Measures how long the echoes of [`TALKING`] connections take, and measures again while as many as
-/// `--connections` says attack.
+/// Measures how long the echoes of [`TALKING`] connections take, and measures again while as many
+/// as `--connections` says attack.
 pub(crate) fn run(options: &Options, attack: Attack) -> Result<(), Box<dyn Error>> {
     let pid = options.pid.ok_or("--attack needs --pid")?;
     let talking = Options {

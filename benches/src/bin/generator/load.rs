@@ -1,8 +1,10 @@
 //! What `ws-load` does for `cargo xtask bench`, and how that is told.
 
-use std::error::Error;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::{
+    error::Error,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use bench_rig::{json, upgrade_request};
 use ws_handshake::{ClientRequest, DeflateOffer, DeflateParams, Uri};

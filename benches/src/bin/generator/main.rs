@@ -1,4 +1,5 @@
-//! The load generator of `cargo xtask bench`: `ws-load`, and what only servers of this repository are put to.
+//! The load generator of `cargo xtask bench`: `ws-load`, and what only servers of this repository
+//! are put to.
 //!
 //! Prints one line of JSON. `cargo xtask bench` drives it.
 
@@ -11,13 +12,9 @@ mod topics;
 mod trickle;
 mod verify;
 
-use std::error::Error;
-use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{error::Error, process::ExitCode, sync::Arc, time::Duration};
 
-use bench_rig::rustls::ClientConfig;
-use bench_rig::{Arguments, Deflate, Masks, client_tls, finish};
+use bench_rig::{Arguments, Deflate, Masks, client_tls, finish, rustls::ClientConfig};
 
 const HELP: &str = "\
 generator --port PORT [--pid PID] MODE [OPTIONS]

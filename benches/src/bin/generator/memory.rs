@@ -1,16 +1,20 @@
 //! What open connections cost the server in resident memory.
 
-use std::error::Error;
-use std::io::{Read, Write};
-use std::thread;
-use std::time::Duration;
+use std::{
+    error::Error,
+    io::{Read, Write},
+    thread,
+    time::Duration,
+};
 
 use bench_rig::{resident_bytes, upgrade_with};
 use ws_load::Replies;
 
-use crate::Options;
-use crate::load::{messages, params};
-use crate::stream::Blocking;
+use crate::{
+    Options,
+    load::{messages, params},
+    stream::Blocking,
+};
 
 /// How long the server is given to come to rest before it is looked at.
 const REST: Duration = Duration::from_millis(300);

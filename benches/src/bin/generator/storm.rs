@@ -1,17 +1,16 @@
 //! Thousands of TLS handshakes at once, while others go on talking.
 
-use std::error::Error;
-use std::io::{self, Read, Write};
-use std::time::{Duration, Instant};
+use std::{
+    error::Error,
+    io::{self, Read, Write},
+    time::{Duration, Instant},
+};
 
 use bench_rig::{Histogram, Usage, connect};
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, net::TcpStream};
 use ws_load::Steady;
 
-use crate::Options;
-use crate::load::steady;
-use crate::stream::session;
+use crate::{Options, load::steady, stream::session};
 
 /// How many connections talk.
 pub(crate) const TALKING: usize = 64;
@@ -23,9 +22,9 @@ const AT_ONCE: usize = 2;
 /// How long a server may take for all of them.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Connects as many as `--connections` says, which then say nothing; measures how long the echoes of
-/// [`TALKING`] others take; then has all of the first begin their handshake, and measures again until
-/// each has been answered.
+/// Connects as many as `--connections` says, which then say nothing; measures how long the echoes
+/// of [`TALKING`] others take; then has all of the first begin their handshake, and measures again
+/// until each has been answered.
 ///
 /// They all send the same first message of TLS, made once, and never the second. So this process
 /// spends next to nothing on a handshake, and the server all that is expensive in one.

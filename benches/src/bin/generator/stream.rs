@@ -1,12 +1,15 @@
 //! A connection's bytes, with or without TLS.
 
-use std::io::{self, Read, Write};
-use std::net;
-use std::sync::Arc;
+use std::{
+    io::{self, Read, Write},
+    net,
+    sync::Arc,
+};
 
-use bench_rig::connect;
-use bench_rig::rustls::pki_types::ServerName;
-use bench_rig::rustls::{ClientConfig, ClientConnection, StreamOwned};
+use bench_rig::{
+    connect,
+    rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName},
+};
 
 use crate::Options;
 

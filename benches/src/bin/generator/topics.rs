@@ -1,10 +1,12 @@
 //! Publications to many who read, beside some who never do.
 
-use std::collections::HashMap;
-use std::error::Error;
-use std::io::{self, Read};
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    error::Error,
+    io::{self, Read},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
 use bench_rig::{
     Histogram, OPCODE_BINARY, append_frame, connect, peak_resident_bytes, resident_bytes, upgrade,
@@ -12,8 +14,10 @@ use bench_rig::{
 use socket2::SockRef;
 use ws_load::{Fleet, Measured, PATIENCE, Received};
 
-use crate::Options;
-use crate::load::{fleet, print_measured, window};
+use crate::{
+    Options,
+    load::{fleet, print_measured, window},
+};
 
 /// How often the server's counters are looked at while it fills up.
 const LOOK: Duration = Duration::from_millis(100);
@@ -30,9 +34,9 @@ pub(crate) struct Plan {
     pub(crate) counters: u16,
 }
 
-/// One connection more than `--connections` says publishes to each of the topics in turn, as many as
-/// `--pipelined` says before all have got the first of them. Before anything is measured, there is so
-/// much waiting for those who never read that the server has to do something about it.
+/// One connection more than `--connections` says publishes to each of the topics in turn, as many
+/// as `--pipelined` says before all have got the first of them. Before anything is measured, there
+/// is so much waiting for those who never read that the server has to do something about it.
 pub(crate) fn run(options: &Options, plan: &Plan) -> Result<(), Box<dyn Error>> {
     let never_read = plan.never_read;
     let pid = options.pid.ok_or("--topics needs --pid")?;
@@ -80,7 +84,8 @@ pub(crate) fn run(options: &Options, plan: &Plan) -> Result<(), Box<dyn Error>> 
     Ok(())
 }
 
-/// Publishes until each who never reads has met with the limit; returns the most that the server held.
+/// Publishes until each who never reads has met with the limit; returns the most that the server
+/// held.
 fn fill(plan: &Plan, flow: &mut Flow) -> Result<u64, Box<dyn Error>> {
     let mut nobody = Histogram::new();
     let (begin, mut most_held) = (Instant::now(), 0);

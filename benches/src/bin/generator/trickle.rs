@@ -1,19 +1,22 @@
 //! Requests that come a few bytes at a time and never end, while others go on talking.
 
-use std::collections::VecDeque;
-use std::error::Error;
-use std::fs;
-use std::io::{self, ErrorKind, Read, Write};
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    error::Error,
+    fs,
+    io::{self, ErrorKind, Read, Write},
+    time::{Duration, Instant},
+};
 
 use bench_rig::{Histogram, Usage, connect};
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, net::TcpStream};
 
-use crate::Options;
-use crate::load::steady;
-use crate::storm::{RATE, TALKING, quiet};
-use crate::stream::session;
+use crate::{
+    Options,
+    load::steady,
+    storm::{RATE, TALKING, quiet},
+    stream::session,
+};
 
 /// How long one waits for the next to connect.
 const PACE: Duration = Duration::from_micros(400);
@@ -22,9 +25,9 @@ const AT_ONCE: usize = 2;
 /// How long a server may take to be rid of all.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Measures how long the echoes of [`TALKING`] connections take; then has as many as `--connections`
-/// says send `bytes` of a request every so often, and measures again until the server has dropped each
-/// of them. Who is told to go stays, and sends on.
+/// Measures how long the echoes of [`TALKING`] connections take; then has as many as
+/// `--connections` says send `bytes` of a request every so often, and measures again until the
+/// server has dropped each of them. Who is told to go stays, and sends on.
 pub(crate) fn run(options: &Options, bytes: usize, every: Duration) -> Result<(), Box<dyn Error>> {
     let pid = options.pid.ok_or("--trickle needs --pid")?;
     let talking = Options {
@@ -120,7 +123,8 @@ struct Slow {
     stream: TcpStream,
     begun: Instant,
     sent: usize,
-    /// How long it took until the server said anything, or ended, and until it dropped the connection.
+    /// How long it took until the server said anything, or ended, and until it dropped the
+    /// connection.
     told: Option<Duration>,
     gone: Option<Duration>,
     has_408: bool,

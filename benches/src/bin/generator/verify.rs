@@ -1,7 +1,9 @@
 //! Checks what the server sends back, bit by bit.
 
-use std::error::Error;
-use std::io::{self, ErrorKind, Read, Write};
+use std::{
+    error::Error,
+    io::{self, ErrorKind, Read, Write},
+};
 
 use bench_rig::{
     COMPRESSED, DEFLATE_MIN_LEN, Deflate, Masks, OPCODE_BINARY, OPCODE_CLOSE, OPCODE_PING,
@@ -10,8 +12,7 @@ use bench_rig::{
 use flate2::Decompress;
 use ws_load::{Compressor, inflate};
 
-use crate::Options;
-use crate::stream::Blocking;
+use crate::{Options, stream::Blocking};
 
 const OPCODE_PONG: u8 = 10;
 

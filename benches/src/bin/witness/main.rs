@@ -1,5 +1,5 @@
-//! One end of a connection, which tells what becomes of it: for `cargo xtask faults`, that does things
-//! to the other end and to the way between.
+//! One end of a connection, which tells what becomes of it: for `cargo xtask faults`, that does
+//! things to the other end and to the way between.
 //!
 //! Prints a line for each thing that happens:
 //!
@@ -11,13 +11,15 @@ mod on_loop;
 mod on_smol;
 mod on_socket;
 
-use std::error::Error;
-use std::fmt::Display;
-use std::io::{self, BufRead, Write};
-use std::net::SocketAddr;
-use std::process::ExitCode;
-use std::thread;
-use std::time::Duration;
+use std::{
+    error::Error,
+    fmt::Display,
+    io::{self, BufRead, Write},
+    net::SocketAddr,
+    process::ExitCode,
+    thread,
+    time::Duration,
+};
 
 use bench_rig::{Arguments, finish};
 use ws_handshake::UriError;

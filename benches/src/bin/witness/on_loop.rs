@@ -1,8 +1,6 @@
 //! The loop of `ws-mio`, as a server and as a client.
 
-use std::error::Error;
-use std::net::SocketAddr;
-use std::process;
+use std::{error::Error, net::SocketAddr, process};
 
 use ws_mio::{
     Backpressure, CloseCode, Closed, Commands, Config, Connect, Handler, Message, OpenError,

@@ -1,14 +1,17 @@
 //! `ws-smol`, on async-io and on its own reactor.
 
-use std::error::Error;
-use std::io;
-use std::net::SocketAddr;
+use std::{error::Error, io, net::SocketAddr};
 
-use smol::channel::{Receiver, unbounded};
-use smol::io::{AsyncRead, AsyncWrite};
-use smol::{LocalExecutor, future};
-use ws_smol::{Acceptor, CloseCode, Config, Connector, Error as Failure, OriginPolicy, WebSocket};
-use ws_smol::{net, net::TcpListener};
+use smol::{
+    LocalExecutor,
+    channel::{Receiver, unbounded},
+    future,
+    io::{AsyncRead, AsyncWrite},
+};
+use ws_smol::{
+    Acceptor, CloseCode, Config, Connector, Error as Failure, OriginPolicy, WebSocket, net,
+    net::TcpListener,
+};
 
 use crate::{Command, MESSAGE, Task, obey, request, tell};
 

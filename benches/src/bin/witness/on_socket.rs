@@ -1,15 +1,16 @@
 //! A `Socket` of `ws-mio` in a loop of one's own.
 
-use std::error::Error;
-use std::net::SocketAddr;
-use std::sync::{Arc, mpsc};
-use std::time::Instant;
+use std::{
+    error::Error,
+    net::SocketAddr,
+    sync::{Arc, mpsc},
+    time::Instant,
+};
 
 use mio::{Events, Interest, Poll, Token, Waker};
 use ws_mio::{ClientConfig, CloseCode, Socket, SocketState};
 
-use crate::on_loop::End;
-use crate::{Command, Task, obey, request, tell};
+use crate::{Command, Task, obey, on_loop::End, request, tell};
 
 const SOCKET: Token = Token(0);
 const COMMANDS: Token = Token(1);

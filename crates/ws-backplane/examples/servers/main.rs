@@ -1,10 +1,11 @@
 //! Plays what happens to real servers, for `cargo xtask backplane`: it starts `redis-server` and
-//! `nats-server` on free ports in folders of their own, kills them, stops them, empties them, and looks
-//! whether every message arrived or its loss was reported. Prints a line for each; exits with 1 if one
-//! fails.
+//! `nats-server` on free ports in folders of their own, kills them, stops them, empties them, and
+//! looks whether every message arrived or its loss was reported. Prints a line for each; exits with
+//! 1 if one fails.
 //!
-//! `servers [--redis PROGRAM] [--nats PROGRAM] [--rooms PROGRAM] [--python PROGRAM] [--bars --benchmark PROGRAM] [NAME …]`;
-//! with `--bars` it measures what it costs instead. `servers --serve PORT` is a process that is measured.
+//! `servers [--redis PROGRAM] [--nats PROGRAM] [--rooms PROGRAM] [--python PROGRAM] [--bars
+//! --benchmark PROGRAM] [NAME …]`; with `--bars` it measures what it costs instead. `servers
+//! --serve PORT` is a process that is measured.
 
 mod bars;
 mod nats;

@@ -34,14 +34,12 @@ use crate::{
 /// node needs the same prefix, the same topics without history, and the same
 /// [`Limits::presence_time`](crate::Limits::presence_time).
 ///
-/// - A message of a stream is forgotten by its own age, and at least one is
-///   kept. A stream stays until somebody removes it, however old its messages
-///   are: `nats stream rm`.
-/// - A topic without history has no numbers that two nodes share. After each
-///   outage, and for each client that comes back to another node, what may have
-///   been missed is reported as lost.
-/// - **Not** supported: nkeys and JWT, clusters of NATS servers and replicas of
-///   streams, domains of JetStream.
+/// - A message of a stream is forgotten by its own age, and at least one is kept. A stream stays
+///   until somebody removes it, however old its messages are: `nats stream rm`.
+/// - A topic without history has no numbers that two nodes share. After each outage, and for each
+///   client that comes back to another node, what may have been missed is reported as lost.
+/// - **Not** supported: nkeys and JWT, clusters of NATS servers and replicas of streams, domains of
+///   JetStream.
 #[derive(Debug)]
 pub struct Nats {
     credentials: Credentials,

@@ -7,14 +7,14 @@ mod nats_tls;
 #[cfg(feature = "tls")]
 mod tls;
 
+use std::io;
+
 pub use calls::Node;
 pub use driver::{Connect, run};
 #[cfg(all(feature = "nats", feature = "tls"))]
 pub use nats_tls::{NatsTlsStream, connect_nats_tls};
 #[cfg(feature = "tls")]
 pub use tls::connect_tls;
-
-use std::io;
 
 /// Connects to a server over TCP, without delay of small writes: what
 /// [`run`] wants for an engine without TLS.

@@ -2,13 +2,8 @@
 
 use ws_handshake::{ClientHandshake, ClientProgress, HandshakeError, Nonce};
 
-use super::expected::Agreement;
-use super::limits;
-use super::request::request;
-use super::stream::Stream;
-use crate::Failure;
-use crate::bytes;
-use crate::json::Object;
+use super::{expected::Agreement, limits, request::request, stream::Stream};
+use crate::{Failure, bytes, json::Object};
 
 /// A reply, and what is to come of it.
 #[derive(Debug)]

@@ -3,8 +3,7 @@
 use serde_json::Value;
 use ws_handshake::{DeflateParams, DeflatePolicy};
 
-use crate::Failure;
-use crate::json::Object;
+use crate::{Failure, json::Object};
 
 /// Parameters of a vector's `deflate`, with the defaults of RFC 7692.
 pub(super) fn params(value: Object<'_>) -> Result<DeflateParams, Failure> {

@@ -4,8 +4,7 @@ use serde_json::Value;
 use ws_handshake::{Agreed, DeflateParams, HandshakeError};
 
 use super::deflate;
-use crate::Failure;
-use crate::json::Object;
+use crate::{Failure, json::Object};
 
 /// A refusal of a server's.
 #[derive(Debug)]

@@ -3,13 +3,15 @@
 use serde_json::Value;
 use ws_handshake::{ConnectProgress, HandshakeError, Headers, Request, ServerConfig, Version};
 
-use super::expected::{Agreement, Refusal};
-use super::request::request;
-use super::server::config;
-use super::{deflate, limits, same};
-use crate::Failure;
-use crate::bytes;
-use crate::json::Object;
+use super::{
+    deflate,
+    expected::{Agreement, Refusal},
+    limits,
+    request::request,
+    same,
+    server::config,
+};
+use crate::{Failure, bytes, json::Object};
 
 /// A list of fields, as name and value.
 type Fields = Vec<(String, Vec<u8>)>;

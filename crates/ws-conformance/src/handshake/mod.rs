@@ -9,17 +9,15 @@ mod request;
 mod server;
 mod stream;
 
-use serde_json::Value;
-use ws_handshake::{Extensions, HeadLimits, Uri, accept_key};
-
-use super::Receiver;
-use super::bytes;
-use super::json::Object;
-use crate::Failure;
 use client::Client;
 use extended::{ConnectReply, ConnectRequest, ExtendedConnect};
 use request::Request;
+use serde_json::Value;
 use server::Server;
+use ws_handshake::{Extensions, HeadLimits, Uri, accept_key};
+
+use super::{Receiver, bytes, json::Object};
+use crate::Failure;
 
 /// One vector of any of the families.
 #[derive(Debug)]

@@ -4,9 +4,7 @@ use serde_json::Value;
 use ws_handshake::{ClientRequest, DeflateOffer, Nonce, Uri};
 
 use super::message::Message;
-use crate::Failure;
-use crate::bytes;
-use crate::json::Object;
+use crate::{Failure, bytes, json::Object};
 
 /// A client's configuration, and the request that is due.
 #[derive(Debug)]

@@ -3,13 +3,8 @@
 use serde_json::Value;
 use ws_handshake::{DeflateParams, HandshakeError, OriginPolicy, ServerConfig};
 
-use super::expected::Refusal;
-use super::message::Reply;
-use super::stream::Stream;
-use super::{deflate, limits, same};
-use crate::Failure;
-use crate::bytes;
-use crate::json::Object;
+use super::{deflate, expected::Refusal, limits, message::Reply, same, stream::Stream};
+use crate::{Failure, bytes, json::Object};
 
 /// A request, and the answer that is due.
 #[derive(Debug)]

@@ -1,8 +1,6 @@
 //! Bytes that come in any pieces.
 
-use crate::Failure;
-use crate::bytes;
-use crate::json::Object;
+use crate::{Failure, bytes, json::Object};
 
 /// The input of a vector.
 #[derive(Debug)]

@@ -3,19 +3,25 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::reply::{Interim, Reply};
-use super::terms::{Agreed, Terms};
-use super::{ClientRequest, HttpResponse, TLS_ALERT};
-use crate::body::{Body, Collected};
-use crate::error::{HandshakeError, Offered};
-use crate::head::{HeadLimits, HeadReader};
-use crate::headers::{Headers, elements, has_element};
+use super::{
+    ClientRequest, HttpResponse, TLS_ALERT,
+    reply::{Interim, Reply},
+    terms::{Agreed, Terms},
+};
+use crate::{
+    body::{Body, Collected},
+    error::{HandshakeError, Offered},
+    head::{HeadLimits, HeadReader},
+    headers::{Headers, elements, has_element},
+};
 
 /// A handshake under way: the request to send, and the reply as it comes in.
 ///
 /// 1. Send [`request_bytes`](Self::request_bytes), and nothing after them.
-/// 2. Hand everything that is read to [`receive`](Self::receive), and the end of the transport to [`eof`](Self::eof).
-/// 3. On [`ClientProgress::Agreed`] the connection is open, and the rest of the input is the server's first frames.
+/// 2. Hand everything that is read to [`receive`](Self::receive), and the end of the transport to
+///    [`eof`](Self::eof).
+/// 3. On [`ClientProgress::Agreed`] the connection is open, and the rest of the input is the
+///    server's first frames.
 #[derive(Clone)]
 pub struct ClientHandshake {
     request: Vec<u8>,
@@ -58,13 +64,14 @@ impl ClientHandshake {
 
     /// Takes the next bytes from the transport.
     ///
-    /// Interim replies (1xx) before the 101 are passed over: 16 at most, which together are no longer than
-    /// [`HeadLimits::max_head`]. The time that a server may take is for the caller to bound.
+    /// Interim replies (1xx) before the 101 are passed over: 16 at most, which together are no
+    /// longer than [`HeadLimits::max_head`]. The time that a server may take is for the caller
+    /// to bound.
     ///
     /// # Errors
     ///
-    /// The first rule that the reply breaks: the client then closes the connection. The handshake is over after an error
-    /// as after an outcome, and only gives an error from then on.
+    /// The first rule that the reply breaks: the client then closes the connection. The handshake
+    /// is over after an error as after an outcome, and only gives an error from then on.
     pub fn receive(&mut self, input: &[u8]) -> Result<ClientProgress, HandshakeError> {
         let progress = self.advance(input);
         match &progress {
@@ -78,11 +85,13 @@ impl ClientHandshake {
 
     /// Tells that the transport has ended.
     ///
-    /// A reply other than 101 that was under way is handed out: the end of the transport may be what ends its body.
+    /// A reply other than 101 that was under way is handed out: the end of the transport may be
+    /// what ends its body.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::ConnectionLost`] if there is no such reply, or the error that ended the handshake before.
+    /// [`HandshakeError::ConnectionLost`] if there is no such reply, or the error that ended the
+    /// handshake before.
     pub fn eof(&mut self) -> Result<HttpResponse, HandshakeError> {
         match core::mem::replace(&mut self.stage, Stage::Over(HandshakeError::ConnectionLost)) {
             Stage::Head(_) => Err(HandshakeError::ConnectionLost),
@@ -97,7 +106,8 @@ impl ClientHandshake {
         }
     }
 
-    /// A reply other than 101 whose body is still coming in, for a caller that does not want to wait for it.
+    /// A reply other than 101 whose body is still coming in, for a caller that does not want to
+    /// wait for it.
     #[must_use]
     pub const fn response(&self) -> Option<&HttpResponse> {
         match &self.stage {
@@ -222,7 +232,8 @@ pub enum ClientProgress {
     Agreed {
         /// What was agreed on.
         agreed: Agreed,
-        /// How many bytes of the input belong to the reply; the rest are the server's first frames.
+        /// How many bytes of the input belong to the reply; the rest are the server's first
+        /// frames.
         consumed: usize,
     },
     /// The server answered otherwise, and there is no WebSocket: a redirect, a refusal, a page.
@@ -234,7 +245,8 @@ pub enum ClientProgress {
     },
 }
 
-/// Knows a peer that speaks something else than HTTP by its first byte: it may say no more, or end no line.
+/// Knows a peer that speaks something else than HTTP by its first byte: it may say no more, or end
+/// no line.
 fn refuse_other_protocols(input: &[u8]) -> Result<(), HandshakeError> {
     match input.first() {
         None | Some(b'H') => Ok(()),

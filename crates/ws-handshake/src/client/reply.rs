@@ -1,14 +1,15 @@
 //! The heads of replies.
 
-use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 
 use super::HttpResponse;
-use crate::body::Body;
-use crate::error::{HandshakeError, Offered};
-use crate::head::{Head, HeadLimits};
-use crate::headers::{Headers, is_value};
-use crate::version::Version;
+use crate::{
+    body::Body,
+    error::{HandshakeError, Offered},
+    head::{Head, HeadLimits},
+    headers::{Headers, is_value},
+    version::Version,
+};
 
 /// Interim replies that were passed over.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,20 +1,20 @@
 //! The request of a client in the making.
 
-use alloc::borrow::ToOwned as _;
-use alloc::vec::Vec;
+use alloc::{borrow::ToOwned as _, vec::Vec};
 use core::fmt;
 
-use super::ClientHandshake;
-use super::terms::Terms;
-use crate::deflate::DeflateOffer;
-use crate::error::Offered;
-use crate::head::HeadLimits;
-use crate::headers::{FieldBlock, HeaderError, append, is_token};
+use super::{ClientHandshake, terms::Terms};
 #[cfg(feature = "std")]
 use crate::key::NoEntropy;
-use crate::key::{Nonce, accept_key};
-use crate::request_fields::RequestFields;
-use crate::uri::Uri;
+use crate::{
+    deflate::DeflateOffer,
+    error::Offered,
+    head::HeadLimits,
+    headers::{FieldBlock, HeaderError, append, is_token},
+    key::{Nonce, accept_key},
+    request_fields::RequestFields,
+    uri::Uri,
+};
 
 /// An opening handshake in the making, for one URI.
 ///
@@ -32,8 +32,9 @@ pub struct ClientRequest {
 impl ClientRequest {
     /// Starts a request for the resource that the URI names.
     ///
-    /// It says `User-Agent: ws-handshake/` and the version, as firewalls of web servers answer 403 to a request without;
-    /// [`header`](Self::header) changes it. User name and password of the URI become an `Authorization` header.
+    /// It says `User-Agent: ws-handshake/` and the version, as firewalls of web servers answer 403
+    /// to a request without; [`header`](Self::header) changes it. User name and password of the
+    /// URI become an `Authorization` header.
     #[must_use]
     pub fn new(uri: Uri) -> Self {
         Self {
@@ -98,14 +99,15 @@ impl ClientRequest {
         Ok(self)
     }
 
-    /// Adds a header, such as `Authorization` or `Cookie`. It may be called several times with the same name, which adds
-    /// one each time; `User-Agent` and `Authorization` replace those that [`new`](Self::new) sets.
+    /// Adds a header, such as `Authorization` or `Cookie`. It may be called several times with the
+    /// same name, which adds one each time; `User-Agent` and `Authorization` replace those that
+    /// [`new`](Self::new) sets.
     ///
     /// # Errors
     ///
-    /// [`ClientRequestError::BadHeader`] if the name is not a token, the value has a control character, or the header is
-    /// one that the handshake writes: `Host`, `Upgrade`, `Connection`, `Sec-WebSocket-*`, `Content-Length`,
-    /// `Transfer-Encoding`.
+    /// [`ClientRequestError::BadHeader`] if the name is not a token, the value has a control
+    /// character, or the header is one that the handshake writes: `Host`, `Upgrade`,
+    /// `Connection`, `Sec-WebSocket-*`, `Content-Length`, `Transfer-Encoding`.
     pub fn header(
         mut self,
         name: &str,
@@ -130,7 +132,8 @@ impl ClientRequest {
         self
     }
 
-    /// Sets how much of the body of a reply other than 101 is kept; 64 KiB by default, 0 to wait for none of it.
+    /// Sets how much of the body of a reply other than 101 is kept; 64 KiB by default, 0 to wait
+    /// for none of it.
     #[must_use]
     pub const fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
@@ -193,7 +196,8 @@ impl ClientRequest {
             append(&mut out, &Listed(&self.terms.subprotocols));
             out.extend_from_slice(b"\r\n");
         }
-        // Offers are all that the extensions header ever holds: [MS-WSPE] masking is told to nobody.
+        // Offers are all that the extensions header ever holds: [MS-WSPE] masking is told to
+        // nobody.
         //= MSWS-1.7-1
         //= RFC6455-4.1-31
         //= RFC6455-9-1

@@ -1,13 +1,13 @@
 //! What a server answers that does not open a WebSocket.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::fmt;
-use core::time::Duration;
+use alloc::{string::String, vec::Vec};
+use core::{fmt, time::Duration};
 
-use crate::date;
-use crate::headers::{Headers, elements};
-use crate::page::{Short, first_line};
+use crate::{
+    date,
+    headers::{Headers, elements},
+    page::{Short, first_line},
+};
 
 /// A reply other than 101, to be handled by the rules of HTTP (RFC 6455 section 4.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,14 +19,16 @@ pub struct HttpResponse {
     pub reason: String,
     /// The headers.
     pub headers: Headers,
-    /// The body, at most as much of it as [`ClientRequest::max_body`](crate::ClientRequest::max_body) says.
+    /// The body, at most as much of it as
+    /// [`ClientRequest::max_body`](crate::ClientRequest::max_body) says.
     pub body: Vec<u8>,
     /// Whether the body goes on after what is kept, or was malformed or cut short there.
     pub truncated: bool,
 }
 
 impl HttpResponse {
-    /// Where a redirect leads, to be given to [`Uri::join`](crate::Uri::join). `None` if the status is not 3xx or there is no such header.
+    /// Where a redirect leads, to be given to [`Uri::join`](crate::Uri::join). `None` if the status
+    /// is not 3xx or there is no such header.
     #[must_use]
     pub fn location(&self) -> Option<&str> {
         //= RFC6455-4.1-35
@@ -37,8 +39,9 @@ impl HttpResponse {
         str::from_utf8(location).ok()
     }
 
-    /// How long the server asks to be left alone, by `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3);
-    /// `None` if it does not, or not by its grammar. A date that is over is no time at all.
+    /// How long the server asks to be left alone, by `Retry-After` in seconds or as a date (RFC
+    /// 9110 section 10.2.3); `None` if it does not, or not by its grammar. A date that is over
+    /// is no time at all.
     ///
     /// `now` is the time in seconds since the start of 1970 (Unix time).
     #[must_use]
@@ -52,8 +55,8 @@ impl HttpResponse {
         Some(Duration::from_secs(at.saturating_sub(now)))
     }
 
-    /// The first line of text in the body, without the tags of HTML: at most 120 characters, and none that controls a
-    /// terminal. `None` if there is no text, or if it is compressed.
+    /// The first line of text in the body, without the tags of HTML: at most 120 characters, and
+    /// none that controls a terminal. `None` if there is no text, or if it is compressed.
     #[must_use]
     pub fn first_line(&self) -> Option<String> {
         let mut codings = self.headers.get_all("Content-Encoding");
@@ -61,8 +64,9 @@ impl HttpResponse {
         is_plain.then(|| first_line(&self.body)).flatten()
     }
 
-    /// What the server or proxy asks for, by a 401 or 407: the values of `WWW-Authenticate` or `Proxy-Authenticate`, which
-    /// begin with a scheme and often a realm (RFC 9110 section 11.6.1).
+    /// What the server or proxy asks for, by a 401 or 407: the values of `WWW-Authenticate` or
+    /// `Proxy-Authenticate`, which begin with a scheme and often a realm (RFC 9110 section
+    /// 11.6.1).
     pub fn challenges(&self) -> impl Iterator<Item = &[u8]> {
         let name = match self.status {
             407 => "Proxy-Authenticate",
@@ -86,8 +90,8 @@ impl HttpResponse {
 }
 
 impl fmt::Display for HttpResponse {
-    /// Tells, safely for a log, the status and the words beside it, the challenges, the location, and the first line of
-    /// the body.
+    /// Tells, safely for a log, the status and the words beside it, the challenges, the location,
+    /// and the first line of the body.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.status)?;
         if !self.reason.is_empty() {

@@ -1,11 +1,12 @@
 //! What a client asks for, and what a server agrees to.
 
-use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 
-use crate::deflate::{DeflateOffer, DeflateParams, agree_all};
-use crate::error::{HandshakeError, Offered};
-use crate::headers::{Headers, elements, is_token};
+use crate::{
+    deflate::{DeflateOffer, DeflateParams, agree_all},
+    error::{HandshakeError, Offered},
+    headers::{Headers, elements, is_token},
+};
 
 /// What server and client agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +67,8 @@ impl Terms {
         })
     }
 
-    /// The subprotocol that was requested by that name; by the same letters in another case if there is no other.
+    /// The subprotocol that was requested by that name; by the same letters in another case if
+    /// there is no other.
     fn requested(&self, name: &[u8]) -> Option<&String> {
         let exact = self
             .subprotocols

@@ -1,21 +1,21 @@
 //! The method CONNECT (RFC 9110 section 9.3.6).
 
-use alloc::boxed::Box;
-use alloc::format;
-use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::net::IpAddr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::outcome::{MAX_HOST, TunnelError, TunnelProgress};
-use super::url::{Proxy, without_brackets};
-use crate::body::{Body, Collected};
-use crate::client::{HttpResponse, Interim, Reply, TLS_ALERT};
-use crate::error::{HandshakeError, Offered};
-use crate::head::{HeadLimits, HeadReader};
-use crate::uri::split_authority;
+use super::{
+    outcome::{MAX_HOST, TunnelError, TunnelProgress},
+    url::{Proxy, without_brackets},
+};
+use crate::{
+    body::{Body, Collected},
+    client::{HttpResponse, Interim, Reply, TLS_ALERT},
+    error::{HandshakeError, Offered},
+    head::{HeadLimits, HeadReader},
+    uri::split_authority,
+};
 
 /// A request for a tunnel, and the answer to it.
 pub(super) struct Connect {

@@ -11,16 +11,18 @@ use crate::uri::Uri;
 impl Proxy {
     /// Looks up which proxy the environment names for a server; `None` for a direct connection.
     ///
-    /// Nothing calls this by itself: an environment that decides where bytes go is for the application to believe or not.
-    /// `variable` is asked for each name, so a test needs no process of its own.
+    /// Nothing calls this by itself: an environment that decides where bytes go is for the
+    /// application to believe or not. `variable` is asked for each name, so a test needs no
+    /// process of its own.
     ///
-    /// - `https_proxy` is for `wss`, `http_proxy` for `ws`; `all_proxy` is for both where the first is not set. Each is
-    ///   asked for in lower case first and then in upper case. An empty one counts as not set.
-    /// - `HTTP_PROXY` in upper case does not count where `REQUEST_METHOD` is set: in a CGI program the client can set it,
-    ///   with a header named `Proxy`.
-    /// - `no_proxy` is a list, with commas or blanks, of who is reached directly: names, which stand for what is below them
-    ///   as well, with a leading `.` or `*.` or without; addresses; networks such as `10.0.0.0/8`; each with a port or
-    ///   without. `*` is everybody.
+    /// - `https_proxy` is for `wss`, `http_proxy` for `ws`; `all_proxy` is for both where the first
+    ///   is not set. Each is asked for in lower case first and then in upper case. An empty one
+    ///   counts as not set.
+    /// - `HTTP_PROXY` in upper case does not count where `REQUEST_METHOD` is set: in a CGI program
+    ///   the client can set it, with a header named `Proxy`.
+    /// - `no_proxy` is a list, with commas or blanks, of who is reached directly: names, which
+    ///   stand for what is below them as well, with a leading `.` or `*.` or without; addresses;
+    ///   networks such as `10.0.0.0/8`; each with a port or without. `*` is everybody.
     ///
     /// ```
     /// use ws_handshake::{Uri, proxy::Proxy};
@@ -32,7 +34,8 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// As [`Proxy::parse`], for a variable that counts. The server is then not to be connected to directly.
+    /// As [`Proxy::parse`], for a variable that counts. The server is then not to be connected to
+    /// directly.
     pub fn from_env(
         uri: &Uri,
         variable: impl Fn(&str) -> Option<String>,

@@ -1,12 +1,15 @@
-//! The header of the PROXY protocol, versions 1 and 2, with which a proxy tells a server where its client is.
+//! The header of the PROXY protocol, versions 1 and 2, with which a proxy tells a server where its
+//! client is.
 
-use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 /// What a proxy says of the connection that it hands on, in front of the client's first byte.
 ///
-/// It is to be believed of a [trusted](super::TrustedProxies) proxy alone, and must be there if that proxy is set up to
-/// send it: whether it is there cannot be guessed.
+/// It is to be believed of a [trusted](super::TrustedProxies) proxy alone, and must be there if
+/// that proxy is set up to send it: whether it is there cannot be guessed.
 ///
 /// ```
 /// use ws_handshake::proxy::ProxyHeader;
@@ -21,10 +24,12 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProxyHeader {
-    /// The proxy speaks for itself (`LOCAL` of version 2), as for a health check: the address is that of the connection.
+    /// The proxy speaks for itself (`LOCAL` of version 2), as for a health check: the address is
+    /// that of the connection.
     Local,
-    /// A client that the proxy does not name (`UNKNOWN` of version 1, with addresses or without; no family in version 2).
-    /// Where it is, is not known: it is not the proxy, and has none of the proxy's rights.
+    /// A client that the proxy does not name (`UNKNOWN` of version 1, with addresses or without; no
+    /// family in version 2). Where it is, is not known: it is not the proxy, and has none of
+    /// the proxy's rights.
     Unknown,
     /// A client and the address that it connected to.
     Inet {
@@ -45,15 +50,17 @@ pub enum ProxyHeader {
 impl ProxyHeader {
     /// How long a header of version 1 can be, by its specification.
     pub const MAX_V1: usize = 107;
-    /// How long a header of version 2 may be for [`parse`](Self::parse): its fixed part, the longest addresses, and more
-    /// than 3 KiB of what proxies add to them.
+    /// How long a header of version 2 may be for [`parse`](Self::parse): its fixed part, the
+    /// longest addresses, and more than 3 KiB of what proxies add to them.
     pub const MAX_V2: usize = 4096;
 
-    /// Reads a header of either version off the front of the input, and tells how many bytes it has.
+    /// Reads a header of either version off the front of the input, and tells how many bytes it
+    /// has.
     ///
-    /// `None` if the input stops before it does, which is never so with [`MAX_V2`](Self::MAX_V2) bytes or more. What is no
-    /// header is told at the first byte that shows it. Additions to a header of version 2 (TLVs) are passed over, a
-    /// checksum among them: it is there against errors of transmission, which TCP finds.
+    /// `None` if the input stops before it does, which is never so with [`MAX_V2`](Self::MAX_V2)
+    /// bytes or more. What is no header is told at the first byte that shows it. Additions to a
+    /// header of version 2 (TLVs) are passed over, a checksum among them: it is there against
+    /// errors of transmission, which TCP finds.
     ///
     /// # Errors
     ///
@@ -121,7 +128,8 @@ pub enum ProxyHeaderError {
     /// The connection starts with something else.
     #[error("the connection does not start with a header of the PROXY protocol")]
     NoHeader,
-    /// A header of version 1 is not `PROXY TCP4|TCP6 source destination port port`, or `PROXY UNKNOWN`, with CR LF.
+    /// A header of version 1 is not `PROXY TCP4|TCP6 source destination port port`, or `PROXY
+    /// UNKNOWN`, with CR LF.
     #[error("malformed header of the PROXY protocol, version 1")]
     BadText,
     /// A header of version 2 has another version, or a command that is neither `LOCAL` nor `PROXY`.

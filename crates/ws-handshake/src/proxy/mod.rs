@@ -1,8 +1,9 @@
 //! What is said to a proxy before the handshake, without sockets: bytes in, bytes out.
 //!
-//! - A client behind a proxy opens a [`Tunnel`] to its server, by HTTP CONNECT or SOCKS5, and then goes on as if it were
-//!   connected to the server itself.
-//! - A server behind a proxy that speaks the PROXY protocol reads a [`ProxyHeader`], which tells where the client is.
+//! - A client behind a proxy opens a [`Tunnel`] to its server, by HTTP CONNECT or SOCKS5, and then
+//!   goes on as if it were connected to the server itself.
+//! - A server behind a proxy that speaks the PROXY protocol reads a [`ProxyHeader`], which tells
+//!   where the client is.
 //!
 //! ```
 //! use ws_handshake::proxy::{Proxy, Tunnel, TunnelProgress};

@@ -3,8 +3,10 @@
 use alloc::boxed::Box;
 use core::fmt;
 
-use crate::client::HttpResponse;
-use crate::error::{HandshakeError, Offered};
+use crate::{
+    client::HttpResponse,
+    error::{HandshakeError, Offered},
+};
 
 /// What a tunnel has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +32,9 @@ pub enum TunnelError {
         /// The start of the host.
         offered: Offered,
     },
-    /// The proxy answered CONNECT with something else than 2xx: 407 asks for a user name and password, 403 forbids this
-    /// server, 502 and 504 could not reach it, and a redirect leads to the page of a captive portal.
+    /// The proxy answered CONNECT with something else than 2xx: 407 asks for a user name and
+    /// password, 403 forbids this server, 502 and 504 could not reach it, and a redirect leads
+    /// to the page of a captive portal.
     #[error("the proxy answered {0}")]
     Refused(Box<HttpResponse>),
     /// The proxy's answer to CONNECT breaks the rules of HTTP, or a limit.

@@ -1,13 +1,13 @@
 //! SOCKS version 5 (RFC 1928), and its authentication by user name and password (RFC 1929).
 
-use alloc::vec;
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 use core::net::IpAddr;
 
-use super::outcome::{MAX_HOST, SocksReply, TunnelError, TunnelProgress};
-use super::url::{Proxy, without_brackets};
-use crate::error::Offered;
-use crate::uri::split_authority;
+use super::{
+    outcome::{MAX_HOST, SocksReply, TunnelError, TunnelProgress},
+    url::{Proxy, without_brackets},
+};
+use crate::{error::Offered, uri::split_authority};
 
 /// The dialogue with a SOCKS5 proxy.
 pub(super) struct Socks {
@@ -86,8 +86,8 @@ impl Socks {
         Ok(TunnelProgress::Incomplete)
     }
 
-    /// How long the answer is, as far as it can be told from what came of it. It is judged as it comes, so that what is
-    /// no answer is not waited for.
+    /// How long the answer is, as far as it can be told from what came of it. It is judged as it
+    /// comes, so that what is no answer is not waited for.
     fn needed(&self) -> Result<usize, TunnelError> {
         let version = match self.stage {
             Stage::Authentication => AUTHENTICATION_VERSION,

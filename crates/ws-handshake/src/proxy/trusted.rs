@@ -5,7 +5,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// An allow-list of the proxies whose word about where a client is counts. An empty list trusts nobody.
+/// An allow-list of the proxies whose word about where a client is counts. An empty list trusts
+/// nobody.
 ///
 /// ```
 /// use ws_handshake::proxy::TrustedProxies;
@@ -25,8 +26,8 @@ impl TrustedProxies {
         Self(Vec::new())
     }
 
-    /// Trusts this machine: `127.0.0.0/8` and `::1`, as which transports count that never leave it, such as Unix-domain
-    /// sockets.
+    /// Trusts this machine: `127.0.0.0/8` and `::1`, as which transports count that never leave it,
+    /// such as Unix-domain sockets.
     #[must_use]
     pub fn loopback(self) -> Self {
         self.network(Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into())
@@ -40,8 +41,8 @@ impl TrustedProxies {
         self
     }
 
-    /// Tells whether a peer at an address is trusted. An IPv4 address that is mapped into IPv6 counts as IPv4. Whose
-    /// address is not known is not to be trusted.
+    /// Tells whether a peer at an address is trusted. An IPv4 address that is mapped into IPv6
+    /// counts as IPv4. Whose address is not known is not to be trusted.
     #[must_use]
     pub fn contains(&self, peer: IpAddr) -> bool {
         let address = peer.to_canonical();

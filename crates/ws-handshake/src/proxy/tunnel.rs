@@ -3,21 +3,24 @@
 use alloc::boxed::Box;
 use core::fmt;
 
-use super::connect::Connect;
-use super::outcome::{TunnelError, TunnelProgress};
-use super::socks::Socks;
-use super::url::{Proxy, ProxyScheme};
+use super::{
+    connect::Connect,
+    outcome::{TunnelError, TunnelProgress},
+    socks::Socks,
+    url::{Proxy, ProxyScheme},
+};
 
 /// Opens a way through a proxy to a server: what is to be sent, and what comes back.
 ///
 /// 1. Connect to the proxy.
 /// 2. Send what [`to_send`](Self::to_send) shows, and tell [`sent`](Self::sent) how much of it was.
-/// 3. Read, and hand over all that comes to [`receive`](Self::receive), and the end of the transport to
-///    [`eof`](Self::eof). Then there may be more to send.
-/// 4. On [`TunnelProgress::Open`] the connection is one to the server, and starts with the rest of the input.
+/// 3. Read, and hand over all that comes to [`receive`](Self::receive), and the end of the
+///    transport to [`eof`](Self::eof). Then there may be more to send.
+/// 4. On [`TunnelProgress::Open`] the connection is one to the server, and starts with the rest of
+///    the input.
 ///
-/// The head of a reply has at most 8 KiB, and 4 KiB of the page that comes with a refusal are kept. Time is the caller's to
-/// bound.
+/// The head of a reply has at most 8 KiB, and 4 KiB of the page that comes with a refusal are kept.
+/// Time is the caller's to bound.
 pub struct Tunnel(Dialogue);
 
 enum Dialogue {
@@ -29,7 +32,8 @@ enum Dialogue {
 impl Tunnel {
     /// Starts to open a way to a host and port.
     ///
-    /// The host is a name, for the proxy to resolve, or an address; an IPv6 address may be in brackets.
+    /// The host is a name, for the proxy to resolve, or an address; an IPv6 address may be in
+    /// brackets.
     ///
     /// # Errors
     ///
@@ -52,7 +56,8 @@ impl Tunnel {
         }
     }
 
-    /// Tells that the first `bytes` of [`to_send`](Self::to_send) were sent. More than there is counts as all.
+    /// Tells that the first `bytes` of [`to_send`](Self::to_send) were sent. More than there is
+    /// counts as all.
     pub fn sent(&mut self, bytes: usize) {
         match &mut self.0 {
             Dialogue::Http(connect) => connect.sent(bytes),
@@ -61,8 +66,8 @@ impl Tunnel {
         }
     }
 
-    /// How many bytes to read from the proxy next, at most. Then none is read of what the server says behind the proxy's
-    /// last word, and it stays in the stream.
+    /// How many bytes to read from the proxy next, at most. Then none is read of what the server
+    /// says behind the proxy's last word, and it stays in the stream.
     #[must_use]
     pub fn room(&self) -> usize {
         match &self.0 {
@@ -92,8 +97,9 @@ impl Tunnel {
         progress
     }
 
-    /// Tells that the transport has ended, or that its end is not waited for, and returns why there is no way through: a
-    /// refusal whose page was still coming, and else [`TunnelError::Lost`].
+    /// Tells that the transport has ended, or that its end is not waited for, and returns why there
+    /// is no way through: a refusal whose page was still coming, and else
+    /// [`TunnelError::Lost`].
     pub fn eof(&mut self) -> TunnelError {
         let error = match &mut self.0 {
             Dialogue::Http(connect) => match connect.take_refusal() {

@@ -1,15 +1,15 @@
 //! A proxy: how it is spoken to, where it is, and as whom.
 
-use alloc::borrow::ToOwned as _;
-use alloc::string::String;
-use core::fmt;
-use core::str::FromStr;
+use alloc::{borrow::ToOwned as _, string::String};
+use core::{fmt, str::FromStr};
 
 use percent_encoding::percent_decode_str;
 
-use crate::headers::HeaderError;
-use crate::request_fields::RequestFields;
-use crate::uri::{host_name, split_authority};
+use crate::{
+    headers::HeaderError,
+    request_fields::RequestFields,
+    uri::{host_name, split_authority},
+};
 
 /// A proxy through which a client reaches its servers.
 ///
@@ -21,7 +21,8 @@ use crate::uri::{host_name, split_authority};
 /// | `socks5://host:port`, `socks5h://host:port`, `socks://host:port` | SOCKS5 (RFC 1928) | 1080 |
 ///
 /// A user name and password stand before the host, percent-encoded: `http://user:p%40ss@host`. With every scheme of SOCKS
-/// the names of servers are resolved by the proxy. What `Debug` shows has no password and no header in it.
+/// the names of servers are resolved by the proxy. What `Debug` shows has no password and no header
+/// in it.
 ///
 /// The proxy itself is spoken to in plaintext. A stream to it that is under TLS, for a proxy of `https://`, is for the
 /// caller to make; what is said on it is that of `http://`.
@@ -48,9 +49,11 @@ pub struct Proxy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProxyScheme {
-    /// The method CONNECT of HTTP/1.1 (RFC 9110 section 9.3.6), with basic authentication (RFC 7617).
+    /// The method CONNECT of HTTP/1.1 (RFC 9110 section 9.3.6), with basic authentication (RFC
+    /// 7617).
     Http,
-    /// SOCKS version 5 (RFC 1928), without authentication or with user name and password (RFC 1929).
+    /// SOCKS version 5 (RFC 1928), without authentication or with user name and password (RFC
+    /// 1929).
     Socks5,
 }
 
@@ -129,14 +132,15 @@ impl Proxy {
         Ok(self)
     }
 
-    /// Adds a header to the CONNECT request, such as `Proxy-Authorization` for a scheme other than Basic, which then takes
-    /// the place of user name and password. `User-Agent` replaces the one that is sent by default, `ws-handshake/` and the
-    /// version. SOCKS has no headers.
+    /// Adds a header to the CONNECT request, such as `Proxy-Authorization` for a scheme other than
+    /// Basic, which then takes the place of user name and password. `User-Agent` replaces the
+    /// one that is sent by default, `ws-handshake/` and the version. SOCKS has no headers.
     ///
     /// # Errors
     ///
-    /// [`HeaderError`] if the name is not a token, the value has a control character, or the header is `Host`,
-    /// `Connection`, `Upgrade`, `Content-Length`, `Transfer-Encoding` or `Sec-WebSocket-*`.
+    /// [`HeaderError`] if the name is not a token, the value has a control character, or the header
+    /// is `Host`, `Connection`, `Upgrade`, `Content-Length`, `Transfer-Encoding` or
+    /// `Sec-WebSocket-*`.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, HeaderError> {
         self.fields.add(name, value.as_ref())?;
         Ok(self)
@@ -173,7 +177,8 @@ impl Proxy {
         self.port
     }
 
-    /// Whether a user name and password are sent to the proxy: in plaintext, as both protocols have it.
+    /// Whether a user name and password are sent to the proxy: in plaintext, as both protocols have
+    /// it.
     #[must_use]
     pub const fn has_credentials(&self) -> bool {
         self.credentials.is_some()
@@ -256,8 +261,9 @@ pub enum ProxyUrlError {
     /// There is a path, a query or a fragment.
     #[error("URL of a proxy goes on after the host and port")]
     Path,
-    /// User name or password hold a control character, are not UTF-8, or are such that the protocol cannot carry them: a
-    /// user name with a colon for HTTP, one that is empty or more than 255 bytes for SOCKS5.
+    /// User name or password hold a control character, are not UTF-8, or are such that the protocol
+    /// cannot carry them: a user name with a colon for HTTP, one that is empty or more than 255
+    /// bytes for SOCKS5.
     #[error("user name or password cannot be sent to a proxy (percent-encode it in a URL)")]
     BadCredentials,
 }

@@ -1,17 +1,15 @@
 //! What stands between `//` and the path: user name and password, host, port.
 
-use alloc::format;
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::fmt;
-use core::net::Ipv6Addr;
+use alloc::{format, string::String, vec::Vec};
+use core::{fmt, net::Ipv6Addr};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use percent_encoding::percent_decode_str;
 
-use super::error::UriError;
-use super::grammar::{host_name, is_name_byte};
+use super::{
+    error::UriError,
+    grammar::{host_name, is_name_byte},
+};
 use crate::error::Offered;
 
 /// The parts of an authority.
@@ -21,14 +19,16 @@ pub(super) struct Authority {
     pub(super) port: Option<u16>,
 }
 
-/// A user name and a password, in the form of the `Authorization` header. `Debug` shows none of them.
+/// A user name and a password, in the form of the `Authorization` header. `Debug` shows none of
+/// them.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Credentials(String);
 
 /// A host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Host {
-    /// In lower case, an IPv4 address with four numbers, an IPv6 address in its brackets and without a zone.
+    /// In lower case, an IPv4 address with four numbers, an IPv6 address in its brackets and
+    /// without a zone.
     pub(super) name: String,
     /// An IPv6 address with its zone, as a resolver wants it, if there is a zone.
     pub(super) scoped: Option<String>,
@@ -68,7 +68,8 @@ impl Authority {
 }
 
 impl Credentials {
-    /// Makes Basic credentials (RFC 7617) of a percent-encoded user name and password; `None` if both are empty.
+    /// Makes Basic credentials (RFC 7617) of a percent-encoded user name and password; `None` if
+    /// both are empty.
     fn parse(user_info: &str) -> Result<Option<Self>, UriError> {
         let (user, password) = user_info.split_once(':').unwrap_or((user_info, ""));
         let mut pair: Vec<u8> = percent_decode_str(user).collect();
@@ -120,8 +121,8 @@ impl Host {
         })
     }
 
-    /// Reads an address with a zone or without (RFC 6874). A zone is of use on this machine alone, so that it is not
-    /// part of the name.
+    /// Reads an address with a zone or without (RFC 6874). A zone is of use on this machine alone,
+    /// so that it is not part of the name.
     fn parse_ipv6(text: &str) -> Option<Self> {
         let zoned = text.split_once("%25").or_else(|| text.split_once('%'));
         let (address, zone) = match zoned {

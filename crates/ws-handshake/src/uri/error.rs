@@ -8,7 +8,8 @@ use crate::error::Offered;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UriError {
-    /// The scheme is none of `ws`, `wss`, `http` and `https`, or there is none (RFC 6455 section 3).
+    /// The scheme is none of `ws`, `wss`, `http` and `https`, or there is none (RFC 6455 section
+    /// 3).
     #[error("a WebSocket URI begins with ws:// or wss://, not with \"{offered:#}\"")]
     BadScheme {
         /// The start of the text, up to what ends a scheme.
@@ -19,8 +20,8 @@ pub enum UriError {
         "a WebSocket URI has no fragment: leave out the # and what follows it, or write # as %23"
     )]
     Fragment,
-    /// There is a user name or password that Basic authentication cannot carry (RFC 7617 section 2), or any in the
-    /// target of a redirect.
+    /// There is a user name or password that Basic authentication cannot carry (RFC 7617 section
+    /// 2), or any in the target of a redirect.
     #[error(
         "the user name or password before the host cannot be sent: control characters, and a colon in the user \
          name, have no place in Basic credentials, and a redirect has none at all"

@@ -34,8 +34,8 @@ pub(crate) fn split_authority(authority: &str) -> Option<(&str, Option<&str>)> {
     }
 }
 
-/// Writes a host that is no IPv6 address as browsers do: in lower case, and an IPv4 address with four decimal numbers.
-/// `None` for what would be such an address and is none.
+/// Writes a host that is no IPv6 address as browsers do: in lower case, and an IPv4 address with
+/// four decimal numbers. `None` for what would be such an address and is none.
 pub(crate) fn host_name(host: &str) -> Option<String> {
     match ipv4::ends_in_number(host) {
         true => ipv4::parse(host).map(|address| address.to_string()),

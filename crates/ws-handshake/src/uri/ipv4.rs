@@ -10,8 +10,8 @@ pub(crate) fn ends_in_number(host: &str) -> bool {
     is_decimal || number(last).is_some()
 }
 
-/// Reads one to four numbers, decimal, octal after `0` or hexadecimal after `0x`; the last stands for all bytes that are
-/// left.
+/// Reads one to four numbers, decimal, octal after `0` or hexadecimal after `0x`; the last stands
+/// for all bytes that are left.
 pub(super) fn parse(host: &str) -> Option<Ipv4Addr> {
     let host = host.strip_suffix('.').unwrap_or(host);
     let (first, last) = match host.rsplit_once('.') {

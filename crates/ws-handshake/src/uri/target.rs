@@ -1,15 +1,14 @@
 //! The path and query of a URI, as a request's target.
 
-use alloc::borrow::Cow;
-use alloc::format;
-use alloc::string::String;
+use alloc::{borrow::Cow, format, string::String};
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::error::UriError;
 use crate::error::Offered;
 
-/// Makes the resource name (RFC 6455 section 3): percent-encodes what browsers do, and leaves the rest as it is.
+/// Makes the resource name (RFC 6455 section 3): percent-encodes what browsers do, and leaves the
+/// rest as it is.
 pub(super) fn resource_name(path: &str, query: Option<&str>) -> Result<String, UriError> {
     //= RFC3986-3.3-1
     //= RFC6455-3-4

@@ -167,7 +167,8 @@ fn a_request_that_asks_for_no_websocket_is_rejected_before_the_handler() {
     });
 }
 
-/// How many sockets are drained, of which every tenth has a message under way; `WS_DRAINED_SOCKETS` says otherwise.
+/// How many sockets are drained, of which every tenth has a message under way; `WS_DRAINED_SOCKETS`
+/// says otherwise.
 fn drained_sockets() -> usize {
     let count = std::env::var("WS_DRAINED_SOCKETS");
     count.map_or(200, |count| count.parse().expect("it is a number"))

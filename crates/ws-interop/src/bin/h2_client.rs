@@ -91,7 +91,8 @@ async fn run(options: Options) -> Result<(), Failure> {
     };
     talking.await?;
     drop(client);
-    // The connection is over once nobody uses it; a server that says goodbye otherwise has been heard enough.
+    // The connection is over once nobody uses it; a server that says goodbye otherwise has been
+    // heard enough.
     future::or(async { drop(connection.await) }, async {
         smol::Timer::after(std::time::Duration::from_secs(5)).await;
     })

@@ -5,13 +5,14 @@ mod profile;
 
 use std::time::Duration;
 
-pub(crate) use self::profile::PROFILES;
-pub use self::{drain::Drain, profile::Profile};
 use ws_handshake::{OriginPolicy, ServerConfig};
 use ws_proto::{
     ConfigError, ControlledNetwork, DeflateConfig, InflateConfig, KeepaliveConfig, Limits,
     TimeLimits, Times,
 };
+
+pub(crate) use self::profile::PROFILES;
+pub use self::{drain::Drain, profile::Profile};
 
 /// What a [`Server`](crate::Server) allows and waits for. Decided before it
 /// runs, and never changed.

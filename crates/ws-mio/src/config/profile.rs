@@ -51,7 +51,8 @@ pub struct Profile {
     /// [`Handler::CHUNKS`](crate::Handler::CHUNKS); `false` by default.
     pub chunks: bool,
     /// The longest frame that is sent, in place of
-    /// [`Config::max_frame_sent`](crate::Config::max_frame_sent), which holds for `None`, the default.
+    /// [`Config::max_frame_sent`](crate::Config::max_frame_sent), which holds for `None`, the
+    /// default.
     pub max_frame_sent: Option<usize>,
 }
 

@@ -7,8 +7,8 @@ use ws_proto::{EndOrder, Ending, ProtocolError, Stage, Times};
 
 use super::{Fate, Slot, Turn};
 use crate::{
-    Cause, Closed, Handler, Peer, Transport, connection::outgoing::Outgoing,
-    connection::share::Share,
+    Cause, Closed, Handler, Peer, Transport,
+    connection::{outgoing::Outgoing, share::Share},
 };
 
 /// How far the [end](Ending) of a connection is.

@@ -6,8 +6,8 @@ use ws_proto::{Chunk, Event, Message};
 
 use super::{Came, Turn};
 use crate::{
-    Handler, Peer, Transport, connection::pool::Gather, connection::scratch::Scratch,
-    connection::share::Share,
+    Handler, Peer, Transport,
+    connection::{pool::Gather, scratch::Scratch, share::Share},
 };
 
 impl<H: Handler, T: Transport> Turn<'_, H, T> {

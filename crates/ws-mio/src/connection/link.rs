@@ -5,8 +5,9 @@ use std::mem;
 use ws_proto::{Assembler, BusyTimers, Flow, Limits, Masking, MaskingPolicy, Receiver, Timeout};
 
 use crate::{
-    ClientConfig, Config, Profile, SlowConsumer, connection::outgoing::Outgoing,
-    connection::pool::Gather, connection::role::Role, metrics::Counters,
+    ClientConfig, Config, Profile, SlowConsumer,
+    connection::{outgoing::Outgoing, pool::Gather, role::Role},
+    metrics::Counters,
 };
 
 /// What a connection owns while it is in the middle of something.

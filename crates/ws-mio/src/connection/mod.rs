@@ -8,10 +8,12 @@ use ws_proto::{Assembler, Chunk, CloseFrame, Event, Message, ProtocolError};
 use crate::{
     Cause, Closed, Handler, Peer, PeerId, Ready, Transport,
     commands::Commands,
-    connection::deflate::{Deflating, Inflating},
-    connection::pool::Pool,
-    connection::scratch::Scratch,
-    connection::share::Share,
+    connection::{
+        deflate::{Deflating, Inflating},
+        pool::Pool,
+        scratch::Scratch,
+        share::Share,
+    },
     metrics::Counters,
 };
 

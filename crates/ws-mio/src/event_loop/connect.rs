@@ -13,10 +13,11 @@ use ws_tls::server_name;
 use super::EventLoop;
 use crate::{
     Connect, Handler, OpenError, PeerAddr, PeerId, Ready, Transport,
-    connection::role::Role,
-    connection::{Kept, Place, Slot},
-    opening::client::{ClientOpening, Progress},
-    opening::flags::decide_zero_mask,
+    connection::{Kept, Place, Slot, role::Role},
+    opening::{
+        client::{ClientOpening, Progress},
+        flags::decide_zero_mask,
+    },
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {

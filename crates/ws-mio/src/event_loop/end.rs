@@ -9,8 +9,7 @@ use super::{
 };
 use crate::{
     Cause, Handler, Transport,
-    connection::share::Share,
-    connection::{End, Place},
+    connection::{End, Place, share::Share},
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {

@@ -234,8 +234,7 @@ mod tests {
     use ws_handshake::{ClientRequest, OriginPolicy, Uri};
 
     use super::*;
-    use crate::PeerAddr;
-    use crate::{Commands, Config, Message, Peer, Ready};
+    use crate::{Commands, Config, Message, Peer, PeerAddr, Ready};
 
     /// A transport that does what the port of its address says.
     struct Fake {

@@ -39,25 +39,29 @@ use self::{
 use crate::{
     Cause, Commands, Config, ConfigError, Drain, Handler, Loop, Peer, PeerId, Ready, Remote,
     Transport,
-    commands::audience::Audience,
-    commands::publication_log::Publication,
-    commands::publication_log::PublicationLog,
-    commands::topics::Topics,
-    connection::Served,
-    connection::deflate::Codecs,
-    connection::pool::Pool,
-    connection::scratch::Scratch,
-    connection::share::{SHARE, Share},
-    connection::{Fate, Kept, Link, Slot, Turn, high_water, new_link},
-    event_loop::timers::Timers,
-    event_loop::waking::Wakings,
+    commands::{
+        audience::Audience,
+        publication_log::{Publication, PublicationLog},
+        topics::Topics,
+    },
+    connection::{
+        Fate, Kept, Link, Served, Slot, Turn,
+        deflate::Codecs,
+        high_water, new_link,
+        pool::Pool,
+        scratch::Scratch,
+        share::{SHARE, Share},
+    },
+    event_loop::{timers::Timers, waking::Wakings},
     handler::decider::Decided,
     handles::mailbox::{Mailbox, Tasks, Wake},
     metrics::Counters,
     opening::{client::ClientOpening, server::ServerOpening},
-    slots::arena::Arena,
-    slots::connections_by_address::ConnectionsByAddress,
-    slots::wheel::{Tick, Wheel},
+    slots::{
+        arena::Arena,
+        connections_by_address::ConnectionsByAddress,
+        wheel::{Tick, Wheel},
+    },
 };
 
 /// What a [`Server`](crate::Server) runs on a thread, without what waits: for
@@ -67,11 +71,10 @@ use crate::{
 /// says what happened and what time it is, turn by turn:
 ///
 /// 1. [`start_turn`](Self::start_turn) with the time.
-/// 2. [`admit`](Self::admit) what was accepted, and [`wake`](Self::wake) every
-///    connection whose transport became ready.
+/// 2. [`admit`](Self::admit) what was accepted, and [`wake`](Self::wake) every connection whose
+///    transport became ready.
 /// 3. [`finish_turn`](Self::finish_turn).
-/// 4. Wait for the next event, but not beyond
-///    [`next_timeout`](Self::next_timeout).
+/// 4. Wait for the next event, but not beyond [`next_timeout`](Self::next_timeout).
 ///
 /// # The share of a connection
 ///
@@ -160,7 +163,8 @@ pub struct EventLoop<H: Handler, T = TcpStream> {
     log: Arc<PublicationLog>,
     /// The place in the log of the publication that is taken next.
     next_place: u64,
-    /// Publications that were not delivered yet, at most [`MOST`](crate::commands::audience::MOST).
+    /// Publications that were not delivered yet, at most
+    /// [`MOST`](crate::commands::audience::MOST).
     run: Vec<Publication>,
     /// Empty but for its memory, unless something is being delivered.
     audience: Audience,

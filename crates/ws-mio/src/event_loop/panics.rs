@@ -11,8 +11,7 @@ use tracing::error;
 use super::EventLoop;
 use crate::{
     Config, Handler, OnPanic, PeerId, Transport,
-    connection::share::Share,
-    connection::{Fate, Turn},
+    connection::{Fate, Turn, share::Share},
     metrics::Counters,
 };
 

@@ -8,9 +8,11 @@ use ws_proto::Prepared;
 use super::EventLoop;
 use crate::{
     Handler, Ready, Transport,
-    commands::audience::{Bits, MOST},
-    commands::publication_log::Publication,
-    commands::{Command, Placed},
+    commands::{
+        Command, Placed,
+        audience::{Bits, MOST},
+        publication_log::Publication,
+    },
 };
 
 impl<H: Handler, T: Transport> EventLoop<H, T> {

@@ -9,8 +9,7 @@ use ws_proto::{BusyTimers, Due, Times};
 use super::EventLoop;
 use crate::{
     Cause, Config, Handler, Ready, Transport,
-    connection::Served,
-    connection::Slot,
+    connection::{Served, Slot},
     event_loop::timers::Owner,
     slots::wheel::{TICK, Tick, tick_at},
 };

@@ -12,8 +12,11 @@ use super::{
 };
 use crate::{
     Handler, Peer, Ready, Transport,
-    connection::share::{HANDSHAKE_SHARE, Share},
-    connection::{Kept, new_link, role::Role},
+    connection::{
+        Kept, new_link,
+        role::Role,
+        share::{HANDSHAKE_SHARE, Share},
+    },
     handler::decider::Decided,
     opening::{
         request::Admitted,

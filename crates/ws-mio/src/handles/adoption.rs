@@ -45,7 +45,10 @@ impl<H: Handler, T> Mailbox<H, T> {
         };
         self.push(Task::Run(Box::new(move |context| {
             if let Some((handover, told)) = adoption.left.take() {
-                told(context.adopt(handover));
+                let adopted = context.adopt(handover);
+                // It counts among the open ones now, and not twice for who is told.
+                drop(adoption);
+                told(adopted);
             }
         })))
     }

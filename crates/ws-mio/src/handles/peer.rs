@@ -14,8 +14,10 @@ use super::PeerId;
 use crate::{
     Backpressure, Cause, PeerAddr, Timeout, Transport,
     commands::{Command, Commands},
-    connection::deflate::{Deflating, Wire},
-    connection::outgoing::Outgoing,
+    connection::{
+        deflate::{Deflating, Wire},
+        outgoing::Outgoing,
+    },
 };
 
 /// The other end of a connection, while a [`Handler`](crate::Handler) is

@@ -123,7 +123,6 @@ impl<H: Handler, L: Listener> Runner<H, L> {
     }
 
     /// Returns how long to wait for events; `None` for as long as it takes.
-    ///
     fn wait(&self, now: Duration) -> Option<Duration> {
         let next = [self.inner.next_timeout(), self.accept_at];
         let next = next.into_iter().flatten().min()?;

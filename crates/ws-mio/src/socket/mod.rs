@@ -18,12 +18,15 @@ use self::opening::Opening;
 use crate::{
     AdoptError, ClientConfig, Commands, Config, Handler, Handover, NotAdopted, OpenError, Peer,
     PeerAddr, PeerId, Ready, Transport,
-    connection::deflate::Codecs,
-    connection::pool::Pool,
-    connection::role::Role,
-    connection::scratch::Scratch,
-    connection::share::{SHARE, Share},
-    connection::{End, Fate, Link, Slot, Turn, high_water},
+    connection::{
+        End, Fate, Link, Slot, Turn,
+        deflate::Codecs,
+        high_water,
+        pool::Pool,
+        role::Role,
+        scratch::Scratch,
+        share::{SHARE, Share},
+    },
     opening::handover::Side,
     slots::wheel::tick_at,
 };
@@ -34,12 +37,12 @@ mod time;
 /// A connection as a [`mio::event::Source`], for a loop of one's own; as a
 /// client or as a server, over TCP or any other [`Transport`].
 ///
-/// 1. [`connect`](Self::connect), [`accept`](Self::accept) or
-///    [`adopt`](Self::adopt), and register it with readable *and* writable interest, once.
-/// 2. Hand every event to [`ready`](Self::ready), which calls a [`Handler`] as
-///    a [`Server`](crate::Server) does.
-/// 3. Poll no longer than until [`next_timeout`](Self::next_timeout), and then
-///    call [`handle_timeout`](Self::handle_timeout).
+/// 1. [`connect`](Self::connect), [`accept`](Self::accept) or [`adopt`](Self::adopt), and register
+///    it with readable *and* writable interest, once.
+/// 2. Hand every event to [`ready`](Self::ready), which calls a [`Handler`] as a
+///    [`Server`](crate::Server) does.
+/// 3. Poll no longer than until [`next_timeout`](Self::next_timeout), and then call
+///    [`handle_timeout`](Self::handle_timeout).
 /// 4. Drop it once either returns [`SocketState::Closed`] or an error.
 ///
 /// Between events it owns no read buffer; all sockets of a thread share one.
@@ -307,7 +310,8 @@ impl<D: Default, T: Transport> Socket<D, T> {
     /// It reads until there is nothing more to read, until nothing more is to
     /// be read from a peer that reads slowly, or until it has read its share,
     /// so that a peer that never stops sending cannot keep the loop: 64 KiB
-    /// during the opening handshake, and 4 MiB afterwards. In the last case [`next_timeout`](Self::next_timeout) is at once.
+    /// during the opening handshake, and 4 MiB afterwards. In the last case
+    /// [`next_timeout`](Self::next_timeout) is at once.
     ///
     /// # Errors
     ///

@@ -9,8 +9,12 @@ use ws_proto::Clock;
 use super::{Socket, SocketState};
 use crate::{
     Config, Handler, OpenError, Profile, Ready, Transport,
-    connection::share::{HANDSHAKE_SHARE, Share},
-    connection::{Link, role::Role, scratch::Scratch},
+    connection::{
+        Link,
+        role::Role,
+        scratch::Scratch,
+        share::{HANDSHAKE_SHARE, Share},
+    },
     opening::{
         client::{ClientOpening, Progress},
         flags::decide_zero_mask,

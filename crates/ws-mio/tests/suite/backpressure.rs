@@ -14,10 +14,12 @@ use std::{
 
 use ws_mio::{Backpressure, CloseCode, Message, Peer, Refused, Transport as _};
 
-use crate::common;
-use crate::common::{
-    CLOSE, Echo, Probe, Running, Seen, bench::Bench, closed, config, echo, expect, masked, pattern,
-    rest, text, unmasked,
+use crate::{
+    common,
+    common::{
+        CLOSE, Echo, Probe, Running, Seen, bench::Bench, closed, config, echo, expect, masked,
+        pattern, rest, text, unmasked,
+    },
 };
 
 /// Makes a transport that takes little at once.

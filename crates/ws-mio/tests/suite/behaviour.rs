@@ -1,5 +1,5 @@
-//! What a server does over time, by the loop and by a `Socket`: the cases of `ws_testkit::behaviour`, which `ws-smol`
-//! passes too.
+//! What a server does over time, by the loop and by a `Socket`: the cases of
+//! `ws_testkit::behaviour`, which `ws-smol` passes too.
 
 use std::{
     io::{self, IoSlice},

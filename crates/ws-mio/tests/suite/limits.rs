@@ -12,11 +12,13 @@ use ws_mio::{
     memory::{self, Duplex},
 };
 
-use crate::common;
-use crate::common::{
-    Echo, Log, Probe, REPLY, REQUEST, Seen,
-    bench::{Bench, is_gone, quiet, take},
-    closed, config, echo, masked, unmasked,
+use crate::{
+    common,
+    common::{
+        Echo, Log, Probe, REPLY, REQUEST, Seen,
+        bench::{Bench, is_gone, quiet, take},
+        closed, config, echo, masked, unmasked,
+    },
 };
 
 fn recorded(config: Config) -> (Bench<Probe>, Log) {

@@ -1,5 +1,6 @@
-//! The crate as a user sees it: servers on threads, loops in virtual time over in-memory transports, and
-//! sockets. A test with a program of its own changes what belongs to the whole process.
+//! The crate as a user sees it: servers on threads, loops in virtual time over in-memory
+//! transports, and sockets. A test with a program of its own changes what belongs to the whole
+//! process.
 
 mod adopting;
 mod backpressure;

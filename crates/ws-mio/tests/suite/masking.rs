@@ -5,9 +5,9 @@ use std::io::Write;
 
 use ws_mio::{Accept, Config, ControlledNetwork, Decision, Handler};
 
-use crate::common;
-use crate::common::{
-    CLOSE, Probe, REQUEST, Running, closed, config, echo, expect, head, rest, text,
+use crate::{
+    common,
+    common::{CLOSE, Probe, REQUEST, Running, closed, config, echo, expect, head, rest, text},
 };
 
 /// Connects, with the flag as the server's test chose it, sends a masked and

@@ -2,10 +2,12 @@
 
 use ws_mio::{Handler, Message, MessageKind, Peer, Prepared, ws_proto::Header};
 
-use crate::common;
-use crate::common::{
-    bench::{Bench, quiet, take},
-    masked,
+use crate::{
+    common,
+    common::{
+        bench::{Bench, quiet, take},
+        masked,
+    },
 };
 
 /// The frames on a wire: the first byte and the payload of each, none longer

@@ -13,8 +13,10 @@ use ws_mio::{
     Chunk, EventLoop, Handler, Message, Peer, PeerAddr, Ready, Remote, Server, Transport,
 };
 
-use crate::common;
-use crate::common::{CLOSE, REQUEST, config, dial, head, masked};
+use crate::{
+    common,
+    common::{CLOSE, REQUEST, config, dial, head, masked},
+};
 
 /// Sends every message back in pieces, as it comes.
 struct Through;

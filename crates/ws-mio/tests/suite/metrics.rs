@@ -4,9 +4,11 @@ use std::io::Write;
 
 use ws_mio::CloseCode;
 
-use crate::common;
-use crate::common::{
-    CLOSE, Probe, REQUEST, Running, Seen, config, echo, expect, head, masked, rest, unmasked,
+use crate::{
+    common,
+    common::{
+        CLOSE, Probe, REQUEST, Running, Seen, config, echo, expect, head, masked, rest, unmasked,
+    },
 };
 
 #[test]

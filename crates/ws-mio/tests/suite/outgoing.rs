@@ -14,8 +14,10 @@ use ws_mio::{
     memory::{self, Duplex},
 };
 
-use crate::common;
-use crate::common::{CLOSE, REQUEST, Running, config, dial, head, masked};
+use crate::{
+    common,
+    common::{CLOSE, REQUEST, Running, config, dial, head, masked},
+};
 
 fn request(address: impl std::fmt::Display, path: &str) -> ClientRequest {
     ClientRequest::new(Uri::parse(&format!("ws://{address}{path}")).unwrap())

@@ -14,8 +14,10 @@ use ws_mio::{
     Proxied, ProxyProtocol, Ready, Remote, Server, Transport, TrustedProxies, memory,
 };
 
-use crate::common;
-use crate::common::{CLOSE, REPLY, REQUEST, config, dial, expect, head, masked, rest, unmasked};
+use crate::{
+    common,
+    common::{CLOSE, REPLY, REQUEST, config, dial, expect, head, masked, rest, unmasked},
+};
 
 /// Tells a client its address, and echoes.
 struct WhoIs;

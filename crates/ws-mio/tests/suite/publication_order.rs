@@ -9,8 +9,10 @@ use std::{
 
 use ws_mio::{Config, Handler, Message, Peer, Prepared, Remote};
 
-use crate::common;
-use crate::common::{CLOSE, Running, config, expect, masked, unmasked};
+use crate::{
+    common,
+    common::{CLOSE, Running, config, expect, masked, unmasked},
+};
 
 /// What was published to the room before, in its order.
 type History = Arc<Mutex<Vec<u32>>>;

@@ -4,9 +4,9 @@ use std::{io::Write, sync::mpsc, time::Duration};
 
 use ws_mio::{CloseCode, Message, NoPeer, PeerId, Prepared};
 
-use crate::common;
-use crate::common::{
-    CLOSE, Echo, Log, Probe, Running, Seen, closed, config, expect, masked, rest, text,
+use crate::{
+    common,
+    common::{CLOSE, Echo, Log, Probe, Running, Seen, closed, config, expect, masked, rest, text},
 };
 
 /// A server with an open connection, and its name.

@@ -10,10 +10,12 @@ use std::{
 
 use ws_mio::{Accept, Decision, Incoming, OriginPolicy, Response, TimeLimits};
 
-use crate::common;
-use crate::common::{
-    CLOSE, Echo, Probe, REPLY, REQUEST, Running, Seen, closed, config, dial, echo, expect, head,
-    masked, pattern, rest, text, unmasked,
+use crate::{
+    common,
+    common::{
+        CLOSE, Echo, Probe, REPLY, REQUEST, Running, Seen, closed, config, dial, echo, expect,
+        head, masked, pattern, rest, text, unmasked,
+    },
 };
 
 // --- the opening handshake ---

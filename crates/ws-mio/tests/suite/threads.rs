@@ -10,8 +10,10 @@ use std::{
 
 use ws_mio::{Accepting, Config, Handler, Message, OnPanic, Peer, Server};
 
-use crate::common;
-use crate::common::{Echo, Running, config, dial, expect, masked};
+use crate::{
+    common,
+    common::{Echo, Running, config, dial, expect, masked},
+};
 
 fn config_of(threads: usize, accepting: Accepting) -> Config {
     let mut config = config();

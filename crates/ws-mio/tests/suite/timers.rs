@@ -8,8 +8,10 @@ use std::{
 
 use ws_mio::CloseCode;
 
-use crate::common;
-use crate::common::{CLOSE, Probe, Running, Seen, closed, config, masked, rest, text};
+use crate::{
+    common,
+    common::{CLOSE, Probe, Running, Seen, closed, config, masked, rest, text},
+};
 
 const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_secs(3600);

@@ -22,11 +22,13 @@ use ws_testkit::{
     tls::{FIRST_BYTES, HOST, Side, VERSIONS, client_of, records, server_of, speaking},
 };
 
-use crate::common;
-use crate::common::{
-    Echo, REQUEST, config,
-    counted::{Calls, Counted},
-    masked, pattern,
+use crate::{
+    common,
+    common::{
+        Echo, REQUEST, config,
+        counted::{Calls, Counted},
+        masked, pattern,
+    },
 };
 
 const ALL: Ready = Ready {

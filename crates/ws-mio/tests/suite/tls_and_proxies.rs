@@ -12,9 +12,9 @@ use ws_mio::{
     OpenError, Peer, PeerAddr, Proxy, ProxyProtocol, Server, ServerTls, Tls, TlsListener,
     TrustedProxies, Tunneled, Uri,
 };
+use ws_testkit::certificates::Ca;
 
 use crate::common::{config, head};
-use ws_testkit::certificates::Ca;
 
 /// Tells a client where it is.
 struct WhoIs;

@@ -19,10 +19,12 @@ use ws_mio::{
         server_name,
     },
 };
-
-use crate::common;
-use crate::common::{Echo, REPLY, REQUEST, config, dial, head, masked, pattern, unmasked};
 use ws_testkit::certificates::Ca;
+
+use crate::{
+    common,
+    common::{Echo, REPLY, REQUEST, config, dial, head, masked, pattern, unmasked},
+};
 
 const HOST: &str = "localhost";
 

@@ -8,7 +8,8 @@ use crate::common::{CLOSE, Running, config, expect, masked, rest, unmasked};
 
 /// Does what messages say, in order and separated by spaces: `+topic`
 /// subscribes, `-topic` unsubscribes, `topic:text` publishes, `*:text`
-/// broadcasts, `?topic` asks for the number of subscribers, `!` aborts; and any other word is sent back.
+/// broadcasts, `?topic` asks for the number of subscribers, `!` aborts; and any other word is sent
+/// back.
 #[derive(Debug)]
 struct Obedient;
 

@@ -14,9 +14,11 @@ use ws_mio::{
     memory::{self, Duplex},
 };
 
-use crate::common;
-use crate::common::{
-    CLOSE, Echo, Probe, REQUEST, Seen, closed, config, counted::Counted, masked, text, unmasked,
+use crate::{
+    common,
+    common::{
+        CLOSE, Echo, Probe, REQUEST, Seen, closed, config, counted::Counted, masked, text, unmasked,
+    },
 };
 
 /// A loop, one client of it in memory, and the time.

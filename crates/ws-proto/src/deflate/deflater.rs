@@ -23,12 +23,11 @@ use crate::{
 ///
 /// # When not to compress
 ///
-/// - **Secrets.** Who can add text of their choice to a message, or to one
-///   that shares its window, and can see the length of what is sent, can guess
-///   a secret in it byte by byte (CRIME, BREACH; RFC 7692 section 8). Send
-///   secrets plain, and never compress them beside what others wrote.
-/// - **Small messages.** Below about a hundred bytes nothing is gained without
-///   context takeover; `DeflateConfig::min_len` leaves them plain.
+/// - **Secrets.** Who can add text of their choice to a message, or to one that shares its window,
+///   and can see the length of what is sent, can guess a secret in it byte by byte (CRIME, BREACH;
+///   RFC 7692 section 8). Send secrets plain, and never compress them beside what others wrote.
+/// - **Small messages.** Below about a hundred bytes nothing is gained without context takeover;
+///   `DeflateConfig::min_len` leaves them plain.
 /// - **What is compressed already**: images, video, archives.
 /// - **CPU.** Compressing costs tens of times what sending does.
 ///

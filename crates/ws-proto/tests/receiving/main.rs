@@ -12,11 +12,10 @@ mod masking;
 mod text;
 mod whole;
 
+use common::{Got, Outcome, binary, client, ping, pong, receive, strict, text, unmasked};
 use ws_proto::{
     CompressedChunk, ConnectionState, Event, Inbound, Limits, MessageKind, ProtocolError, Receiver,
 };
-
-use common::{Got, Outcome, binary, client, ping, pong, receive, strict, text, unmasked};
 
 /// A Close from a server that says 1002 and the rule.
 fn close_1002(rule: &str) -> Vec<u8> {

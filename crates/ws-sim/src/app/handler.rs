@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use allocation_counter::opt_out;
-
 use ws_handshake::Agreed;
 use ws_mio::{
     Accept, Backpressure, Cause, Chunk, Closed, Commands, Decision, Handler, Incoming, Message,

@@ -128,8 +128,8 @@ impl ModelPeer {
         peer
     }
 
-    /// Makes a server, which waits to be asked; the loop has `dialled` it, or has been given a stream
-    /// to it.
+    /// Makes a server, which waits to be asked; the loop has `dialled` it, or has been given a
+    /// stream to it.
     pub(crate) fn server(stream: Rc<RefCell<Stream>>, shared: &Shared, dialled: bool) -> Self {
         let reader = shared.server.head_reader();
         let mut peer = Self::new(stream, Stage::Answering(Box::new(reader)));
@@ -334,8 +334,8 @@ impl ModelPeer {
         }
     }
 
-    /// Makes the request of a client, of which nothing has left, larger than may be: by its lines or
-    /// by its bytes.
+    /// Makes the request of a client, of which nothing has left, larger than may be: by its lines
+    /// or by its bytes.
     pub(crate) fn exaggerate(&mut self, shared: &mut Shared) {
         let limits = shared.server.head_limits();
         if !self.is_client {

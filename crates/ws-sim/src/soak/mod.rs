@@ -16,13 +16,13 @@ use std::{
 };
 
 use bench_rig::{Histogram, resident_bytes};
+pub use client::Totals;
+use client::{Client, Counts};
 use mio::{Events, Poll};
+pub use report::{Period, Report};
 use ws_mio::{Config, Handler, Message, OriginPolicy, Peer, Server};
 
 use crate::Random;
-pub use client::Totals;
-use client::{Client, Counts};
-pub use report::{Period, Report};
 
 /// How long to go on, and with how many.
 #[derive(Clone, Copy, Debug)]

@@ -5,11 +5,11 @@ mod pools;
 
 use std::{sync::Arc, time::Instant};
 
+pub(crate) use pools::LentPool;
 use ws_handshake::DeflateParams;
 use ws_proto::{Chunk, CompressedChunk, DeflateCodec, DeflatePool, InflatePool, ProtocolError};
 
 use crate::{Config, input::Input};
-pub(crate) use pools::LentPool;
 
 /// What was agreed on, which is nothing by default: a connection without
 /// compression has one word here.

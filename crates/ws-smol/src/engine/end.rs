@@ -107,8 +107,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Engine<S> {
         self.begin_end(false);
     }
 
-    /// Begins the end, unless it has begun, or is over: the peer's Close may have been read, and all
-    /// ended after it, while the application has not received what came before.
+    /// Begins the end, unless it has begun, or is over: the peer's Close may have been read, and
+    /// all ended after it, while the application has not received what came before.
     fn begin_end(&mut self, lingers: bool) {
         if !self.is_receiving() {
             return;

@@ -19,6 +19,8 @@ use std::{
 };
 
 use futures_io::{AsyncRead, AsyncWrite};
+pub(crate) use read::{Found, Want};
+use time::Life;
 use tracing::{Span, debug};
 use ws_proto::{Masking, MaskingPolicy as _, Receiver, Sender};
 
@@ -35,8 +37,6 @@ use crate::{
     signals::{Side, Signals},
     timer::{Alarm, Timers},
 };
-pub(crate) use read::{Found, Want};
-use time::Life;
 
 /// The state of one connection.
 pub(crate) struct Engine<S> {

@@ -123,7 +123,8 @@ impl Life {
     }
 }
 
-/// A time in whole microseconds, of an hour at most: a quarter of the size of an `Option<Duration>`.
+/// A time in whole microseconds, of an hour at most: a quarter of the size of an
+/// `Option<Duration>`.
 #[derive(Clone, Copy, Debug)]
 struct RoundTrip(u32);
 

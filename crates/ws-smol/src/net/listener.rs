@@ -84,7 +84,8 @@ impl UnixListener {
     }
 
     /// Takes over a listener that was set up elsewhere. A
-    /// [clone](std::os::unix::net::UnixListener::try_clone) of one may be on each of several threads.
+    /// [clone](std::os::unix::net::UnixListener::try_clone) of one may be on each of several
+    /// threads.
     ///
     /// # Errors
     ///

@@ -57,10 +57,6 @@ mod stream;
 mod tasks;
 mod time;
 
-#[cfg(feature = "tls")]
-pub(crate) use time::LongWork;
-pub(crate) use time::{TimerHere, now_here};
-
 pub use listener::TcpListener;
 #[cfg(unix)]
 pub use listener::UnixListener;
@@ -69,3 +65,6 @@ pub use stream::TcpStream;
 #[cfg(unix)]
 pub use stream::UnixStream;
 pub use tasks::spawn;
+#[cfg(feature = "tls")]
+pub(crate) use time::LongWork;
+pub(crate) use time::{TimerHere, now_here};

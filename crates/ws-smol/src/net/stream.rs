@@ -53,8 +53,8 @@ impl TcpStream {
         self.0.inner.local_addr()
     }
 
-    /// Sets whether what is written leaves at once (`TCP_NODELAY`). What [`TcpListener`](super::TcpListener) accepts
-    /// has it set.
+    /// Sets whether what is written leaves at once (`TCP_NODELAY`). What
+    /// [`TcpListener`](super::TcpListener) accepts has it set.
     ///
     /// # Errors
     ///

@@ -18,8 +18,8 @@ use slab::Slab;
 
 use super::reactor::{Alarm, Reactor};
 
-/// Starts a task on this thread, beside the future that [`block_on`](super::block_on) runs. It ends with that
-/// future at the latest. What it returns is dropped.
+/// Starts a task on this thread, beside the future that [`block_on`](super::block_on) runs. It ends
+/// with that future at the latest. What it returns is dropped.
 ///
 /// # Panics
 ///

@@ -20,16 +20,14 @@ use crate::{
 /// Reads what proxies tell of their clients by the PROXY protocol, version 1 or
 /// 2, such as HAProxy with `send-proxy-v2`.
 ///
-/// - A **trusted** peer must begin with a header: without one, or with one that
-///   is malformed, there is no connection. A client that the header does not
-///   name (`UNKNOWN`, no family, a Unix-domain socket) is
-///   [`PeerAddr::Unknown`]: it has none of the proxy's rights. Where the proxy
-///   speaks for itself (`LOCAL`), as for health checks, the address is its own;
-///   so is that of a client which it names by a loopback address, as that is on
-///   the proxy's machine.
-/// - **Anybody else** is a client that came directly: its address is the one it
-///   has, and its bytes are passed on as they are, so that a header from it is a
-///   bad request. Nobody can forge an address.
+/// - A **trusted** peer must begin with a header: without one, or with one that is malformed, there
+///   is no connection. A client that the header does not name (`UNKNOWN`, no family, a Unix-domain
+///   socket) is [`PeerAddr::Unknown`]: it has none of the proxy's rights. Where the proxy speaks
+///   for itself (`LOCAL`), as for health checks, the address is its own; so is that of a client
+///   which it names by a loopback address, as that is on the proxy's machine.
+/// - **Anybody else** is a client that came directly: its address is the one it has, and its bytes
+///   are passed on as they are, so that a header from it is a bad request. Nobody can forge an
+///   address.
 ///
 /// TLS comes after the header. What a proxy writes into the request, such as
 /// `X-Forwarded-For`, is read by nobody here: whoever believes it must know that

@@ -6,14 +6,13 @@ mod turns;
 
 use std::{future::poll_fn, sync::OnceLock};
 
+pub use accept::TlsAcceptor;
 use futures_io::{AsyncRead, AsyncWrite};
+pub(crate) use stream::TlsStream;
 use ws_handshake::Uri;
 use ws_tls::{ClientTls, TlsConfigError, TlsConnection, server_name};
 
 use crate::{Error, MaybeTls, MemoryBudget};
-
-pub use accept::TlsAcceptor;
-pub(crate) use stream::TlsStream;
 
 /// Makes the client's TLS handshake.
 pub(crate) async fn connect<S>(

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use smol::future::zip;
-use smol::stream::StreamExt as _;
+use smol::{future::zip, stream::StreamExt as _};
 use ws_smol::{CloseCode, Error, Message, MessageRef, ProtocolError, Replies, Timeout};
 
 use crate::support::{

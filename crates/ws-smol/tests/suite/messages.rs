@@ -1,9 +1,9 @@
 //! Messages arrive as they were sent, whatever the transport does.
 
-use futures_core::Stream as _;
-use futures_sink::Sink as _;
 use std::{future::poll_fn, pin::Pin};
 
+use futures_core::Stream as _;
+use futures_sink::Sink as _;
 use smol::future::zip;
 use ws_smol::{
     ClientMasking, CloseCode, Error, Limits, Message, MessageKind, Prepared, ServerMasking,

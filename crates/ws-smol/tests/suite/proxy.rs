@@ -434,9 +434,10 @@ fn futures_can_be_sent_to_other_threads() {
 
 #[cfg(feature = "tls")]
 mod over_tls {
-    use super::*;
     use ws_smol::{ClientTls, ServerTls};
     use ws_testkit::certificates::Ca;
+
+    use super::*;
 
     #[test]
     fn tls_goes_through_both_kinds_of_proxy() {

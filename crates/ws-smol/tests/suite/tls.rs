@@ -12,7 +12,6 @@ use ws_smol::{
     Gate, Masking, MaybeTls, MemoryBudget, Message, NotAdmitted, OriginPolicy, PeerAddr, ServerTls,
     Timeout, TlsAcceptor, TlsConnection, TlsError, Uri, WebSocket, rustls,
 };
-
 use ws_testkit::{
     certificates::{Ca, Identity},
     tls::{FIRST_BYTES, Side, client_of, records, server_of, speaking},

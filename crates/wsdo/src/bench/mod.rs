@@ -9,7 +9,6 @@ use std::{
     process, thread,
 };
 
-use crate::runtime::block_on;
 use ws_load::{Interval, LoadError, OpenError, Report, Threshold};
 
 use self::options::{LOAD, MESSAGES, REPORT};
@@ -17,6 +16,7 @@ use crate::{
     client,
     exit::{Exit, Failure},
     options::{Command, Given},
+    runtime::block_on,
     signal::Interrupts,
     text::printable,
 };

@@ -5,10 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::runtime::{
-    Timer, future,
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-};
 use ws_smol::Error;
 
 use super::rules::{About, CLOSE, Change, Frame, Len, PING, PONG, Probe, Rule, frame};
@@ -16,6 +12,10 @@ use crate::{
     client::Client,
     exit::Failure,
     frame::{self as wire, FrameReader},
+    runtime::{
+        Timer, future,
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+    },
     transport::Transport,
 };
 

@@ -6,13 +6,13 @@ use std::{
     thread,
 };
 
-use crate::runtime::channel::{Receiver, Sender, bounded};
 use rustyline::{Config, DefaultEditor, ExternalPrinter as _, error::ReadlineError};
 
 use super::input::{Format, Order};
 use crate::{
     console::Printer,
     exit::{Exit, Failure},
+    runtime::channel::{Receiver, Sender, bounded},
 };
 
 /// An editor of lines, on a thread of its own.

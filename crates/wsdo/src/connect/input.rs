@@ -5,11 +5,11 @@ use std::{
     thread,
 };
 
-use crate::runtime::channel::{Receiver, bounded};
 use ws_smol::{CloseCode, Message};
 
 use crate::{
     exit::{Exit, Failure},
+    runtime::channel::{Receiver, bounded},
     text::from_hex,
 };
 

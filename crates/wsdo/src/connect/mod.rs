@@ -11,7 +11,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::runtime::future;
 use ws_smol::{Backoff, Error, Reconnect};
 
 use self::{
@@ -25,6 +24,7 @@ use crate::{
     exit::{Exit, Failure},
     json,
     options::{Command, Given, Group, Opt, Value},
+    runtime::future,
     signal,
     transport::Socket,
 };

@@ -7,12 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::runtime::{
-    Timer,
-    channel::Receiver,
-    future,
-    io::{AsyncRead, AsyncWrite},
-};
 use ws_smol::{CloseCode, CloseStatus, Error, Message, ReadHalf, WebSocket, WriteHalf};
 
 use super::input::Order;
@@ -20,6 +14,12 @@ use crate::{
     console::Console,
     exit::{Exit, Failure},
     json,
+    runtime::{
+        Timer,
+        channel::Receiver,
+        future,
+        io::{AsyncRead, AsyncWrite},
+    },
     signal::Interrupts,
 };
 

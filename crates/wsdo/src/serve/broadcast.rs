@@ -2,13 +2,15 @@
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
-use crate::runtime::{
-    channel::{Receiver, Sender, TrySendError, bounded},
-    future,
-};
 use ws_smol::{CloseCode, Error, Pass, Prepared, ReadHalf, WriteHalf};
 
-use crate::transport::{Socket, Transport};
+use crate::{
+    runtime::{
+        channel::{Receiver, Sender, TrySendError, bounded},
+        future,
+    },
+    transport::{Socket, Transport},
+};
 
 /// All who are connected.
 #[derive(Debug, Default)]

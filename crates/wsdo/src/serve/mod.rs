@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use crate::runtime::{LocalExecutor, future};
 use ws_smol::{CloseCode, Decision, Error, MessageRef, Pass, PeerAddr, Replies, Request};
 
 use self::{
@@ -22,6 +21,7 @@ use crate::{
     exit::{Exit, Failure},
     json,
     options::{Command, Given, Group, Opt, Value},
+    runtime::{LocalExecutor, future},
     server::{self, Accepting, Listener},
     signal::Interrupts,
     transport::{Socket, Transport},

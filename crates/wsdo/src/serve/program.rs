@@ -2,14 +2,16 @@
 
 use std::{ffi::OsString, io, net::SocketAddr, pin::pin, time::Duration};
 
-use crate::runtime::{
-    Timer, future,
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-};
 use ws_smol::{CloseCode, Error, Message, Pass, PeerAddr, ReadHalf, Request, WriteHalf};
 
-use crate::transport::{Socket, Transport};
+use crate::{
+    runtime::{
+        Timer, future,
+        io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+        process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    },
+    transport::{Socket, Transport},
+};
 
 /// Variables of the environment.
 pub(crate) type Variables = Vec<(String, OsString)>;

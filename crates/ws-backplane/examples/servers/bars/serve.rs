@@ -1,8 +1,8 @@
 //! A process of `ws-mio` that the bars are measured with: one room, on a Redis or on none.
 //!
 //! A client says `join`, or `join POSITION` when it comes back, and then gets each message with its
-//! position in front; `reads`, and is told how often the history was read. What it says in binary is
-//! published.
+//! position in front; `reads`, and is told how often the history was read. What it says in binary
+//! is published.
 
 use std::{
     io::{BufRead, BufReader, Read},

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use server::Server;
 use ws_backplane::{Nats, Publish, PublishError, Recovery, Why, connect_nats_tls, connect_tcp};
 
 use crate::{
@@ -18,7 +19,6 @@ use crate::{
     process::Process,
     tls,
 };
-use server::Server;
 
 pub(crate) const ALL: &[(&str, Play)] = &[
     ("nothing goes wrong", nothing),

@@ -4,6 +4,7 @@ pub(crate) mod server;
 
 use std::time::{Duration, Instant};
 
+use server::Server;
 use ws_backplane::{Publish, PublishError, Redis, connect_tcp, connect_tls};
 
 use crate::{
@@ -12,7 +13,6 @@ use crate::{
     process::Process,
     tls,
 };
-use server::Server;
 
 pub(crate) const ALL: &[(&str, Play)] = &[
     ("nothing goes wrong", nothing),

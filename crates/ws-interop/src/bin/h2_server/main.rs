@@ -1,4 +1,5 @@
-//! An echo server over HTTP/2, by `ws-h2` or by `ws-hyper`, that says of each WebSocket which connection it came in:
+//! An echo server over HTTP/2, by `ws-h2` or by `ws-hyper`, that says of each WebSocket which
+//! connection it came in:
 //!
 //! ```text
 //! opened in h2 connection 1
@@ -69,6 +70,7 @@ fn run() -> Result<(), Failure> {
     // hyper's tasks are tokio's; the streams are those of smol.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
+        .enable_time()
         .build()?;
     let (stop, stopped) = smol::channel::bounded::<()>(1);
     examples::on_stop(move || drop(stop))?;

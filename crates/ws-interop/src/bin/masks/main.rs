@@ -4,7 +4,8 @@
 //! closed 1000: 3 frames, 3 unmasked, 0 zero key
 //! ```
 //!
-//! `failed CODE` stands instead of `closed CODE` where the client broke the protocol, with the code that it was told.
+//! `failed CODE` stands instead of `closed CODE` where the client broke the protocol, with the code
+//! that it was told.
 
 mod on_mio;
 mod on_smol;
@@ -74,7 +75,8 @@ impl Options {
         Ok(options)
     }
 
-    /// The header by which a NATS server agrees that a leaf node does not mask, where it is to be sent.
+    /// The header by which a NATS server agrees that a leaf node does not mask, where it is to be
+    /// sent.
     fn agreement(&self, request: &Request<'_>) -> Option<(&'static str, &'static str)> {
         let is_asked = request.header(NO_MASKING) == Some(b"true");
         (self.agrees_no_masking && is_asked).then_some((NO_MASKING, "true"))

@@ -16,16 +16,14 @@ use crate::{
 /// such as HAProxy with `send-proxy-v2`: its connections have the address of
 /// the client, not that of the proxy.
 ///
-/// - A **trusted** peer must begin with a header; without one, or with one that
-///   is malformed, the connection is dropped. A client that the header does not
-///   name (`UNKNOWN`, no family, a Unix-domain socket) is
-///   [`PeerAddr::Unknown`]: it has none of the proxy's rights. Where the proxy
-///   speaks for itself (`LOCAL`), as for health checks, the address is its own;
-///   so is that of a client which it names by a loopback address, as that is on
-///   the proxy's machine.
-/// - **Anybody else** is a client that came directly: it is served with the
-///   address that it has, and its bytes are passed on as they are, so that a
-///   header from it is a bad request. Nobody can forge an address.
+/// - A **trusted** peer must begin with a header; without one, or with one that is malformed, the
+///   connection is dropped. A client that the header does not name (`UNKNOWN`, no family, a
+///   Unix-domain socket) is [`PeerAddr::Unknown`]: it has none of the proxy's rights. Where the
+///   proxy speaks for itself (`LOCAL`), as for health checks, the address is its own; so is that of
+///   a client which it names by a loopback address, as that is on the proxy's machine.
+/// - **Anybody else** is a client that came directly: it is served with the address that it has,
+///   and its bytes are passed on as they are, so that a header from it is a bad request. Nobody can
+///   forge an address.
 ///
 /// What counts is the address that is found here, for
 /// [`Incoming::peer_address`](crate::Incoming::peer_address) and

@@ -6,12 +6,10 @@ use std::{
 };
 
 use mio::event::Source;
-
 use ws_proto::{ClientMasking, CloseCode, CloseFrame, Message, ServerMasking};
 
 use super::{super::backlog::Backlog, *};
-use crate::Refused;
-use crate::{Backpressure, PeerAddr, Transport};
+use crate::{Backpressure, PeerAddr, Refused, Transport};
 
 /// A transport that takes as much as the test lets through.
 #[derive(Debug, Default)]
