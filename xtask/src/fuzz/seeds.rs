@@ -1,5 +1,5 @@
 //! The seeds of the fuzz targets, taken from the conformance vectors. Those of targets that read
-//! what proxies say are in [`proxies`](super::proxies).
+//! what proxies say are in [`proxies`].
 
 use std::{collections::BTreeMap, fs, path::Path};
 
