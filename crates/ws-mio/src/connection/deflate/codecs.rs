@@ -202,12 +202,12 @@ impl Inflating {
         chunk
     }
 
-    /// Tells whether more may come out in this turn.
-    /// Nothing more than the next chunk is inflated in this turn.
+    /// Has nothing more than the next chunk come out in this turn.
     pub(crate) const fn spend_share(&mut self) {
         self.share = 0;
     }
 
+    /// Tells whether more may come out in this turn.
     pub(crate) const fn has_share(&self) -> bool {
         self.share > 0
     }
