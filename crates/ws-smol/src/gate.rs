@@ -75,20 +75,20 @@ pub struct Gate(Arc<Mutex<State>>);
 /// dropped.
 #[derive(Debug)]
 pub struct Pass {
-    ear: Ear,
+    watch: DrainWatch,
     /// Those that were let in one after the other have numbers in a row.
     number: u64,
     place: Option<IpAddr>,
 }
 
-/// Somebody who is told when the server ends.
+/// A task that is woken when the server begins to end.
 #[derive(Debug)]
-struct Ear {
+struct DrainWatch {
     gate: Gate,
     number: u64,
 }
 
-/// Why a [`Gate`] lets a connection not in.
+/// Why a [`Gate`] refused a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum NotAdmitted {
@@ -112,7 +112,7 @@ struct State {
     open: usize,
     by_place: HashMap<IpAddr, usize>,
     passes: u64,
-    ears: u64,
+    watches: u64,
     draining: Option<Draining>,
     /// A drain was said to come.
     is_lame: bool,
@@ -143,7 +143,7 @@ impl Gate {
             open: 0,
             by_place: HashMap::new(),
             passes: 0,
-            ears: 0,
+            watches: 0,
             draining: None,
             is_lame: false,
             waiting: HashMap::new(),
@@ -209,7 +209,7 @@ impl Gate {
         let number = state.passes;
         drop(state);
         Ok(Pass {
-            ear: self.ear(),
+            watch: self.watch(),
             number,
             place,
         })
@@ -325,9 +325,9 @@ impl Gate {
         &self,
         future: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let ear = self.ear();
+        let watch = self.watch();
         let mut future = pin!(future);
-        poll_fn(|cx| match ear.listen(cx) {
+        poll_fn(|cx| match watch.poll_draining(cx) {
             Some(_) if !fault!("drain-serves-on") => Poll::Ready(Err(NotAdmitted::Draining.into())),
             _ => future.as_mut().poll(cx),
         })
@@ -339,12 +339,12 @@ impl Gate {
         self.lock().draining.map(|draining| draining.until)
     }
 
-    fn ear(&self) -> Ear {
+    fn watch(&self) -> DrainWatch {
         let mut state = self.lock();
-        state.ears += 1;
-        Ear {
+        state.watches += 1;
+        DrainWatch {
             gate: self.clone(),
-            number: state.ears,
+            number: state.watches,
         }
     }
 
@@ -397,7 +397,7 @@ impl Pass {
         if place == self.place {
             return Ok(());
         }
-        let mut state = self.ear.gate.lock();
+        let mut state = self.watch.gate.lock();
         state.take_place(place)?;
         state.leave_place(self.place);
         drop(state);
@@ -412,8 +412,8 @@ impl Pass {
     ///
     /// It can be dropped and called again.
     pub async fn drained(&self) {
-        let (timers, mut alarm) = (self.ear.gate.timers(), None);
-        poll_fn(|cx| match self.ear.listen(cx) {
+        let (timers, mut alarm) = (self.watch.gate.timers(), None);
+        poll_fn(|cx| match self.watch.poll_draining(cx) {
             None => Poll::Pending,
             Some(draining) => timers.poll_until(&mut alarm, draining.turn_of(self.number), cx),
         })
@@ -423,7 +423,7 @@ impl Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        let mut state = self.ear.gate.lock();
+        let mut state = self.watch.gate.lock();
         state.open -= 1;
         state.leave_place(self.place);
         if state.open == 0 {
@@ -434,10 +434,10 @@ impl Drop for Pass {
     }
 }
 
-impl Ear {
+impl DrainWatch {
     /// Returns how the server ends, if it does, and has the task woken when
     /// that changes: a drain that is asked for again may be sooner.
-    fn listen(&self, cx: &Context<'_>) -> Option<Draining> {
+    fn poll_draining(&self, cx: &Context<'_>) -> Option<Draining> {
         let mut state = self.gate.lock();
         let before = state.waiting.insert(self.number, cx.waker().clone());
         let draining = state.draining;
@@ -448,7 +448,7 @@ impl Ear {
     }
 }
 
-impl Drop for Ear {
+impl Drop for DrainWatch {
     fn drop(&mut self) {
         let waker = self.gate.lock().waiting.remove(&self.number);
         // The lock is free again.
