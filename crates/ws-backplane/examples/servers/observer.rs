@@ -111,6 +111,9 @@ pub(crate) const LONG: Duration = Duration::from_secs(30);
 
 pub(crate) const SHORT: Duration = Duration::from_millis(300);
 
+/// How long a server stands still: several times as long as a node waits for it.
+pub(crate) const STOPPED: Duration = Duration::from_secs(10);
+
 /// A node at a server, which runs on a thread of the executor.
 pub(crate) fn node<E, C>(engine: E, connect: C, limits: Limits) -> (Node, Seen)
 where

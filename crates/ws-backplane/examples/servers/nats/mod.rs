@@ -15,7 +15,7 @@ use ws_backplane::{Nats, Publish, PublishError, Recovery, Why, connect_nats_tls,
 
 use crate::{
     Failure, Play, Setup,
-    observer::{LONG, Pair, SHORT, TOPIC, limits, node, told_a_discontinuity},
+    observer::{LONG, Pair, SHORT, STOPPED, TOPIC, limits, node, told_a_discontinuity},
     process::Process,
     tls,
 };
@@ -25,7 +25,7 @@ pub(crate) const ALL: &[(&str, Play)] = &[
     ("kill -9, restart, streams in memory", kill_without_data),
     ("kill -9, restart, streams in files", kill_with_data),
     ("restart with older data", older_data),
-    ("SIGSTOP for twice the time that a node waits", stop),
+    ("SIGSTOP for 10 s", stop),
     ("slow consumer", slow_consumer),
     (
         "slow consumer, and the stream is purged",
@@ -137,7 +137,7 @@ fn stop(setup: &Setup<'_>) -> Result<String, Failure> {
     let mut pair = pair(Nats::new, &server)?;
     pair.publish_for(SHORT);
     server.process.signal("STOP")?;
-    pair.publish_for(limits().answer_time * 2);
+    pair.publish_for(STOPPED);
     let is_taken = pair.publish();
     server.process.signal("CONT")?;
     if is_taken {

@@ -9,7 +9,7 @@ use ws_backplane::{Publish, PublishError, Redis, connect_tcp, connect_tls};
 
 use crate::{
     Failure, Play, Setup,
-    observer::{LONG, Pair, SHORT, TOPIC, limits, node, told_a_discontinuity},
+    observer::{LONG, Pair, SHORT, STOPPED, TOPIC, limits, node, told_a_discontinuity},
     process::Process,
     tls,
 };
@@ -20,7 +20,7 @@ pub(crate) const ALL: &[(&str, Play)] = &[
     ("kill -9, restart with an append-only file", kill_with_data),
     ("restart with older data", older_data),
     ("CLIENT KILL", client_kill),
-    ("SIGSTOP for twice the time that a node waits", stop),
+    ("SIGSTOP for 10 s", stop),
     ("output buffer limit", output_buffer),
     ("FLUSHALL", flush_all),
     ("wrong password", wrong_password),
@@ -118,7 +118,7 @@ fn stop(setup: &Setup<'_>) -> Result<String, Failure> {
     let mut pair = pair(Redis::new, &server)?;
     pair.publish_for(SHORT);
     server.process.signal("STOP")?;
-    pair.publish_for(limits().answer_time * 2);
+    pair.publish_for(STOPPED);
     let is_taken = pair.publish();
     server.process.signal("CONT")?;
     if is_taken {
