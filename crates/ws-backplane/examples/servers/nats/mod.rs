@@ -37,7 +37,6 @@ pub(crate) const ALL: &[(&str, Play)] = &[
     ("wrong token, right token", tokens),
     ("topic without history", without_history),
     ("topic without history, kill -9", without_history_killed),
-    ("presence, and a node that is gone", presence),
     ("TLS", over_tls),
     ("nats-py reads and publishes the same", peer::compare),
     ("two processes of rooms, one is killed", rooms),
@@ -277,12 +276,6 @@ fn without_history_killed(setup: &Setup<'_>) -> Result<String, Failure> {
     pair.publish_for(SHORT);
     pair.settle()?;
     pair.check_by_numbers()?.reported()
-}
-
-fn presence(setup: &Setup<'_>) -> Result<String, Failure> {
-    let server = start(setup, "")?;
-    let port = server.port();
-    crate::presence::play(Nats::new, move || connect_tcp("127.0.0.1", port))
 }
 
 fn over_tls(setup: &Setup<'_>) -> Result<String, Failure> {
