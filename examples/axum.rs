@@ -23,7 +23,6 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{any, get},
 };
-use lexopt::{Arg, Parser};
 use tokio::{net::TcpListener, runtime, select, sync::Notify};
 use ws_hyper::{Acceptor, Stream, Tokio, WebSocket, WebSocketUpgrade};
 use ws_smol::{CloseCode, DeflatePolicy, Gate, OriginPolicy, Pass};
@@ -50,26 +49,13 @@ impl FromRef<App> for Arc<Acceptor> {
 
 fn main() -> ExitCode {
     let run = || {
-        let address = listen_address()?;
+        let address = examples::listen_address(HELP)?;
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         runtime.block_on(serve(&address))
     };
     examples::finish(run())
-}
-
-/// Where to listen.
-fn listen_address() -> Result<String, lexopt::Error> {
-    let mut address = "127.0.0.1:9001".to_owned();
-    let mut arguments = Parser::from_env();
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Arg::Long("listen") => address = examples::value(&mut arguments, "--listen")?,
-            other => return Err(examples::unexpected(other, HELP)),
-        }
-    }
-    Ok(address)
 }
 
 async fn serve(address: &str) -> Result<(), Box<dyn Error + Send + Sync>> {

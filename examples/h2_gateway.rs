@@ -8,7 +8,6 @@
 use std::{error::Error, process::ExitCode};
 
 use examples::gateway::http1_to_h2;
-use lexopt::{Arg, Parser};
 use smol::{future::or, net::TcpListener};
 use ws_h2::{Client, Config, Server, Stream, WebSocket};
 use ws_smol::{Acceptor, DeflatePolicy, OriginPolicy, PeerAddr, duplex};
@@ -22,21 +21,8 @@ An echo server of HTTP/2 behind a gateway: each WebSocket over HTTP/1.1 becomes 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
 fn main() -> ExitCode {
-    let run = || smol::block_on(serve(&listen_address()?));
+    let run = || smol::block_on(serve(&examples::listen_address(HELP)?));
     examples::finish(run())
-}
-
-/// Where to listen.
-fn listen_address() -> Result<String, lexopt::Error> {
-    let mut address = "127.0.0.1:9001".to_owned();
-    let mut arguments = Parser::from_env();
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Arg::Long("listen") => address = examples::value(&mut arguments, "--listen")?,
-            other => return Err(examples::unexpected(other, HELP)),
-        }
-    }
-    Ok(address)
 }
 
 async fn serve(address: &str) -> Outcome {

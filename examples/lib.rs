@@ -51,6 +51,23 @@ pub fn demonstrate(
     finish(arguments().map_err(Box::from).and_then(|()| run()))
 }
 
+/// Reads where to listen, for an example that takes `--listen` alone; 127.0.0.1:9001 by default.
+///
+/// # Errors
+///
+/// For any other argument, with the help.
+pub fn listen_address(help: &str) -> Result<String, lexopt::Error> {
+    let mut address = "127.0.0.1:9001".to_owned();
+    let mut arguments = Parser::from_env();
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Arg::Long("listen") => address = value(&mut arguments, "--listen")?,
+            other => return Err(unexpected(other, help)),
+        }
+    }
+    Ok(address)
+}
+
 /// Runs an echo server that is embedded in `std::net`, for one client, and the
 /// client.
 #[must_use]

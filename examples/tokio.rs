@@ -6,7 +6,6 @@
 
 use std::{error::Error, process::ExitCode, sync::Arc, time::Duration};
 
-use lexopt::{Arg, Parser};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime, select,
@@ -22,26 +21,13 @@ Echoes every message, on tokio.
 
 fn main() -> ExitCode {
     let run = || {
-        let address = listen_address()?;
+        let address = examples::listen_address(HELP)?;
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         runtime.block_on(serve(&address))
     };
     examples::finish(run())
-}
-
-/// Where to listen.
-fn listen_address() -> Result<String, lexopt::Error> {
-    let mut address = "127.0.0.1:9001".to_owned();
-    let mut arguments = Parser::from_env();
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Arg::Long("listen") => address = examples::value(&mut arguments, "--listen")?,
-            other => return Err(examples::unexpected(other, HELP)),
-        }
-    }
-    Ok(address)
 }
 
 async fn serve(address: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
