@@ -61,12 +61,7 @@ fn logged(
         .stdout(file.try_clone()?)
         .stderr(file)
         .spawn()?;
-    let ended = tool::wait_at_most(&mut child, limit)?;
-    if ended.is_none() {
-        child.kill()?;
-        child.wait()?;
-    }
-    Ok(ended)
+    tool::end_at_most(&mut child, limit)
 }
 
 /// A program that has tests in it.

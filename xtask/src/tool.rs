@@ -384,6 +384,19 @@ pub(crate) fn wait_at_most(
     }
 }
 
+/// Waits for a child for `limit`, and kills it if it is still running then: `None`.
+pub(crate) fn end_at_most(
+    child: &mut Child,
+    limit: Duration,
+) -> Result<Option<std::process::ExitStatus>, Failure> {
+    let ended = wait_at_most(child, limit)?;
+    if ended.is_none() {
+        child.kill()?;
+        child.wait()?;
+    }
+    Ok(ended)
+}
+
 /// SIGTERM: the standard library can only kill.
 pub(crate) fn terminate(child: &Child) -> Result<(), Failure> {
     let status = Command::new("kill")

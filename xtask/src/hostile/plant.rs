@@ -167,11 +167,7 @@ impl Programs {
             .stdout(File::create(&file)?)
             .stderr(Stdio::null())
             .spawn()?;
-        let ended = tool::wait_at_most(&mut child, LIMIT)?;
-        if ended.is_none() {
-            child.kill()?;
-            child.wait()?;
-        }
+        let ended = tool::end_at_most(&mut child, LIMIT)?;
         let said = tool::read(&file)?;
         std::fs::remove_file(file)?;
         // Which it did not, if it knows fewer of them.

@@ -269,9 +269,7 @@ fn openssl(
 
 /// Waits for a child that says little, and ends it if that takes too long.
 pub(super) fn output_within(mut child: Child, limit: Duration) -> Result<Output, Failure> {
-    if tool::wait_at_most(&mut child, limit)?.is_none() {
-        child.kill()?;
-        child.wait()?;
+    if tool::end_at_most(&mut child, limit)?.is_none() {
         return Err(Failure::new(format!("not over within {limit:?}")));
     }
     Ok(child.wait_with_output()?)

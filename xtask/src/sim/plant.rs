@@ -60,9 +60,7 @@ fn search(fault: &str, seeds: u64) -> Result<Search, Failure> {
         .env(faulty::VARIABLE, fault)
         .stdout(File::create(&said)?)
         .spawn()?;
-    let Some(status) = tool::wait_at_most(&mut child, LIMIT)? else {
-        child.kill()?;
-        child.wait()?;
+    let Some(status) = tool::end_at_most(&mut child, LIMIT)? else {
         return Ok(Search::Stuck);
     };
     let said = tool::read(&said)?;
