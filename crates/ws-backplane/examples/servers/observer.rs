@@ -12,7 +12,10 @@ use ws_backplane::{
     PublishError, run,
 };
 
-use crate::Failure;
+use crate::{
+    Failure,
+    process::{Process, Restart},
+};
 
 /// What a node was told; shared with the thread that waits for it.
 #[derive(Clone, Default)]
@@ -112,7 +115,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(30);
 pub(crate) const SHORT: Duration = Duration::from_millis(300);
 
 /// How long a server stands still: several times as long as a node waits for it.
-pub(crate) const STOPPED: Duration = Duration::from_secs(10);
+const STOPPED: Duration = Duration::from_secs(10);
 
 /// A node at a server, which runs on a thread of the executor.
 pub(crate) fn node<E, C>(engine: E, connect: C, limits: Limits) -> (Node, Seen)
@@ -127,7 +130,7 @@ where
     (node, seen)
 }
 
-pub(crate) fn told_a_discontinuity(story: &Story) -> bool {
+fn told_a_discontinuity(story: &Story) -> bool {
     story
         .told
         .iter()
@@ -210,6 +213,58 @@ impl Pair {
             self.publish();
             thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Publishes while a server is there, is killed, and is there again.
+    pub(crate) fn publish_over_a_kill(&mut self, server: &mut impl Restart) -> Result<(), Failure> {
+        self.publish_for(SHORT);
+        server.process().kill()?;
+        self.publish_for(SHORT);
+        server.begin()?;
+        self.publish_for(SHORT);
+        Ok(())
+    }
+
+    /// Publishes before, while and after a server stands still.
+    pub(crate) fn play_stopped(mut self, server: &Process) -> Result<String, Failure> {
+        self.publish_for(SHORT);
+        server.signal("STOP")?;
+        self.publish_for(STOPPED);
+        let is_taken = self.publish();
+        server.signal("CONT")?;
+        if is_taken {
+            return Err("a server that does not answer is taken to be there".into());
+        }
+        self.settle()?;
+        self.check()?.complete()
+    }
+
+    /// Publishes more than the subscriber takes, until the server ends its
+    /// connection.
+    pub(crate) fn cut_off(&mut self) -> Result<(), Failure> {
+        self.length = 60_000;
+        self.seen.lock().pause = Duration::from_millis(50);
+        let until = Instant::now() + LONG;
+        while self.seen.lock().downs.is_empty() {
+            if Instant::now() > until {
+                return Err("the server did not end the connection".into());
+            }
+            for _ in 0..16 {
+                self.publish();
+            }
+            self.wait_until_answered()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a loss that no message shows is told, and goes on.
+    pub(crate) fn play_lost(mut self) -> Result<String, Failure> {
+        let limit = Duration::from_secs(4);
+        self.seen
+            .wait("the discontinuity", limit, told_a_discontinuity)?;
+        self.publish_for(SHORT);
+        self.settle()?;
+        self.check()?.reported()
     }
 
     /// Publishes until one message has arrived, so that all before it are

@@ -20,6 +20,14 @@ pub(crate) struct Process {
     child: Option<Child>,
 }
 
+/// A server that can be killed, and started again.
+pub(crate) trait Restart {
+    fn process(&mut self) -> &mut Process;
+
+    /// Starts it again, with what it left in its folder.
+    fn begin(&mut self) -> Result<(), Failure>;
+}
+
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 impl Process {

@@ -3,20 +3,15 @@
 mod peer;
 mod server;
 
-use std::{
-    fs,
-    path::Path,
-    sync::mpsc,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, sync::mpsc, time::Duration};
 
 use server::Server;
 use ws_backplane::{Nats, Publish, PublishError, Recovery, Why, connect_nats_tls, connect_tcp};
 
 use crate::{
     Failure, Play, Setup,
-    observer::{LONG, Pair, SHORT, STOPPED, TOPIC, limits, node, told_a_discontinuity},
-    process::Process,
+    observer::{LONG, Pair, SHORT, TOPIC, limits, node},
+    process::{Process, Restart as _},
     tls,
 };
 
@@ -71,11 +66,7 @@ fn nothing(setup: &Setup<'_>) -> Result<String, Failure> {
 fn kill_without_data(setup: &Setup<'_>) -> Result<String, Failure> {
     let mut server = start(setup, "")?;
     let mut pair = pair(|| Nats::new().in_memory(), &server)?;
-    pair.publish_for(SHORT);
-    server.process.kill()?;
-    pair.publish_for(SHORT);
-    server.begin()?;
-    pair.publish_for(SHORT);
+    pair.publish_over_a_kill(&mut server)?;
     pair.settle()?;
     pair.check()?.reported()
 }
@@ -84,11 +75,7 @@ fn kill_with_data(setup: &Setup<'_>) -> Result<String, Failure> {
     let mut server = start(setup, "")?;
     let mut pair = pair(Nats::new, &server)?;
     for _ in 0..3 {
-        pair.publish_for(SHORT);
-        server.process.kill()?;
-        pair.publish_for(SHORT);
-        server.begin()?;
-        pair.publish_for(SHORT);
+        pair.publish_over_a_kill(&mut server)?;
     }
     pair.settle()?;
     pair.check()?.complete()
@@ -133,34 +120,14 @@ fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
 
 fn stop(setup: &Setup<'_>) -> Result<String, Failure> {
     let server = start(setup, "")?;
-    let mut pair = pair(Nats::new, &server)?;
-    pair.publish_for(SHORT);
-    server.process.signal("STOP")?;
-    pair.publish_for(STOPPED);
-    let is_taken = pair.publish();
-    server.process.signal("CONT")?;
-    if is_taken {
-        return Err("a server that does not answer is taken to be there".into());
-    }
-    pair.settle()?;
-    pair.check()?.complete()
+    let pair = pair(Nats::new, &server)?;
+    pair.play_stopped(&server.process)
 }
 
 /// A pair whose subscriber was cut off, as it did not take what came.
 fn cut_off(server: &Server) -> Result<Pair, Failure> {
     let mut pair = pair(Nats::new, server)?;
-    pair.length = 60_000;
-    pair.seen.lock().pause = Duration::from_millis(50);
-    let until = Instant::now() + LONG;
-    while pair.seen.lock().downs.is_empty() {
-        if Instant::now() > until {
-            return Err("the server did not end the connection".into());
-        }
-        for _ in 0..16 {
-            pair.publish();
-        }
-        pair.wait_until_answered()?;
-    }
+    pair.cut_off()?;
     Ok(pair)
 }
 
@@ -214,15 +181,7 @@ fn removed(setup: &Setup<'_>) -> Result<String, Failure> {
     pair.publish_for(SHORT);
     pair.settle()?;
     server.api(&stream("DELETE"))?;
-    // No message shows it.
-    pair.seen.wait(
-        "the discontinuity",
-        Duration::from_secs(4),
-        told_a_discontinuity,
-    )?;
-    pair.publish_for(SHORT);
-    pair.settle()?;
-    pair.check()?.reported()
+    pair.play_lost()
 }
 
 fn passwords(setup: &Setup<'_>) -> Result<String, Failure> {
@@ -269,11 +228,7 @@ fn without_history(setup: &Setup<'_>) -> Result<String, Failure> {
 fn without_history_killed(setup: &Setup<'_>) -> Result<String, Failure> {
     let mut server = start(setup, "")?;
     let mut pair = pair(|| Nats::new().without_history(TOPIC), &server)?;
-    pair.publish_for(SHORT);
-    server.process.kill()?;
-    pair.publish_for(SHORT);
-    server.begin()?;
-    pair.publish_for(SHORT);
+    pair.publish_over_a_kill(&mut server)?;
     pair.settle()?;
     pair.check_by_numbers()?.reported()
 }

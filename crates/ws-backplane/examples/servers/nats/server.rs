@@ -9,7 +9,10 @@ use std::{
 
 use ws_backplane::client_protocol::{Operation, parse};
 
-use crate::{Failure, process::Process};
+use crate::{
+    Failure,
+    process::{Process, Restart},
+};
 
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -57,13 +60,6 @@ impl Server {
         self.process.port
     }
 
-    /// Starts it again, with what it left in its folder.
-    pub(crate) fn begin(&mut self) -> Result<(), Failure> {
-        let port = self.port();
-        let answers = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
-        self.process.begin(&self.arguments, answers)
-    }
-
     /// Asks JetStream for something over a connection of its own.
     pub(crate) fn api(&self, what: &str) -> Result<String, Failure> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port()))?;
@@ -99,5 +95,17 @@ impl Server {
             }
             input.extend_from_slice(&buffer[..read]);
         }
+    }
+}
+
+impl Restart for Server {
+    fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    fn begin(&mut self) -> Result<(), Failure> {
+        let port = self.port();
+        let answers = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
+        self.process.begin(&self.arguments, answers)
     }
 }

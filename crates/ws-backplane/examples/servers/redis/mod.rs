@@ -2,15 +2,15 @@
 
 pub(crate) mod server;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use server::Server;
 use ws_backplane::{Publish, PublishError, Redis, connect_tcp, connect_tls};
 
 use crate::{
     Failure, Play, Setup,
-    observer::{LONG, Pair, SHORT, STOPPED, TOPIC, limits, node, told_a_discontinuity},
-    process::Process,
+    observer::{Pair, SHORT, TOPIC, limits, node},
+    process::{Process, Restart as _},
     tls,
 };
 
@@ -56,11 +56,7 @@ fn nothing(setup: &Setup<'_>) -> Result<String, Failure> {
 fn kill_without_data(setup: &Setup<'_>) -> Result<String, Failure> {
     let mut server = start(setup, &[])?;
     let mut pair = pair(Redis::new, &server)?;
-    pair.publish_for(SHORT);
-    server.process.kill()?;
-    pair.publish_for(SHORT);
-    server.begin()?;
-    pair.publish_for(SHORT);
+    pair.publish_over_a_kill(&mut server)?;
     pair.settle()?;
     pair.check()?.reported()
 }
@@ -70,11 +66,7 @@ fn kill_with_data(setup: &Setup<'_>) -> Result<String, Failure> {
     let mut server = start(setup, &arguments)?;
     let mut pair = pair(Redis::new, &server)?;
     for _ in 0..3 {
-        pair.publish_for(SHORT);
-        server.process.kill()?;
-        pair.publish_for(SHORT);
-        server.begin()?;
-        pair.publish_for(SHORT);
+        pair.publish_over_a_kill(&mut server)?;
     }
     pair.settle()?;
     pair.check()?.complete()
@@ -115,36 +107,15 @@ fn client_kill(setup: &Setup<'_>) -> Result<String, Failure> {
 
 fn stop(setup: &Setup<'_>) -> Result<String, Failure> {
     let server = start(setup, &[])?;
-    let mut pair = pair(Redis::new, &server)?;
-    pair.publish_for(SHORT);
-    server.process.signal("STOP")?;
-    pair.publish_for(STOPPED);
-    let is_taken = pair.publish();
-    server.process.signal("CONT")?;
-    if is_taken {
-        return Err("a server that does not answer is taken to be there".into());
-    }
-    pair.settle()?;
-    pair.check()?.complete()
+    let pair = pair(Redis::new, &server)?;
+    pair.play_stopped(&server.process)
 }
 
 fn output_buffer(setup: &Setup<'_>) -> Result<String, Failure> {
     let limit = ["--client-output-buffer-limit", "pubsub", "1mb", "0", "0"];
     let server = start(setup, &limit)?;
     let mut pair = pair(Redis::new, &server)?;
-    pair.length = 60_000;
-    pair.seen.lock().pause = Duration::from_millis(50);
-    let is_ended = |pair: &Pair| !pair.seen.lock().downs.is_empty();
-    let until = Instant::now() + LONG;
-    while !is_ended(&pair) && Instant::now() < until {
-        for _ in 0..16 {
-            pair.publish();
-        }
-        pair.wait_until_answered()?;
-    }
-    if !is_ended(&pair) {
-        return Err("the server did not end the connection".into());
-    }
+    pair.cut_off()?;
     pair.seen.lock().pause = Duration::ZERO;
     pair.settle()?;
     pair.check()?.complete()
@@ -156,15 +127,7 @@ fn flush_all(setup: &Setup<'_>) -> Result<String, Failure> {
     pair.publish_for(SHORT);
     pair.settle()?;
     server.admin(&["FLUSHALL"])?;
-    // No message shows it.
-    pair.seen.wait(
-        "the discontinuity",
-        Duration::from_secs(4),
-        told_a_discontinuity,
-    )?;
-    pair.publish_for(SHORT);
-    pair.settle()?;
-    pair.check()?.reported()
+    pair.play_lost()
 }
 
 fn wrong_password(setup: &Setup<'_>) -> Result<String, Failure> {

@@ -8,7 +8,10 @@ use std::{
 
 use ws_backplane::resp::{Scanner, Value, parse};
 
-use crate::{Failure, process::Process};
+use crate::{
+    Failure,
+    process::{Process, Restart},
+};
 
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -54,16 +57,21 @@ impl Server {
         self.process.port
     }
 
-    /// Starts it again, with what it left in its folder.
-    pub(crate) fn begin(&mut self) -> Result<(), Failure> {
-        let (port, password) = (self.port(), self.password.clone());
-        let answers = || admin(port, password.as_deref(), &["PING"]).is_ok();
-        self.process.begin(&self.arguments, answers)
-    }
-
     /// Asks it for something over a connection of its own.
     pub(crate) fn admin(&self, words: &[&str]) -> Result<String, Failure> {
         admin(self.port(), self.password.as_deref(), words)
+    }
+}
+
+impl Restart for Server {
+    fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    fn begin(&mut self) -> Result<(), Failure> {
+        let (port, password) = (self.port(), self.password.clone());
+        let answers = || admin(port, password.as_deref(), &["PING"]).is_ok();
+        self.process.begin(&self.arguments, answers)
     }
 }
 
